@@ -1,0 +1,75 @@
+"""The Squeeze-and-Excitation block: equations (2) to (4) of arXiv 1709.01507, line by line."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from sevis.errors import SevisError
+
+SQUEEZES: dict[str, Callable[[Tensor], Tensor]] = {
+    "avg": partial(torch.mean, dim=(2, 3)),
+    "max": partial(torch.amax, dim=(2, 3)),
+}
+GATES: dict[str, type[nn.Module]] = {
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "hardsigmoid": nn.Hardsigmoid,
+}
+
+
+class SqueezeExcitation(nn.Module):
+    """Recalibrates the channels of its input: (N, C, H, W) in, (N, C, H, W) out.
+
+    Args:
+        channels: C, the number of channels of the input.
+        reduction: the reduction ratio r; the hidden layer has C // r units (the paper's 608 channels at r = 16 have 38).
+        squeeze: `avg` as in eq. (2), or `max` (Table 11).
+        gate: `sigmoid` as in eq. (3), `tanh` or `relu` (Table 12), or `hardsigmoid` (MobileNetV3).
+        bias: whether the two projections have biases. The released networks have, the paper's ablations have not.
+
+    Raises:
+        SevisError: for an unknown squeeze or gate, or a reduction that leaves no hidden unit.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        reduction: int = 16,
+        squeeze: str = "avg",
+        gate: str = "sigmoid",
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if not 1 <= reduction <= channels:
+            raise SevisError(f"expected a reduction between 1 and the {channels} channels of the block, got {reduction}")
+        if squeeze not in SQUEEZES:
+            raise SevisError(f"unknown squeeze {squeeze!r}: choose one of {', '.join(SQUEEZES)}")
+        if gate not in GATES:
+            raise SevisError(f"unknown gate {gate!r}: choose one of {', '.join(GATES)}")
+        self.squeeze = SQUEEZES[squeeze]
+        self.fc1 = nn.Linear(channels, channels // reduction, bias=bias)
+        self.relu = nn.ReLU()
+        self.fc2 = nn.Linear(channels // reduction, channels, bias=bias)
+        self.gate = GATES[gate]()
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """He initialisation of both projections: with it, and without weight decay on them, the gates stay alive."""
+        for projection in (self.fc1, self.fc2):
+            nn.init.kaiming_normal_(projection.weight, nonlinearity="relu")
+            if projection.bias is not None:
+                nn.init.zeros_(projection.bias)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Returns x~, eq. (4), for u of shape (N, C, H, W)."""
+        z = self.squeeze(u)  # (N, C), eq. (2)
+        s = self.excite(z)  # (N, C), eq. (3)
+        return s[:, :, None, None] * u  # eq. (4)
+
+    def excite(self, z: Tensor) -> Tensor:
+        """Returns the scales s, eq. (3), shape (N, C), for the squeezed z of shape (N, C)."""
+        return self.gate(self.fc2(self.relu(self.fc1(z))))  # type: ignore[no-any-return]

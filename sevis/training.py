@@ -1,0 +1,257 @@
+"""Trains a network, plain or SE, with a recipe that keeps the gates alive; a killed run resumes with the last whole epoch.
+
+Images live decoded in memory, on the GPU where there is one, and are augmented as whole batches.
+"""
+
+import csv
+import io
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from sevis.augmentation import colour_jitter, mixup, random_resized_crop
+from sevis.blocks import SqueezeExcitation
+from sevis.datasets import ImageDataset
+from sevis.errors import SevisError
+from sevis.evaluation import evaluate
+from sevis.images import Preprocessing
+from sevis.networks import build
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides the result of a run, with the data and the software.
+
+    Attributes:
+        model, width, stem, reduction: what is built, see `sevis.build`.
+        size: the side of the input, in pixels.
+        epochs, batch_size: passes over the training images, images in one step.
+        learning_rate: the peak, reached after `warmup` (a fraction of all steps) and followed by a cosine to zero.
+        momentum, weight_decay: of SGD with Nesterov's momentum; see `parameter_groups` for what decays.
+        label_smoothing: the share of each target spread over all classes.
+        min_area, colour, mixup: of the augmentation, see `sevis.augmentation`; 0 switches colour or MixUp off.
+        bf16: computes the network in bfloat16 where PyTorch deems it safe (autocast).
+        seed: of the weights, the order of the images and the augmentation.
+    """
+
+    model: str = "se_resnet50"
+    width: float = 0.5
+    stem: str = "paper"
+    reduction: int = 16
+    size: int = 64
+    epochs: int = 50
+    batch_size: int = 128
+    learning_rate: float = 0.15
+    warmup: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    min_area: float = 0.25
+    colour: float = 0.3
+    mixup: float = 0.0
+    bf16: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("size", 16, 1024),
+            ("epochs", 1, 10_000),
+            ("batch_size", 2, 65_536),
+            ("learning_rate", 1e-6, 100.0),
+            ("warmup", 0.0, 0.9),
+            ("momentum", 0.0, 0.999),
+            ("weight_decay", 0.0, 1.0),
+            ("label_smoothing", 0.0, 0.9),
+            ("min_area", 0.01, 1.0),
+            ("colour", 0.0, 1.0),
+            ("mixup", 0.0, 10.0),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise SevisError(f"expected {name} between {low} and {high}, got {value}")
+
+    def build(self, num_classes: int) -> nn.Module:
+        """The recipe's network with fresh weights, the same for the same seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return build(self.model, num_classes=num_classes, width=self.width, stem=self.stem, reduction=self.reduction)
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate of one step out of `steps`: a linear warm-up, then a cosine to zero."""
+        warm = self.warmup * steps
+        if step < warm:
+            return self.learning_rate * (step + 1) / (warm + 1)
+        return self.learning_rate * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Images decoded into memory: uint8 of shape (N, 3, S, S), and their labels (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+    @classmethod
+    def decode(cls, dataset: ImageDataset, preprocess: Preprocessing, device: torch.device) -> "Pixels":
+        """Reads every image of a data set, as the network will see it before normalisation."""
+        side = preprocess.crop
+        images = np.empty((len(dataset), side, side, 3), dtype=np.uint8)
+        for index in tqdm(range(len(dataset)), desc=f"reading {dataset.split or dataset.name}", leave=False):
+            images[index] = preprocess.view(dataset[index][0])
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+        return cls(pixels.to(device), torch.tensor(dataset.labels, device=device))
+
+    def batches(self, preprocess: Preprocessing, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised float batches in order, for evaluation."""
+        for images, labels in zip(self.images.split(size), self.labels.split(size), strict=True):
+            yield normalise(images.float() / 255, preprocess), labels
+
+
+def normalise(images: Tensor, preprocess: Preprocessing) -> Tensor:
+    """Subtracts the mean and divides by the standard deviation: values in 0..1, shape (N, 3, H, W)."""
+    mean = torch.tensor(preprocess.mean, device=images.device)[:, None, None]
+    std = torch.tensor(preprocess.std, device=images.device)[:, None, None]
+    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for the convolutions and the classifier only.
+
+    None on norms and biases, and none on the two projections of an SE block: with it they shrink, and every gate dies at sigmoid(0) = 0.5.
+    """
+    gates = {id(p) for m in model.modules() if isinstance(m, SqueezeExcitation) for p in m.parameters()}
+    decayed = [p for p in model.parameters() if p.ndim > 1 and id(p) not in gates]
+    kept = {id(p) for p in decayed}
+    free = [p for p in model.parameters() if id(p) not in kept]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def train(
+    recipe: Recipe,
+    data: tuple[ImageDataset, ImageDataset],
+    folder: Path,
+    *,
+    resume: bool = False,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> nn.Module:
+    """Trains the recipe's network and returns it, in evaluation mode.
+
+    After every epoch `folder` holds checkpoint.pt and log.csv, each replaced as a whole. The randomness of an epoch depends only on the
+    seed and the epoch's number, so a resumed run goes on as the uninterrupted one would have.
+
+    Args:
+        recipe: what to do.
+        data: the training and the validation images, with the same classes.
+        folder: where the checkpoint and the log go.
+        resume: go on from the checkpoint in `folder`, if there is one.
+        on_epoch: called after every epoch with its row of the log.
+
+    Raises:
+        SevisError: when the two data sets differ in their classes, or the checkpoint belongs to another recipe.
+    """
+    if data[0].wnids != data[1].wnids:
+        raise SevisError("the training and the validation images have different classes")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
+    model = recipe.build(len(data[0].wnids)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    groups = parameter_groups(model, recipe.weight_decay)
+    optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+    rows = _restore(folder, recipe, model, optimizer) if resume else []
+    training, validation = (Pixels.decode(part, preprocess, device) for part in data)
+    steps = math.ceil(len(training.labels) / recipe.batch_size)
+    with tqdm(total=recipe.epochs * steps, initial=len(rows) * steps, unit="step", desc=recipe.model) as bar:
+        for epoch in range(len(rows), recipe.epochs):
+            started = time.perf_counter()
+            loss = _run_epoch(model, optimizer, training, recipe=recipe, epoch=epoch, bar=bar)
+            score = evaluate(model, validation.batches(preprocess, 256))
+            seconds = time.perf_counter() - started
+            rows.append({"epoch": epoch + 1, "train_loss": loss, **asdict(score), "seconds": round(seconds, 2)})
+            bar.set_postfix(loss=f"{loss:.3f}", top1=f"{score.top1:.3f}")
+            _save(folder, recipe, model, optimizer, rows)
+            if on_epoch:
+                on_epoch(rows[-1])
+    return model.eval()
+
+
+def _run_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, data: Pixels, *, recipe: Recipe, epoch: int, bar: Any) -> float:
+    """One pass over the training images; returns the mean loss."""
+    rng = np.random.default_rng((recipe.seed, epoch))
+    preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
+    device = data.labels.device
+    order = torch.from_numpy(rng.permutation(len(data.labels))).to(device)
+    batches = order.split(recipe.batch_size)
+    num_classes = model.fc.out_features
+    total = torch.zeros((), device=device)
+    model.train()
+    for number, chosen in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate(epoch * len(batches) + number, recipe.epochs * len(batches))
+        images = random_resized_crop(data.images[chosen].float() / 255, recipe.size, min_area=recipe.min_area, rng=rng)
+        targets = F.one_hot(data.labels[chosen], num_classes).float()
+        if recipe.colour:
+            images = colour_jitter(images, recipe.colour, rng=rng)
+        if recipe.mixup:
+            images, targets = mixup(images, targets, recipe.mixup, rng=rng)
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
+            logits = model(normalise(images, preprocess))
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        total += loss.detach() * len(chosen)
+        bar.update()
+    return float(total) / len(order)
+
+
+def _save(folder: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer, rows: list[dict[str, float]]) -> None:
+    state = {"recipe": asdict(recipe), "model": model.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    replace_file(folder / "checkpoint.pt", buffer.getvalue())
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_file(folder / "log.csv", text.getvalue().encode())
+
+
+def _restore(folder: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, float]]:
+    path = folder / "checkpoint.pt"
+    if not path.exists():
+        return []
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        differing = [name for name, value in asdict(recipe).items() if state["recipe"].get(name) != value]
+        if differing:
+            raise SevisError(
+                f"{path} belongs to another recipe ({', '.join(differing)} differ): repeat the command it was started with, "
+                "or train into another folder"
+            )
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return list(state["rows"])
+    except SevisError:
+        raise
+    except Exception as error:  # a damaged archive raises whatever its damage leads to
+        raise SevisError(f"{path} cannot be read ({type(error).__name__}): delete it to start again") from error
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Writes a file as a whole or not at all: a kill at any moment leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
