@@ -138,7 +138,9 @@ class ImageDataset:
         for wnid in wanted:
             if wnid not in self.wnids:
                 near = get_close_matches(wnid, self.wnids, n=3) or self.wnids[:3]
-                raise SevisError(f"{self.name} has no class {wnid!r} among its {len(self.wnids)}; the nearest are {', '.join(near)}")
+                raise SevisError(
+                    f"{self.name} has no class {wnid!r} among its {len(self.wnids)}; the nearest are {', '.join(near)}"
+                )
         new_label = {self.wnids.index(wnid): label for label, wnid in enumerate(wanted)}
         kept = [(file, new_label[label]) for file, label in zip(self.files, self.labels, strict=True) if label in new_label]
         return replace(

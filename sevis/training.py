@@ -6,7 +6,6 @@ Images live decoded in memory, on the GPU where there is one, and are augmented 
 import csv
 import io
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from sevis.blocks import SqueezeExcitation
 from sevis.datasets import ImageDataset
 from sevis.errors import SevisError
 from sevis.evaluation import evaluate
+from sevis.files import replace_file
 from sevis.images import Preprocessing
 from sevis.networks import build
 
@@ -244,14 +244,3 @@ def _restore(folder: Path, recipe: Recipe, model: nn.Module, optimizer: torch.op
         raise
     except Exception as error:  # a damaged archive raises whatever its damage leads to
         raise SevisError(f"{path} cannot be read ({type(error).__name__}): delete it to start again") from error
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Writes a file as a whole or not at all: a kill at any moment leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

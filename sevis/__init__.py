@@ -1,0 +1,47 @@
+"""sevis opens up Squeeze-and-Excitation networks: see, image by image and class by class, which channels they turn down."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sevis.blocks import SqueezeExcitation as SqueezeExcitation
+    from sevis.class_statistics import ClassStatistics as ClassStatistics
+    from sevis.collection import collect as collect
+    from sevis.errors import SevisError as SevisError
+    from sevis.explanation import Explanation as Explanation
+    from sevis.explanation import explain as explain
+    from sevis.hooks import capture as capture
+    from sevis.hooks import override as override
+    from sevis.networks import build as build
+    from sevis.networks import list_models as list_models
+    from sevis.sites import find_sites as find_sites
+    from sevis.weights import list_pretrained as list_pretrained
+    from sevis.weights import load as load
+
+# Each name is imported on first use: the app draws its first page from arrays while torch, two seconds of import, loads beside it.
+_HOMES = {
+    "SqueezeExcitation": "blocks",
+    "ClassStatistics": "class_statistics",
+    "collect": "collection",
+    "SevisError": "errors",
+    "Explanation": "explanation",
+    "explain": "explanation",
+    "capture": "hooks",
+    "override": "hooks",
+    "build": "networks",
+    "list_models": "networks",
+    "find_sites": "sites",
+    "list_pretrained": "weights",
+    "load": "weights",
+}
+__all__ = sorted(_HOMES)  # noqa: PLE0605  (a list, but not a literal one)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sevis' has no attribute {name!r}")
+    return getattr(import_module(f"sevis.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,194 @@
+"""Count, mean, standard deviation and extremes of z and s, per class, block and channel: streaming, mergeable, saved without pickle.
+
+The moments follow Chan, Golub & LeVeque (1979), doi:10.2307/2683386, in float64: any order and any split of the images gives the same
+numbers, and scales near 0 or 1 keep their small variances.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from sevis.errors import SevisError
+from sevis.files import replace_file
+
+Array = NDArray[np.float64]
+QUANTITIES = ("squeeze", "scale")
+FORMAT = "sevis-class-statistics-1"
+
+
+@dataclass
+class Moments:
+    """Per class (rows) and channel (columns): mean, M2 (the sum of squared deviations), minimum and maximum, each of shape (K, C)."""
+
+    mean: Array
+    m2: Array
+    low: Array
+    high: Array
+
+    @classmethod
+    def empty(cls, classes: int, channels: int) -> "Moments":
+        shape = (classes, channels)
+        return cls(np.zeros(shape), np.zeros(shape), np.full(shape, np.inf), np.full(shape, -np.inf))
+
+    @classmethod
+    def of_groups(cls, values: Array, starts: NDArray[np.intp], counts: NDArray[np.int64]) -> "Moments":
+        """The moments of consecutive groups of the rows of `values`, which begin at `starts`."""
+        mean = np.add.reduceat(values, starts) / counts[:, None]
+        m2 = np.add.reduceat(np.square(values - np.repeat(mean, counts, axis=0)), starts)
+        return cls(mean, m2, np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts))
+
+    def absorb(self, other: "Moments", *, rows: NDArray[np.intp], counts: NDArray[np.int64], more: NDArray[np.int64]) -> None:
+        """Merges the moments of `more` further images a class into the given rows, which stand for `counts` images so far."""
+        total = (counts + more)[:, None]
+        delta = other.mean - self.mean[rows]
+        self.mean[rows] += delta * (more[:, None] / total)
+        self.m2[rows] += other.m2 + np.square(delta) * (counts[:, None] * more[:, None] / total)
+        self.low[rows] = np.minimum(self.low[rows], other.low)
+        self.high[rows] = np.maximum(self.high[rows], other.high)
+
+
+class ClassStatistics:
+    """What the SE blocks of one network do per class, over any number of images, in constant memory.
+
+    Args:
+        channels: the number of channels C by site name, in the order of the blocks.
+        classes: the names of the K classes, for people.
+        metadata: provenance, as JSON: model, hash of the weights, data, preprocessing, versions, date.
+
+    Attributes:
+        count: the number of images by class, shape (K,).
+    """
+
+    def __init__(self, channels: Mapping[str, int], classes: tuple[str, ...], metadata: Mapping[str, Any] | None = None) -> None:
+        if not channels or not classes:
+            raise SevisError(f"expected at least one block and one class, got {len(channels)} and {len(classes)}")
+        self.channels = dict(channels)
+        self.classes = tuple(classes)
+        self.metadata: dict[str, Any] = dict(metadata or {})
+        self.count: NDArray[np.int64] = np.zeros(len(self.classes), dtype=np.int64)
+        ends = np.cumsum(list(self.channels.values())).tolist()
+        self._columns = {site: slice(end - width, end) for (site, width), end in zip(self.channels.items(), ends, strict=True)}
+        self._moments = {quantity: Moments.empty(len(self.classes), ends[-1]) for quantity in QUANTITIES}
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The names of the blocks, in order."""
+        return tuple(self.channels)
+
+    def update(self, labels: NDArray[np.int64], values: Mapping[str, Mapping[str, NDArray[np.float32]]]) -> None:
+        """Adds a batch: `values[site]["squeeze" or "scale"]` has shape (N, C), `labels` shape (N,).
+
+        Raises:
+            SevisError: for a label outside 0..K-1, or shapes that do not fit.
+        """
+        labels = np.asarray(labels)
+        if not len(labels):
+            return
+        if labels.min() < 0 or labels.max() >= len(self.classes):
+            raise SevisError(f"expected labels from 0 to {len(self.classes) - 1}, got {labels.min()} to {labels.max()}")
+        order = np.argsort(labels, kind="stable")
+        rows, starts, more = np.unique(labels[order], return_index=True, return_counts=True)
+        for quantity, moments in self._moments.items():
+            batch = np.concatenate([values[site][quantity] for site in self.channels], axis=1)
+            if batch.shape != (len(labels), moments.mean.shape[1]):
+                raise SevisError(f"expected {quantity} of shape {(len(labels), moments.mean.shape[1])} in all, got {batch.shape}")
+            group = Moments.of_groups(batch[order].astype(np.float64), starts, more)
+            moments.absorb(group, rows=rows, counts=self.count[rows], more=more)
+        self.count[rows] += more
+
+    def merge(self, other: "ClassStatistics") -> None:
+        """Adds the images of another pass over the same network and classes; raises SevisError where they differ."""
+        if self.channels != other.channels or self.classes != other.classes:
+            raise SevisError("only statistics of the same blocks and classes can be merged")
+        rows = np.flatnonzero(other.count)
+        for quantity, moments in self._moments.items():
+            theirs = other._moments[quantity]
+            group = Moments(theirs.mean[rows], theirs.m2[rows], theirs.low[rows], theirs.high[rows])
+            moments.absorb(group, rows=rows, counts=self.count[rows], more=other.count[rows])
+        self.count[rows] += other.count[rows]
+
+    def mean(self, site: str, quantity: str = "scale") -> Array:
+        """The mean over the images of each class, shape (K, C); NaN for a class without images."""
+        return np.where(self.count[:, None] > 0, self._of(site, quantity).mean, np.nan)
+
+    def std(self, site: str, quantity: str = "scale") -> Array:
+        """The standard deviation over the images of each class, with n - 1, shape (K, C); NaN for a class with fewer than two."""
+        freedom = np.where(self.count > 1, self.count - 1, np.nan)[:, None]
+        return np.sqrt(self._of(site, quantity).m2 / freedom)
+
+    def min(self, site: str, quantity: str = "scale") -> Array:
+        """The minimum over the images of each class, shape (K, C); NaN for a class without images."""
+        return np.where(self.count[:, None] > 0, self._of(site, quantity).low, np.nan)
+
+    def max(self, site: str, quantity: str = "scale") -> Array:
+        """The maximum over the images of each class, shape (K, C); NaN for a class without images."""
+        return np.where(self.count[:, None] > 0, self._of(site, quantity).high, np.nan)
+
+    def overall_mean(self, site: str, quantity: str = "scale") -> Array:
+        """The mean over all images of all classes, shape (C,): the paper's curve "all"."""
+        weights = self.count / max(self.count.sum(), 1)
+        return np.asarray(weights @ self._of(site, quantity).mean)
+
+    def overall_std(self, site: str, quantity: str = "scale") -> Array:
+        """The standard deviation over all images of all classes, with n - 1, shape (C,)."""
+        moments, centre = self._of(site, quantity), self.overall_mean(site, quantity)
+        squares = moments.m2.sum(axis=0) + self.count @ np.square(moments.mean - centre)
+        return np.asarray(np.sqrt(squares / max(self.count.sum() - 1, 1)))
+
+    def index(self, name: str) -> int:
+        """The row of a class; raises SevisError with the names there are."""
+        if name not in self.classes:
+            raise SevisError(f"there is no class {name!r} in these statistics; they hold {', '.join(self.classes[:30])}")
+        return self.classes.index(name)
+
+    def save(self, path: str | Path) -> None:
+        """Writes a safetensors file with the provenance as JSON, as a whole or not at all."""
+        arrays = {"count": self.count}
+        for quantity, moments in self._moments.items():
+            arrays |= {f"{quantity}.{name}": array for name, array in vars(moments).items()}
+        header = {"format": FORMAT, "channels": self.channels, "classes": self.classes, "metadata": self.metadata}
+        replace_file(Path(path), save(arrays, metadata={"sevis": json.dumps(header)}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "ClassStatistics":
+        """Reads what `save` wrote. Raises SevisError for a file that is missing, damaged, or of another format."""
+        try:
+            with safe_open(path, framework="numpy") as file:
+                header = json.loads((file.metadata() or {}).get("sevis", "{}"))
+                if header.get("format") != FORMAT:
+                    raise SevisError(f"{path} holds {header.get('format', 'no class statistics')!r}, expected {FORMAT!r}")
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+            return cls._restore(header, arrays)
+        except FileNotFoundError:
+            raise SevisError(f"there are no class statistics at {path}: make them with python -m sevis collect") from None
+        except (SafetensorError, OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise SevisError(f"{path} is damaged ({type(error).__name__}): make it again with python -m sevis collect") from None
+
+    @classmethod
+    def _restore(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "ClassStatistics":
+        statistics = cls(header["channels"], tuple(header["classes"]), header["metadata"])
+        expected = statistics._moments[QUANTITIES[0]].mean.shape
+        statistics.count = arrays["count"].astype(np.int64)
+        statistics._moments = {
+            quantity: Moments(*(arrays[f"{quantity}.{name}"].astype(np.float64) for name in ("mean", "m2", "low", "high")))
+            for quantity in QUANTITIES
+        }
+        shapes = {array.shape for moments in statistics._moments.values() for array in vars(moments).values()}
+        if shapes != {expected} or statistics.count.shape != expected[:1]:
+            raise SevisError(f"the statistics hold arrays of shapes {sorted(shapes)}, expected {expected}: make them again")
+        return statistics
+
+    def _of(self, site: str, quantity: str) -> Moments:
+        if site not in self._columns:
+            raise SevisError(f"no SE block is called {site!r}: there are {', '.join(self._columns)}")
+        if quantity not in self._moments:
+            raise SevisError(f"unknown quantity {quantity!r}: choose one of {', '.join(QUANTITIES)}")
+        columns = self._columns[site]
+        return Moments(*(array[:, columns] for array in vars(self._moments[quantity]).values()))

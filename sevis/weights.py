@@ -1,0 +1,163 @@
+"""From a name in pretrained/index.json, or a file, to a ready model with its classes and preprocessing.
+
+This module imports torch only when a model is built, so that the app's first page can read the cards without waiting for it.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from sevis.errors import SevisError
+from sevis.files import replace_file, sha256
+from sevis.images import Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+DEFAULT = "se_resnet50x0_5.tiny20"
+PRETRAINED = Path(os.environ.get("SEVIS_PRETRAINED") or Path(__file__).resolve().parent.parent / "pretrained")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known about one file of weights: an entry of pretrained/index.json.
+
+    Attributes:
+        name: the entry's name, such as se_resnet50x0_5.tiny20.
+        entry: the whole entry; see `make_card` in `sevis.publishing` for its fields.
+    """
+
+    name: str
+    entry: Mapping[str, Any]
+
+    def __getitem__(self, field: str) -> Any:
+        if field not in self.entry:
+            raise SevisError(f"the entry of {self.name} in index.json has no {field!r}: repair it or restore the file")
+        return self.entry[field]
+
+    @property
+    def path(self) -> Path:
+        """Where the weights lie."""
+        return PRETRAINED / f"{self.name}.safetensors"
+
+    @property
+    def statistics_path(self) -> Path:
+        """Where the class statistics of this network lie."""
+        return PRETRAINED / f"{self.name}.statistics.safetensors"
+
+    @property
+    def example_path(self) -> Path:
+        """Where the explanation of a sample photo lies, which the app shows while torch loads."""
+        return PRETRAINED / f"{self.name}.example.safetensors"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the outputs, for people."""
+        return tuple(self["classes"])
+
+    @property
+    def preprocess(self) -> Preprocessing:
+        """How a picture becomes this network's input."""
+        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in self["preprocessing"].items()}
+        return Preprocessing(**fields)
+
+
+@dataclass(frozen=True)
+class ReadyModel:
+    """A model in evaluation mode with all that belongs to it.
+
+    Attributes:
+        model: the network, frozen, on `device`.
+        card: where it comes from.
+        classes: the names of its outputs.
+        preprocess: turns an RGB image into its input, float32 (3, S, S).
+        device: where it runs.
+    """
+
+    model: "nn.Module"
+    card: Card
+    classes: tuple[str, ...]
+    preprocess: Preprocessing
+    device: "torch.device"
+
+
+def list_pretrained() -> tuple[str, ...]:
+    """The names that `load` knows."""
+    return tuple(_index())
+
+
+def read_card(name: str) -> Card:
+    """The card of a pretrained network, without loading it. Raises SevisError for an unknown name."""
+    index = _index()
+    if name not in index:
+        near = get_close_matches(str(name), index, n=3, cutoff=0.4) or list(index)
+        raise SevisError(
+            f"there are no weights called {name!r}; the nearest are {', '.join(near) or '(none: index.json is empty)'}"
+        )
+    return Card(name, index[name])
+
+
+def load(name: str = DEFAULT, *, device: "str | torch.device | None" = None) -> ReadyModel:
+    """Loads a pretrained network, in evaluation mode, on the GPU where there is one.
+
+    Args:
+        name: one of `list_pretrained()`.
+        device: where to run; None chooses the GPU where there is one.
+
+    Raises:
+        SevisError: for an unknown name, or a file that is missing, damaged, or not the one that index.json describes.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from sevis.networks import build
+
+    card = read_card(name)
+    if not card.path.is_file():
+        raise SevisError(f"the weights of {name} are missing: expected {card.path}; restore it from the repository")
+    if sha256(card.path) != card["sha256"]:
+        raise SevisError(
+            f"{card.path} is not the file that index.json describes (its SHA-256 differs): restore it from the repository"
+        )
+    try:
+        state = {key: value.float() if value.is_floating_point() else value for key, value in load_file(card.path).items()}
+        model = build(**card["architecture"])
+        model.load_state_dict(state)
+    except (SafetensorError, OSError, RuntimeError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SevisError(f"{card.path} does not hold the network that index.json describes ({reason})") from None
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model = model.eval().requires_grad_(False).to(place)
+    return ReadyModel(model, card, card.classes, card.preprocess, place)
+
+
+def view(image: Image.Image, card: Card) -> Image.Image:
+    """The part of a picture that the network of a card sees."""
+    return Image.fromarray(card.preprocess.view(image))
+
+
+def add_to_index(card: Card) -> None:
+    """Writes a card into index.json, as a whole or not at all."""
+    index = {**(_index() if (PRETRAINED / "index.json").is_file() else {}), card.name: dict(card.entry)}
+    replace_file(PRETRAINED / "index.json", (json.dumps(index, indent=1) + "\n").encode())
+
+
+def _index() -> dict[str, Any]:
+    path = PRETRAINED / "index.json"
+    try:
+        index = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise SevisError(f"there is no {path}: restore it from the repository") from None
+    except ValueError as error:
+        raise SevisError(f"{path} is no valid JSON ({error}): restore it from the repository") from None
+    if not isinstance(index, dict):
+        raise SevisError(f"{path} should hold one entry per network: restore it from the repository")
+    return index
