@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sevis.weights import list_pretrained as list_pretrained
     from sevis.weights import load as load
 
+__version__ = "0.1.0"
+
 # Each name is imported on first use: the app draws its first page from arrays while torch, two seconds of import, loads beside it.
 _HOMES = {
     "SqueezeExcitation": "blocks",

@@ -44,7 +44,7 @@ def colour_jitter(images: Tensor, strength: float, *, rng: np.random.Generator) 
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     images = mean + (images - mean) * contrast
     grey = images.mean(dim=1, keepdim=True)
-    return (grey + (images - grey) * saturation).clamp(0, 1)
+    return torch.clamp(grey + (images - grey) * saturation, 0, 1)
 
 
 def mixup(images: Tensor, targets: Tensor, alpha: float, *, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -29,18 +29,18 @@ class Moments:
 
     mean: Array
     m2: Array
-    low: Array
-    high: Array
+    low: NDArray[np.float32]  # the values are float32, so their extremes are exact in it
+    high: NDArray[np.float32]
 
     @classmethod
     def empty(cls, classes: int, channels: int) -> "Moments":
         shape = (classes, channels)
-        return cls(np.zeros(shape), np.zeros(shape), np.full(shape, np.inf), np.full(shape, -np.inf))
+        return cls(np.zeros(shape), np.zeros(shape), np.full(shape, np.inf, np.float32), np.full(shape, -np.inf, np.float32))
 
     @classmethod
-    def of_groups(cls, values: Array, starts: NDArray[np.intp], counts: NDArray[np.int64]) -> "Moments":
+    def of_groups(cls, values: NDArray[np.float32], starts: NDArray[np.intp], counts: NDArray[np.int64]) -> "Moments":
         """The moments of consecutive groups of the rows of `values`, which begin at `starts`."""
-        mean = np.add.reduceat(values, starts) / counts[:, None]
+        mean = np.add.reduceat(values, starts, dtype=np.float64) / counts[:, None]
         m2 = np.add.reduceat(np.square(values - np.repeat(mean, counts, axis=0)), starts)
         return cls(mean, m2, np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts))
 
@@ -99,7 +99,7 @@ class ClassStatistics:
             batch = np.concatenate([values[site][quantity] for site in self.channels], axis=1)
             if batch.shape != (len(labels), moments.mean.shape[1]):
                 raise SevisError(f"expected {quantity} of shape {(len(labels), moments.mean.shape[1])} in all, got {batch.shape}")
-            group = Moments.of_groups(batch[order].astype(np.float64), starts, more)
+            group = Moments.of_groups(batch[order], starts, more)
             moments.absorb(group, rows=rows, counts=self.count[rows], more=more)
         self.count[rows] += more
 
@@ -177,8 +177,7 @@ class ClassStatistics:
         expected = statistics._moments[QUANTITIES[0]].mean.shape
         statistics.count = arrays["count"].astype(np.int64)
         statistics._moments = {
-            quantity: Moments(*(arrays[f"{quantity}.{name}"].astype(np.float64) for name in ("mean", "m2", "low", "high")))
-            for quantity in QUANTITIES
+            quantity: Moments(*(arrays[f"{quantity}.{name}"] for name in ("mean", "m2", "low", "high"))) for quantity in QUANTITIES
         }
         shapes = {array.shape for moments in statistics._moments.values() for array in vars(moments).values()}
         if shapes != {expected} or statistics.count.shape != expected[:1]:

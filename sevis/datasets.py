@@ -4,6 +4,7 @@ A data set is a sequence of (RGB image, class index); nothing is unpacked, and n
 """
 
 import os
+import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,8 @@ from sevis.errors import SevisError
 from sevis.images import MAX_BYTES, read_image
 
 TINY_IMAGENET = "tiny-imagenet-200"
-SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif")
+SPLITS = ("train", "val", "test")
 SAMPLE_PHOTOS = {  # ships with scikit-image, so it is there without internet
     "Tabby cat": "chelsea.png",
     "Cup of espresso": "coffee.png",
@@ -29,8 +31,13 @@ SAMPLE_PHOTOS = {  # ships with scikit-image, so it is there without internet
 
 
 class Source(Protocol):
-    """Where the files of a data set lie: their names, relative and with slashes, and their bytes."""
+    """Where the files of a data set lie: their names, relative, with slashes, sorted, none hidden; and their bytes.
 
+    `read` raises SevisError for a file that is missing, damaged or larger than MAX_BYTES.
+    """
+
+    @property
+    def root(self) -> Path: ...
     def names(self) -> list[str]: ...
     def read(self, name: str) -> bytes: ...
 
@@ -44,13 +51,16 @@ class Folder:
     def names(self) -> list[str]:
         # os.walk does not follow links to folders, so a listing cannot leave the root or run in a circle.
         found = (Path(folder, name) for folder, _, files in os.walk(self.root) for name in files)
-        return sorted(path.relative_to(self.root).as_posix() for path in found)
+        return _listed(path.relative_to(self.root).as_posix() for path in found)
 
     def read(self, name: str) -> bytes:
         path = self.root / name
-        if path.stat().st_size > MAX_BYTES:
-            raise SevisError(f"{path} is larger than {MAX_BYTES / 1e6:.0f} MB")
-        return path.read_bytes()
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                raise SevisError(f"{path} is larger than the {MAX_BYTES / 1e6:.0f} MB that are read: save it smaller")
+            return path.read_bytes()
+        except OSError as error:
+            raise SevisError(f"{path} cannot be read ({error.strerror}): restore it") from None
 
 
 @dataclass
@@ -77,16 +87,25 @@ class Zip:
         return self._handle
 
     def names(self) -> list[str]:
-        return sorted(name for name in self._open().namelist() if not name.endswith("/"))
+        return _listed(name for name in self._open().namelist() if not name.endswith("/"))
 
     def read(self, name: str) -> bytes:
-        member = self._open().getinfo(name)
-        if member.file_size > MAX_BYTES:
-            raise SevisError(f"{name} in {self.root} unpacks to more than {MAX_BYTES / 1e6:.0f} MB")
+        archive = self._open()
         try:
-            return self._open().read(member)
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+            member = archive.getinfo(name)
+            if member.file_size > MAX_BYTES:
+                raise SevisError(f"{name} in {self.root} unpacks to more than the {MAX_BYTES / 1e6:.0f} MB that are read")
+            return archive.read(member)
+        except SevisError:
+            raise
+        except Exception as error:
+            # Damage shows as whatever the damaged bytes lead to: BadZipFile, zlib.error, EOFError, RuntimeError, ...
             raise SevisError(f"{name} in {self.root} is damaged ({error}): download the zip again") from None
+
+
+def _listed(names: Iterable[str]) -> list[str]:
+    """The names of a data set's own files: nothing hidden (.git, macOS's ._ files), and nothing that points out of its root."""
+    return sorted({name for name in names if not name.startswith(("/", ".", "__MACOSX/")) and "/." not in name})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +134,10 @@ class ImageDataset:
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        return read_image(self.read(index)), self.labels[index]
+        try:
+            return read_image(self.read(index)), self.labels[index]
+        except SevisError as error:
+            raise SevisError(f"{self.files[index]} of {self.name}: {error}") from None
 
     def read(self, index: int) -> bytes:
         """The bytes of one image's file."""
@@ -134,13 +156,13 @@ class ImageDataset:
 
     def select(self, wnids: Iterable[str]) -> "ImageDataset":
         """The images of some classes only, labelled 0, 1, ... in the order given. Raises SevisError for a class that is not there."""
-        wanted = tuple(wnids)
+        wanted = tuple(dict.fromkeys(wnids))
+        if not wanted:
+            raise SevisError(f"expected at least one class of {self.name}, got none")
         for wnid in wanted:
             if wnid not in self.wnids:
                 near = get_close_matches(wnid, self.wnids, n=3) or self.wnids[:3]
-                raise SevisError(
-                    f"{self.name} has no class {wnid!r} among its {len(self.wnids)}; the nearest are {', '.join(near)}"
-                )
+                raise SevisError(f"{self.name} has no class {wnid!r} among its {len(self.wnids)}; the nearest are {', '.join(near)}")
         new_label = {self.wnids.index(wnid): label for label, wnid in enumerate(wanted)}
         kept = [(file, new_label[label]) for file, label in zip(self.files, self.labels, strict=True) if label in new_label]
         return replace(
@@ -154,12 +176,13 @@ class ImageDataset:
 
 def find_data(name: str = TINY_IMAGENET) -> Path | None:
     """The folder or zip of a data set, or None: the place that SEVIS_DATA names, else ./data, else the user's cache."""
-    places = [Path(os.environ["SEVIS_DATA"])] if os.environ.get("SEVIS_DATA") else [Path("data"), cache_folder()]
+    named = os.environ.get("SEVIS_DATA")
+    places = [Path(named)] if named else [Path("data"), cache_folder()]
     for place in places:
         for path in (place / name, place / f"{name}.zip", place):
             if path.stem == name and path.exists():
                 return path
-    return places[0] if os.environ.get("SEVIS_DATA") and (places[0] / "wnids.txt").is_file() else None
+    return places[0] if named and (places[0].is_file() or (places[0] / "wnids.txt").is_file()) else None
 
 
 def cache_folder() -> Path:
@@ -180,9 +203,10 @@ def open_dataset(path: str | Path, split: str = "val") -> ImageDataset:
         raise SevisError(f"there is no data at {path}: name a folder with one folder of images a class, or the Tiny ImageNet zip")
     source: Source = Folder(path) if path.is_dir() else Zip(path)
     names = source.names()
-    if any(PurePosixPath(name).name == "wnids.txt" for name in names):
-        return _tiny_imagenet(source, names, split)
-    return _class_folders(source, names, split, path.stem)
+    roots = [name.removesuffix("wnids.txt") for name in names if re.fullmatch(r"([^/]+/)?wnids\.txt", name)]
+    if roots:
+        return _tiny_imagenet(source, names, split, roots[0])
+    return _class_folders(source, names, split)
 
 
 def sample_photos() -> dict[str, Path]:
@@ -194,31 +218,43 @@ def sample_photos() -> dict[str, Path]:
     return {title: folder / file for title, file in SAMPLE_PHOTOS.items() if (folder / file).is_file()}
 
 
-def _tiny_imagenet(source: Source, names: list[str], split: str) -> ImageDataset:
+def _tiny_imagenet(source: Source, names: list[str], split: str, root: str) -> ImageDataset:
     """The official layout: train/<wnid>/images/*.JPEG, and val/images/*.JPEG with val/val_annotations.txt."""
     if split not in ("train", "val"):
         raise SevisError(f"Tiny ImageNet has labels for train and val, not for {split!r}")
-    root = next(name for name in names if PurePosixPath(name).name == "wnids.txt").removesuffix("wnids.txt")
-    wnids = tuple(source.read(f"{root}wnids.txt").decode().split())
-    words = dict(line.split("\t", 1) for line in source.read(f"{root}words.txt").decode().splitlines() if "\t" in line)
+    there = set(names)
+
+    def rows(name: str) -> list[list[str]]:
+        text = source.read(root + name).decode(errors="replace") if root + name in there else ""
+        return [row for line in text.splitlines() if len(row := line.split("\t")) >= 2]
+
     if split == "train":
         files = [name for name in names if name.startswith(f"{root}train/") and name.endswith(".JPEG")]
         found = [(name, PurePosixPath(name).parent.parent.name) for name in files]
     else:
-        there = set(names)
-        rows = (line.split("\t") for line in source.read(f"{root}val/val_annotations.txt").decode().splitlines())
-        found = [(f"{root}val/images/{row[0]}", row[1]) for row in rows if f"{root}val/images/{row[0]}" in there]
+        annotated = [(f"{root}val/images/{file}", wnid) for file, wnid, *_ in rows("val/val_annotations.txt")]
+        found = [(name, wnid) for name, wnid in annotated if name in there]
+    wnids = tuple(source.read(f"{root}wnids.txt").decode(errors="replace").split())
+    words = {wnid: name for wnid, name, *_ in rows("words.txt")}
     return _labelled(source, found, name=TINY_IMAGENET, split=split, wnids=wnids, words=words)
 
 
-def _class_folders(source: Source, names: list[str], split: str, title: str) -> ImageDataset:
-    images = [PurePosixPath(name) for name in names if name.lower().endswith(SUFFIXES)]
-    depth = 1 if split and any(split in path.parts[:1] for path in images) else 0
-    if depth:
-        images = [path for path in images if path.parts[0] == split]
-    found = [(path.as_posix(), path.parts[depth]) for path in images if len(path.parts) > depth + 1]
-    wnids = tuple(sorted({wnid for _, wnid in found}))
-    return _labelled(source, found, name=title, split=split if depth else "", wnids=wnids, words={})
+def _class_folders(source: Source, names: list[str], split: str) -> ImageDataset:
+    """One folder a class, below a folder for the split where there is one; the classes are those of all splits together."""
+    paths = {name: PurePosixPath(name).parts for name in names if name.lower().endswith(SUFFIXES) and "/" in name}
+    tops = {parts[0] for parts in paths.values()}
+    if isinstance(source, Zip) and len(tops) == 1 and not tops & set(SPLITS) and all(len(parts) > 2 for parts in paths.values()):
+        paths = {name: parts[1:] for name, parts in paths.items()}  # zipped with the folder that holds it all
+    splits = {parts[0] for parts in paths.values() if len(parts) > 2} & set(SPLITS)
+    if splits and split not in splits:
+        raise SevisError(f"there is no {split!r} in {source.root}: choose one of {', '.join(sorted(splits))}")
+    if splits:
+        found = [(name, parts[1]) for name, parts in paths.items() if parts[0] == split and len(parts) > 2]
+        wnids = {parts[1] for parts in paths.values() if parts[0] in splits and len(parts) > 2}
+    else:
+        found = [(name, parts[0]) for name, parts in paths.items()]
+        wnids = {parts[0] for parts in paths.values()}
+    return _labelled(source, found, name=source.root.stem, split=split if splits else "", wnids=tuple(sorted(wnids)), words={})
 
 
 def _labelled(
@@ -227,8 +263,7 @@ def _labelled(
     index = {wnid: label for label, wnid in enumerate(wnids)}
     found = [(file, wnid) for file, wnid in found if wnid in index]
     if not found:
-        root = getattr(source, "root", name)
-        raise SevisError(f"no images in {root}: expected one folder a class with files ending in {', '.join(SUFFIXES)}")
+        raise SevisError(f"no images in {source.root}: expected one folder a class with files ending in {', '.join(SUFFIXES)}")
     return ImageDataset(
         name=name,
         split=split,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 FORMAT = "sevis-explanation-1"
-PARTS = ("squeeze", "hidden", "logits", "scale", "maps")
+PARTS = ("squeeze", "hidden", "logits", "scale")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +66,17 @@ class Explanation:
         order = np.argsort(-self.probabilities, kind="stable")[:count]
         return [(self.classes[index], float(self.probabilities[index])) for index in order]
 
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the maps and the image, as JSON's own types."""
+        blocks = {site: {part: getattr(self, part)[site].tolist() for part in PARTS if part != "maps"} for site in self.sites}
+        top = [{"class": name, "probability": probability} for name, probability in self.top()]
+        provenance = {name: getattr(self, name) for name in ("model", "weights", "seconds", "device")}
+        return {**provenance, "top": top, "blocks": blocks}
+
     def save(self, path: str | Path) -> None:
         """Writes a safetensors file, as a whole or not at all."""
         arrays: dict[str, NDArray[Any]] = {"probabilities": self.probabilities, "view": np.ascontiguousarray(self.view)}
-        for part in PARTS:
+        for part in (*PARTS, "maps"):
             arrays |= {f"{part}.{site}": np.ascontiguousarray(array) for site, array in getattr(self, part).items()}
         header = {
             "format": FORMAT,
@@ -84,19 +91,28 @@ class Explanation:
         try:
             with safe_open(path, framework="numpy") as file:
                 header = json.loads((file.metadata() or {}).get("sevis", "{}"))
-                if header.pop("format", None) != FORMAT:
-                    raise SevisError(f"{path} holds no explanation of this version ({FORMAT})")
-                sites = header.pop("sites")
-                names = set(file.keys())
-                parts = {
-                    part: {site: file.get_tensor(f"{part}.{site}") for site in sites if f"{part}.{site}" in names} for part in PARTS
-                }
-                header["classes"] = tuple(header["classes"])
-                return cls(probabilities=file.get_tensor("probabilities"), view=file.get_tensor("view"), **parts, **header)
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise (
-                error if isinstance(error, SevisError) else SevisError(f"{path} cannot be read ({type(error).__name__})")
-            ) from None
+                if header.get("format") != FORMAT:
+                    raise SevisError(f"{path} holds {header.get('format', 'no explanation')!r}, expected {FORMAT!r}")
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+            return cls._restore(header, arrays)
+        except FileNotFoundError:
+            raise SevisError(f"there is no explanation at {path}: make one with python -m sevis explain") from None
+        except (SafetensorError, OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise SevisError(f"{path} is damaged ({type(error).__name__}): make it again with python -m sevis explain") from None
+
+    @classmethod
+    def _restore(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Explanation":
+        parts: dict[str, Any] = {part: {site: arrays[f"{part}.{site}"] for site in header["sites"]} for part in PARTS}
+        maps = {site: arrays[f"maps.{site}"] for site in header["sites"] if f"maps.{site}" in arrays}
+        fields: dict[str, Any] = {name: header[name] for name in ("model", "weights", "seconds", "device")}
+        return cls(
+            classes=tuple(header["classes"]),
+            probabilities=arrays["probabilities"],
+            view=arrays["view"],
+            maps=maps,
+            **parts,
+            **fields,
+        )
 
 
 def explain(ready: "ReadyModel", image: Image.Image, *, maps: Sequence[str] = ()) -> Explanation:
@@ -120,7 +136,7 @@ def explain(ready: "ReadyModel", image: Image.Image, *, maps: Sequence[str] = ()
         probabilities = ready.model(batch).float().softmax(dim=1)[0].cpu()
         seconds = time.perf_counter() - started
     blocks = dict(record.items())
-    parts = {part: {site: getattr(block, part)[0].numpy() for site, block in blocks.items()} for part in PARTS[:4]}
+    parts: dict[str, Any] = {part: {site: getattr(block, part)[0].numpy() for site, block in blocks.items()} for part in PARTS}
     return Explanation(
         model=ready.card.name,
         weights=ready.card["sha256"],

@@ -77,6 +77,13 @@ class Record(Mapping[str, Excitation]):
             kept.clear()
 
 
+@dataclass
+class _Attachment:
+    users: int
+    sites: tuple[Site, ...]
+    handles: list[RemovableHandle]
+
+
 @dataclass(frozen=True)
 class _Override:
     model: nn.Module
@@ -85,8 +92,8 @@ class _Override:
 
 _records: ContextVar[tuple[Record, ...]] = ContextVar("sevis_records", default=())
 _overrides: ContextVar[tuple[_Override, ...]] = ContextVar("sevis_overrides", default=())
-_attached: WeakKeyDictionary[nn.Module, tuple[int, list[RemovableHandle]]] = WeakKeyDictionary()
-_lock = threading.Lock()
+_attached: WeakKeyDictionary[nn.Module, _Attachment] = WeakKeyDictionary()
+_lock = threading.RLock()  # re-entrant: the garbage collector may end an abandoned capture while the lock is held
 
 
 @contextmanager
@@ -106,9 +113,7 @@ def capture(model: nn.Module, *, maps: Sequence[str] = ()) -> Iterator[Record]:
     with _hooks(model) as sites:
         unknown = set(maps) - {site.name for site in sites}
         if unknown:
-            raise SevisError(
-                f"no SE block is called {', '.join(sorted(unknown))}: the model has {', '.join(s.name for s in sites)}"
-            )
+            raise SevisError(f"no SE block is called {', '.join(sorted(unknown))}: the model has {', '.join(s.name for s in sites)}")
         record = Record(model, sites, frozenset(maps))
         token = _records.set((*_records.get(), record))
         try:
@@ -126,7 +131,8 @@ def override(model: nn.Module, scales: Mapping[str, float | ArrayLike | Tensor])
         scales: by site name, a number for all channels, or an array of shape (C,) or (N, C).
 
     Raises:
-        SevisError: when the model has no such block, or an array does not have its C channels.
+        SevisError: when the model has no such block, or an array does not have its C channels; from the forward pass, when it
+            does not have its N images.
     """
     with _hooks(model) as sites:
         channels = {site.name: site.channels for site in sites}
@@ -139,29 +145,47 @@ def override(model: nn.Module, scales: Mapping[str, float | ArrayLike | Tensor])
 
 
 def keep_hooks(model: nn.Module) -> Callable[[], None]:
-    """Attaches the hooks of a model that many threads share, until the returned function is called; idle hooks cost about 1 %."""
-    stack = _hooks(model)
-    stack.__enter__()
-    return lambda: stack.__exit__(None, None, None) and None
+    """Attaches the hooks of a model that many threads share, until the returned function is called; idle hooks cost about 1 %.
+
+    Raises:
+        SevisError: when the model has no SE block.
+    """
+    _acquire(model)
+    held = [model]  # emptied by the first call, so that a second one releases nothing
+
+    def release() -> None:
+        if held:
+            _release(held.pop())
+
+    return release
 
 
 @contextmanager
 def _hooks(model: nn.Module) -> Iterator[tuple[Site, ...]]:
-    """Attaches the model's hooks unless they are there already, and removes them when the last user leaves."""
-    sites = require_sites(model)
-    with _lock:
-        users, handles = _attached.get(model, (0, []))
-        _attached[model] = (users + 1, handles or _attach(model, sites))
+    sites = _acquire(model)
     try:
         yield sites
     finally:
-        with _lock:
-            users, handles = _attached.pop(model)
-            if users > 1:
-                _attached[model] = (users - 1, handles)
-            else:
-                for handle in handles:
-                    handle.remove()
+        _release(model)
+
+
+def _acquire(model: nn.Module) -> tuple[Site, ...]:
+    """Attaches the model's hooks unless they are there already."""
+    with _lock:
+        if model not in _attached:
+            sites = require_sites(model)
+            _attached[model] = _Attachment(0, sites, _attach(model, sites))
+        _attached[model].users += 1
+        return _attached[model].sites
+
+
+def _release(model: nn.Module) -> None:
+    """Removes the model's hooks when their last user leaves."""
+    with _lock:
+        _attached[model].users -= 1
+        if not _attached[model].users:
+            for handle in _attached.pop(model).handles:
+                handle.remove()
 
 
 def _attach(model: nn.Module, sites: Sequence[Site]) -> list[RemovableHandle]:
@@ -202,6 +226,8 @@ def _on_scale(model: nn.Module, site: str, _: nn.Module, __: Any, scale: Tensor)
     for entry in _overrides.get():
         if entry.model is model and site in entry.values:
             value = entry.values[site].to(scale)
+            if value.ndim == 2 and len(value) not in (1, len(scale)):
+                raise SevisError(f"expected scales for {len(scale)} images at {site}, got an array for {len(value)}")
             value = value.reshape(*value.shape, *(1,) * (scale.ndim - 2)) if value.ndim else value
             replaced = scale = value.expand(scale.shape).clone()
     for record in _records.get():
@@ -213,7 +239,7 @@ def _on_scale(model: nn.Module, site: str, _: nn.Module, __: Any, scale: Tensor)
 def _as_scale(name: str, value: float | ArrayLike | Tensor, channels: Mapping[str, int]) -> Tensor:
     if name not in channels:
         raise SevisError(f"no SE block is called {name!r}: the model has {', '.join(channels)}")
-    tensor = value.detach() if isinstance(value, Tensor) else torch.from_numpy(np.asarray(value, dtype=np.float32))
+    tensor = value.detach() if isinstance(value, Tensor) else torch.from_numpy(np.array(value, dtype=np.float32))
     if tensor.ndim > 2 or (tensor.ndim and tensor.shape[-1] != channels[name]):
         raise SevisError(
             f"expected a number or an array of shape ({channels[name]},) or (N, {channels[name]}) for {name}, "

@@ -15,6 +15,7 @@ PARTS = (
     ("fc1", "fc2", "scale_activation"),  # torchvision SqueezeExcitation
     ("fc1", "fc2", "sigmoid"),  # timm's legacy SEModule, and the paper's released networks
 )
+COUSINS = ("ChannelAttn", "LightChannelAttn")  # CBAM's, whose children are the paper's but which pools twice
 
 
 @dataclass(frozen=True)
@@ -43,25 +44,24 @@ class Site:
 def find_sites(model: nn.Module) -> tuple[Site, ...]:
     """The SE blocks of a model, in the order of its modules; empty for a network without any.
 
-    A block is known by its children: two projections and a gate without parameters (class names do not do: two different classes of
-    timm are called SEModule). It is named by the first two numbers of its path: the n-th sequence that holds SE blocks and is called
-    `layerN` is stage N + 1; sequences with other names are counted from 2.
+    A block is known by its children: two projections that narrow and widen again, and a gate without parameters (class names do not
+    do: two different classes of timm are called SEModule). It is named by the residual block that holds it and that block's position
+    in its stage: `layerN` is stage N + 1, stages with other names are counted from 2, in order.
 
     Raises:
         TypeError: when `model` is no nn.Module.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
-    found = list(_blocks(model))
     stages: dict[str, int] = {}
     taken: set[str] = set()
     sites = []
-    for path, parts, first in found:
-        name = _name(path, stages)
+    for path, parts, channels, hidden in _blocks(model):
+        name = _name(model, path, stages)
         while name in taken:  # a second SE block in one residual block
             name += "b"
         taken.add(name)
-        sites.append(Site(name=name, path=path, parts=parts, channels=_inputs(first), hidden=_outputs(first)))
+        sites.append(Site(name=name, path=path, parts=parts, channels=channels, hidden=hidden))
     return tuple(sites)
 
 
@@ -75,27 +75,43 @@ def require_sites(model: nn.Module) -> tuple[Site, ...]:
     return sites
 
 
-def _blocks(model: nn.Module) -> Iterator[tuple[str, tuple[str, str, str], nn.Module]]:
+def _blocks(model: nn.Module) -> Iterator[tuple[str, tuple[str, str, str], int, int]]:
     for path, module in model.named_modules():
         children = dict(module.named_children())
         for parts in PARTS:
-            if all(part in children for part in parts) and not any(True for _ in children[parts[2]].parameters()):
-                yield path, parts, children[parts[0]]
-                break
+            if set(parts) <= children.keys() and type(module).__name__ not in COUSINS:
+                first, second, gate = (children[part] for part in parts)
+                channels, hidden = _widths(first)
+                narrows = 1 <= hidden <= channels and _widths(second) == (hidden, channels)
+                if narrows and not any(True for _ in gate.parameters()):
+                    yield path, parts, channels, hidden
+                    break
 
 
-def _name(path: str, stages: dict[str, int]) -> str:
-    """SE_stage_block from a path such as layer3.5.se; `stages` remembers the sequences met so far."""
-    match = re.match(r"(.*?)\.?(\d+)(?:\.|$)", path)
-    sequence, index = (match[1], int(match[2])) if match else (path, 0)
-    layer = re.search(r"layer(\d+)$", sequence)
-    stage = stages.setdefault(sequence, int(layer[1]) + 1 if layer else len(stages) + 2)
-    return f"SE_{stage}_{index + 1}"
+def _name(model: nn.Module, path: str, stages: dict[str, int]) -> str:
+    """SE_stage_block from a path such as layer3.5.se; `stages` remembers the stages met so far."""
+    block = _residual_block(model, path)
+    stage, _, key = block.rpartition(".")
+    layer = re.search(r"(?:^|\.)layer([1-9]\d*)$", stage)
+    number = stages.setdefault(stage, int(layer[1]) + 1 if layer else len(stages) + 2)
+    position = list(dict(model.get_submodule(stage).named_children())).index(key) if key else 0
+    return f"SE_{number}_{position + 1}"
 
 
-def _inputs(projection: nn.Module) -> int:
-    return int(getattr(projection, "in_features", None) or projection.in_channels)  # type: ignore[arg-type]
+def _residual_block(model: nn.Module, path: str) -> str:
+    """The path of the numbered module that holds an SE block, or of the block itself where it stands in a plain sequence."""
+    keys = path.split(".")
+    for end in range(len(keys) - 1, 0, -1):
+        ancestor = ".".join(keys[:end])
+        if keys[end - 1][-1].isdigit() and type(model.get_submodule(ancestor)) not in (nn.Sequential, nn.ModuleList):
+            return ancestor
+    return path
 
 
-def _outputs(projection: nn.Module) -> int:
-    return int(getattr(projection, "out_features", None) or projection.out_channels)  # type: ignore[arg-type]
+def _widths(projection: nn.Module) -> tuple[int, int]:
+    """The inputs and outputs of a linear layer or a convolution; zeros for anything else."""
+    for kind in ("features", "channels"):
+        widths = getattr(projection, f"in_{kind}", None), getattr(projection, f"out_{kind}", None)
+        if isinstance(widths[0], int) and isinstance(widths[1], int):
+            return widths[0], widths[1]
+    return 0, 0

@@ -26,80 +26,16 @@ from sevis.evaluation import evaluate
 from sevis.files import replace_file
 from sevis.images import Preprocessing
 from sevis.networks import build
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything that decides the result of a run, with the data and the software.
-
-    Attributes:
-        model, width, stem, reduction: what is built, see `sevis.build`.
-        size: the side of the input, in pixels.
-        epochs, batch_size: passes over the training images, images in one step.
-        learning_rate: the peak, reached after `warmup` (a fraction of all steps) and followed by a cosine to zero.
-        momentum, weight_decay: of SGD with Nesterov's momentum; see `parameter_groups` for what decays.
-        label_smoothing: the share of each target spread over all classes.
-        min_area, colour, mixup: of the augmentation, see `sevis.augmentation`; 0 switches colour or MixUp off.
-        bf16: computes the network in bfloat16 where PyTorch deems it safe (autocast).
-        seed: of the weights, the order of the images and the augmentation.
-    """
-
-    model: str = "se_resnet50"
-    width: float = 0.5
-    stem: str = "paper"
-    reduction: int = 16
-    size: int = 64
-    epochs: int = 50
-    batch_size: int = 128
-    learning_rate: float = 0.15
-    warmup: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    label_smoothing: float = 0.1
-    min_area: float = 0.25
-    colour: float = 0.3
-    mixup: float = 0.0
-    bf16: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("size", 16, 1024),
-            ("epochs", 1, 10_000),
-            ("batch_size", 2, 65_536),
-            ("learning_rate", 1e-6, 100.0),
-            ("warmup", 0.0, 0.9),
-            ("momentum", 0.0, 0.999),
-            ("weight_decay", 0.0, 1.0),
-            ("label_smoothing", 0.0, 0.9),
-            ("min_area", 0.01, 1.0),
-            ("colour", 0.0, 1.0),
-            ("mixup", 0.0, 10.0),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise SevisError(f"expected {name} between {low} and {high}, got {value}")
-
-    def build(self, num_classes: int) -> nn.Module:
-        """The recipe's network with fresh weights, the same for the same seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            return build(self.model, num_classes=num_classes, width=self.width, stem=self.stem, reduction=self.reduction)
-
-    def rate(self, step: int, steps: int) -> float:
-        """The learning rate of one step out of `steps`: a linear warm-up, then a cosine to zero."""
-        warm = self.warmup * steps
-        if step < warm:
-            return self.learning_rate * (step + 1) / (warm + 1)
-        return self.learning_rate * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2
+from sevis.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """Images decoded into memory: uint8 of shape (N, 3, S, S), and their labels (N,)."""
+    """Images decoded into memory: uint8 of shape (N, 3, S, S), and their labels (N,), out of `num_classes`."""
 
     images: Tensor
     labels: Tensor
+    num_classes: int
 
     @classmethod
     def decode(cls, dataset: ImageDataset, preprocess: Preprocessing, device: torch.device) -> "Pixels":
@@ -109,11 +45,11 @@ class Pixels:
         for index in tqdm(range(len(dataset)), desc=f"reading {dataset.split or dataset.name}", leave=False):
             images[index] = preprocess.view(dataset[index][0])
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-        return cls(pixels.to(device), torch.tensor(dataset.labels, device=device))
+        return cls(pixels.to(device), torch.tensor(dataset.labels, device=device), len(dataset.wnids))
 
     def batches(self, preprocess: Preprocessing, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised float batches in order, for evaluation."""
-        for images, labels in zip(self.images.split(size), self.labels.split(size), strict=True):
+        for images, labels in zip(torch.split(self.images, size), torch.split(self.labels, size), strict=True):
             yield normalise(images.float() / 255, preprocess), labels
 
 
@@ -122,6 +58,13 @@ def normalise(images: Tensor, preprocess: Preprocessing) -> Tensor:
     mean = torch.tensor(preprocess.mean, device=images.device)[:, None, None]
     std = torch.tensor(preprocess.std, device=images.device)[:, None, None]
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
+    """The recipe's network with fresh weights, the same for the same seed; PyTorch's global generator stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return build(recipe.model, num_classes=num_classes, width=recipe.width, stem=recipe.stem, reduction=recipe.reduction)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -143,8 +86,8 @@ def train(
     *,
     resume: bool = False,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
-) -> nn.Module:
-    """Trains the recipe's network and returns it, in evaluation mode.
+) -> tuple[nn.Module, list[dict[str, float]]]:
+    """Trains the recipe's network; returns it, in evaluation mode, and the rows of its log, one an epoch.
 
     After every epoch `folder` holds checkpoint.pt and log.csv, each replaced as a whole. The randomness of an epoch depends only on the
     seed and the epoch's number, so a resumed run goes on as the uninterrupted one would have.
@@ -163,9 +106,12 @@ def train(
         raise SevisError("the training and the validation images have different classes")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
-    model = recipe.build(len(data[0].wnids)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build_model(recipe, len(data[0].wnids)).to(device)
+    model = model.to(memory_format=torch.channels_last)
     groups = parameter_groups(model, recipe.weight_decay)
     optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+    if not resume and (folder / "checkpoint.pt").exists():
+        raise SevisError(f"{folder} holds a run already: go on with it (--resume), or train into another folder (--folder)")
     rows = _restore(folder, recipe, model, optimizer) if resume else []
     training, validation = (Pixels.decode(part, preprocess, device) for part in data)
     steps = math.ceil(len(training.labels) / recipe.batch_size)
@@ -174,13 +120,15 @@ def train(
             started = time.perf_counter()
             loss = _run_epoch(model, optimizer, training, recipe=recipe, epoch=epoch, bar=bar)
             score = evaluate(model, validation.batches(preprocess, 256))
+            if not math.isfinite(loss):
+                raise SevisError(f"the loss became {loss} in epoch {epoch + 1}: lower the learning rate ({recipe.learning_rate})")
             seconds = time.perf_counter() - started
             rows.append({"epoch": epoch + 1, "train_loss": loss, **asdict(score), "seconds": round(seconds, 2)})
             bar.set_postfix(loss=f"{loss:.3f}", top1=f"{score.top1:.3f}")
             _save(folder, recipe, model, optimizer, rows)
             if on_epoch:
                 on_epoch(rows[-1])
-    return model.eval()
+    return model.eval(), rows
 
 
 def _run_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, data: Pixels, *, recipe: Recipe, epoch: int, bar: Any) -> float:
@@ -189,15 +137,14 @@ def _run_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, data: Pixels,
     preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
     device = data.labels.device
     order = torch.from_numpy(rng.permutation(len(data.labels))).to(device)
-    batches = order.split(recipe.batch_size)
-    num_classes = model.fc.out_features
+    batches = torch.split(order, recipe.batch_size)
     total = torch.zeros((), device=device)
     model.train()
     for number, chosen in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(epoch * len(batches) + number, recipe.epochs * len(batches))
         images = random_resized_crop(data.images[chosen].float() / 255, recipe.size, min_area=recipe.min_area, rng=rng)
-        targets = F.one_hot(data.labels[chosen], num_classes).float()
+        targets = F.one_hot(data.labels[chosen], data.num_classes).float()
         if recipe.colour:
             images = colour_jitter(images, recipe.colour, rng=rng)
         if recipe.mixup:
@@ -206,7 +153,7 @@ def _run_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, data: Pixels,
             logits = model(normalise(images, preprocess))
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         total += loss.detach() * len(chosen)
         bar.update()

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 DEFAULT = "se_resnet50x0_5.tiny20"
-PRETRAINED = Path(os.environ.get("SEVIS_PRETRAINED") or Path(__file__).resolve().parent.parent / "pretrained")
+
+
+def pretrained_folder() -> Path:
+    """Where the weights and index.json lie: the place that SEVIS_PRETRAINED names, else `pretrained` beside the package."""
+    return Path(os.environ.get("SEVIS_PRETRAINED") or Path(__file__).resolve().parent.parent / "pretrained")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Card:
 
     Attributes:
         name: the entry's name, such as se_resnet50x0_5.tiny20.
-        entry: the whole entry; see `make_card` in `sevis.publishing` for its fields.
+        entry: the whole entry; `sevis.publishing` writes it.
     """
 
     name: str
@@ -45,17 +49,17 @@ class Card:
     @property
     def path(self) -> Path:
         """Where the weights lie."""
-        return PRETRAINED / f"{self.name}.safetensors"
+        return pretrained_folder() / f"{self.name}.safetensors"
 
     @property
     def statistics_path(self) -> Path:
         """Where the class statistics of this network lie."""
-        return PRETRAINED / f"{self.name}.statistics.safetensors"
+        return pretrained_folder() / f"{self.name}.statistics.safetensors"
 
     @property
     def example_path(self) -> Path:
         """Where the explanation of a sample photo lies, which the app shows while torch loads."""
-        return PRETRAINED / f"{self.name}.example.safetensors"
+        return pretrained_folder() / f"{self.name}.example.safetensors"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -65,8 +69,12 @@ class Card:
     @property
     def preprocess(self) -> Preprocessing:
         """How a picture becomes this network's input."""
-        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in self["preprocessing"].items()}
-        return Preprocessing(**fields)
+        try:
+            stored = self["preprocessing"].items()
+            fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored}
+            return Preprocessing(**fields)
+        except (TypeError, AttributeError) as error:
+            raise SevisError(f"the preprocessing of {self.name} in index.json is damaged ({error}): restore the file") from None
 
 
 @dataclass(frozen=True)
@@ -98,9 +106,7 @@ def read_card(name: str) -> Card:
     index = _index()
     if name not in index:
         near = get_close_matches(str(name), index, n=3, cutoff=0.4) or list(index)
-        raise SevisError(
-            f"there are no weights called {name!r}; the nearest are {', '.join(near) or '(none: index.json is empty)'}"
-        )
+        raise SevisError(f"there are no weights called {name!r}; the nearest are {', '.join(near) or '(none: index.json is empty)'}")
     return Card(name, index[name])
 
 
@@ -114,7 +120,6 @@ def load(name: str = DEFAULT, *, device: "str | torch.device | None" = None) -> 
     Raises:
         SevisError: for an unknown name, or a file that is missing, damaged, or not the one that index.json describes.
     """
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -124,19 +129,24 @@ def load(name: str = DEFAULT, *, device: "str | torch.device | None" = None) -> 
     if not card.path.is_file():
         raise SevisError(f"the weights of {name} are missing: expected {card.path}; restore it from the repository")
     if sha256(card.path) != card["sha256"]:
-        raise SevisError(
-            f"{card.path} is not the file that index.json describes (its SHA-256 differs): restore it from the repository"
-        )
+        raise SevisError(f"{card.path} is not the file that index.json describes (its SHA-256 differs): restore it from the repository")
     try:
-        state = {key: value.float() if value.is_floating_point() else value for key, value in load_file(card.path).items()}
         model = build(**card["architecture"])
-        model.load_state_dict(state)
+        model.load_state_dict(load_file(card.path))  # copies, so that weights stored in half precision become float32
     except (SafetensorError, OSError, RuntimeError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = " ".join(str(error).split())[:200]
         raise SevisError(f"{card.path} does not hold the network that index.json describes ({reason})") from None
+    if len(card.classes) != card["architecture"].get("num_classes"):
+        raise SevisError(f"the entry of {name} in index.json names {len(card.classes)} classes, not the network's: restore the file")
+    return make_ready(card, model, device=device)
+
+
+def make_ready(card: Card, model: "nn.Module", *, device: "str | torch.device | None" = None) -> ReadyModel:
+    """A model just built, put into evaluation mode, frozen, and moved to the device (None: the GPU where there is one)."""
+    import torch
+
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model = model.eval().requires_grad_(False).to(place)
-    return ReadyModel(model, card, card.classes, card.preprocess, place)
+    return ReadyModel(model.eval().requires_grad_(False).to(place), card, card.classes, card.preprocess, place)
 
 
 def view(image: Image.Image, card: Card) -> Image.Image:
@@ -146,18 +156,18 @@ def view(image: Image.Image, card: Card) -> Image.Image:
 
 def add_to_index(card: Card) -> None:
     """Writes a card into index.json, as a whole or not at all."""
-    index = {**(_index() if (PRETRAINED / "index.json").is_file() else {}), card.name: dict(card.entry)}
-    replace_file(PRETRAINED / "index.json", (json.dumps(index, indent=1) + "\n").encode())
+    index = {**(_index() if (pretrained_folder() / "index.json").is_file() else {}), card.name: dict(card.entry)}
+    replace_file(pretrained_folder() / "index.json", (json.dumps(index, indent=1) + "\n").encode())
 
 
 def _index() -> dict[str, Any]:
-    path = PRETRAINED / "index.json"
+    path = pretrained_folder() / "index.json"
     try:
         index = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise SevisError(f"there is no {path}: restore it from the repository") from None
-    except ValueError as error:
-        raise SevisError(f"{path} is no valid JSON ({error}): restore it from the repository") from None
-    if not isinstance(index, dict):
+    except (ValueError, OSError) as error:
+        raise SevisError(f"{path} cannot be read as JSON ({error}): restore it from the repository") from None
+    if not isinstance(index, dict) or not all(isinstance(entry, dict) for entry in index.values()):
         raise SevisError(f"{path} should hold one entry per network: restore it from the repository")
     return index

@@ -1,0 +1,21 @@
+"""The app: `streamlit run app.py`."""
+
+import os
+
+import streamlit as st
+
+from sevis.pages.models import start_loading
+
+# Torch's threads otherwise spin while they wait, which makes every session wait for the others; torch reads this when it is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+st.set_page_config(page_title="sevis", layout="wide")
+page = st.navigation(
+    [
+        st.Page("sevis/pages/explain.py", title="Explain", icon=":material/image_search:", default=True),
+        st.Page("sevis/pages/classes.py", title="Classes", icon=":material/stacked_line_chart:"),
+    ],
+    position="top",
+)
+start_loading()
+page.run()

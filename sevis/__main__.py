@@ -1,0 +1,8 @@
+"""python -m sevis ..."""
+
+import sys
+
+from sevis.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

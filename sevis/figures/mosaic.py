@@ -1,0 +1,120 @@
+"""Maps as thumbnails: many of them in one RGB picture, which a browser draws five times faster than as many pictures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from sevis.figures.style import SIGNED_COLOURS
+
+Array = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+SIDE, GAP, GUTTER, LABEL, LEGEND = 144, 8, 44, 46, 50  # pixels: thumbnail, space around it, row names, channel names, colour bar
+GROUND, INK, FAINT = (27, 34, 45), (242, 245, 248), (166, 176, 190)  # its own dark ground, readable in both themes
+
+
+def mosaic(maps: Array, scale: Array, channels: Sequence[int], *, photo: Pixels | None = None, columns: int = 4) -> Pixels:
+    """Some channels' maps u with s * u below each, in the same colours: blue below zero, white at zero, red above.
+
+    Args:
+        maps: u, shape (C, H, W); values that are not finite are drawn as zero.
+        scale: s, shape (C,).
+        channels: which of the C to draw, in this order.
+        photo: uint8, shape (S, S, 3): where given, the maps are laid over it, the more opaque the farther from zero.
+        columns: channels per line of the mosaic.
+
+    Returns:
+        uint8, shape (height, width, 3); the thumbnail of the n-th channel lies where `corner` says.
+    """
+    lines = -(-len(channels) // columns)
+    width = GUTTER + columns * (SIDE + GAP)
+    canvas = Image.new("RGB", (width, lines * _line_height() + LEGEND), GROUND)
+    draw = ImageDraw.Draw(canvas)
+    for place, channel in enumerate(channels):
+        limit = float(np.abs(maps[channel][np.isfinite(maps[channel])]).max(initial=0)) or 1.0
+        top, left = corner(place, scaled=False, columns=columns)
+        draw.text((left, top - LABEL + 2), f"{channel}", font=_font(19), fill=INK)
+        draw.text((left + SIDE, top - LABEL + 2), f"s {scale[channel]:.2f}", font=_font(19), fill=INK, anchor="ra")
+        draw.text((left + SIDE, top - LABEL + 24), f"±{limit:.2g}", font=_font(15), fill=FAINT, anchor="ra")
+        for scaled, factor in ((False, 1.0), (True, float(scale[channel]))):
+            top, left = corner(place, scaled=scaled, columns=columns)
+            canvas.paste(Image.fromarray(_thumbnail(factor * maps[channel], limit, photo)), (left, top))
+            if place % columns == 0:
+                draw.text((8, top + SIDE // 2), "s·u" if scaled else "u", font=_font(19), fill=INK, anchor="lm")
+    _draw_legend(canvas, draw)
+    return np.asarray(canvas)
+
+
+def corner(place: int, *, scaled: bool, columns: int = 4) -> tuple[int, int]:
+    """The row and column of the top left pixel of a thumbnail: that of u, or of s * u, of the `place`-th channel."""
+    line, column = divmod(place, columns)
+    top = line * _line_height() + LABEL + (SIDE + GAP if scaled else 0)
+    return top, GUTTER + column * (SIDE + GAP)
+
+
+def colours(values: Array, limit: float) -> Pixels:
+    """Values from -limit to limit as colours from blue over white to red; beyond, and where not finite, the nearest of these.
+
+    Returns:
+        uint8, the shape of `values` and a last axis of 3.
+    """
+    position = np.clip(np.nan_to_num(values) / limit, -1, 1)
+    stops = np.linspace(-1, 1, len(SIGNED_COLOURS))
+    anchors = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in SIGNED_COLOURS])
+    return np.round(np.stack([np.interp(position, stops, anchors[:, c]) for c in range(3)], axis=-1)).astype(np.uint8)
+
+
+def overlay(values: Array, limit: float, photo: Pixels) -> Pixels:
+    """Values laid over a grey photo: clear at zero, nine tenths opaque at the limit.
+
+    Args:
+        values: shape (H, W); enlarged to the photo without smoothing.
+        limit: the absolute value that is the most opaque.
+        photo: uint8, shape (S, T, 3).
+    """
+    grey = photo.mean(axis=-1, keepdims=True)
+    amount = 0.9 * np.clip(np.abs(np.nan_to_num(values)) / limit, 0, 1)
+    opacity, colour = (enlarge(array, photo.shape[0], photo.shape[1]) for array in (amount[..., None], colours(values, limit)))
+    blend: Pixels = np.round(grey * (1 - opacity) + colour * opacity).astype(np.uint8)
+    return blend
+
+
+def enlarge(picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """A picture of shape (H, W, ...) as (height, width, ...), each pixel the nearest of the original: no smoothing."""
+    rows = np.arange(height) * picture.shape[0] // height
+    columns = np.arange(width) * picture.shape[1] // width
+    enlarged: NDArray[Any] = picture[rows[:, None], columns]
+    return enlarged
+
+
+def framed(photo: Pixels, box: tuple[int, int, int, int]) -> Pixels:
+    """A photo with all that lies outside the box (left, top, right, bottom) dimmed to a third."""
+    left, top, right, bottom = box
+    dimmed = (photo // 3).astype(np.uint8)
+    dimmed[top:bottom, left:right] = photo[top:bottom, left:right]
+    return dimmed
+
+
+def _thumbnail(values: Array, limit: float, photo: Pixels | None) -> Pixels:
+    picture = colours(values, limit) if photo is None else overlay(values, limit, enlarge(photo, SIDE, SIDE))
+    return enlarge(picture, SIDE, SIDE)
+
+
+def _draw_legend(canvas: Image.Image, draw: ImageDraw.ImageDraw) -> None:
+    """The colour bar along the bottom: its ends are each channel's own ±max|u|, which stands above its thumbnails."""
+    top, length = canvas.height - LEGEND + 6, canvas.width - GUTTER - GAP
+    ramp = np.tile(np.linspace(-1, 1, length, dtype=np.float32), (14, 1))
+    canvas.paste(Image.fromarray(colours(ramp, 1.0)), (GUTTER, top))
+    for x, text, anchor in ((0, "- max|u|", "la"), (length // 2, "0", "ma"), (length, "+ max|u|", "ra")):
+        draw.text((GUTTER + x, top + 18), text, font=_font(16), fill=INK, anchor=anchor)
+
+
+def _line_height() -> int:
+    return LABEL + 2 * (SIDE + GAP) + GAP
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=size)

@@ -1,0 +1,194 @@
+"""The Classes page: how a network gates its channels for whole classes, as the paper's Figures 6 and 7 show it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from sevis import report
+from sevis.class_statistics import ClassStatistics
+from sevis.errors import SevisError
+from sevis.figures import classes as figures
+from sevis.pages.show import show, show_error
+from sevis.weights import DEFAULT, Card, read_card
+
+DEFAULT_CLASSES = ("goldfish", "Chihuahua", "bullet train", "cliff")  # the nearest to the paper's goldfish, pug, plane and cliff
+MEAN, SPREAD = "Figure 6: means", "Figure 7: spread"
+SAMPLED, ALL = str(figures.PAPER_CHANNELS), "all"
+LEADS = {
+    MEAN: "The mean excitation of each channel, one curve for each class. In the paper the curves part with depth: alike in SE_2_3, "
+    "class-specific in SE_4_6 and SE_5_1, mostly close to one in SE_5_2, and in SE_5_3 alike again up to a modest change in scale.",
+    SPREAD: "The mean excitation of each channel over the photos of one class, in a band of one standard deviation each side. In the "
+    "paper excitations differ within a class, too, and most in the later layers, where the photos of one class look most diverse.",
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to draw: a view, its classes and blocks, and how many channels of each (None: all)."""
+
+    view: str
+    classes: list[str]
+    blocks: list[str]
+    channels: int | None
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _read(path: str, modified: int) -> ClassStatistics:
+    return ClassStatistics.load(path)
+
+
+def load_statistics(card: Card) -> ClassStatistics:
+    """The class statistics of a network, which all visitors share. Raises SevisError where they are missing, damaged or out of date."""
+    path = card.statistics_path
+    statistics = _read(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
+    if statistics.metadata.get("weights", card["sha256"]) != card["sha256"]:
+        raise SevisError(f"{path.name} was made with other weights of {card.name}: make it again with python -m sevis collect")
+    return statistics
+
+
+def choose(statistics: ClassStatistics) -> Choice:
+    """The controls, whose state lives in the URL."""
+    names = list(dict.fromkeys(statistics.classes))
+    wide, narrow = st.columns([5, 3], gap="medium")
+    with wide:
+        classes = st.multiselect(
+            "Classes",
+            names,
+            default=[name for name in DEFAULT_CLASSES if name in names] or names[:4],
+            max_selections=figures.MAX_CLASSES,
+            key="class",
+            bind="query-params",
+            wrap=True,
+        )
+        chosen = st.multiselect(
+            "Blocks",
+            statistics.sites,
+            default=figures.paper_blocks(statistics.sites),
+            key="blocks",
+            bind="query-params",
+            wrap=True,
+            help="SE_stage_block. The paper shows the last block of each stage, and all of the last stage.",
+        )
+    with narrow:
+        view = st.segmented_control("Figure", [MEAN, SPREAD], default=MEAN, required=True, key="figure", bind="query-params", wrap=True)
+        amount = st.segmented_control(
+            "Channels of each block",
+            [SAMPLED, ALL],
+            default=SAMPLED,
+            required=True,
+            key="channels",
+            bind="query-params",
+            wrap=True,
+            help="The paper draws 50 uniformly sampled channels.",
+        )
+    blocks = [site for site in statistics.sites if site in chosen]
+    return Choice(view or MEAN, classes, blocks, None if amount == ALL else figures.PAPER_CHANNELS)
+
+
+def limit_channels(statistics: ClassStatistics, choice: Choice) -> int | None:
+    """How many channels of a block to draw; says so where all would be too many for one page."""
+    if choice.channels is not None:
+        return choice.channels
+    curves = len(choice.classes) + 1 if choice.view == MEAN else 4
+    count = figures.drawable_channels(statistics, choice.blocks, curves)
+    if count is not None:
+        st.caption(f"All channels of so many curves are too much for one page: at most {count} uniformly sampled ones a block are drawn.")
+    return count
+
+
+def draw_means(statistics: ClassStatistics, choice: Choice, channels: int | None) -> None:
+    """Figure 6: a panel for each block, and all of them as one file."""
+    draw_legend(figures.entries(statistics, choice.classes))
+    empty = figures.missing(statistics, choice.classes)
+    if empty:
+        st.info(f"Without a photo there is no curve: {', '.join(map(repr, empty))}.", icon=":material/info:")
+    grid = st.grid(figures.COLUMNS, min_column_width=300, gap="medium")
+    captions = {site: figures.mean_caption(statistics, site, choice.classes) for site in choice.blocks}
+    for site, caption in captions.items():
+        panel = figures.mean_panel(statistics, site, choice.classes, channels=channels)
+        table = figures.mean_table(statistics, site, choice.classes, channels=channels)
+        with grid.cell():
+            show(panel, key=f"figure6-{site}", caption=caption, table=table)
+    draw = partial(figures.figure6, statistics, choice.blocks, choice.classes, channels=channels)
+    offer("figure6", draw, caption=f"{LEADS[MEAN]} {describe_source(statistics)}")
+
+
+def draw_spreads(statistics: ClassStatistics, choice: Choice, channels: int | None) -> None:
+    """Figure 7 of one class: a panel for each block; all chosen classes as one file."""
+    name = st.segmented_control(
+        "Class", choice.classes, default=choice.classes[0], required=True, key="within", bind="query-params", wrap=True
+    )
+    name = name if name in choice.classes else choice.classes[0]
+    items = figures.entries(statistics, choice.classes)
+    label, overall = list(items)[choice.classes.index(name)], list(items)[-1]
+    draw_legend({label: items[label], overall: items[overall]})
+    grid = st.grid(figures.COLUMNS, min_column_width=300, gap="medium")
+    for site in choice.blocks:
+        panel = figures.spread_panel(statistics, site, name, colour=items[label], channels=channels)
+        caption = figures.spread_caption(statistics, site, name)
+        table = figures.spread_table(statistics, site, name, channels=channels)
+        with grid.cell():
+            show(panel, key=f"figure7-{site}", caption=caption, table=table)
+    draw = partial(figures.figure7, statistics, choice.blocks, choice.classes, channels=channels)
+    offer("figure7", draw, caption=f"{LEADS[SPREAD]} {describe_source(statistics)}")
+
+
+def draw_legend(items: Mapping[str, str]) -> None:
+    """One legend for all panels: a line in its colour and a label, the last one dotted as in the panels."""
+    marks = [
+        '<span style="white-space:nowrap"><span style="display:inline-block;width:1.8em;vertical-align:middle;margin-right:.45em;'
+        f'border-top:3px {"dotted" if place == len(items) else "solid"} {colour}"></span>{escape(label)}</span>'
+        for place, (label, colour) in enumerate(items.items(), start=1)
+    ]
+    st.html(f'<div style="display:flex;flex-wrap:wrap;gap:.2em 1.6em">{"".join(marks)}</div>')
+
+
+def offer(name: str, draw: "partial[go.Figure]", *, caption: str) -> None:
+    """A button that saves all panels as one HTML file, which is drawn only when it is clicked."""
+    title = f"sevis: {MEAN if name == 'figure6' else SPREAD}"
+    st.download_button(
+        "All panels as one HTML file",
+        data=lambda: report.to_html(draw(), title=title, captions=caption),
+        file_name=f"{name}.html",
+        mime="text/html",
+        key=f"{name}-html",
+        on_click="ignore",
+        icon=":material/download:",
+        help="Opens in any browser without internet; its camera button saves a picture (PNG).",
+    )
+
+
+def describe_source(statistics: ClassStatistics) -> str:
+    """Where the numbers come from, in one sentence."""
+    known = statistics.metadata
+    source = " ".join(str(known[field]) for field in ("data", "split") if known.get(field)) or "an unnamed data set"
+    weights = f" (weights {str(known['weights'])[:8]})" if known.get("weights") else ""
+    date = f", collected on {known['date']}" if known.get("date") else ""
+    return (
+        f"{known.get('model', 'A network')}{weights} over n = {statistics.count.sum():,} photos of "
+        f"{len(statistics.classes)} classes: {source}{date}."
+    )
+
+
+def draw_page(statistics: ClassStatistics) -> None:
+    """The controls, and the figure that they ask for."""
+    choice = choose(statistics)
+    if not choice.classes or not choice.blocks:
+        st.info("Choose at least one class and one block.", icon=":material/info:")
+        return
+    st.markdown(LEADS[choice.view])
+    channels = limit_channels(statistics, choice)
+    (draw_means if choice.view == MEAN else draw_spreads)(statistics, choice, channels)
+    st.caption(describe_source(statistics))
+
+
+st.title("Classes")
+st.markdown("Which channels a network turns up and down for whole classes: Figures 6 and 7 of the SENet paper, drawn for this network.")
+try:
+    draw_page(load_statistics(read_card(DEFAULT)))
+except SevisError as error:
+    show_error(error)

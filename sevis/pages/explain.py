@@ -1,0 +1,184 @@
+"""The page Explain: one photo, what the network recognises in it, and how its gates scale every channel."""
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from sevis.errors import SevisError
+from sevis.explanation import Explanation
+from sevis.figures.gates import (
+    channel_profile,
+    describe_channels,
+    extremes,
+    gate_map,
+    gate_map_table,
+    sorted_scales,
+    top_bars,
+)
+from sevis.figures.mosaic import enlarge, mosaic
+from sevis.pages.models import Look, blocks_of, explanation_of, look, read_example
+from sevis.pages.photos import choose_photo
+from sevis.pages.show import show, show_error, show_picture
+from sevis.weights import DEFAULT, Card, read_card
+
+MAPS, OVERLAYS = "As maps", "On the photo"
+COUNT = 8  # channels at either end of the order
+
+
+@st.fragment
+def explore(card: Card) -> None:
+    """All that changes with the photo or the block: a fragment, so that quick clicks do not run beside each other."""
+    shipped = _shipped(card)
+    try:
+        photo = choose_photo(card)
+        seen, gates, inside = st.container(), st.container(), st.container()
+        if photo is None:
+            return
+        blocks = blocks_of(card, shipped)
+        with inside:
+            block = _choose_block(blocks)
+        with seen:
+            pictures = look(photo, card)
+            explanation = explanation_of(photo, card, block=block, shipped=shipped)
+            _show_prediction(explanation, pictures, title=photo.title)
+        with gates:
+            _show_gates(explanation)
+        with inside:
+            _show_block(explanation, block, pictures)
+    except SevisError as error:
+        show_error(error)
+
+
+def _shipped(card: Card) -> Explanation | None:
+    try:
+        return read_example(card)
+    except SevisError as error:
+        show_error(error)
+        return None
+
+
+def _choose_block(blocks: tuple[str, ...]) -> str:
+    st.header("Inside one block", anchor="inside")
+    first_stage = blocks[0].rsplit("_", 1)[0]
+    default = max(index for index, name in enumerate(blocks) if name.rsplit("_", 1)[0] == first_stage)
+    return st.selectbox("Block", blocks, index=default, key="block", bind="query-params", width=320)
+
+
+def _open_clicked_block(blocks: tuple[str, ...]) -> None:
+    """After a click on the gate map: y is the number of the row."""
+    points = st.session_state["gate-map"]["selection"]["points"]
+    if points:
+        st.session_state["block"] = blocks[round(points[0]["y"])]
+
+
+def _show_prediction(explanation: Explanation, pictures: Look, *, title: str) -> None:
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        photo, view = st.columns(2, wrap=False)
+        side = explanation.view.shape[0]
+        photo.image(pictures.photo, caption=f"{title}: the network sees the bright part", width="stretch", output_format="JPEG")
+        enlarged = enlarge(explanation.view, 5 * side, 5 * side)
+        view.image(enlarged, caption=f"What it sees: {side} × {side} pixels", width="stretch", output_format="PNG")
+    top = explanation.top(5)
+    with right:
+        show(
+            top_bars(top),
+            key="top-classes",
+            caption=f"The network knows {len(explanation.classes)} classes and spreads 100 % among them, whatever the photo shows.",
+            table={"class": [name for name, _ in top], "probability": [value for _, value in top]},
+        )
+        milliseconds = f"{1000 * explanation.seconds:.0f} ms"
+        st.caption(f":material/timer: Forward pass: **{milliseconds}** on {explanation.device} · {explanation.model}")
+
+
+def _show_gates(explanation: Explanation) -> None:
+    st.header("Every gate of the network", anchor="gates")
+    show(
+        gate_map(explanation.scale),
+        key="gate-map",
+        caption="Each row is one SE block, each column one of its channels: bright ones pass on nearly whole, dark ones are turned down; "
+        f"every row is stretched to the same width ({describe_channels(explanation.scale)}). **Click a row to open that block.**",
+        table=gate_map_table(explanation.scale),
+        on_select=lambda: _open_clicked_block(explanation.sites),
+    )
+
+
+def _show_block(explanation: Explanation, block: str, pictures: Look) -> None:
+    scale = explanation.scale[block]
+    _show_equations(explanation, block)
+    raised, lowered = extremes(scale, count=COUNT)
+    order = np.argsort(-scale, kind="stable")
+    show(
+        sorted_scales(scale, count=COUNT),
+        key=f"{block}-sorted",
+        caption=f"The {len(scale)} channels of {block} from the highest scale to the lowest, for this photo; "
+        "a sigmoid never amplifies, so “most raised” means passed on nearly whole.",
+        table={"rank": np.arange(1, len(scale) + 1), "channel": order, "s": scale[order]},
+    )
+    st.subheader(f"The maps that {block} gates")
+    style = st.segmented_control("Show them", [MAPS, OVERLAYS], default=MAPS, required=True, key="maps", bind="query-params")
+    st.latex(r"\tilde{\mathbf{x}}_c = s_c \cdot \mathbf{u}_c \qquad (4)")
+    photo = pictures.close_up if style == OVERLAYS else None
+    for column, channels, name in zip(st.columns(2, gap="large"), (raised, lowered), ("raised", "lowered"), strict=True):
+        with column:
+            _show_maps(explanation, block, channels, name=name, photo=photo)
+
+
+def _show_equations(explanation: Explanation, block: str) -> None:
+    """z, the hidden layer and s, each under its equation of arXiv 1709.01507."""
+    z, hidden, scale = explanation.squeeze[block], explanation.hidden[block], explanation.scale[block]
+    squeeze, excite, gate = st.columns(3, gap="medium")
+    with squeeze:
+        st.latex(r"z_c = \frac{1}{H W} \sum_{i,j} u_c(i, j) \qquad (2)")
+        show(
+            channel_profile(z, title="Squeeze z", name="z"),
+            key=f"{block}-squeeze",
+            caption=f"The mean of each of the {len(z)} maps u over all places: one number per channel.",
+            table={"channel": np.arange(len(z)), "z": z},
+        )
+    with excite:
+        st.latex(r"\mathbf{h} = \delta(\mathbf{W}_1 \mathbf{z}) \vphantom{\sum_{i,j}\frac{1}{H W}}")
+        show(
+            channel_profile(hidden, title="Hidden layer", name="h", unit="unit"),
+            key=f"{block}-hidden",
+            caption=f"{len(z)} channels pressed into {len(hidden)} units (r = {len(z) // len(hidden)}); δ is the ReLU.",
+            table={"unit": np.arange(len(hidden)), "h": hidden},
+        )
+    with gate:
+        st.latex(r"\mathbf{s} = \sigma(\mathbf{W}_2 \mathbf{h}) \vphantom{\sum_{i,j}\frac{1}{H W}} \qquad (3)")
+        show(
+            channel_profile(scale, title="Scale s", name="s", upper=1),
+            key=f"{block}-scale",
+            caption=f"What each channel is multiplied by, on average {scale.mean():.2f}; σ is the sigmoid.",
+            table={"channel": np.arange(len(scale)), "logit": explanation.logits[block], "s": scale},
+        )
+
+
+def _show_maps(explanation: Explanation, block: str, channels: NDArray[np.intp], *, name: str, photo: NDArray[np.uint8] | None) -> None:
+    maps, scale = explanation.maps[block], explanation.scale[block]
+    size = f"{maps.shape[1]} × {maps.shape[2]}"
+    st.markdown(f"**The {len(channels)} most {name} channels**")
+    show_picture(
+        mosaic(maps, scale, channels.tolist(), photo=photo),
+        key=f"{block}-most-{name}",
+        caption=f"Above, the map u of each channel ({size}; red above zero, blue below, its range under its scale); "
+        "below, s·u in the same colours: the paler, the more it is turned down.",
+        table=_maps_table(maps, scale, channels),
+    )
+
+
+def _maps_table(maps: NDArray[np.float32], scale: NDArray[np.float32], channels: NDArray[np.intp]) -> dict[str, NDArray[np.generic]]:
+    _, height, width = maps.shape
+    channel, row, column = (grid.ravel() for grid in np.meshgrid(channels, np.arange(height), np.arange(width), indexing="ij"))
+    u = maps[channel, row, column]
+    return {"channel": channel, "row": row, "column": column, "u": u, "s_u": scale[channel] * u}
+
+
+st.title("One photo, every gate")
+st.markdown(
+    "Choose a photo and see what a Squeeze-and-Excitation network recognises in it, and how its gates turn every channel up or down."
+)
+try:
+    explore(read_card(DEFAULT))
+except SevisError as missing:
+    show_error(missing)

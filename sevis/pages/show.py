@@ -1,0 +1,114 @@
+"""How every page shows a figure: the chart, one sentence below it, and its downloads; and how it says what went wrong."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from sevis.errors import SevisError
+
+
+def show(
+    figure: go.Figure,
+    *,
+    key: str,
+    caption: str,
+    table: Mapping[str, ArrayLike],
+    on_select: Callable[[], None] | Literal["ignore"] = "ignore",
+) -> None:
+    """Draws a figure over the whole width, its caption, and a button that saves its data.
+
+    The picture itself is saved by the camera button that appears over the figure.
+
+    Args:
+        figure: from `sevis.figures`.
+        key: unique on the page; also the name of the downloaded files.
+        caption: one sentence that says what one sees; read out as the alternative text, too.
+        table: the figure's data by column name; columns of one length.
+        on_select: called when a point is clicked; the points are then in `st.session_state[key]`.
+    """
+    st.plotly_chart(
+        _in_theme_ink(figure),
+        width="stretch",
+        theme="streamlit",
+        key=key,
+        on_select=on_select,
+        selection_mode="points",
+        config={
+            "displaylogo": False,
+            "modeBarButtons": [["toImage"]],
+            "toImageButtonOptions": {"format": "png", "scale": 3, "filename": key},
+            "scrollZoom": False,
+            "doubleClick": False,
+        },
+        alt=caption,
+    )
+    describe(key=key, caption=caption, table=table)
+
+
+def show_picture(picture: NDArray[np.uint8], *, key: str, caption: str, table: Mapping[str, ArrayLike]) -> None:
+    """Draws a picture over the whole width, with its caption and buttons that save it and its data.
+
+    Args:
+        picture: RGB or RGBA, shape (height, width, 3 or 4).
+        key, caption, table: as for `show`.
+    """
+    st.image(picture, width="stretch", output_format="PNG", alt=caption)
+    describe(key=key, caption=caption, table=table, picture=picture)
+
+
+def describe(*, key: str, caption: str, table: Mapping[str, ArrayLike], picture: NDArray[np.uint8] | None = None) -> None:
+    """The caption of a figure and a button that saves its data as CSV, with another for a picture that has no button of its own."""
+    with st.container(horizontal=True, vertical_alignment="top", gap="small", wrap=False):
+        st.caption(caption, width="stretch")
+        if picture is not None:
+            _save_button("PNG", partial(to_png, picture), key=key, help="Download this picture")
+        _save_button("CSV", partial(to_csv, table), key=key, help="Download the data of this figure")
+
+
+def _in_theme_ink(figure: go.Figure) -> go.Figure:
+    """Writes a figure in the theme's own text colour: Streamlit writes axes in a grey that fades on a projector."""
+    theme = st.context.theme.type
+    ink = {"color": st.get_option(f"theme.{theme}.textColor")} if theme else {}
+    figure.update_layout(font=ink, legend_font=ink, title_font=ink)
+    figure.update_xaxes(tickfont=ink, title_font=ink)
+    figure.update_yaxes(tickfont=ink, title_font=ink)
+    figure.update_traces(colorbar={"tickfont": ink, "title_font": ink}, selector={"type": "heatmap"})
+    return figure
+
+
+def _save_button(suffix: str, data: Callable[[], bytes], *, key: str, help: str) -> None:
+    """A button that makes a file only when it is clicked, and leaves the page as it is."""
+    name = f"{key}.{suffix.lower()}"
+    st.download_button(suffix, data, file_name=name, key=name, help=help, on_click="ignore", type="tertiary", icon=":material/download:")
+
+
+def to_csv(table: Mapping[str, ArrayLike]) -> bytes:
+    """The columns of a table as CSV in UTF-8. Raises ValueError when their lengths differ."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*(np.asarray(column).tolist() for column in table.values()), strict=True))
+    return text.getvalue().encode()
+
+
+def to_png(picture: NDArray[np.uint8]) -> bytes:
+    """An array of pixels as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="PNG")
+    return file.getvalue()
+
+
+def show_error(error: SevisError) -> None:
+    """Says in one sentence, in place of a figure, what a user can mend."""
+    message = str(error)
+    sentence = message[:1].upper() + message[1:] + ("" if message.endswith(".") else ".")
+    st.error(re.sub(r"([\\`*\[\]$<>~#|])", r"\\\1", sentence), icon=":material/error:")

@@ -1,0 +1,174 @@
+"""Figures as files: one self-contained HTML file that needs no internet, or SVG and PNG through Kaleido where a Chromium is installed."""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from PIL import Image
+from plotly.offline import get_plotlyjs
+
+from sevis.errors import SevisError
+from sevis.files import replace_file
+
+if TYPE_CHECKING:
+    from sevis.explanation import Explanation
+
+IMAGE_SUFFIXES = (".svg", ".png")
+SUFFIXES = (".html", *IMAGE_SUFFIXES)
+IMAGE_WIDTH = 1400
+# Nothing outside the file is ever asked for, whatever a name in it says.
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
+STYLE = """
+:root { color-scheme: light; }
+body { margin: 2rem auto; max-width: 1400px; padding: 0 1rem; background: #ffffff; color: #1f2430;
+       font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.6rem; margin: 0 0 1rem; }
+figure { margin: 0 0 2rem; }
+figcaption { color: #4b5262; }
+img { image-rendering: pixelated; width: 256px; border-radius: 4px; }
+"""
+
+
+def write(figures: go.Figure | Sequence[go.Figure], path: str | Path, *, title: str = "sevis", captions: str | Sequence[str] = ()) -> None:
+    """Writes figures in the format that the file's name asks for; an image holds one figure and no caption.
+
+    Raises:
+        SevisError: for another suffix than those of SUFFIXES, for several figures in one image, or as `write_image`.
+    """
+    target, several = Path(path), _as_list(figures)
+    if target.suffix.lower() == ".html":
+        write_html(several, target, title=title, captions=captions)
+    elif target.suffix.lower() not in SUFFIXES:
+        raise SevisError(f"{target.name!r} ends in {target.suffix or 'no suffix'!r}: choose one of {', '.join(SUFFIXES)}")
+    elif len(several) != 1:
+        raise SevisError(f"{target.suffix} holds one figure, got {len(several)}: write them to an .html file")
+    else:
+        write_image(several[0], target)
+
+
+def write_html(
+    figures: go.Figure | Sequence[go.Figure], path: str | Path, *, title: str = "sevis", captions: str | Sequence[str] = ()
+) -> None:
+    """Writes one HTML file with the figures and their captions, as a whole or not at all; see `to_html`."""
+    _replace(Path(path), to_html(figures, title=title, captions=captions).encode())
+
+
+def to_html(figures: go.Figure | Sequence[go.Figure], *, title: str = "sevis", captions: str | Sequence[str] = (), head: str = "") -> str:
+    """One self-contained HTML page, about 5 MB for plotly.js, light, with the figures in order.
+
+    Args:
+        figures: one figure or several; they are not changed.
+        title: the heading, as plain text.
+        captions: one for each figure, as plain text; none at all is allowed.
+        head: HTML that comes between the heading and the figures, such as the photo.
+
+    Raises:
+        SevisError: when there are captions, but not one for each figure.
+    """
+    several, texts = _as_list(figures), [captions] if isinstance(captions, str) else list(captions)
+    if texts and len(texts) != len(several):
+        raise SevisError(f"expected a caption for each of the {len(several)} figures, got {len(texts)}")
+    config = {"displaylogo": False, "responsive": True}
+    parts = [_light(figure).to_html(full_html=False, include_plotlyjs=False, config=config) for figure in several]
+    body = "\n".join(_figure(part, text) for part, text in zip(parts, texts or [""] * len(parts), strict=True))
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n<script>{get_plotlyjs()}</script>\n</head>\n"
+        f"<body>\n<h1>{escape(title)}</h1>\n{head}\n{body}\n</body>\n</html>\n"
+    )
+
+
+def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH, scale: float = 2) -> None:
+    """Writes an SVG or a PNG on white, drawn by a Chromium without touching the network, as a whole or not at all.
+
+    Args:
+        figure: it is not changed.
+        path: ends in .svg or .png.
+        width: in pixels; the height is the figure's own.
+        scale: pixels of the file per pixel of the figure (PNG).
+
+    Raises:
+        SevisError: for another suffix, or where Kaleido or a Chromium is missing or fails.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in IMAGE_SUFFIXES:
+        raise SevisError(f"{target.name!r} is no image that can be written: choose one of {', '.join(IMAGE_SUFFIXES)}")
+    form = target.suffix.lower().removeprefix(".")
+    _replace(target, _render(_light(figure), {"format": form, "width": width, "scale": scale}))
+
+
+def explanation_html(explanation: "Explanation", path: str | Path, *, title: str = "sevis: one photo") -> None:
+    """Writes what a network saw in one image, its top-5 and its gate map as one HTML file, as a whole or not at all.
+
+    Args:
+        explanation: from `sevis.explain`.
+        path: of the file.
+        title: the heading, such as the photo's name, as plain text.
+    """
+    from sevis.figures.gates import describe_channels, gate_map, top_bars
+
+    top = [(escape(name, quote=False), probability) for name, probability in explanation.top()]
+    height, width = explanation.view.shape[:2]
+    captions = [
+        f"The {len(top)} classes of {len(explanation.classes)} that {explanation.model} holds most probable for this photo.",
+        "The scale s by which each block multiplies each of its channels, from 0 (off) to 1 (whole); "
+        f"each row is stretched to the same width ({describe_channels(explanation.scale)}).",
+    ]
+    photo = _photo(explanation.view, f"What the network sees of the photo: {width} x {height} pixels, drawn large.")
+    figures = [top_bars(top), gate_map(explanation.scale)]
+    _replace(Path(path), to_html(figures, title=title, captions=captions, head=photo).encode())
+
+
+def _photo(pixels: NDArray[np.uint8], caption: str) -> str:
+    """A picture inside the page, as a data URI."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f'<figure>\n<img alt="{escape(caption)}" src="{source}">\n<figcaption>{escape(caption)}</figcaption>\n</figure>'
+
+
+def _render(figure: go.Figure, options: dict[str, object]) -> bytes:
+    try:
+        import kaleido
+        from kaleido.errors import ChromeNotFoundError, KaleidoError
+    except ImportError:
+        raise SevisError("SVG and PNG need Kaleido: pip install kaleido, or write an .html file") from None
+    try:
+        # MathJax would be fetched from the internet; plotly.js comes from the installed package.
+        data = kaleido.calc_fig_sync(figure.to_dict(), opts=options, kopts={"mathjax": False})
+    except ChromeNotFoundError:
+        raise SevisError(
+            "SVG and PNG are drawn by a browser and none was found: install Chromium or Chrome (Debian: apt install chromium), "
+            "name it in BROWSER_PATH, or write an .html file"
+        ) from None
+    except (RuntimeError, TimeoutError, KaleidoError) as error:
+        raise SevisError(f"the browser could not draw the figure ({type(error).__name__}): write an .html file instead") from None
+    return bytes(data)
+
+
+def _as_list(figures: go.Figure | Sequence[go.Figure]) -> list[go.Figure]:
+    return [figures] if isinstance(figures, go.Figure) else list(figures)
+
+
+def _light(figure: go.Figure) -> go.Figure:
+    """A copy on white, in dark type: in the app a figure is transparent and takes its type from the theme."""
+    return go.Figure(figure).update_layout(template="plotly_white", paper_bgcolor="white", plot_bgcolor="white")
+
+
+def _figure(html: str, caption: str) -> str:
+    return f"<figure>\n{html}\n{f'<figcaption>{escape(caption)}</figcaption>' if caption else ''}\n</figure>"
+
+
+def _replace(path: Path, data: bytes) -> None:
+    try:
+        replace_file(path, data)
+    except OSError as error:
+        raise SevisError(f"{path} cannot be written ({error.strerror or error}): choose another place") from None

@@ -1,0 +1,46 @@
+"""What several rooms' tests share."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: idle OpenMP threads would spin beside the tests
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import sevis
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    """A small SE-ResNet-18 in evaluation mode, whose norms are no identities: 8 SE blocks of 8 to 64 channels."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = sevis.build("se_resnet18", num_classes=5, width=0.125, reduction=4)
+        return stir(model).eval()
+
+
+def stir(model: nn.Module) -> nn.Module:
+    """Gives norms and biases random values, so that a test sees a forgotten one; returns the model."""
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.normal_(0, 0.1)
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 1.5)
+            elif isinstance(module, nn.Linear) and module.bias is not None:
+                module.bias.normal_(0, 0.5)
+    return model
+
+
+@pytest.fixture
+def tiny_imagenet_zip() -> Path:
+    """The real data set; where it is not, the test is skipped."""
+    place = Path(os.environ.get("SEVIS_DATA") or Path(__file__).resolve().parent.parent.parent / "shared" / "data")
+    path = place / "tiny-imagenet-200.zip"
+    if not path.is_file():
+        pytest.skip("tiny-imagenet-200.zip is not there: set SEVIS_DATA to its folder")
+    return path
