@@ -1,15 +1,18 @@
 """The app: `streamlit run app.py`."""
 
 import os
+from pathlib import Path
 
 import streamlit as st
 
 from sevis.pages.models import start_loading
 
+ICON = Path(__file__).parent / "sevis" / "pages" / "icon.svg"  # a page's Material symbol would be fetched from the internet
+
 # Torch's threads otherwise spin while they wait, which makes every session wait for the others; torch reads this when it is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-st.set_page_config(page_title="sevis", layout="wide")
+st.set_page_config(page_title="sevis", page_icon=str(ICON), layout="wide")
 page = st.navigation(
     [
         st.Page("sevis/pages/explain.py", title="Explain", icon=":material/image_search:", default=True),

@@ -6,7 +6,7 @@ numbers, and scales near 0 or 1 keep their small variances.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +95,14 @@ class ClassStatistics:
             raise SevisError(f"expected labels from 0 to {len(self.classes) - 1}, got {labels.min()} to {labels.max()}")
         order = np.argsort(labels, kind="stable")
         rows, starts, more = np.unique(labels[order], return_index=True, return_counts=True)
+        groups = {}
         for quantity, moments in self._moments.items():
             batch = np.concatenate([values[site][quantity] for site in self.channels], axis=1)
             if batch.shape != (len(labels), moments.mean.shape[1]):
                 raise SevisError(f"expected {quantity} of shape {(len(labels), moments.mean.shape[1])} in all, got {batch.shape}")
-            group = Moments.of_groups(batch[order], starts, more)
-            moments.absorb(group, rows=rows, counts=self.count[rows], more=more)
+            groups[quantity] = Moments.of_groups(batch[order], starts, more)
+        for quantity, group in groups.items():
+            self._moments[quantity].absorb(group, rows=rows, counts=self.count[rows], more=more)
         self.count[rows] += more
 
     def merge(self, other: "ClassStatistics") -> None:
@@ -173,15 +175,16 @@ class ClassStatistics:
 
     @classmethod
     def _restore(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "ClassStatistics":
+        shape = (len(header["classes"]), sum(header["channels"].values()))
+        names = [f"{quantity}.{field.name}" for quantity in QUANTITIES for field in fields(Moments)]
+        shapes = {arrays[name].shape for name in names}
+        if shapes != {shape} or arrays["count"].shape != shape[:1]:  # before anything is allocated by what the header says
+            raise SevisError(f"the statistics hold arrays of shapes {sorted(shapes)}, expected {shape}: make them again")
         statistics = cls(header["channels"], tuple(header["classes"]), header["metadata"])
-        expected = statistics._moments[QUANTITIES[0]].mean.shape
-        statistics.count = arrays["count"].astype(np.int64)
-        statistics._moments = {
-            quantity: Moments(*(arrays[f"{quantity}.{name}"] for name in ("mean", "m2", "low", "high"))) for quantity in QUANTITIES
-        }
-        shapes = {array.shape for moments in statistics._moments.values() for array in vars(moments).values()}
-        if shapes != {expected} or statistics.count.shape != expected[:1]:
-            raise SevisError(f"the statistics hold arrays of shapes {sorted(shapes)}, expected {expected}: make them again")
+        statistics.count += arrays["count"]
+        for name in names:
+            quantity, field = name.split(".")
+            np.copyto(getattr(statistics._moments[quantity], field), arrays[name], casting="same_kind")
         return statistics
 
     def _of(self, site: str, quantity: str) -> Moments:

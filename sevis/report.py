@@ -93,7 +93,7 @@ def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH
         figure: it is not changed.
         path: ends in .svg or .png.
         width: in pixels; the height is the figure's own.
-        scale: pixels of the file per pixel of the figure (PNG).
+        scale: pixels of a PNG per pixel of the figure.
 
     Raises:
         SevisError: for another suffix, or where Kaleido or a Chromium is missing or fails.
@@ -102,7 +102,8 @@ def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH
     if target.suffix.lower() not in IMAGE_SUFFIXES:
         raise SevisError(f"{target.name!r} is no image that can be written: choose one of {', '.join(IMAGE_SUFFIXES)}")
     form = target.suffix.lower().removeprefix(".")
-    _replace(target, _render(_light(figure), {"format": form, "width": width, "scale": scale}))
+    options = {"format": form, "width": width, "scale": scale if form == "png" else 1}
+    _replace(target, _render(_light(figure), options))
 
 
 def explanation_html(explanation: "Explanation", path: str | Path, *, title: str = "sevis: one photo") -> None:

@@ -27,7 +27,7 @@ def a_block(**options: object) -> SqueezeExcitation:
     torch.manual_seed(1)
     block = SqueezeExcitation(24, **options)
     for parameter in block.parameters():
-        nn.init.normal_(parameter, 0, 0.7)
+        nn.init.normal_(parameter, 0, 0.3)
     return block
 
 

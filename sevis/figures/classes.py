@@ -114,16 +114,14 @@ def spread_table(statistics: ClassStatistics, site: str, name: str, *, channels:
 
 def mean_panel(statistics: ClassStatistics, site: str, classes: Sequence[str], *, channels: int | None = PAPER_CHANNELS) -> go.Figure:
     """One panel of Figure 6: the mean scale of each channel, a curve by class and one over all. The legend is `entries`."""
-    figure = go.Figure(_mean_traces(statistics, site, classes, channels))
-    return _panel(figure, _title(statistics, site), "mean excitation")
+    return _panel(_mean_traces(statistics, site, classes, channels), _title(statistics, site), "mean excitation")
 
 
 def spread_panel(
     statistics: ClassStatistics, site: str, name: str, *, colour: str = PALETTE[0], channels: int | None = PAPER_CHANNELS
 ) -> go.Figure:
     """One panel of Figure 7: the mean scale of each channel over the images of a class, in a band of one standard deviation each side."""
-    figure = go.Figure(_spread_traces(statistics, site, name, colour, channels))
-    return _panel(figure, _title(statistics, site), "excitation")
+    return _panel(_spread_traces(statistics, site, name, colour, channels), _title(statistics, site), "excitation")
 
 
 def figure6(
@@ -191,8 +189,8 @@ def _overall(statistics: ClassStatistics, site: str, picked: NDArray[np.intp]) -
 def _mean_traces(statistics: ClassStatistics, site: str, classes: Sequence[str], channels: int | None) -> list[go.Scatter]:
     """The curve over all classes, and above it one for each class."""
     table = mean_table(statistics, site, classes, channels=channels)
-    items = entries(statistics, classes)
-    return [_line(table, label, items[label]) for label in reversed(items) if label in table]
+    *colours, overall = entries(statistics, classes).items()
+    return [_line(table, label, colour) for label, colour in (overall, *colours) if label in table]
 
 
 def _spread_traces(statistics: ClassStatistics, site: str, name: str, colour: str, channels: int | None) -> list[go.Scatter]:
@@ -242,9 +240,9 @@ def _translucent(colour: str) -> str:
     return f"rgba({red}, {green}, {blue}, 0.25)"
 
 
-def _panel(figure: go.Figure, title: str, axis: str) -> go.Figure:
+def _panel(traces: Sequence[go.Scatter], title: str, axis: str) -> go.Figure:
+    figure = finish(go.Figure(data=traces), title=title, height=300)
     _axes(figure, axis)
-    finish(figure, title=title, height=300)
     return figure.update_layout(showlegend=False, margin_b=8)
 
 

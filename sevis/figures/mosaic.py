@@ -12,7 +12,7 @@ from sevis.figures.style import SIGNED_COLOURS
 Array = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
-SIDE, GAP, GUTTER, LABEL, LEGEND = 144, 8, 44, 46, 50  # pixels: thumbnail, space around it, row names, channel names, colour bar
+SIDE, GAP, GUTTER, LABEL, LEGEND = 144, 16, 48, 48, 52  # pixels: thumbnail, space around it, row names, channel names, colour bar
 GROUND, INK, FAINT = (27, 34, 45), (242, 245, 248), (166, 176, 190)  # its own dark ground, readable in both themes
 
 
@@ -36,7 +36,7 @@ def mosaic(maps: Array, scale: Array, channels: Sequence[int], *, photo: Pixels 
     for place, channel in enumerate(channels):
         limit = float(np.abs(maps[channel][np.isfinite(maps[channel])]).max(initial=0)) or 1.0
         top, left = corner(place, scaled=False, columns=columns)
-        draw.text((left, top - LABEL + 2), f"{channel}", font=_font(19), fill=INK)
+        draw.text((left, top - LABEL + 2), f"ch {channel}", font=_font(19), fill=INK)
         draw.text((left + SIDE, top - LABEL + 2), f"s {scale[channel]:.2f}", font=_font(19), fill=INK, anchor="ra")
         draw.text((left + SIDE, top - LABEL + 24), f"±{limit:.2g}", font=_font(15), fill=FAINT, anchor="ra")
         for scaled, factor in ((False, 1.0), (True, float(scale[channel]))):
@@ -75,8 +75,8 @@ def overlay(values: Array, limit: float, photo: Pixels) -> Pixels:
         limit: the absolute value that is the most opaque.
         photo: uint8, shape (S, T, 3).
     """
-    grey = photo.mean(axis=-1, keepdims=True)
-    amount = 0.9 * np.clip(np.abs(np.nan_to_num(values)) / limit, 0, 1)
+    grey = photo.mean(axis=-1, keepdims=True, dtype=np.float32)
+    amount = np.float32(0.9) * np.clip(np.abs(np.nan_to_num(values)) / np.float32(limit), 0, 1)
     opacity, colour = (enlarge(array, photo.shape[0], photo.shape[1]) for array in (amount[..., None], colours(values, limit)))
     blend: Pixels = np.round(grey * (1 - opacity) + colour * opacity).astype(np.uint8)
     return blend

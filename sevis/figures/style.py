@@ -27,6 +27,7 @@ def finish(figure: go.Figure, *, title: str, height: int) -> go.Figure:
     """
     text = {"size": TEXT_SIZE}
     figure.update_layout(
+        overwrite=True,  # four times as quick as merging
         template=go.layout.Template(),
         title={"text": title, "font": {"size": TITLE_SIZE}, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 8}},
         height=height,

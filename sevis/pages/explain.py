@@ -40,7 +40,7 @@ def explore(card: Card) -> None:
         with seen:
             pictures = look(photo, card)
             explanation = explanation_of(photo, card, block=block, shipped=shipped)
-            _show_prediction(explanation, pictures, title=photo.title)
+            _show_prediction(explanation, pictures, title=photo.title, stored=explanation is shipped)
         with gates:
             _show_gates(explanation)
         with inside:
@@ -59,9 +59,7 @@ def _shipped(card: Card) -> Explanation | None:
 
 def _choose_block(blocks: tuple[str, ...]) -> str:
     st.header("Inside one block", anchor="inside")
-    first_stage = blocks[0].rsplit("_", 1)[0]
-    default = max(index for index, name in enumerate(blocks) if name.rsplit("_", 1)[0] == first_stage)
-    return st.selectbox("Block", blocks, index=default, key="block", bind="query-params", width=320)
+    return st.selectbox("Block", blocks, key="block", bind="query-params", width=320)
 
 
 def _open_clicked_block(blocks: tuple[str, ...]) -> None:
@@ -71,12 +69,13 @@ def _open_clicked_block(blocks: tuple[str, ...]) -> None:
         st.session_state["block"] = blocks[round(points[0]["y"])]
 
 
-def _show_prediction(explanation: Explanation, pictures: Look, *, title: str) -> None:
+def _show_prediction(explanation: Explanation, pictures: Look, *, title: str, stored: bool) -> None:
     left, right = st.columns([5, 6], gap="large")
     with left:
         photo, view = st.columns(2, wrap=False)
         side = explanation.view.shape[0]
-        photo.image(pictures.photo, caption=f"{title}: the network sees the bright part", width="stretch", output_format="JPEG")
+        caption = f"{title}: the network sees the bright part" if pictures.cropped else title
+        photo.image(pictures.photo, caption=caption, width="stretch", output_format="JPEG")
         enlarged = enlarge(explanation.view, 5 * side, 5 * side)
         view.image(enlarged, caption=f"What it sees: {side} × {side} pixels", width="stretch", output_format="PNG")
     top = explanation.top(5)
@@ -88,7 +87,8 @@ def _show_prediction(explanation: Explanation, pictures: Look, *, title: str) ->
             table={"class": [name for name, _ in top], "probability": [value for _, value in top]},
         )
         milliseconds = f"{1000 * explanation.seconds:.0f} ms"
-        st.caption(f":material/timer: Forward pass: **{milliseconds}** on {explanation.device} · {explanation.model}")
+        when = ", measured when the network was published" if stored else ""
+        st.caption(f":material/timer: Forward pass: **{milliseconds}** on {explanation.device}{when} · {explanation.model}")
 
 
 def _show_gates(explanation: Explanation) -> None:

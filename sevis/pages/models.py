@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sevis.weights import ReadyModel
 
 Pixels = NDArray[np.uint8]
-SHOWN = 512  # pixels: the longer side of a photo on the page
+SHOWN = 400  # pixels: the longer side of a photo on the page
 CLOSE_UP = 256  # pixels: about the side of the part that the network sees, as sharp as the photo is
 
 
@@ -43,11 +43,13 @@ class Look:
 
     Attributes:
         photo: the whole photo, at most SHOWN pixels wide and high, with what the network does not see dimmed.
+        cropped: whether there is such a part.
         view: what the network sees, shape (S, S, 3).
         close_up: the same part of the photo in its own sharpness, shape (k S, k S, 3).
     """
 
     photo: Pixels
+    cropped: bool
     view: Pixels
     close_up: Pixels
 
@@ -96,7 +98,8 @@ def _look(digest: str, name: str, preprocessing: str, *, _data: bytes, _card: Ca
     sharp = replace(preprocess, resize=zoom * preprocess.resize, crop=zoom * preprocess.crop)
     view, close_up = preprocess.view(image), sharp.view(image)
     image.thumbnail((SHOWN, SHOWN))
-    return Look(framed(np.asarray(image), _seen_box(image.size, preprocess)), view, close_up)
+    box = _seen_box(image.size, preprocess)
+    return Look(framed(np.asarray(image), box), box != (0, 0, *image.size), view, close_up)
 
 
 def _seen_box(size: tuple[int, int], preprocess: Preprocessing) -> tuple[int, int, int, int]:

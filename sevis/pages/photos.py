@@ -8,12 +8,6 @@ from sevis.pages.models import Photo
 from sevis.weights import Card
 
 SAMPLES, VALIDATION, UPLOAD, CAMERA = "Samples", "Validation photos", "Upload", "Camera"
-ICONS = {
-    SAMPLES: ":material/photo_library:",
-    VALIDATION: ":material/grid_view:",
-    UPLOAD: ":material/upload:",
-    CAMERA: ":material/photo_camera:",
-}
 
 
 def choose_photo(card: Card) -> Photo | None:
@@ -27,7 +21,7 @@ def choose_photo(card: Card) -> Photo | None:
         source = _choose_source(samples=bool(samples), validation=data is not None)
         if source == SAMPLES:
             titles = list(samples)
-            title = st.segmented_control("Photo", titles, default=titles[0], required=True, key="sample", bind="query-params")
+            title = st.segmented_control("Photo", titles, default=titles[0], required=True, wrap=True, key="sample", bind="query-params")
             return Photo(title, samples[title].read_bytes()) if title else None
         if source == VALIDATION and data:
             return _choose_validation_photo(_validation_photos(str(data), tuple(card["wnids"])), card)
@@ -41,7 +35,7 @@ def _choose_source(*, samples: bool, validation: bool) -> str | None:
         sources,
         default=sources[0],
         required=True,
-        format_func=lambda name: f"{ICONS[name]} {name}",
+        wrap=True,
         key="source",
         bind="query-params",
     )

@@ -1,0 +1,225 @@
+"""The Classes page in Streamlit's AppTest, on statistics made here."""
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from sevis.class_statistics import ClassStatistics
+from sevis.weights import DEFAULT
+
+PAGE = Path(__file__).resolve().parent.parent / "sevis" / "pages" / "classes.py"
+CLASSES = ("lion", "goldfish", "Chihuahua", "bullet train", "cliff", "pizza")
+PAPER = ["SE_2_3", "SE_3_4", "SE_4_6", "SE_5_1", "SE_5_2", "SE_5_3"]
+WIDTHS = {f"SE_{stage}_{block}": 2**stage * 16 for stage, blocks in ((2, 3), (3, 4), (4, 6), (5, 3)) for block in range(1, blocks + 1)}
+MEAN, SPREAD = "Figure 6: means", "Figure 7: spread"
+
+
+@pytest.fixture
+def scales():
+    """The scales of three photos of each class, by block: shape (3 * classes, C)."""
+    random = np.random.default_rng(0)
+    return {site: random.uniform(size=(3 * len(CLASSES), width)).astype(np.float32) for site, width in WIDTHS.items()}
+
+
+@pytest.fixture
+def pretrained(tmp_path, monkeypatch, scales):
+    """A folder as `pretrained/`, with the card and the statistics of the default network."""
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    entry = {"sha256": "a1b2c3d4e5", "classes": CLASSES}
+    (tmp_path / "index.json").write_text(json.dumps({DEFAULT: entry}))
+    save(tmp_path, CLASSES, scales)
+    return tmp_path
+
+
+def save(folder, classes, scales, **metadata):
+    known = {"model": DEFAULT, "weights": "a1b2c3d4e5", "data": "tiny-imagenet-200", "split": "val", "date": "2026-11-23"} | metadata
+    statistics = ClassStatistics(WIDTHS, classes, known)
+    values = {site: {"scale": scale, "squeeze": scale} for site, scale in scales.items()}
+    statistics.update(np.repeat(np.arange(len(scales["SE_2_1"]) // 3), 3), values)
+    statistics.save(folder / f"{DEFAULT}.statistics.safetensors")
+
+
+def open_page(**query):
+    app = AppTest.from_file(str(PAGE), default_timeout=60)
+    for name, values in query.items():
+        app.query_params[name] = values
+    return app.run()
+
+
+def charts(app):
+    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+
+def titles(app):
+    return [chart["layout"]["title"]["text"].split(" · ")[0] for chart in charts(app)]
+
+
+def numbers(packed):
+    return np.frombuffer(base64.b64decode(packed["bdata"]), dtype=packed["dtype"])
+
+
+def legend(app):
+    return app.get("html")[0].proto.body
+
+
+def test_first_view_is_the_papers_figure_6(pretrained):
+    app = open_page()
+    assert not app.exception
+    assert not app.error
+    assert titles(app) == PAPER
+    assert app.multiselect(key="class").value == ["goldfish", "Chihuahua", "bullet train", "cliff"]
+    for label in ("goldfish (n = 3)", "Chihuahua (n = 3)", "bullet train (n = 3)", "cliff (n = 3)", "all 6 classes (n = 18)"):
+        assert label in legend(app)
+    assert len(app.get("download_button")) == len(PAPER) + 1
+
+
+def test_numbers_carry_their_provenance(pretrained):
+    source = open_page().caption[-1].value
+    for part in (DEFAULT, "weights a1b2c3d4", "n = 18 photos of 6 classes", "tiny-imagenet-200 val", "2026-11-23"):
+        assert part in source
+
+
+def test_curves_on_the_page_are_the_means(pretrained, scales):
+    chart = charts(open_page())[PAPER.index("SE_5_1")]
+    picked = np.linspace(0, WIDTHS["SE_5_1"] - 1, 50).round().astype(int)
+    drawn = {trace["name"]: trace for trace in chart["data"]}
+    goldfish = CLASSES.index("goldfish")
+    means = scales["SE_5_1"].astype(np.float64)
+    np.testing.assert_array_equal(numbers(drawn["goldfish (n = 3)"]["x"]), picked)
+    np.testing.assert_allclose(numbers(drawn["goldfish (n = 3)"]["y"]), means[3 * goldfish :][:3].mean(axis=0)[picked], rtol=1e-6)
+    np.testing.assert_allclose(numbers(drawn["all 6 classes (n = 18)"]["y"]), means.mean(axis=0)[picked], rtol=1e-6)
+
+
+def test_a_link_restores_the_view(pretrained):
+    app = open_page(**{"class": ["pizza", "lion"], "blocks": ["SE_4_2", "SE_2_1"], "figure": SPREAD, "within": "lion", "channels": "all"})
+    assert not app.exception
+    assert titles(app) == ["SE_2_1", "SE_4_2"]  # in the order of the network
+    assert "lion (n = 3)" in legend(app)
+    assert "pizza" not in legend(app)
+    assert len(numbers(charts(app)[0]["data"][-1]["y"])) == WIDTHS["SE_2_1"]
+    assert sum("fill" in trace for trace in charts(app)[0]["data"]) == 1
+
+
+def test_unknown_values_in_a_link_fall_back(pretrained):
+    app = open_page(**{"class": ["unicorn"], "blocks": ["SE_9_9"], "figure": "<script>", "channels": "-1"})
+    assert not app.exception
+    assert not app.error
+    assert titles(app) == PAPER
+    assert app.multiselect(key="class").value == ["goldfish", "Chihuahua", "bullet train", "cliff"]
+
+
+def test_a_choice_redraws_the_panels(pretrained):
+    app = open_page()
+    app.multiselect(key="class").set_value(["pizza"])
+    app.multiselect(key="blocks").set_value(["SE_2_2"])
+    app.run()
+    assert titles(app) == ["SE_2_2"]
+    assert [trace["name"] for trace in charts(app)[0]["data"]] == ["all 6 classes (n = 18)", "pizza (n = 3)"]
+
+
+def test_the_class_of_figure_7_follows_the_chosen_classes(pretrained):
+    app = open_page(**{"class": ["pizza", "lion"], "figure": SPREAD, "within": "pizza"})
+    app.multiselect(key="class").set_value(["cliff", "lion"]).run()
+    assert not app.exception
+    assert "cliff (n = 3)" in legend(app)
+    assert titles(app) == PAPER
+
+
+@pytest.mark.parametrize("empty", ["class", "blocks"])
+def test_choosing_nothing_asks_for_a_choice(pretrained, empty):
+    app = open_page()
+    app.multiselect(key=empty).set_value([]).run()
+    assert not app.exception
+    assert charts(app) == []
+    assert [box.value for box in app.info] == ["Choose at least one class and one block."]
+
+
+def test_other_classes_than_the_papers_show_the_first_four(pretrained, scales):
+    save(pretrained, ("a", "b", "c", "d", "e", "f"), scales)
+    assert open_page().multiselect(key="class").value == ["a", "b", "c", "d"]
+
+
+def test_a_class_without_photos_is_said(pretrained, scales):
+    save(pretrained, CLASSES, {site: scale[:12] for site, scale in scales.items()})  # none of cliff, none of pizza
+    app = open_page()
+    assert "cliff (n = 0)" in legend(app)
+    assert [box.value for box in app.info] == ["Without a photo there is no curve: 'cliff'."]
+    assert all("cliff" not in trace.get("name", "") for chart in charts(app) for trace in chart["data"])
+
+
+def test_names_are_text_and_no_markup(pretrained, scales):
+    save(pretrained, ("<img src=x onerror=alert(1)>", *CLASSES[1:]), scales)
+    app = open_page(**{"class": ["<img src=x onerror=alert(1)>"]})
+    assert not app.exception
+    assert "&lt;img src=x" in legend(app)
+    assert "<img" not in legend(app)
+
+
+def test_too_many_points_for_a_page_are_thinned_and_said(pretrained, scales):
+    app = open_page(**{"class": list(CLASSES), "blocks": list(WIDTHS), "channels": "all"})
+    assert not [caption for caption in app.caption if "too much for one page" in caption.value]
+    wide = ClassStatistics(dict.fromkeys(WIDTHS, 1024), CLASSES, {"weights": "a1b2c3d4e5"})
+    values = np.full((6, 1024), 0.5, dtype=np.float32)
+    wide.update(np.arange(6), {site: {"scale": values, "squeeze": values} for site in WIDTHS})
+    wide.save(pretrained / f"{DEFAULT}.statistics.safetensors")
+    app = open_page(**{"class": list(CLASSES), "blocks": list(WIDTHS), "channels": "all"})
+    assert [caption for caption in app.caption if "at most 256 uniformly sampled ones" in caption.value]
+    assert sum(len(chart.proto.spec) for chart in app.get("plotly_chart")) < 500_000
+
+
+def damage_nothing_left(folder):
+    (folder / f"{DEFAULT}.statistics.safetensors").unlink()
+
+
+def damage_cut(folder):
+    path = folder / f"{DEFAULT}.statistics.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def damage_other_weights(folder):
+    (folder / "index.json").write_text(json.dumps({DEFAULT: {"sha256": "ffff", "classes": CLASSES}}))
+
+
+def damage_no_index(folder):
+    (folder / "index.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_nothing_left, "There are no class statistics"),
+        (damage_cut, "is damaged"),
+        (damage_other_weights, "made with other weights"),
+        (damage_no_index, "There is no"),
+    ],
+)
+def test_files_that_do_not_do_give_one_sentence(pretrained, damage, message):
+    damage(pretrained)
+    app = open_page()
+    assert not app.exception
+    assert len(app.error) == 1
+    assert message in app.error[0].value
+    assert charts(app) == []
+
+
+def test_a_mended_file_is_read_again(pretrained, scales):
+    damage_cut(pretrained)
+    assert open_page().error
+    save(pretrained, CLASSES, scales)
+    assert titles(open_page()) == PAPER
+
+
+def test_the_page_needs_no_torch(pretrained):
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest; "
+        f"app = AppTest.from_file({str(PAGE)!r}, default_timeout=60).run(); "
+        "print(len(app.get('plotly_chart')), len(app.exception), *{'torch', 'torchvision', 'timm'} & set(sys.modules))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PAGE.parents[2])
+    assert answer.stdout.strip() == "6 0"

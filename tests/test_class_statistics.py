@@ -1,0 +1,154 @@
+"""The streaming moments against NumPy on all values at once, in any order and split."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from sevis.class_statistics import FORMAT, ClassStatistics
+from sevis.errors import SevisError
+
+CHANNELS = {"SE_2_1": 6, "SE_3_1": 9}
+CLASSES = ("goldfish", "lion", "pizza", "never seen")
+
+
+def random_images(seed: int, count: int = 97) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:
+    """Labels 0 to 2, and near-saturated scales like those of SE_5_2: a naive sum of squares in float32 gives them negative variances."""
+    rng = np.random.default_rng(seed)
+    values = {
+        site: {
+            "squeeze": rng.normal(3, 40, (count, width)).astype(np.float32),
+            "scale": (0.98 + 1e-4 * rng.standard_normal((count, width))).astype(np.float32),
+        }
+        for site, width in CHANNELS.items()
+    }
+    return rng.integers(0, 3, count), values
+
+
+def part(values: dict[str, dict[str, np.ndarray]], rows: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+    return {site: {quantity: array[rows] for quantity, array in block.items()} for site, block in values.items()}
+
+
+def assert_equal_to_numpy(statistics: ClassStatistics, labels: np.ndarray, values: dict[str, dict[str, np.ndarray]]) -> None:
+    np.testing.assert_array_equal(statistics.count, np.bincount(labels, minlength=len(CLASSES)))
+    for site, block in values.items():
+        for quantity, array in block.items():
+            exact = array.astype(np.float64)
+            for row in range(3):
+                of_class = exact[labels == row]
+                np.testing.assert_allclose(statistics.mean(site, quantity)[row], of_class.mean(axis=0), rtol=1e-12, atol=1e-13)
+                np.testing.assert_allclose(statistics.std(site, quantity)[row], of_class.std(axis=0, ddof=1), rtol=1e-9)
+                np.testing.assert_array_equal(statistics.min(site, quantity)[row], of_class.min(axis=0))
+                np.testing.assert_array_equal(statistics.max(site, quantity)[row], of_class.max(axis=0))
+            np.testing.assert_allclose(statistics.overall_mean(site, quantity), exact.mean(axis=0), rtol=1e-12, atol=1e-13)
+            np.testing.assert_allclose(statistics.overall_std(site, quantity), exact.std(axis=0, ddof=1), rtol=1e-9)
+            assert np.isnan(statistics.mean(site, quantity)[3]).all()
+            assert np.isnan(statistics.std(site, quantity)[3]).all()
+            assert np.isnan(statistics.min(site, quantity)[3]).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_order_split_and_merge_equals_numpy(seed: int) -> None:
+    labels, values = random_images(seed)
+    rng = np.random.default_rng(seed + 100)
+    order = rng.permutation(len(labels))
+    batches = np.split(order, np.sort(rng.integers(0, len(labels), 7)))  # some of them empty
+    shards = [ClassStatistics(CHANNELS, CLASSES) for _ in range(3)]
+    for number, rows in enumerate(batches):
+        shards[number % 3].update(labels[rows], part(values, rows))
+    for shard in shards[1:]:
+        shards[0].merge(shard)
+    assert_equal_to_numpy(shards[0], labels, values)
+
+
+def test_one_image_has_a_mean_and_no_standard_deviation() -> None:
+    labels, values = random_images(0)
+    statistics = ClassStatistics(CHANNELS, CLASSES)
+    statistics.update(labels[:1], part(values, np.array([0])))
+    np.testing.assert_array_equal(statistics.mean("SE_2_1")[labels[0]], values["SE_2_1"]["scale"][0])
+    assert np.isnan(statistics.std("SE_2_1")).all()
+
+
+def test_update_leaves_the_callers_arrays_alone() -> None:
+    labels, values = random_images(1)
+    before = {site: {quantity: array.copy() for quantity, array in block.items()} for site, block in values.items()}
+    ClassStatistics(CHANNELS, CLASSES).update(labels, values)
+    for site, block in values.items():
+        for quantity, array in block.items():
+            np.testing.assert_array_equal(array, before[site][quantity])
+
+
+def test_saved_and_loaded_is_the_same(tmp_path) -> None:
+    labels, values = random_images(2)
+    statistics = ClassStatistics(CHANNELS, CLASSES, {"model": "a", "images": 97})
+    statistics.update(labels, values)
+    statistics.save(tmp_path / "some.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["some.safetensors"]
+    loaded = ClassStatistics.load(tmp_path / "some.safetensors")
+    assert (loaded.metadata, loaded.classes, loaded.channels) == (statistics.metadata, CLASSES, CHANNELS)
+    assert_equal_to_numpy(loaded, labels, values)
+    loaded.update(labels, values)  # it can go on
+    assert loaded.count.sum() == 2 * len(labels)
+
+
+def test_a_damaged_file_is_refused(tmp_path) -> None:
+    path = tmp_path / "some.safetensors"
+    with pytest.raises(SevisError, match="no class statistics at"):
+        ClassStatistics.load(path)
+    statistics = ClassStatistics(CHANNELS, CLASSES)
+    statistics.save(path)
+    whole = path.read_bytes()
+    for damaged in (b"", b"not at all", whole[:50], whole[: len(whole) // 2], whole[:-3]):
+        path.write_bytes(damaged)
+        with pytest.raises(SevisError, match="damaged"):
+            ClassStatistics.load(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({}, "expected 'sevis-class-statistics-1'"),
+        ({"format": "sevis-class-statistics-99"}, "sevis-class-statistics-99"),
+        ({"format": FORMAT}, "damaged"),
+        ({"format": FORMAT, "channels": {"a": 3}, "classes": ["x"], "metadata": {}}, "damaged"),
+        ({"format": FORMAT, "channels": [], "classes": ["x"], "metadata": {}}, "damaged"),
+        ({"format": FORMAT, "channels": {"a": "wide"}, "classes": ["x"], "metadata": {}}, "damaged"),
+        ({"format": FORMAT, "channels": {"a": 10**15}, "classes": ["x"], "metadata": {}}, "damaged"),
+        ([1, 2], "damaged"),
+    ],
+)
+def test_a_strange_header_is_refused(tmp_path, header: object, message: str) -> None:
+    path = tmp_path / "some.safetensors"
+    save_file({"count": np.zeros(1, dtype=np.int64)}, path, metadata={"sevis": json.dumps(header)})
+    with pytest.raises(SevisError, match=message):
+        ClassStatistics.load(path)
+
+
+def test_arrays_of_other_shapes_are_refused(tmp_path) -> None:
+    path = tmp_path / "some.safetensors"
+    arrays = {f"{quantity}.{name}": np.zeros((1, 4)) for quantity in ("squeeze", "scale") for name in ("mean", "m2", "low", "high")}
+    header = {"format": FORMAT, "channels": {"a": 3}, "classes": ["x"], "metadata": {}}
+    save_file({"count": np.zeros(1, dtype=np.int64), **arrays}, path, metadata={"sevis": json.dumps(header)})
+    with pytest.raises(SevisError, match=r"shapes \[\(1, 4\)\]"):
+        ClassStatistics.load(path)
+
+
+def test_wrong_input_is_refused() -> None:
+    labels, values = random_images(3)
+    statistics = ClassStatistics(CHANNELS, CLASSES)
+    with pytest.raises(SevisError, match="labels from 0 to 3, got 0 to 9"):
+        statistics.update(np.where(labels == 2, 9, labels), values)
+    with pytest.raises(SevisError, match="expected squeeze of shape"):
+        statistics.update(labels[:-1], values)
+    assert statistics.count.sum() == 0
+    with pytest.raises(SevisError, match="no SE block is called 'SE_9_9'"):
+        statistics.mean("SE_9_9")
+    with pytest.raises(SevisError, match="unknown quantity 'u'"):
+        statistics.mean("SE_2_1", "u")
+    with pytest.raises(SevisError, match="no class 'tiger'"):
+        statistics.index("tiger")
+    with pytest.raises(SevisError, match="same blocks and classes"):
+        statistics.merge(ClassStatistics({"SE_2_1": 6}, CLASSES))
+    with pytest.raises(SevisError, match="at least one block"):
+        ClassStatistics(CHANNELS, ())

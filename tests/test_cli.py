@@ -1,0 +1,146 @@
+"""The command line in processes of its own: what it prints, what it writes, and one line with exit code 2 for a user's mistake."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import write_colours
+from PIL import Image
+
+import sevis
+from sevis.images import read_image
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE", **environment}
+    command = [sys.executable, "-m", "sevis", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=settings, cwd=ROOT)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo <b>.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def test_help_everywhere() -> None:
+    top = run("--help")
+    assert top.returncode == 0
+    for command in ("models", "data", "train", "collect", "explain", "figure6"):
+        assert command in top.stdout
+        result = run(command, "--help")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.startswith(f"usage: sevis {command}")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "COMMAND"),
+        (["sing"], "sing"),
+        (["train", "--epochs", "many"], "--epochs"),
+        (["train", "--epochs", "0"], "expected epochs between 1 and 10000, got 0"),
+        (["train", "se_resnet51", "--data", "{data}"], "se_resnet50"),
+        (["train", "--data", "{tmp}/nothing"], "there is no data at"),
+        (["train", "--data", "{data}", "--classes", "red,purple"], "no class 'purple'"),
+        (["train", "--evaluate", "se_resnet50x0_5.tiny2"], "se_resnet50x0_5.tiny20"),
+        (["explain", "{tmp}/nothing.png"], "No such file"),
+        (["explain", "{tmp}/text.png"], "not a picture"),
+        (["explain", "{tmp}"], "directory"),
+        (["explain", "{photo}", "--model", "resnet"], "no weights called 'resnet'"),
+        (["collect", "--data", "{tmp}/empty", "--out", "{tmp}/out.safetensors"], "no images in"),
+        (["figure6", "--classes", "unicorn", "--out", "{tmp}/out.html"], "no class 'unicorn'"),
+        (["figure6", "--out", "{tmp}/out.docx"], ".html"),
+        (["figure6", "--blocks", "SE_9_9", "--out", "{tmp}/out.html"], "SE_9_9"),
+        (["figure6", "--statistics", "{tmp}/text.png", "--out", "{tmp}/out.html"], "damaged"),
+        (["figure6", "--statistics", "{tmp}/gone", "--out", "{tmp}/out.html"], "no class statistics at"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, photo: Path, words: list[str], message: str) -> None:
+    (tmp_path / "text.png").write_text("this is no picture")
+    (tmp_path / "empty").mkdir()
+    write_colours(tmp_path / "data", train=1, val=1)
+    before = sorted(tmp_path.iterdir())
+    result = run(*(word.format(tmp=tmp_path, data=tmp_path / "data", photo=photo) for word in words))
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert message in result.stderr
+    assert sorted(tmp_path.iterdir()) == before  # nothing half-written
+
+
+def test_models_lists_what_can_be_loaded_and_built() -> None:
+    result = run("models")
+    assert result.returncode == 0
+    for name in (*sevis.list_pretrained(), *sevis.list_models()):
+        assert name in result.stdout
+
+
+def test_data_says_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "tiny-imagenet-200.zip").touch()
+    assert str(tmp_path) in run("data", SEVIS_DATA=str(tmp_path)).stdout
+    assert "not found" in run("data", SEVIS_DATA=str(tmp_path / "elsewhere")).stdout
+
+
+def test_explain_prints_json_and_writes_html(tmp_path: Path, photo: Path) -> None:
+    out = tmp_path / "out.html"
+    result = run("explain", photo, "--json", "--html", out)
+    assert result.returncode == 0, result.stderr
+    printed = json.loads(result.stdout)
+    ready = sevis.load(device="cpu")
+    expected = sevis.explain(ready, read_image(photo.read_bytes()))
+    assert printed["top"][0]["class"] == expected.top()[0][0]
+    assert printed["top"][0]["probability"] == pytest.approx(expected.top()[0][1], rel=1e-4)
+    assert list(printed["blocks"]) == list(expected.sites)
+    for site in expected.sites:
+        np.testing.assert_allclose(printed["blocks"][site]["scale"], expected.scale[site], atol=1e-5)
+    page = out.read_text()
+    assert expected.top()[0][0] in page
+    assert "SE_5_3" in page
+
+
+def test_explain_prints_a_table(photo: Path) -> None:
+    lines = run("explain", photo).stdout.splitlines()
+    assert sum(line.startswith("SE_") for line in lines) == 16
+    assert sum("%" in line for line in lines) == 5
+
+
+def test_train_publish_collect_and_figure6_end_to_end(tmp_path: Path) -> None:
+    data, shelf = write_colours(tmp_path / "data"), tmp_path / "pretrained"
+    options = ["--width", "0.25", "--reduction", "4", "--size", "32", "--epochs", "6", "--batch-size", "12", "--learning-rate", "0.05"]
+    words = ["train", "se_resnet18", "--data", data, *options, "--folder", tmp_path / "run", "--publish", "mine"]
+    trained = run(*words, SEVIS_PRETRAINED=str(shelf))
+    assert trained.returncode == 0, trained.stderr
+    entry = json.loads((shelf / "index.json").read_text())["mine"]
+    assert entry["command"].startswith("python -m sevis train se_resnet18 --width 0.25")
+    assert str(tmp_path) not in entry["command"]
+    scored = run("train", "--evaluate", "mine", "--data", data, SEVIS_PRETRAINED=str(shelf))
+    assert f"top1 {entry['top1']:.4f}, top5 {entry['top5']:.4f} on 12 images" in scored.stdout
+    out = tmp_path / "mine.safetensors"
+    collected = run("collect", "--model", "mine", "--data", data, "--split", "train", "--out", out, SEVIS_PRETRAINED=str(shelf))
+    assert collected.returncode == 0, collected.stderr
+    assert sevis.ClassStatistics.load(out).count.tolist() == [12, 12, 12]
+    drawn = run("figure6", "--statistics", out, "--out", tmp_path / "figure.html", SEVIS_PRETRAINED=str(shelf))
+    assert drawn.returncode == 0, drawn.stderr
+    assert "green" in (tmp_path / "figure.html").read_text()
+
+
+def test_a_pipe_that_closes_early_is_no_error() -> None:
+    settings = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; from sevis.cli import main; sys.exit(main(['models']))"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=settings,
+        cwd=ROOT,
+    ) as process:
+        process.stdout.close()
+        errors = process.stderr.read().decode()
+    assert "Traceback" not in errors
