@@ -7,7 +7,6 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from sevis.figures.gates import (
     channel_profile,
@@ -31,7 +30,7 @@ def random():
 
 @pytest.fixture
 def scale(random):
-    """Blocks of 6, 12 and 300 channels: the last has more than a row has places for the mouse, and 6 does not divide 300 by chance only."""
+    """Blocks of 6, 7 and 300 channels: 7 does not divide 300, and 300 is more than a row has places for the mouse."""
     return {name: random.uniform(size=width).astype(np.float32) for name, width in (("SE_2_1", 6), ("SE_2_2", 7), ("SE_3_1", 300))}
 
 
@@ -129,7 +128,9 @@ def test_a_profile_shows_its_values_in_order(random):
     assert np.array_equal(figure.data[0].y, values)
     assert figure.data[0].x.tolist() == list(range(20))
     assert figure.layout.title.text == "Squeeze z"
-    assert tuple(channel_profile(values, title="s", name="s", upper=1).layout.yaxis.range)[0] == 0
+    low, high = channel_profile(values, title="s", name="s", upper=1).layout.yaxis.range
+    assert low == 0
+    assert 1 <= high < 1.1
 
 
 def test_bars_carry_names_and_per_cent():
@@ -213,11 +214,6 @@ def test_the_frame_dims_only_what_is_outside(random):
     assert np.array_equal(picture[:, 5:15], photo[:, 5:15])
     assert np.all(picture[:, :5] < photo[:, :5])
     assert np.all(picture[:, 15:] < photo[:, 15:])
-
-
-def test_the_mosaic_is_a_picture_that_pillow_accepts(random):
-    picture = mosaic(random.normal(size=(2, 4, 4)).astype(np.float32), np.float32([0.1, 0.9]), [0, 1])
-    assert Image.fromarray(picture).mode == "RGB"
 
 
 @pytest.mark.parametrize("colour", [*PALETTE, NEUTRAL])
