@@ -68,9 +68,10 @@ class Record(Mapping[str, Excitation]):
         return len(self._kept)
 
     def _keep(self, site: str, part: str, value: Tensor) -> None:
-        value = value.detach()
+        if value.ndim > 2 and part != "maps":
+            value = value.flatten(1)
         # A copy, because many networks overwrite what they computed (in-place activations and sums).
-        self._kept[site][part] = value.clone() if part == "maps" else value.flatten(1).clone()
+        self._kept[site][part] = value.detach().clone()
 
     def _forget(self) -> None:
         for kept in self._kept.values():
@@ -192,7 +193,7 @@ def _attach(model: nn.Module, sites: Sequence[Site]) -> list[RemovableHandle]:
     handles = [model.register_forward_pre_hook(_begin)]
     for site in sites:
         block = model.get_submodule(site.path)
-        first, second, gate = (block.get_submodule(part) for part in site.parts)
+        first, second, gate = (getattr(block, part) for part in site.parts)
         handles += [
             block.register_forward_pre_hook(partial(_on_maps, model, site.name)),
             first.register_forward_pre_hook(partial(_on_input, model, site.name, "squeeze")),

@@ -100,7 +100,7 @@ def _as_seen(image: Image.Image) -> Image.Image:
     if image.mode == "I;16":
         image = _to_eight_bits(image)
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")  # a copy of 50 megapixels takes 200 MB
         seen = Image.new("RGB", image.size, "white")
         seen.paste(image, mask=image.getchannel("A"))
         return seen
@@ -109,11 +109,12 @@ def _as_seen(image: Image.Image) -> Image.Image:
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Scales 16-bit greys (0 to 65,535) to 8 bits; the one grey that a PNG may declare transparent becomes white."""
-    values = np.asarray(image).astype(np.uint32)
-    grey = ((values * 255 + 32767) // 65535).astype(np.uint8)
+    values = np.asarray(image)
+    grey = values // 257  # 65,535 / 255
+    grey += values - grey * 257 > 128  # rounded
     if isinstance(transparent := image.info.get("transparency"), int):
         grey[values == transparent] = 255
-    return Image.fromarray(grey)
+    return Image.fromarray(grey.astype(np.uint8))
 
 
 @dataclass(frozen=True, kw_only=True)

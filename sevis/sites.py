@@ -1,7 +1,7 @@
 """Where the SE blocks of a model are, named SE_stage_block as in the paper."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -56,8 +56,9 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
     stages: dict[str, int] = {}
     taken: set[str] = set()
     sites = []
-    for path, parts, channels, hidden in _blocks(model):
-        name = _name(model, path, stages)
+    modules = dict(model.named_modules())
+    for path, parts, channels, hidden in _blocks(modules):
+        name = _name(modules, path, stages)
         while name in taken:  # a second SE block in one residual block
             name += "b"
         taken.add(name)
@@ -75,11 +76,13 @@ def require_sites(model: nn.Module) -> tuple[Site, ...]:
     return sites
 
 
-def _blocks(model: nn.Module) -> Iterator[tuple[str, tuple[str, str, str], int, int]]:
-    for path, module in model.named_modules():
+def _blocks(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, tuple[str, str, str], int, int]]:
+    for path, module in modules.items():
+        if len(module._modules) < len(PARTS[0]):  # most modules are leaves, and `capture` comes here every time
+            continue
         children = dict(module.named_children())
         for parts in PARTS:
-            if set(parts) <= children.keys() and type(module).__name__ not in COUSINS:
+            if all(part in children for part in parts) and type(module).__name__ not in COUSINS:
                 first, second, gate = (children[part] for part in parts)
                 channels, hidden = _widths(first)
                 narrows = 1 <= hidden <= channels and _widths(second) == (hidden, channels)
@@ -88,22 +91,22 @@ def _blocks(model: nn.Module) -> Iterator[tuple[str, tuple[str, str, str], int, 
                     break
 
 
-def _name(model: nn.Module, path: str, stages: dict[str, int]) -> str:
+def _name(modules: Mapping[str, nn.Module], path: str, stages: dict[str, int]) -> str:
     """SE_stage_block from a path such as layer3.5.se; `stages` remembers the stages met so far."""
-    block = _residual_block(model, path)
+    block = _residual_block(modules, path)
     stage, _, key = block.rpartition(".")
     layer = re.search(r"(?:^|\.)layer([1-9]\d*)$", stage)
     number = stages.setdefault(stage, int(layer[1]) + 1 if layer else len(stages) + 2)
-    position = list(dict(model.get_submodule(stage).named_children())).index(key) if key else 0
+    position = list(modules[stage]._modules).index(key) if key else 0
     return f"SE_{number}_{position + 1}"
 
 
-def _residual_block(model: nn.Module, path: str) -> str:
+def _residual_block(modules: Mapping[str, nn.Module], path: str) -> str:
     """The path of the numbered module that holds an SE block, or of the block itself where it stands in a plain sequence."""
     keys = path.split(".")
     for end in range(len(keys) - 1, 0, -1):
         ancestor = ".".join(keys[:end])
-        if keys[end - 1][-1].isdigit() and type(model.get_submodule(ancestor)) not in (nn.Sequential, nn.ModuleList):
+        if keys[end - 1][-1].isdigit() and type(modules[ancestor]) not in (nn.Sequential, nn.ModuleList):
             return ancestor
     return path
 

@@ -7,6 +7,7 @@ import pytest
 
 from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
+from sevis.figures.class_captions import describe_source, mean_caption, spread_caption
 from sevis.figures.classes import (
     MAX_CLASSES,
     PAPER_BLOCKS,
@@ -14,13 +15,11 @@ from sevis.figures.classes import (
     entries,
     figure6,
     figure7,
-    mean_caption,
     mean_panel,
     mean_table,
     missing,
     paper_blocks,
     sample_channels,
-    spread_caption,
     spread_panel,
     spread_table,
 )
@@ -234,3 +233,25 @@ def test_an_unknown_block_is_refused_with_the_known_ones(statistics):
         mean_panel(statistics, "SE_9_9", ["goldfish"])
     with pytest.raises(SevisError, match="no SE block is called 'SE_9_9'"):
         figure6(statistics, ["SE_9_9"], ["goldfish"])
+
+
+def test_more_classes_than_colours_are_refused():
+    names = tuple(f"class {number}" for number in range(MAX_CLASSES + 1))
+    statistics = ClassStatistics({"SE_2_1": 2}, names)
+    assert len(set(entries(statistics, names[:MAX_CLASSES]).values())) == MAX_CLASSES + 1
+    with pytest.raises(SevisError, match=f"at most {MAX_CLASSES} classes .* got {MAX_CLASSES + 1}: choose fewer"):
+        figure6(statistics, ["SE_2_1"], names)
+
+
+def test_a_class_named_twice_is_drawn_once(statistics):
+    for draw in (figure6, figure7):
+        twice, once = (draw(statistics, ["SE_2_1"], names) for names in (["cliff", "cliff", "goldfish"], ["cliff", "goldfish"]))
+        assert [(trace.name, trace.line.color) for trace in twice.data] == [(trace.name, trace.line.color) for trace in once.data]
+
+
+def test_provenance_names_what_is_known(statistics):
+    assert describe_source(statistics) == "A network over n = 13 photos of 3 classes: an unnamed data set."
+    known = ClassStatistics(
+        {"SE_2_1": 2}, ("a",), {"model": "m", "weights": "0123456789", "data": "d", "split": "val", "date": "2026-01-02"}
+    )
+    assert describe_source(known) == "m (weights 01234567) over n = 0 photos of 0 classes: d val, collected on 2026-01-02."

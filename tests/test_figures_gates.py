@@ -122,11 +122,12 @@ def test_sorted_scales_fall_and_mark_the_ends(random):
     assert "4 most raised" in raised.name
 
 
-def test_a_profile_shows_its_values_in_order(random):
-    values = random.normal(size=20).astype(np.float32)
+@pytest.mark.parametrize("count", [20, 300])
+def test_a_profile_shows_its_values_in_order(random, count):
+    values = random.normal(size=count).astype(np.float32)
     figure = channel_profile(values, title="Squeeze z", name="z")
     assert np.array_equal(figure.data[0].y, values)
-    assert figure.data[0].x.tolist() == list(range(20))
+    assert figure.data[0].x.tolist() == list(range(count))
     assert figure.layout.title.text == "Squeeze z"
     low, high = channel_profile(values, title="s", name="s", upper=1).layout.yaxis.range
     assert low == 0

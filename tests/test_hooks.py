@@ -103,6 +103,32 @@ def test_works_on_other_libraries_networks(name: str) -> None:
     assert hook_count(model) == 0
 
 
+class InPlace(nn.Module):
+    """An SE block that overwrites its input and the gate's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.relu, self.fc2, self.gate = nn.Linear(8, 2), nn.ReLU(inplace=True), nn.Linear(2, 8), nn.Hardsigmoid(inplace=True)
+
+    def forward(self, u: Tensor) -> Tensor:
+        s = self.gate(self.fc2(self.relu(self.fc1(u.mean((2, 3))))))
+        return u.mul_(s[:, :, None, None])
+
+
+def test_what_a_network_overwrites_is_kept_as_it_was() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(InPlace())
+    u = torch.randn(2, 8, 3, 3)
+    with torch.no_grad(), capture(model, maps=["SE_2_1"]) as record:
+        output = model(u.clone())
+        logits = model[0].fc2(model[0].fc1(u.mean((2, 3))).relu())
+    block = record["SE_2_1"]
+    assert torch.equal(block.maps, u)
+    torch.testing.assert_close(block.logits, logits)
+    torch.testing.assert_close(block.scale, (logits / 6 + 0.5).clamp(0, 1))
+    assert torch.equal(output, block.scale[:, :, None, None] * u)
+
+
 def test_the_last_forward_counts_and_the_record_outlives_the_block(network: nn.Module) -> None:
     with torch.no_grad(), capture(network) as record:
         network(a_batch(2))
@@ -269,9 +295,11 @@ def test_nested_captures_of_one_model_and_of_two(network: nn.Module) -> None:
         assert hook_count(network) > 0  # the outer one still needs them
         network(a_batch(3))
         other(a_batch(4))
-    assert (len(inner["SE_2_1"].scale), len(outer["SE_2_1"].scale), len(foreign["SE_2_1"].scale)) == (2, 3, 4)
+    for record, count in ((inner, 2), (outer, 3), (foreign, 4)):
+        block = record["SE_2_1"]
+        assert [len(part) for part in (block.squeeze, block.hidden, block.logits, block.scale)] == [count] * 4
     assert inner["SE_2_1"].maps is None
-    assert outer["SE_2_1"].maps is not None
+    assert len(outer["SE_2_1"].maps) == 3
     assert hook_count(network) == hook_count(other) == 0
 
 

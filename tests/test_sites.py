@@ -93,6 +93,12 @@ def test_a_gated_mlp_that_widens_is_no_site() -> None:
     assert find_sites(GatedMlp(16, hidden_features=64)) == ()  # fc1, fc2 and a gate without parameters, but no bottleneck
 
 
+def test_a_gate_with_weights_is_no_site() -> None:
+    block = SqueezeExcitation(16)
+    block.gate = nn.PReLU()
+    assert find_sites(nn.Sequential(block)) == ()
+
+
 def test_a_model_without_a_site_is_refused_with_the_cure() -> None:
     with pytest.raises(SevisError, match=r"ResNet has no Squeeze-and-Excitation block: choose an SE network"):
         require_sites(sevis.build("resnet18", width=0.125))

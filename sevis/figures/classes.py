@@ -4,6 +4,7 @@ Curves are SVG lines: Plotly's WebGL traces draw ten times slower on machines wi
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -21,16 +22,7 @@ PAPER_BLOCKS = ("SE_2_3", "SE_3_4", "SE_4_6", "SE_5_1", "SE_5_2", "SE_5_3")  # t
 PAPER_CHANNELS = 50
 COLUMNS = 3
 MAX_CLASSES = len(PALETTE)
-SATURATED = 0.9
 DENSE = 200  # curves of more points are drawn thinner
-_CLAIMS = {
-    "SE_2_3": "In the paper early blocks are alike for all classes",
-    "SE_3_4": "In the paper the classes part with depth",
-    "SE_4_6": "In the paper deeper blocks are much more class-specific",
-    "SE_5_1": "In the paper deeper blocks are much more class-specific",
-    "SE_5_2": "In the paper most activations of this block are close to one",
-    "SE_5_3": "In the paper the last block's classes are alike up to a modest change in scale",
-}
 
 
 def paper_blocks(sites: Sequence[str]) -> tuple[str, ...]:
@@ -72,8 +64,15 @@ def drawable_channels(statistics: ClassStatistics, sites: Iterable[str], curves:
 
 
 def entries(statistics: ClassStatistics, classes: Sequence[str]) -> dict[str, str]:
-    """The legend: a label with the number of images, and its colour, for each class and for the curve over all classes."""
-    colours = {_label(statistics, name): PALETTE[place % len(PALETTE)] for place, name in enumerate(classes)}
+    """The legend: a label with the number of images, and its colour, for each class and for the curve over all classes.
+
+    Raises:
+        SevisError: for more than MAX_CLASSES classes, or one that the statistics do not hold.
+    """
+    names = list(dict.fromkeys(classes))
+    if len(names) > MAX_CLASSES:
+        raise SevisError(f"at most {MAX_CLASSES} classes can be told apart by their colours, got {len(names)}: choose fewer")
+    colours = {_label(statistics, name): colour for name, colour in zip(names, PALETTE, strict=False)}
     return colours | {_all_label(statistics): NEUTRAL}
 
 
@@ -136,38 +135,15 @@ def figure7(
     statistics: ClassStatistics, sites: Sequence[str], classes: Sequence[str], *, channels: int | None = PAPER_CHANNELS
 ) -> go.Figure:
     """The panels of Figure 7 in one figure, class after class."""
-    colours = list(entries(statistics, classes).values())
+    colours = entries(statistics, classes)
     panels = {
-        f"{escape(name)}: {_title(statistics, site)}": _spread_traces(statistics, site, name, colour, channels)
-        for name, colour in zip(classes, colours, strict=False)
+        f"{escape(name)}: {_title(statistics, site)}": _spread_traces(statistics, site, name, colours[_label(statistics, name)], channels)
+        for name in classes
         for site in sites
     }
     return _grid(
         panels, title="Excitation per channel within a class: mean, and a band of one standard deviation each side", axis="excitation"
     )
-
-
-def mean_caption(statistics: ClassStatistics, site: str, classes: Sequence[str]) -> str:
-    """One sentence under a panel of Figure 6: what this network shows, beside what the paper says of the block."""
-    empty = missing(statistics, classes)
-    rows = [statistics.index(name) for name in classes if name not in empty]
-    if not rows:
-        return "None of the chosen classes has an image, so only the axes are drawn."
-    means, overall = statistics.mean(site)[rows], statistics.overall_mean(site)
-    finding = f"a class lies {np.abs(means - overall).mean():.2f} from the mean of all on average"
-    claim = _CLAIMS.get(site) if paper_blocks(statistics.sites) == PAPER_BLOCKS else None
-    if claim and site == "SE_5_2":
-        finding = f"{np.mean(overall > SATURATED):.0%} of the channels have a mean above {SATURATED}, and {finding}"
-    return f"{claim}; here {finding}." if claim else f"{finding[0].upper()}{finding[1:]}."
-
-
-def spread_caption(statistics: ClassStatistics, site: str, name: str) -> str:
-    """One sentence under a panel of Figure 7: how far the images of a class differ."""
-    count = int(statistics.count[statistics.index(name)])
-    if count < 2:
-        return f"There is {'only one photo' if count else 'no photo'} of this class, so no spread can be drawn."
-    within = statistics.std(site)[statistics.index(name)].mean()
-    return f"Over the {count} photos of the class, a channel's excitation has a standard deviation of {within:.2f} on average."
 
 
 def _label(statistics: ClassStatistics, name: str) -> str:
@@ -241,9 +217,16 @@ def _translucent(colour: str) -> str:
 
 
 def _panel(traces: Sequence[go.Scatter], title: str, axis: str) -> go.Figure:
-    figure = finish(go.Figure(data=traces), title=title, height=300)
-    _axes(figure, axis)
-    return figure.update_layout(showlegend=False, margin_b=8)
+    figure = go.Figure(data=traces, layout=_panel_layout(axis, *_range(traces)))
+    figure.layout.title.text = title
+    return figure
+
+
+@lru_cache(maxsize=16)  # dressing a figure takes five times as long as its curves
+def _panel_layout(axis: str, low: float, high: float) -> go.Layout:
+    figure = finish(go.Figure(), title="", height=300)
+    _dress_axes(figure, axis, low, high)
+    return figure.update_layout(showlegend=False, margin_b=8).layout
 
 
 def _grid(panels: Mapping[str, Sequence[go.Scatter]], *, title: str, axis: str) -> go.Figure:
@@ -259,17 +242,20 @@ def _grid(panels: Mapping[str, Sequence[go.Scatter]], *, title: str, axis: str) 
                 trace.showlegend = trace.name not in seen
                 seen.add(trace.name)
             figure.add_trace(trace, row=place // columns + 1, col=place % columns + 1)
-    _axes(figure, axis)
+    _dress_axes(figure, axis, *_range(figure.data))
     height = 150 + 290 * rows
     finish(figure, title=title, height=height)
-    figure.update_layout(margin_t=120, legend={"yref": "container", "y": 1 - 40 / height, "yanchor": "top"})
+    figure.update_layout(margin_t=120, title_pad_l=8, legend={"yref": "container", "y": 1 - 40 / height, "yanchor": "top"})
     return figure
 
 
-def _axes(figure: go.Figure, axis: str) -> None:
+def _range(traces: Iterable[go.Scatter]) -> tuple[float, float]:
     """The gate's range, 0 to 1; wider only where a gate such as tanh or ReLU leaves it."""
-    values = np.concatenate([[0.0, 1.0], *(trace.y for trace in figure.data if trace.hoverinfo != "skip")])
-    low, high = float(values.min()), float(values.max())
+    values = np.concatenate([[0.0, 1.0], *(trace.y for trace in traces if trace.hoverinfo != "skip")])
+    return float(values.min()), float(values.max())
+
+
+def _dress_axes(figure: go.Figure, axis: str, low: float, high: float) -> None:
     figure.update_yaxes(range=[low, high], title_text=axis, fixedrange=True)
-    figure.update_xaxes(title_text="channel", fixedrange=True)
+    figure.update_xaxes(title_text="channel", fixedrange=True, unifiedhovertitle_text="channel %{x}")
     figure.update_layout(hovermode="x unified")

@@ -11,6 +11,7 @@ from sevis.figures.style import LOWERED, NEUTRAL, PALETTE, RAISED, SCALE_COLOURS
 
 Array = NDArray[np.float32]
 ROW = 27  # pixels: the height of a block's row in the gate map
+BARS = 64  # values: above, a bar is thinner than the gap beside it on a third of the page
 POINTS = 128  # the places of a row that answer to the mouse; a row is seldom drawn wider than ten times as many pixels
 
 
@@ -116,18 +117,19 @@ def top_bars(top: Sequence[tuple[str, float]]) -> go.Figure:
 
 
 def channel_profile(values: Array, *, title: str, name: str, unit: str = "channel", upper: float | None = None) -> go.Figure:
-    """One value per channel, in the order of the channels, as a skyline from zero.
+    """One value per channel, in the order of the channels: as bars, or as a skyline where bars would be too thin to see.
 
     Args:
         values: shape (C,).
         title: of the figure.
-        name: of the value, for its axis.
+        name: of the value, for the label under the mouse.
         unit: what is counted along the other axis.
         upper: the end of the value's axis, which then begins at 0; None fits the values.
     """
-    figure = go.Figure(_skyline(np.arange(len(values), dtype=np.uint16), values, unit=unit, name=name))
+    draw = _bars if len(values) <= BARS else _skyline
+    figure = go.Figure(draw(np.arange(len(values), dtype=np.uint16), values, unit=unit, name=name))
     finish(figure, title=title, height=260)
-    _axes(figure, x=unit, y=name, count=len(values), upper=upper)
+    _axes(figure, x=unit, count=len(values), upper=upper)
     return figure
 
 
@@ -155,8 +157,8 @@ def sorted_scales(scale: Array, *, count: int = 8) -> go.Figure:
             name=f"{len(channels)} {name}",
             hovertemplate="channel %{customdata}: s = %{y:.3f}<extra></extra>",
         )
-    finish(figure, title="Channels sorted by scale", height=300)
-    _axes(figure, x="rank of the channel", y="s", count=len(scale) + 1, upper=1)
+    finish(figure, title="Channels sorted by scale s", height=300)
+    _axes(figure, x="rank of the channel", count=len(scale) + 1, upper=1)
     figure.update_layout(hovermode="closest", legend={"x": 1, "xanchor": "right"})
     return figure
 
@@ -194,6 +196,11 @@ def _places(name: str, scale: Array, *, y: int, width: int) -> go.Scatter:
     )
 
 
+def _bars(x: NDArray[np.uint16], y: Array, *, unit: str, name: str) -> go.Bar:
+    label = f"{unit} %{{x}}: {name} = %{{y:.3f}}<extra></extra>"
+    return go.Bar(x=x, y=y.astype(np.float32), marker_color=PALETTE[2], hovertemplate=label)
+
+
 def _skyline(x: NDArray[np.uint16], y: Array, *, unit: str, name: str, labels: NDArray[np.intp] | None = None) -> go.Scatter:
     return go.Scatter(
         x=x,
@@ -208,9 +215,9 @@ def _skyline(x: NDArray[np.uint16], y: Array, *, unit: str, name: str, labels: N
     )
 
 
-def _axes(figure: go.Figure, *, x: str, y: str, count: int, upper: float | None) -> None:
-    figure.update_layout(hovermode="x", margin={"l": 64})
+def _axes(figure: go.Figure, *, x: str, count: int, upper: float | None) -> None:
+    figure.update_layout(hovermode="x", margin={"l": 40})
     figure.update_xaxes(title_text=x, range=[-0.5, count - 0.5], showgrid=False, zeroline=False, fixedrange=True, nticks=6)
-    figure.update_yaxes(title_text=y, fixedrange=True, nticks=5, zeroline=True, rangemode="tozero")
+    figure.update_yaxes(fixedrange=True, nticks=5, zeroline=True, rangemode="tozero")
     if upper is not None:
         figure.update_yaxes(range=[0, upper * 1.02])

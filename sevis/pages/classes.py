@@ -11,6 +11,7 @@ import streamlit as st
 from sevis import report
 from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
+from sevis.figures import class_captions as captions
 from sevis.figures import classes as figures
 from sevis.pages.show import show, show_error
 from sevis.weights import DEFAULT, Card, read_card
@@ -18,12 +19,7 @@ from sevis.weights import DEFAULT, Card, read_card
 DEFAULT_CLASSES = ("goldfish", "Chihuahua", "bullet train", "cliff")  # the nearest to the paper's goldfish, pug, plane and cliff
 MEAN, SPREAD = "Figure 6: means", "Figure 7: spread"
 SAMPLED, ALL = str(figures.PAPER_CHANNELS), "all"
-LEADS = {
-    MEAN: "The mean excitation of each channel, one curve for each class. In the paper the curves part with depth: alike in SE_2_3, "
-    "class-specific in SE_4_6 and SE_5_1, mostly close to one in SE_5_2, and in SE_5_3 alike again up to a modest change in scale.",
-    SPREAD: "The mean excitation of each channel over the photos of one class, in a band of one standard deviation each side. In the "
-    "paper excitations differ within a class, too, and most in the later layers, where the photos of one class look most diverse.",
-}
+ABOUT = {MEAN: captions.ABOUT_MEANS, SPREAD: captions.ABOUT_SPREAD}
 
 
 @dataclass(frozen=True)
@@ -107,14 +103,14 @@ def draw_means(statistics: ClassStatistics, choice: Choice, channels: int | None
     if empty:
         st.info(f"Without a photo there is no curve: {', '.join(map(repr, empty))}.", icon=":material/info:")
     grid = st.grid(figures.COLUMNS, min_column_width=300, gap="medium")
-    captions = {site: figures.mean_caption(statistics, site, choice.classes) for site in choice.blocks}
-    for site, caption in captions.items():
+    for site in choice.blocks:
         panel = figures.mean_panel(statistics, site, choice.classes, channels=channels)
+        caption = captions.mean_caption(statistics, site, choice.classes)
         table = figures.mean_table(statistics, site, choice.classes, channels=channels)
         with grid.cell():
             show(panel, key=f"figure6-{site}", caption=caption, table=table)
     draw = partial(figures.figure6, statistics, choice.blocks, choice.classes, channels=channels)
-    offer("figure6", draw, caption=f"{LEADS[MEAN]} {describe_source(statistics)}")
+    offer("figure6", draw, caption=f"{ABOUT[MEAN]} {captions.describe_source(statistics)}")
 
 
 def draw_spreads(statistics: ClassStatistics, choice: Choice, channels: int | None) -> None:
@@ -129,12 +125,12 @@ def draw_spreads(statistics: ClassStatistics, choice: Choice, channels: int | No
     grid = st.grid(figures.COLUMNS, min_column_width=300, gap="medium")
     for site in choice.blocks:
         panel = figures.spread_panel(statistics, site, name, colour=items[label], channels=channels)
-        caption = figures.spread_caption(statistics, site, name)
+        caption = captions.spread_caption(statistics, site, name)
         table = figures.spread_table(statistics, site, name, channels=channels)
         with grid.cell():
             show(panel, key=f"figure7-{site}", caption=caption, table=table)
     draw = partial(figures.figure7, statistics, choice.blocks, choice.classes, channels=channels)
-    offer("figure7", draw, caption=f"{LEADS[SPREAD]} {describe_source(statistics)}")
+    offer("figure7", draw, caption=f"{ABOUT[SPREAD]} {captions.describe_source(statistics)}")
 
 
 def draw_legend(items: Mapping[str, str]) -> None:
@@ -162,28 +158,16 @@ def offer(name: str, draw: "partial[go.Figure]", *, caption: str) -> None:
     )
 
 
-def describe_source(statistics: ClassStatistics) -> str:
-    """Where the numbers come from, in one sentence."""
-    known = statistics.metadata
-    source = " ".join(str(known[field]) for field in ("data", "split") if known.get(field)) or "an unnamed data set"
-    weights = f" (weights {str(known['weights'])[:8]})" if known.get("weights") else ""
-    date = f", collected on {known['date']}" if known.get("date") else ""
-    return (
-        f"{known.get('model', 'A network')}{weights} over n = {statistics.count.sum():,} photos of "
-        f"{len(statistics.classes)} classes: {source}{date}."
-    )
-
-
 def draw_page(statistics: ClassStatistics) -> None:
     """The controls, and the figure that they ask for."""
     choice = choose(statistics)
     if not choice.classes or not choice.blocks:
         st.info("Choose at least one class and one block.", icon=":material/info:")
         return
-    st.markdown(LEADS[choice.view])
+    st.markdown(ABOUT[choice.view])
     channels = limit_channels(statistics, choice)
     (draw_means if choice.view == MEAN else draw_spreads)(statistics, choice, channels)
-    st.caption(describe_source(statistics))
+    st.caption(captions.describe_source(statistics))
 
 
 st.title("Classes")

@@ -139,7 +139,7 @@ def _show_equations(explanation: Explanation, block: str) -> None:
     with excite:
         st.latex(r"\mathbf{h} = \delta(\mathbf{W}_1 \mathbf{z}) \vphantom{\sum_{i,j}\frac{1}{H W}}")
         show(
-            channel_profile(hidden, title="Hidden layer", name="h", unit="unit"),
+            channel_profile(hidden, title="Hidden layer h", name="h", unit="unit"),
             key=f"{block}-hidden",
             caption=f"{len(z)} channels pressed into {len(hidden)} units (r = {len(z) // len(hidden)}); δ is the ReLU.",
             table={"unit": np.arange(len(hidden)), "h": hidden},

@@ -60,7 +60,7 @@ def _validation_photos(path: str, wnids: tuple[str, ...]) -> ImageDataset:
 def _upload_photo() -> Photo | None:
     file = st.file_uploader(
         "A picture from this computer",
-        type=[*(name.lower() for name in FORMATS), "jpg", "tif"],
+        type=[*(name.lower() for name in FORMATS), "jpg"],
         key="upload",
         max_upload_size=MAX_BYTES // 1_000_000,
         width=640,

@@ -1,0 +1,58 @@
+"""Capture against the plain forward pass, paired: python benchmarks/capture.py [--pairs N] [--batches 1 32] [--bf16]
+
+At most 1.03x is allowed. The record is read in full, as `explain` and `collect` do it. `idle` is a model with its hooks attached
+(`keep_hooks`) and nobody recording.
+"""
+
+import argparse
+from functools import partial
+
+import torch
+from pairs import paired
+from torch import Tensor, nn
+
+import sevis
+from sevis.hooks import keep_hooks
+
+CASES = {"the shipped default, 64 px": ({"num_classes": 20, "width": 0.5}, 64), "SE-ResNet-50, 224 px": ({}, 224)}
+
+
+def forward(model: nn.Module, batch: Tensor) -> None:
+    with torch.inference_mode():
+        model(batch)
+    if batch.is_cuda:
+        torch.cuda.synchronize()
+
+
+def captured(model: nn.Module, batch: Tensor) -> None:
+    with sevis.capture(model) as record:
+        forward(model, batch)
+        for block in record.values():
+            block.scale  # noqa: B018
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=40)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 32])
+    parser.add_argument("--bf16", action="store_true")
+    arguments = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if arguments.bf16 else torch.float32
+    print(f"device {device}, {dtype}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    for title, (options, size) in CASES.items():
+        model = sevis.build("se_resnet50", **options).eval().to(device, dtype)  # type: ignore[arg-type]
+        for count in arguments.batches:
+            batch = torch.randn(count, 3, size, size, device=device, dtype=dtype)
+            plain = partial(forward, model, batch)
+            print(f"{title}, batch {count}: capture {paired(plain, partial(captured, model, batch), pairs=arguments.pairs)}", flush=True)
+            release = keep_hooks(model)
+            twin = sevis.build("se_resnet50", **options).eval().to(device, dtype)  # type: ignore[arg-type]
+            twin.load_state_dict(model.state_dict())
+            ratio = paired(partial(forward, twin, batch), plain, pairs=arguments.pairs)
+            release()
+            print(f"{title}, batch {count}: idle hooks {ratio}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

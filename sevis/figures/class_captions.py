@@ -1,0 +1,59 @@
+"""What one sees in Figures 6 and 7, in words: what the paper says of a block, beside what this network does."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sevis.class_statistics import ClassStatistics
+from sevis.figures.classes import PAPER_BLOCKS, missing, paper_blocks
+
+SATURATED = 0.9
+ABOUT_MEANS = (
+    "The mean excitation of each channel, one curve for each class. In the paper the curves part with depth: alike in SE_2_3, "
+    "class-specific in SE_4_6 and SE_5_1, mostly close to one in SE_5_2, and in SE_5_3 alike again up to a modest change in scale."
+)
+ABOUT_SPREAD = (
+    "The mean excitation of each channel over the photos of one class, in a band of one standard deviation each side. In the paper "
+    "excitations differ within a class, too, and most in the later layers, where one class is represented most diversely."
+)
+_CLAIMS = {
+    "SE_2_3": "In the paper early blocks are alike for all classes",
+    "SE_3_4": "In the paper the classes part with depth",
+    "SE_4_6": "In the paper deeper blocks are much more class-specific",
+    "SE_5_1": "In the paper deeper blocks are much more class-specific",
+    "SE_5_2": "In the paper most activations of this block are close to one",
+    "SE_5_3": "In the paper the last block's classes are alike up to a modest change in scale",
+}
+
+
+def mean_caption(statistics: ClassStatistics, site: str, classes: Sequence[str]) -> str:
+    """One sentence under a panel of Figure 6: what this network shows, beside what the paper says of the block."""
+    empty = missing(statistics, classes)
+    rows = [statistics.index(name) for name in classes if name not in empty]
+    if not rows:
+        return "None of the chosen classes has an image, so only the axes are drawn."
+    means, overall = statistics.mean(site)[rows], statistics.overall_mean(site)
+    finding = f"a class lies {np.abs(means - overall).mean():.2f} from the mean of all on average"
+    claim = _CLAIMS.get(site) if paper_blocks(statistics.sites) == PAPER_BLOCKS else None
+    if claim and site == "SE_5_2":
+        finding = f"{np.mean(overall > SATURATED):.0%} of the channels have a mean above {SATURATED}, and {finding}"
+    return f"{claim}; here {finding}." if claim else f"{finding[0].upper()}{finding[1:]}."
+
+
+def spread_caption(statistics: ClassStatistics, site: str, name: str) -> str:
+    """One sentence under a panel of Figure 7: how far the images of a class differ."""
+    count = int(statistics.count[statistics.index(name)])
+    if count < 2:
+        return f"There is {'only one photo' if count else 'no photo'} of this class, so no spread can be drawn."
+    within = statistics.std(site)[statistics.index(name)].mean()
+    return f"Over the {count} photos of the class, a channel's excitation has a standard deviation of {within:.2f} on average."
+
+
+def describe_source(statistics: ClassStatistics) -> str:
+    """Where the numbers come from, in one sentence: network, weights, number of photos, data and day, as far as the file says it."""
+    known = statistics.metadata
+    data = " ".join(str(known[field]) for field in ("data", "split") if known.get(field)) or "an unnamed data set"
+    weights = f" (weights {str(known['weights'])[:8]})" if known.get("weights") else ""
+    date = f", collected on {known['date']}" if known.get("date") else ""
+    photos = f"n = {statistics.count.sum():,} photos of {np.count_nonzero(statistics.count)} classes"
+    return f"{known.get('model', 'A network')}{weights} over {photos}: {data}{date}."

@@ -1,0 +1,311 @@
+"""The Explain page in Streamlit's AppTest, on a small network made here."""
+
+import base64
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from streamlit.testing.v1 import AppTest
+
+import sevis
+from sevis.datasets import sample_photos
+from sevis.errors import SevisError
+from sevis.files import sha256
+from sevis.images import read_image
+from sevis.pages.show import to_csv, to_png
+from sevis.weights import DEFAULT
+from tests.conftest import stir
+
+PAGE = Path(__file__).resolve().parent.parent / "sevis" / "pages" / "explain.py"
+CLASSES = {"n02123045": "tabby", "n02129165": "lion", "n07920052": "espresso"}
+TABBY, ESPRESSO = "Tabby cat", "Cup of espresso"
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """A folder as `pretrained/` with a small network under the default's name, and its explanation of the first sample photo."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    architecture = {"name": "se_resnet18", "num_classes": len(CLASSES), "width": 0.25, "reduction": 4}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = stir(sevis.build(**architecture))
+    weights = folder / f"{DEFAULT}.safetensors"
+    save_file(model.state_dict(), weights)
+    entry = {
+        "architecture": architecture,
+        "classes": list(CLASSES.values()),
+        "wnids": list(CLASSES),
+        "preprocessing": {"resize": 32, "crop": 32},
+        "sha256": sha256(weights),
+    }
+    (folder / "index.json").write_text(json.dumps({DEFAULT: entry}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEVIS_PRETRAINED", str(folder))
+        ready = sevis.load(DEFAULT)
+        blocks = [site.name for site in sevis.find_sites(ready.model)]
+        explain_sample(ready, TABBY, maps=blocks).save(folder / f"{DEFAULT}.example.safetensors")
+    return folder
+
+
+@pytest.fixture
+def folder(shelf, tmp_path, monkeypatch):
+    """A copy of the shelf that a test may damage; the pages start without anything kept."""
+    copy = tmp_path / "pretrained"
+    shutil.copytree(shelf, copy)
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(copy))
+    monkeypatch.setenv("SEVIS_DATA", str(tmp_path / "no-data"))
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    return copy
+
+
+def explain_sample(ready, title, *, maps=()):
+    return sevis.explain(ready, read_image(sample_photos()[title].read_bytes()), maps=maps)
+
+
+def run_page(**address):
+    page = AppTest.from_file(str(PAGE), default_timeout=120)
+    for name, value in address.items():
+        page.query_params[name] = value
+    return page.run()
+
+
+def figures(page):
+    """The specifications of the charts on the page, by title."""
+    charts = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+    return {chart["layout"]["title"]["text"]: chart for chart in charts}
+
+
+def array(coded):
+    if isinstance(coded, list):
+        return np.array(coded)
+    values = np.frombuffer(base64.b64decode(coded["bdata"]), dtype=coded["dtype"])
+    return values.reshape([int(size) for size in coded["shape"].split(",")]) if "shape" in coded else values
+
+
+def drawn_scales(page):
+    """The rows of the gate map as they were sent to the browser, in per cent."""
+    return array(figures(page)["Scale s of every channel, block by block"]["data"][0]["z"])
+
+
+def expected_scales(explanation):
+    width = max(map(len, explanation.scale.values()))
+    return np.stack([np.kron(100 * scale, np.ones(width // len(scale))) for scale in explanation.scale.values()])
+
+
+def assert_shows(page, explanation):
+    assert not page.exception
+    assert not page.error
+    assert np.abs(drawn_scales(page) - expected_scales(explanation)).max() <= 0.501
+    bars = figures(page)[f"The {len(CLASSES)} most probable classes"]
+    ranked = sorted(zip(explanation.probabilities.tolist(), CLASSES.values(), strict=True), reverse=True)
+    assert bars["layout"]["yaxis"]["ticktext"] == [name for _, name in ranked]
+    assert np.allclose(bars["data"][0]["x"], [value for value, _ in ranked], atol=1e-5)
+
+
+def sentence(page):
+    """The one error on the page, which is a sentence and no traceback."""
+    assert not page.exception
+    assert len(page.error) == 1
+    text = page.error[0].value
+    assert re.fullmatch(r"[A-Z/].*\.", text, flags=re.DOTALL)
+    assert "Traceback" not in text
+    return text
+
+
+def test_the_first_page_shows_the_shipped_explanation(folder):
+    page = run_page()
+    assert_shows(page, sevis.Explanation.load(folder / f"{DEFAULT}.example.safetensors"))
+    assert page.title[0].value == "One photo, every gate"
+    assert len(page.image) == 4  # the photo, what the network sees of it, and the maps of the channels at either end
+    assert all(caption.value for caption in page.caption)
+
+
+def test_the_first_page_needs_no_torch(folder):
+    code = f"""
+        import sys
+        from streamlit.testing.v1 import AppTest
+        page = AppTest.from_file({str(PAGE)!r}, default_timeout=120).run()
+        assert not page.exception and not page.error and page.get("plotly_chart")
+        print({{"torch", "torchvision", "timm"}} & set(sys.modules))
+    """
+    root = PAGE.parent.parent.parent
+    code = "\n".join(line.strip() for line in code.splitlines())
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_another_sample_is_computed(folder):
+    page = run_page().button_group(key="sample").set_value(ESPRESSO).run()
+    assert_shows(page, explain_sample(sevis.load(DEFAULT), ESPRESSO))
+
+
+def test_without_the_shipped_explanation_it_is_computed(folder):
+    shipped = sevis.Explanation.load(folder / f"{DEFAULT}.example.safetensors")
+    (folder / f"{DEFAULT}.example.safetensors").unlink()
+    assert_shows(run_page(), shipped)
+
+
+def test_an_explanation_of_other_weights_is_not_shown(folder):
+    other = explain_sample(sevis.load(DEFAULT), ESPRESSO)
+    shipped = sevis.Explanation.load(folder / f"{DEFAULT}.example.safetensors")
+    fields = {**vars(other), "weights": "0" * 64, "view": shipped.view}
+    sevis.Explanation(**fields).save(folder / f"{DEFAULT}.example.safetensors")
+    assert_shows(run_page(), shipped)
+
+
+def test_a_damaged_explanation_is_said_and_computed(folder):
+    (folder / f"{DEFAULT}.example.safetensors").write_bytes(b"no explanation")
+    page = run_page()
+    assert "example" in sentence(page)
+    assert drawn_scales(page).shape[0] == 8
+
+
+def test_a_link_restores_photo_block_and_style(folder):
+    page = run_page(sample=ESPRESSO, block="SE_4_2", maps="On the photo")
+    assert page.button_group(key="sample").value == ESPRESSO
+    assert page.button_group(key="maps").value == "On the photo"
+    assert page.selectbox(key="block").value == "SE_4_2"
+    explanation = explain_sample(sevis.load(DEFAULT), ESPRESSO)
+    shown = figures(page)
+    for title, expected in (
+        ("Squeeze z", explanation.squeeze["SE_4_2"]),
+        ("Hidden layer h", explanation.hidden["SE_4_2"]),
+        ("Scale s", explanation.scale["SE_4_2"]),
+        ("Channels sorted by scale s", np.sort(explanation.scale["SE_4_2"])[::-1]),
+    ):
+        assert np.allclose(array(shown[title]["data"][0]["y"]), expected, atol=1e-5), title
+
+
+def test_a_link_with_nonsense_gives_the_first_page(folder):
+    page = run_page(source="'; DROP", sample="<script>", block="SE_99_1", maps="x", photo_number="-3")
+    assert_shows(page, sevis.Explanation.load(folder / f"{DEFAULT}.example.safetensors"))
+    assert page.selectbox(key="block").value == "SE_2_1"
+
+
+def test_an_uploaded_picture_is_explained(folder):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, size=(40, 60, 3), dtype=np.uint8))
+    page = run_page().button_group(key="source").set_value("Upload").run()
+    assert not page.get("plotly_chart")
+    page = page.file_uploader(key="upload").upload("photo.png", to_png(np.asarray(picture)), "image/png").run()
+    assert_shows(page, sevis.explain(sevis.load(DEFAULT), picture))
+
+
+def test_a_file_that_is_no_picture_is_refused_in_one_sentence_and_the_app_goes_on(folder):
+    page = run_page().button_group(key="source").set_value("Upload").run()
+    page = page.file_uploader(key="upload").upload("photo.png", b"GIF, but only by name", "image/png").run()
+    assert "picture" in sentence(page)
+    assert not page.get("plotly_chart")
+    page = page.button_group(key="source").set_value("Samples").run()
+    assert_shows(page, sevis.Explanation.load(folder / f"{DEFAULT}.example.safetensors"))
+
+
+def test_a_photo_from_the_camera_is_explained(folder):
+    page = run_page().button_group(key="source").set_value("Camera").run()
+    assert not page.exception
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), "orange").save(file, format="JPEG")
+    page = page.camera_input(key="camera").set_value(("camera.jpg", file.getvalue(), "image/jpeg")).run()
+    assert_shows(page, sevis.explain(sevis.load(DEFAULT), read_image(file.getvalue())))
+
+
+def test_validation_photos_are_offered_by_class_where_the_data_set_is(folder, tmp_path, monkeypatch):
+    data = write_tiny_imagenet(tmp_path / "data")
+    monkeypatch.setenv("SEVIS_DATA", str(data))
+    page = run_page(source="Validation photos", photo_class="lion", photo_number="2")
+    chosen = data / "tiny-imagenet-200" / "val" / "images" / "n02129165_1.JPEG"
+    assert_shows(page, sevis.explain(sevis.load(DEFAULT), read_image(chosen.read_bytes())))
+    assert page.number_input(key="photo_number").max == 3
+    page = page.selectbox(key="photo_class").set_value("espresso").run()
+    assert not page.exception
+    assert "espresso, photo 2" in page.image[0].captions[0]
+
+
+def test_a_data_set_without_the_network_s_classes_is_refused_in_one_sentence(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEVIS_DATA", str(write_tiny_imagenet(tmp_path / "data", wnids=["n00000001"])))
+    page = run_page(source="Validation photos")
+    assert "n02123045" in sentence(page)
+
+
+def test_missing_weights_are_said_and_found_again(folder):
+    weights = folder / f"{DEFAULT}.safetensors"
+    kept = weights.read_bytes()
+    weights.unlink()
+    page = run_page()
+    assert_shows(page, sevis.Explanation.load(folder / f"{DEFAULT}.example.safetensors"))
+    page = page.button_group(key="sample").set_value(ESPRESSO).run()
+    assert "missing" in sentence(page)
+    weights.write_bytes(kept)
+    assert_shows(page.run(), explain_sample(sevis.load(DEFAULT), ESPRESSO))
+
+
+def test_damaged_weights_are_refused_in_one_sentence(folder):
+    (folder / f"{DEFAULT}.safetensors").write_bytes(b"damaged")
+    assert "SHA-256" in sentence(run_page(sample=ESPRESSO))
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
+def test_a_missing_or_damaged_index_is_said_in_one_sentence(folder, content):
+    (folder / "index.json").unlink()
+    if content is not None:
+        (folder / "index.json").write_text(content)
+    assert sentence(run_page())
+
+
+def test_a_table_becomes_csv():
+    table = {"class": ["a, b", 'c"d'], "s": np.float32([0.5, 0.25]), "n": np.arange(2)}
+    assert to_csv(table).decode() == 'class,s,n\n"a, b",0.5,0\n"c""d",0.25,1\n'
+    with pytest.raises(ValueError, match="shorter"):
+        to_csv({"a": [1, 2], "b": [1]})
+
+
+def test_a_picture_becomes_a_png():
+    picture = np.random.default_rng(0).integers(0, 256, size=(3, 5, 3), dtype=np.uint8)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(to_png(picture)))), picture)
+
+
+def test_an_error_is_shown_as_text_not_as_markup():
+    def script():
+        from sevis.errors import SevisError
+        from sevis.pages.show import show_error
+
+        show_error(SevisError("no file at /tmp/*a*_b_[x](http://y)"))
+
+    shown = AppTest.from_function(script).run().error[0].value
+    assert shown == r"No file at /tmp/\*a\*_b_\[x\](http://y)."
+    assert issubclass(SevisError, ValueError)
+
+
+def write_tiny_imagenet(root, wnids=tuple(CLASSES)):
+    """Three validation photos of each class in the official layout."""
+    images = root / "tiny-imagenet-200" / "val" / "images"
+    images.mkdir(parents=True)
+    (root / "tiny-imagenet-200" / "wnids.txt").write_text("\n".join(wnids))
+    (root / "tiny-imagenet-200" / "words.txt").write_text("\n".join(f"{wnid}\tname of {wnid}, alias" for wnid in wnids))
+    random = np.random.default_rng(0)
+    rows = []
+    for wnid in wnids:
+        for number in range(3):
+            name = f"{wnid}_{number}.JPEG"
+            Image.fromarray(random.integers(0, 256, size=(64, 64, 3), dtype=np.uint8)).save(images / name)
+            rows.append(f"{name}\t{wnid}\t0\t0\t63\t63")
+    (root / "tiny-imagenet-200" / "val" / "val_annotations.txt").write_text("\n".join(rows))
+    return root

@@ -1,0 +1,196 @@
+"""The app in a real browser: what a visitor sees, clicks and is sent."""
+
+import io
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlparse
+from urllib.request import urlopen
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+PATIENCE = 120_000  # milliseconds: for whatever a busy machine takes; a passing step does not wait for it
+GATE_MAP = ".js-plotly-plot:has(.heatmaplayer image)"
+PICTURE = '[data-testid="stImage"] img'
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on the PATH: apt-get install chromium")
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def app_url(tmp_path_factory):
+    """The address of the app, started as the README says, on a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
+    log = tmp_path_factory.mktemp("app") / "log.txt"
+    with log.open("wb") as output:
+        app = subprocess.Popen([*command, "--server.address=127.0.0.1"], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=os.environ)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", app, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        app.terminate()
+        app.wait(timeout=30)
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def wait_for(address, app, log):
+    for _ in range(600):
+        try:
+            with urlopen(address, timeout=5):
+                return
+        except (URLError, OSError):
+            assert app.poll() is None, log.read_text()
+            time.sleep(0.1)
+    pytest.fail(f"the app did not start: {log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium, app_url):
+    """Opens an address of the app; at the end of the test the page must have shown, logged and fetched nothing it should not."""
+    faults = []
+    pages = []
+
+    def opened(address="/", *, width=1440, dark=False):
+        page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda message: faults.append(f"console: {message.text}") if message.type == "error" else None)
+        page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
+        page.on("request", lambda request: faults.append(f"outside: {request.url}") if is_outside(request.url) else None)
+        page.goto(app_url + address)
+        pages.append(page)
+        return page
+
+    yield opened
+    for page in pages:
+        boxes = page.locator('[data-testid="stException"], [data-testid="stAlertContentError"]')
+        faults.extend(box.inner_text() for box in boxes.all())
+        page.close()
+    assert not faults
+
+
+def is_outside(address):
+    return urlparse(address).hostname not in (None, "127.0.0.1")
+
+
+def settle(page: Page):
+    """Waits until the app has answered and the page has drawn it."""
+    page.wait_for_timeout(300)
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', state="attached")
+    page.wait_for_timeout(300)
+
+
+def sources(page: Page):
+    return [picture.get_attribute("src") for picture in page.locator(PICTURE).all()]
+
+
+def heatmap(page: Page):
+    """The picture in the gate map: Plotly draws its cells as one, and keeps the old one until the new one is there."""
+    return page.locator(GATE_MAP).locator(".heatmaplayer image")
+
+
+def test_a_sample_photo_changes_the_gate_map(open_page):
+    page = open_page()
+    expect(heatmap(page)).to_have_count(1)
+    expect(page.locator(PICTURE)).to_have_count(4)
+    settle(page)
+    cells, pictures = heatmap(page).get_attribute("href"), sources(page)
+    rows = page.locator(GATE_MAP).locator(".yaxislayer-above .ytick text, .yaxislayer-below .ytick text")
+    assert rows.all_text_contents()[0] == "SE_2_1"
+    assert rows.count() == 16
+
+    page.get_by_text("Cup of espresso", exact=True).click()
+    page.wait_for_function("old => document.querySelector('.heatmaplayer image').getAttribute('href') !== old", arg=cells)
+    expect(page.get_by_text("Cup of espresso: the network sees the bright part")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"sample=Cup"))
+    settle(page)
+    assert not set(sources(page)) & set(pictures), "every picture is of the new photo"
+
+
+@pytest.mark.parametrize(("row", "block"), [(12, "SE_4_6"), (0, "SE_2_1"), (15, "SE_5_3")])
+def test_a_click_on_a_row_of_the_gate_map_opens_its_block(open_page, row, block):
+    page = open_page("/?block=SE_3_2")
+    expect(page.get_by_role("heading", name="The maps that SE_3_2 gates")).to_be_visible()
+    settle(page)
+    heatmap(page).scroll_into_view_if_needed()
+    box = heatmap(page).bounding_box()
+    page.mouse.move(box["x"] + 0.37 * box["width"], box["y"] + (row + 0.5) * box["height"] / 16)
+    expect(page.locator(".hovertext").first).to_contain_text(block)
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.get_by_role("heading", name=f"The maps that {block} gates")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Block")).to_have_value(block)
+
+
+def test_a_link_restores_the_view(open_page):
+    page = open_page("/?sample=Rocket&block=SE_4_2&maps=On+the+photo")
+    expect(page.get_by_text("Rocket: the network sees the bright part")).to_be_visible()
+    expect(page.get_by_role("heading", name="The maps that SE_4_2 gates")).to_be_visible()
+    settle(page)
+
+
+def test_a_photo_that_is_uploaded_is_explained_and_a_file_that_is_none_is_refused(open_page):
+    page = open_page("/?source=Upload")
+    chooser = page.locator('input[type="file"]')
+    chooser.set_input_files({"name": "photo.png", "mimeType": "image/png", "buffer": b"no picture"})
+    error = page.locator('[data-testid="stAlertContentError"]')
+    expect(error).to_contain_text("picture")
+    chooser.set_input_files({"name": "orange.png", "mimeType": "image/png", "buffer": one_colour_png()})
+    expect(error).to_have_count(0)
+    expect(heatmap(page)).to_have_count(1)
+
+
+def one_colour_png():
+    file = io.BytesIO()
+    Image.new("RGB", (90, 60), "orange").save(file, format="PNG")
+    return file.getvalue()
+
+
+def test_the_data_of_a_figure_can_be_downloaded(open_page):
+    page = open_page()
+    expect(heatmap(page)).to_have_count(1)
+    settle(page)
+    with page.expect_download() as download:
+        page.locator('[class*="st-key-gate-map-csv"] button:visible').first.click()
+    assert download.value.suggested_filename == "gate-map.csv"
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0] == "block,channel,s"
+    assert len({line.split(",")[0] for line in lines[1:]}) == 16
+
+
+def test_the_classes_page_shows_six_panels(open_page):
+    page = open_page()
+    expect(heatmap(page)).to_have_count(1)
+    page.get_by_role("link", name="Classes").click()
+    expect(page.locator(".js-plotly-plot .scatterlayer")).to_have_count(6)
+    settle(page)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_page_does_not_scroll_sideways(open_page, width, dark):
+    page = open_page(width=width, dark=dark)
+    expect(heatmap(page)).to_have_count(1)
+    settle(page)
+    wide, seen = page.eval_on_selector('[data-testid="stMain"]', "main => [main.scrollWidth, main.clientWidth]")
+    assert wide <= seen
