@@ -20,5 +20,5 @@ page = st.navigation(
     ],
     position="top",
 )
-start_loading()
 page.run()
+start_loading()  # after the page: importing torch would slow down its first drawing

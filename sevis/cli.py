@@ -79,8 +79,8 @@ def _parser() -> Parser:
     _model_option(explain)
 
     figure6 = _add(commands, "figure6", figure6_command, "draw the paper's Figure 6: the mean excitation by class")
-    figure6.add_argument("--classes", nargs="+", help='names, such as goldfish "bullet train"; the first four by default')
-    figure6.add_argument("--blocks", nargs="+", help="names, such as SE_4_6 SE_5_1; by default the paper's six")
+    figure6.add_argument("--classes", nargs="+", help='names, such as goldfish "bullet train"; by default the four nearest to the paper\'s')
+    figure6.add_argument("--blocks", nargs="+", help="names, such as SE_4_6 SE_5_1; by default those of the paper's panels")
     figure6.add_argument("--out", type=Path, required=True, help="an .html file, or .svg or .png where a Chromium is installed")
     figure6.add_argument("--statistics", type=Path, help="a file made by collect; by default the one that comes with the model")
     _model_option(figure6)
@@ -212,14 +212,16 @@ def explain_command(arguments: Arguments) -> None:
 def figure6_command(arguments: Arguments) -> None:
     """Draws Figure 6 into a file."""
     from sevis.class_statistics import ClassStatistics
-    from sevis.figures.classes import figure6, paper_blocks
+    from sevis.figures.class_captions import ABOUT_MEANS, describe_source
+    from sevis.figures.classes import figure6, paper_blocks, paper_classes
     from sevis.report import write
     from sevis.weights import read_card
 
     statistics = ClassStatistics.load(arguments.statistics or read_card(arguments.model).statistics_path)
-    classes = arguments.classes or list(statistics.classes[:4])
+    classes = arguments.classes or paper_classes(statistics)
     sites = arguments.blocks or paper_blocks(statistics.sites)
-    write(figure6(statistics, sites, classes), arguments.out, title="Mean excitation by class")
+    caption = f"{ABOUT_MEANS} {describe_source(statistics)}"
+    write(figure6(statistics, sites, classes), arguments.out, title="Mean excitation by class", captions=caption)
     print(arguments.out)
 
 

@@ -1,4 +1,4 @@
-"""A trained network becomes files in pretrained/: weights, class statistics, an example, and an entry in index.json that knows its recipe."""
+"""A trained network becomes files in pretrained/: weights, class statistics, an example, and an entry in index.json."""
 
 import copy
 import hashlib
@@ -70,7 +70,7 @@ def score(ready: ReadyModel, dataset: ImageDataset) -> Score:
 
 
 def _rounded(value: torch.Tensor) -> torch.Tensor:
-    """Half precision for the weights; norms, biases and running statistics stay as they are: they are small, and some are large in value."""
+    """Half precision for the weights; norms, biases and running statistics are small files and stay as they are."""
     return value.half().contiguous() if value.is_floating_point() and value.ndim > 1 else value.contiguous()
 
 

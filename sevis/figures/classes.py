@@ -19,6 +19,7 @@ from sevis.figures.style import NEUTRAL, PALETTE, finish
 
 Table = dict[str, NDArray[Any]]
 PAPER_BLOCKS = ("SE_2_3", "SE_3_4", "SE_4_6", "SE_5_1", "SE_5_2", "SE_5_3")  # the panels of SE-ResNet-50, section 7.2
+PAPER_CLASSES = ("goldfish", "Chihuahua", "bullet train", "cliff")  # the nearest to the paper's goldfish, pug, plane and cliff
 PAPER_CHANNELS = 50
 COLUMNS = 3
 MAX_CLASSES = len(PALETTE)
@@ -36,6 +37,11 @@ def paper_blocks(sites: Sequence[str]) -> tuple[str, ...]:
         stages.setdefault(site.rpartition("_")[0], []).append(site)
     *early, last = stages.values()
     return (*(stage[-1] for stage in early), *last)
+
+
+def paper_classes(statistics: ClassStatistics) -> list[str]:
+    """The classes of PAPER_CLASSES that the statistics hold; the first four where they hold none of them."""
+    return [name for name in PAPER_CLASSES if name in statistics.classes] or list(dict.fromkeys(statistics.classes))[:4]
 
 
 def sample_channels(width: int, count: int | None = PAPER_CHANNELS) -> NDArray[np.intp]:

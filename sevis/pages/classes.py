@@ -16,7 +16,6 @@ from sevis.figures import classes as figures
 from sevis.pages.show import show, show_error
 from sevis.weights import DEFAULT, Card, read_card
 
-DEFAULT_CLASSES = ("goldfish", "Chihuahua", "bullet train", "cliff")  # the nearest to the paper's goldfish, pug, plane and cliff
 MEAN, SPREAD = "Figure 6: means", "Figure 7: spread"
 SAMPLED, ALL = str(figures.PAPER_CHANNELS), "all"
 ABOUT = {MEAN: captions.ABOUT_MEANS, SPREAD: captions.ABOUT_SPREAD}
@@ -54,7 +53,7 @@ def choose(statistics: ClassStatistics) -> Choice:
         classes = st.multiselect(
             "Classes",
             names,
-            default=[name for name in DEFAULT_CLASSES if name in names] or names[:4],
+            default=figures.paper_classes(statistics),
             max_selections=figures.MAX_CLASSES,
             key="class",
             bind="query-params",
