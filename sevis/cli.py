@@ -228,8 +228,8 @@ def figure6_command(arguments: Arguments) -> None:
 def _dataset(arguments: Arguments, split: str, classes: str | None) -> Any:
     from sevis.datasets import find_data, open_dataset
 
-    place = arguments.data or find_data()
-    if place is None:
+    place = arguments.data or find_data() or os.environ.get("SEVIS_DATA")
+    if not place:
         raise SevisError("no data was found: name it with --data or SEVIS_DATA, or run python -m sevis data tiny-imagenet")
     dataset = open_dataset(place, split)
     if not classes:
