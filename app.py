@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from sevis.pages.models import start_loading
+from sevis.weights import DEFAULT
 
 ICON = Path(__file__).parent / "sevis" / "pages" / "icon.svg"  # a page's Material symbol would be fetched from the internet
 
@@ -21,4 +22,4 @@ page = st.navigation(
     position="top",
 )
 page.run()
-start_loading()  # after the page: importing torch would slow down its first drawing
+start_loading(DEFAULT)  # after the page: importing torch would slow down its first drawing

@@ -38,11 +38,17 @@ class Moments:
         return cls(np.zeros(shape), np.zeros(shape), np.full(shape, np.inf, np.float32), np.full(shape, -np.inf, np.float32))
 
     @classmethod
-    def of_groups(cls, values: NDArray[np.float32], starts: NDArray[np.intp], counts: NDArray[np.int64]) -> "Moments":
+    def of_groups(cls, values: NDArray[np.float32], starts: NDArray[np.intp]) -> "Moments":
         """The moments of consecutive groups of the rows of `values`, which begin at `starts`."""
-        mean = np.add.reduceat(values, starts, dtype=np.float64) / counts[:, None]
-        m2 = np.add.reduceat(np.square(values - np.repeat(mean, counts, axis=0)), starts)
-        return cls(mean, m2, np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts))
+        moments = cls.empty(len(starts), values.shape[1])
+        # A loop: numpy's reduceat along the first axis is ten times slower.
+        for row, group in enumerate(np.split(values, starts[1:])):
+            np.mean(group, axis=0, dtype=np.float64, out=moments.mean[row])
+            deviation = group - moments.mean[row]
+            np.einsum("nc,nc->c", deviation, deviation, out=moments.m2[row])
+            np.min(group, axis=0, out=moments.low[row])
+            np.max(group, axis=0, out=moments.high[row])
+        return moments
 
     def absorb(self, other: "Moments", *, rows: NDArray[np.intp], counts: NDArray[np.int64], more: NDArray[np.int64]) -> None:
         """Merges the moments of `more` further images a class into the given rows, which stand for `counts` images so far."""
@@ -100,7 +106,7 @@ class ClassStatistics:
             batch = np.concatenate([values[site][quantity] for site in self.channels], axis=1)
             if batch.shape != (len(labels), moments.mean.shape[1]):
                 raise SevisError(f"expected {quantity} of shape {(len(labels), moments.mean.shape[1])} in all, got {batch.shape}")
-            groups[quantity] = Moments.of_groups(batch[order], starts, more)
+            groups[quantity] = Moments.of_groups(batch[order], starts)
         for quantity, group in groups.items():
             self._moments[quantity].absorb(group, rows=rows, counts=self.count[rows], more=more)
         self.count[rows] += more
@@ -175,11 +181,16 @@ class ClassStatistics:
 
     @classmethod
     def _restore(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "ClassStatistics":
-        shape = (len(header["classes"]), sum(header["channels"].values()))
+        widths = header["channels"].values()
+        if not all(type(width) is int and width > 0 for width in widths) or not isinstance(header["metadata"], dict):
+            raise TypeError("the header is damaged")
+        shape = (len(header["classes"]), sum(widths))
         names = [f"{quantity}.{field.name}" for quantity in QUANTITIES for field in fields(Moments)]
         shapes = {arrays[name].shape for name in names}
         if shapes != {shape} or arrays["count"].shape != shape[:1]:  # before anything is allocated by what the header says
             raise SevisError(f"the statistics hold arrays of shapes {sorted(shapes)}, expected {shape}: make them again")
+        if arrays["count"].dtype.kind not in "iu" or (arrays["count"] < 0).any():
+            raise TypeError("the counts are damaged")
         statistics = cls(header["channels"], tuple(header["classes"]), header["metadata"])
         statistics.count += arrays["count"]
         for name in names:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sevis.errors import SevisError
-from sevis.weights import DEFAULT
+from sevis.weights import DEFAULT, check_name
 
 Arguments = argparse.Namespace
 
@@ -52,7 +52,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     _add(commands, "models", models, "list the networks that can be built, and those that come trained")
 
-    data = _add(commands, "data", data_command, "say which data is there, or download Tiny ImageNet-200 (237 MB)")
+    data = _add(commands, "data", data_command, "say which data is there, or download Tiny ImageNet-200 (248 MB)")
     data.add_argument("name", nargs="?", choices=["tiny-imagenet"], help="what to download; resumes where it was cut off")
 
     train_parser = _add(commands, "train", train, "train a network, or score a trained one with --evaluate")
@@ -67,8 +67,8 @@ def _parser() -> Parser:
     collect = _add(commands, "collect", collect_command, "collect the class statistics of a network over a data set")
     collect.add_argument("--split", default="val", help="train or val (default: val)")
     collect.add_argument("--out", type=Path, required=True, help="the file to write, such as mine.statistics.safetensors")
-    collect.add_argument("--batch-size", type=int, default=64, help="images in one forward pass (default: 64)")
-    collect.add_argument("--workers", type=int, default=0, help="processes that decode images (default: 0, this one)")
+    collect.add_argument("--batch-size", type=_from(1), default=64, help="images in one forward pass (default: 64)")
+    collect.add_argument("--workers", type=_from(0), default=0, help="processes that decode images (default: 0, this one)")
     _data_option(collect)
     _model_option(collect)
 
@@ -91,6 +91,17 @@ def _add(commands: Any, name: str, run: Callable[[Arguments], None], text: str) 
     parser: Parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     parser.set_defaults(run=run)
     return parser
+
+
+def _from(low: int) -> Callable[[str], int]:
+    """An argument's type: a whole number that is at least `low`."""
+
+    def parse(text: str) -> int:
+        if not text.removeprefix("-").isdecimal() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low} on, got {text!r}")
+        return int(text)
+
+    return parse
 
 
 def _model_option(parser: Parser) -> None:
@@ -146,6 +157,8 @@ def train(arguments: Arguments) -> None:
     if arguments.evaluate:
         _evaluate(arguments)
         return
+    if arguments.publish is not None:
+        check_name(arguments.publish)  # now, not after hours of training
     import torch
 
     from sevis.recipe import Recipe, command
@@ -153,14 +166,19 @@ def train(arguments: Arguments) -> None:
 
     values = {name: getattr(arguments, name) for name in Recipe.__dataclass_fields__}
     recipe = Recipe(**values | {"bf16": torch.cuda.is_available() if arguments.bf16 is None else arguments.bf16})
-    train_set, val_set = (_dataset(arguments, split, arguments.classes) for split in ("train", "val"))
+    wnids = None if arguments.classes is None else _read_classes(arguments.classes)
+    train_set, val_set = (_dataset(arguments, split, wnids) for split in ("train", "val"))
     folder = arguments.folder or Path("runs") / recipe.model
     model, rows = train_network(recipe, (train_set, val_set), folder, resume=arguments.resume)
     print(f"top-1 {rows[-1]['top1']:.4f}, top-5 {rows[-1]['top5']:.4f} on {len(val_set)} images; checkpoint and log in {folder}")
     if arguments.publish:
         from sevis.publishing import publish
 
-        run = {"command": command(recipe, arguments.classes, arguments.publish), "seconds": sum(row["seconds"] for row in rows)}
+        run = {
+            "command": command(recipe, arguments.classes, arguments.publish),
+            "seconds": sum(row["seconds"] for row in rows),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        }
         card = publish(arguments.publish, model, recipe, (train_set, val_set), run=run)
         print(f"published {card.name}: top-1 {card['top1']:.4f}, top-5 {card['top5']:.4f}")
 
@@ -170,7 +188,7 @@ def _evaluate(arguments: Arguments) -> None:
     from sevis.weights import load
 
     ready = load(arguments.evaluate)
-    dataset = _dataset(arguments, "val", ",".join(ready.card["wnids"]))
+    dataset = _dataset(arguments, "val", ready.card["wnids"])
     result = score(ready, dataset)
     print(f"{ready.card.name}: top1 {result.top1:.4f}, top5 {result.top5:.4f} on {len(dataset)} images of {dataset.name}, {dataset.split}")
 
@@ -181,7 +199,7 @@ def collect_command(arguments: Arguments) -> None:
     from sevis.weights import load
 
     ready = load(arguments.model)
-    dataset = _dataset(arguments, arguments.split, ",".join(ready.card["wnids"]) if not arguments.data else None)
+    dataset = _dataset(arguments, arguments.split, None if arguments.data else ready.card["wnids"])
     statistics = collect_dataset(ready, dataset, batch_size=arguments.batch_size, workers=arguments.workers)
     statistics.save(arguments.out)
     print(f"{arguments.out}: {statistics.count.sum()} images of {len(statistics.classes)} classes")
@@ -190,10 +208,10 @@ def collect_command(arguments: Arguments) -> None:
 def explain_command(arguments: Arguments) -> None:
     """Explains one image, as text, JSON or HTML."""
     from sevis.explanation import explain
-    from sevis.images import read_image
+    from sevis.images import MAX_BYTES, read_image
     from sevis.weights import load
 
-    image = read_image(arguments.image.read_bytes())
+    image = read_image(_read_bytes(arguments.image, MAX_BYTES + 1))
     explanation = explain(load(arguments.model), image)
     if arguments.html:
         from sevis.report import explanation_html
@@ -225,14 +243,32 @@ def figure6_command(arguments: Arguments) -> None:
     print(arguments.out)
 
 
-def _dataset(arguments: Arguments, split: str, classes: str | None) -> Any:
+def _read_bytes(path: Path, limit: int) -> bytes:
+    """The first `limit` bytes of a file; a device or a pipe may never end."""
+    if path.exists() and not path.is_file():
+        raise SevisError(f"{path} is a directory or a device: name the file of a picture")
+    with path.open("rb") as file:
+        return file.read(limit)
+
+
+def _read_classes(text: str) -> list[str]:
+    """Class ids: the lines of the file of that name where there is one, else what the commas separate."""
+    try:
+        is_file = Path(text).is_file()
+    except (OSError, ValueError):  # too long, for one, to be a file's name
+        is_file = False
+    try:
+        listed = Path(text).read_text(encoding="utf-8").splitlines() if is_file else text.split(",")
+    except UnicodeDecodeError:
+        raise SevisError(f"{text} is no text: expected a file with one class id a line, or class ids separated by commas") from None
+    return [wnid.strip() for wnid in listed if wnid.strip()]
+
+
+def _dataset(arguments: Arguments, split: str, wnids: Sequence[str] | None) -> Any:
     from sevis.datasets import find_data, open_dataset
 
     place = arguments.data or find_data() or os.environ.get("SEVIS_DATA")
     if not place:
         raise SevisError("no data was found: name it with --data or SEVIS_DATA, or run python -m sevis data tiny-imagenet")
     dataset = open_dataset(place, split)
-    if not classes:
-        return dataset
-    listed = Path(classes).read_text() if Path(classes).is_file() else classes.replace(",", " ")
-    return dataset.select(listed.split())
+    return dataset if wnids is None else dataset.select(wnids)

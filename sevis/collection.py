@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import torch
@@ -55,12 +56,13 @@ def make_loader(
     dataset: ImageDataset, preprocess: Preprocessing, *, batch_size: int = 64, workers: int = 0
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches of (inputs, labels) of a data set, in order; `workers` processes decode (0: this one)."""
-
-    def collate(pairs: list[tuple[Any, int]]) -> tuple[Tensor, Tensor]:
-        inputs = torch.stack([torch.from_numpy(preprocess(image)) for image, _ in pairs])
-        return inputs, torch.tensor([label for _, label in pairs])
-
+    collate = partial(_collate, preprocess=preprocess)
     return DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=collate)  # type: ignore[arg-type]
+
+
+def _collate(pairs: list[tuple[Any, int]], *, preprocess: Preprocessing) -> tuple[Tensor, Tensor]:  # picklable, for spawned workers
+    inputs = torch.stack([torch.from_numpy(preprocess(image)) for image, _ in pairs])
+    return inputs, torch.tensor([label for _, label in pairs])
 
 
 def provenance(ready: ReadyModel) -> dict[str, Any]:

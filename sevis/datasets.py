@@ -55,6 +55,8 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         path = self.root / name
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):  # resolve() fails on a link to itself
+            raise SevisError(f"{path} is a link that leads out of {self.root}: replace it by a copy of the file")
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise SevisError(f"{path} is larger than the {MAX_BYTES / 1e6:.0f} MB that are read: save it smaller")

@@ -68,7 +68,7 @@ class Explanation:
 
     def as_json(self) -> dict[str, Any]:
         """Everything but the maps and the image, as JSON's own types."""
-        blocks = {site: {part: getattr(self, part)[site].tolist() for part in PARTS if part != "maps"} for site in self.sites}
+        blocks = {site: {part: getattr(self, part)[site].tolist() for part in PARTS} for site in self.sites}
         top = [{"class": name, "probability": probability} for name, probability in self.top()]
         provenance = {name: getattr(self, name) for name in ("model", "weights", "seconds", "device")}
         return {**provenance, "top": top, "blocks": blocks}
@@ -97,15 +97,18 @@ class Explanation:
             return cls._restore(header, arrays)
         except FileNotFoundError:
             raise SevisError(f"there is no explanation at {path}: make one with python -m sevis explain") from None
-        except (SafetensorError, OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except SevisError:
+            raise
+        except (SafetensorError, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise SevisError(f"{path} is damaged ({type(error).__name__}): make it again with python -m sevis explain") from None
 
     @classmethod
     def _restore(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Explanation":
+        _expect(all(_strings(header[name]) for name in ("sites", "classes")), "sites and classes")
         parts: dict[str, Any] = {part: {site: arrays[f"{part}.{site}"] for site in header["sites"]} for part in PARTS}
         maps = {site: arrays[f"maps.{site}"] for site in header["sites"] if f"maps.{site}" in arrays}
         fields: dict[str, Any] = {name: header[name] for name in ("model", "weights", "seconds", "device")}
-        return cls(
+        explanation = cls(
             classes=tuple(header["classes"]),
             probabilities=arrays["probabilities"],
             view=arrays["view"],
@@ -113,6 +116,36 @@ class Explanation:
             **parts,
             **fields,
         )
+        explanation._check()
+        return explanation
+
+    def _check(self) -> None:
+        """Raises ValueError for a field that is not what the class says."""
+        _expect(all(isinstance(text, str) for text in (self.model, self.weights, self.device)), "model, weights and device")
+        _expect(isinstance(self.seconds, float), "seconds")
+        _expect(_fits(self.probabilities, len(self.classes)), "probabilities")
+        side = len(self.view) if self.view.ndim else 0
+        _expect(self.view.dtype == np.uint8 and side > 0 and self.view.shape == (side, side, 3), "view")
+        for site, scale in self.scale.items():
+            channels = scale.size
+            _expect(channels > 0 and all(_fits(part[site], channels) for part in (self.squeeze, self.logits, self.scale)), site)
+            _expect(_fits(self.hidden[site], self.hidden[site].size), site)
+            _expect(site not in self.maps or _fits(self.maps[site], channels, ndim=3), site)
+
+
+def _expect(condition: bool, field: str) -> None:
+    if not condition:
+        raise ValueError(field)
+
+
+def _strings(values: Any) -> bool:
+    """Whether it is a list of one or more strings."""
+    return isinstance(values, list) and bool(values) and all(isinstance(value, str) for value in values)
+
+
+def _fits(array: NDArray[Any], length: int, *, ndim: int = 1) -> bool:
+    """Whether it holds floats in so many dimensions, and so many along the first."""
+    return array.dtype.kind == "f" and array.ndim == ndim and len(array) == length
 
 
 def explain(ready: "ReadyModel", image: Image.Image, *, maps: Sequence[str] = ()) -> Explanation:
@@ -130,7 +163,8 @@ def explain(ready: "ReadyModel", image: Image.Image, *, maps: Sequence[str] = ()
 
     from sevis.hooks import capture
 
-    batch = torch.from_numpy(ready.preprocess(image))[None].to(ready.device)
+    view = ready.preprocess.view(image)
+    batch = torch.from_numpy(ready.preprocess.normalise(view))[None].to(ready.device)
     with capture(ready.model, maps=maps) as record, torch.inference_mode():
         started = time.perf_counter()
         probabilities = ready.model(batch).float().softmax(dim=1)[0].cpu()
@@ -142,7 +176,7 @@ def explain(ready: "ReadyModel", image: Image.Image, *, maps: Sequence[str] = ()
         weights=ready.card["sha256"],
         classes=ready.classes,
         probabilities=probabilities.numpy(),
-        view=ready.preprocess.view(image),
+        view=view,
         maps={site: block.maps[0].numpy() for site, block in blocks.items() if block.maps is not None},
         seconds=seconds,
         device=str(ready.device),

@@ -152,8 +152,12 @@ class Preprocessing:
         top = round((image.height - self.crop) / 2.0)
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
 
-    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
-        """The network's input: float32, shape (3, crop, crop)."""
-        values = self.view(image).astype(np.float32) / np.float32(255)
+    def normalise(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's input for what it sees: (crop, crop, 3) bytes in, float32 (3, crop, crop) out."""
+        values = view.astype(np.float32) / np.float32(255)
         normalised = (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
         return np.ascontiguousarray(normalised.transpose(2, 0, 1))
+
+    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
+        """The network's input: float32, shape (3, crop, crop)."""
+        return self.normalise(self.view(image))

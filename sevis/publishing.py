@@ -20,9 +20,8 @@ from sevis.images import Preprocessing, read_image
 from sevis.recipe import Recipe
 from sevis.sites import find_sites
 from sevis.training import Pixels
-from sevis.weights import Card, ReadyModel, add_to_index, make_ready
+from sevis.weights import Card, ReadyModel, add_to_index, check_name, make_ready
 
-MAX_BYTES = 16 * 1000 * 1000
 MIN_STD = 0.05
 LICENCE = "MIT (weights); trained on Tiny ImageNet-200, whose images are for non-commercial research and education"
 
@@ -38,12 +37,11 @@ def publish(name: str, model: nn.Module, recipe: Recipe, data: tuple[ImageDatase
         run: further fields of the entry: the exact command, the seconds, the device.
 
     Raises:
-        SevisError: when the file is too large to be committed, or the gates are dead.
+        SevisError: for a name that no file can have, or when the gates are dead.
     """
+    check_name(name)
     state = {key: _rounded(value) for key, value in model.state_dict().items()}
     weights = save(state)
-    if len(weights) > MAX_BYTES:
-        raise SevisError(f"the weights of {name} take {len(weights) / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f} MB")
     preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
     entry = _entry(recipe, data, preprocess) | run
     entry |= {"sha256": hashlib.sha256(weights).hexdigest(), "date": datetime.now(UTC).date().isoformat()}

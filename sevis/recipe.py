@@ -22,9 +22,9 @@ class Recipe:
     """
 
     model: str = _option("se_resnet50", "a name that `models` lists")
-    width: float = _option(0.5, "multiplies the channels of every stage")
+    width: float = _option(0.5, "multiplies the channels of every stage", low=1 / 64, high=16)
     stem: str = _option("paper", "paper (7x7 with stride 2, max pool) or small (3x3 with stride 1)")
-    reduction: int = _option(16, "the reduction ratio r of the SE blocks")
+    reduction: int = _option(16, "the reduction ratio r of the SE blocks", low=1, high=4096)
     size: int = _option(64, "the side of the input, in pixels", low=16, high=1024)
     epochs: int = _option(50, "passes over the training images", low=1, high=10_000)
     batch_size: int = _option(128, "images in one step", low=2, high=65_536)

@@ -100,7 +100,7 @@ def train(
         on_epoch: called after every epoch with its row of the log.
 
     Raises:
-        SevisError: when the two data sets differ in their classes, or the checkpoint belongs to another recipe.
+        SevisError: when the two data sets differ in their classes, or the checkpoint belongs to another recipe or other data.
     """
     if data[0].wnids != data[1].wnids:
         raise SevisError("the training and the validation images have different classes")
@@ -112,9 +112,10 @@ def train(
     optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     if not resume and (folder / "checkpoint.pt").exists():
         raise SevisError(f"{folder} holds a run already: go on with it (--resume), or train into another folder (--folder)")
-    rows = _restore(folder, recipe, model, optimizer) if resume else []
+    facts = _facts(recipe, data[0])
+    rows = _restore(folder, facts, model, optimizer) if resume else []
     training, validation = (Pixels.decode(part, preprocess, device) for part in data)
-    steps = math.ceil(len(training.labels) / recipe.batch_size)
+    steps = len(split_batches(training.labels, recipe.batch_size))
     with tqdm(total=recipe.epochs * steps, initial=len(rows) * steps, unit="step", desc=recipe.model) as bar:
         for epoch in range(len(rows), recipe.epochs):
             started = time.perf_counter()
@@ -125,10 +126,21 @@ def train(
             seconds = time.perf_counter() - started
             rows.append({"epoch": epoch + 1, "train_loss": loss, **asdict(score), "seconds": round(seconds, 2)})
             bar.set_postfix(loss=f"{loss:.3f}", top1=f"{score.top1:.3f}")
-            _save(folder, recipe, model, optimizer, rows)
+            _save(folder, facts, model, optimizer, rows)
             if on_epoch:
                 on_epoch(rows[-1])
     return model.eval(), rows
+
+
+def split_batches(order: Tensor, size: int) -> list[Tensor]:
+    """Splits (N,) into consecutive batches of `size`; a last one of a single image joins the one before it.
+
+    In training, batch norm needs more than one value a channel, and the last maps of a small image hold one each.
+    """
+    batches = list(torch.split(order, size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def _run_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, data: Pixels, *, recipe: Recipe, epoch: int, bar: Any) -> float:
@@ -137,7 +149,7 @@ def _run_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, data: Pixels,
     preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
     device = data.labels.device
     order = torch.from_numpy(rng.permutation(len(data.labels))).to(device)
-    batches = torch.split(order, recipe.batch_size)
+    batches = split_batches(order, recipe.batch_size)
     total = torch.zeros((), device=device)
     model.train()
     for number, chosen in enumerate(batches):
@@ -160,8 +172,15 @@ def _run_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, data: Pixels,
     return float(total) / len(order)
 
 
-def _save(folder: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer, rows: list[dict[str, float]]) -> None:
-    state = {"recipe": asdict(recipe), "model": model.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}
+def _facts(recipe: Recipe, dataset: ImageDataset) -> dict[str, dict[str, Any]]:
+    """What a resumed run must have in common with the one that wrote the checkpoint."""
+    return {"recipe": asdict(recipe), "data": {"classes": list(dataset.wnids), "number of training images": len(dataset)}}
+
+
+def _save(
+    folder: Path, facts: dict[str, dict[str, Any]], model: nn.Module, optimizer: torch.optim.Optimizer, rows: list[dict[str, float]]
+) -> None:
+    state = {**facts, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}
     buffer = io.BytesIO()
     torch.save(state, buffer)
     replace_file(folder / "checkpoint.pt", buffer.getvalue())
@@ -172,18 +191,19 @@ def _save(folder: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim
     replace_file(folder / "log.csv", text.getvalue().encode())
 
 
-def _restore(folder: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, float]]:
+def _restore(folder: Path, facts: dict[str, dict[str, Any]], model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, float]]:
     path = folder / "checkpoint.pt"
     if not path.exists():
         return []
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        differing = [name for name, value in asdict(recipe).items() if state["recipe"].get(name) != value]
-        if differing:
-            raise SevisError(
-                f"{path} belongs to another recipe ({', '.join(differing)} differ): repeat the command it was started with, "
-                "or train into another folder"
-            )
+        for part, values in facts.items():
+            differing = [name for name, value in values.items() if state[part].get(name) != value]
+            if differing:
+                raise SevisError(
+                    f"{path} belongs to another run, whose {part} differs in {', '.join(differing)}: "
+                    "repeat the command it was started with, or train into another folder"
+                )
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         return list(state["rows"])

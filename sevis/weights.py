@@ -5,13 +5,12 @@ This module imports torch only when a model is built, so that the app's first pa
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from PIL import Image
 
 from sevis.errors import SevisError
 from sevis.files import replace_file, sha256
@@ -149,9 +148,10 @@ def make_ready(card: Card, model: "nn.Module", *, device: "str | torch.device | 
     return ReadyModel(model.eval().requires_grad_(False).to(place), card, card.classes, card.preprocess, place)
 
 
-def view(image: Image.Image, card: Card) -> Image.Image:
-    """The part of a picture that the network of a card sees."""
-    return Image.fromarray(card.preprocess.view(image))
+def check_name(name: str) -> None:
+    """Raises SevisError for a name that no network can be published under: it becomes part of the names of its files."""
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
+        raise SevisError(f"a network cannot be called {name!r}: expected letters, digits, '_', '-' and '.', and no '.' at the beginning")
 
 
 def add_to_index(card: Card) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import stir
 from torch import nn
 
 import sevis
@@ -20,20 +21,6 @@ def network() -> nn.Module:
         torch.manual_seed(0)
         model = sevis.build("se_resnet18", num_classes=5, width=0.125, reduction=4)
         return stir(model).eval()
-
-
-def stir(model: nn.Module) -> nn.Module:
-    """Gives norms and biases random values, so that a test sees a forgotten one; returns the model."""
-    with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.weight.uniform_(0.5, 1.5)
-                module.bias.normal_(0, 0.1)
-                module.running_mean.normal_(0, 0.1)
-                module.running_var.uniform_(0.5, 1.5)
-            elif isinstance(module, nn.Linear) and module.bias is not None:
-                module.bias.normal_(0, 0.5)
-    return model
 
 
 @pytest.fixture

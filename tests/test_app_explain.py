@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import streamlit as st
 import torch
+from networks import stir
 from PIL import Image
 from safetensors.torch import save_file
 from streamlit.testing.v1 import AppTest
@@ -23,11 +24,12 @@ from sevis.datasets import sample_photos
 from sevis.errors import SevisError
 from sevis.files import sha256
 from sevis.images import read_image
+from sevis.pages import models
 from sevis.pages.show import to_csv, to_png
 from sevis.weights import DEFAULT
-from tests.conftest import stir
 
-PAGE = Path(__file__).resolve().parent.parent / "sevis" / "pages" / "explain.py"
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "sevis" / "pages" / "explain.py"
 CLASSES = {"n02123045": "tabby", "n02129165": "lion", "n07920052": "espresso"}
 TABBY, ESPRESSO = "Tabby cat", "Cup of espresso"
 
@@ -128,8 +130,25 @@ def test_the_first_page_shows_the_shipped_explanation(folder):
     page = run_page()
     assert_shows(page, sevis.Explanation.load(folder / f"{DEFAULT}.example.safetensors"))
     assert page.title[0].value == "One photo, every gate"
-    assert len(page.image) == 4  # the photo, what the network sees of it, and the maps of the channels at either end
+    assert len(page.image) == 2  # the photo, and what the network sees of it
     assert all(caption.value for caption in page.caption)
+
+
+def test_a_block_that_is_chosen_shows_its_maps(folder):
+    page = run_page()
+    page.selectbox(key="block").set_value("SE_3_1").run()
+    assert not page.exception
+    assert len(page.image) == 4  # and the maps of the channels at either end
+
+
+def test_the_network_is_loaded_once_for_all(folder, monkeypatch):
+    loads = []
+    monkeypatch.setattr(models, "load", lambda name: loads.append(name) or sevis.load(name))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app.segmented_control(key="sample").set_value(ESPRESSO).run()
+    app.segmented_control(key="sample").set_value("Rocket").run()
+    assert not app.exception
+    assert loads == [DEFAULT]
 
 
 def test_the_first_page_needs_no_torch(folder):
@@ -198,7 +217,7 @@ def test_a_link_restores_photo_block_and_style(folder):
 def test_a_link_with_nonsense_gives_the_first_page(folder):
     page = run_page(source="'; DROP", sample="<script>", block="SE_99_1", maps="x", photo_number="-3")
     assert_shows(page, sevis.Explanation.load(folder / f"{DEFAULT}.example.safetensors"))
-    assert page.selectbox(key="block").value == "SE_2_1"
+    assert page.selectbox(key="block").value is None
 
 
 def test_an_uploaded_picture_is_explained(folder):

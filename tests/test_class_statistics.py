@@ -1,6 +1,7 @@
 """The streaming moments against NumPy on all values at once, in any order and split."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,6 +124,28 @@ def test_a_strange_header_is_refused(tmp_path, header: object, message: str) -> 
     save_file({"count": np.zeros(1, dtype=np.int64)}, path, metadata={"sevis": json.dumps(header)})
     with pytest.raises(SevisError, match=message):
         ClassStatistics.load(path)
+
+
+@pytest.mark.parametrize("channels", [{"a": 3, "b": 0}, {"a": 4, "b": -1}, {"a": 2, "b": True}, {"a": 1.0, "b": 2.0}])
+def test_widths_that_are_no_positive_whole_numbers_are_refused(tmp_path, channels: dict[str, object]) -> None:
+    with pytest.raises(SevisError, match="damaged"):
+        ClassStatistics.load(write_statistics(tmp_path / "some.safetensors", channels, np.ones(1, dtype=np.int64)))
+
+
+@pytest.mark.parametrize("count", [np.array([-1]), np.array([1.0]), np.array([True])])
+def test_counts_that_count_nothing_are_refused(tmp_path, count: np.ndarray) -> None:
+    assert ClassStatistics.load(write_statistics(tmp_path / "right", {"a": 3}, np.array([1]))).count.tolist() == [1]
+    with pytest.raises(SevisError, match="damaged"):
+        ClassStatistics.load(write_statistics(tmp_path / "wrong", {"a": 3}, count))
+
+
+def write_statistics(path: Path, channels: dict[str, object], count: np.ndarray) -> Path:
+    """A file of zeros for three channels and one class."""
+    names = [f"{quantity}.{name}" for quantity in ("squeeze", "scale") for name in ("mean", "m2", "low", "high")]
+    header = {"format": FORMAT, "channels": channels, "classes": ["x"], "metadata": {}}
+    arrays = {name: np.zeros((1, 3), np.float32) for name in names}
+    save_file({"count": count, **arrays}, path, metadata={"sevis": json.dumps(header)})
+    return path
 
 
 def test_arrays_of_other_shapes_are_refused(tmp_path) -> None:

@@ -4,14 +4,19 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pictures import write_colours
 from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
 
 import sevis
+from sevis.files import sha256
 from sevis.images import read_image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +58,18 @@ def test_help_everywhere() -> None:
         (["train", "--evaluate", "se_resnet50x0_5.tiny2"], "se_resnet50x0_5.tiny20"),
         (["explain", "{tmp}/nothing.png"], "No such file"),
         (["explain", "{tmp}/text.png"], "not a picture"),
+        (["train", "se_resnet18", "--stem", "big", "--data", "{data}"], "unknown stem 'big'"),
+        (["train", "--width", "nan"], "expected width between 0.015625 and 16, got nan"),
+        (["train", "--data", "{data}", "--classes", "{photo}"], "is no text: expected a file with one class id a line"),
+        (["train", "--data", "{data}", "--classes", ","], "expected at least one class"),
+        (["train", "--data", "{tmp}/nothing", "--publish", "../mine"], "a network cannot be called '../mine'"),
+        (["train", "--data", "{tmp}/nothing", "--publish", ""], "a network cannot be called ''"),
+        (["collect", "--batch-size", "0", "--out", "{tmp}/out"], "--batch-size: expected a whole number from 1 on, got '0'"),
+        (["collect", "--batch-size", "many", "--out", "{tmp}/out"], "--batch-size: expected a whole number from 1 on, got 'many'"),
+        (["collect", "--workers", "-1", "--out", "{tmp}/out"], "--workers: expected a whole number from 0 on, got '-1'"),
         (["explain", "{tmp}"], "directory"),
+        (["explain", "/dev/zero"], "/dev/zero is a directory or a device"),
+        (["explain", "{tmp}/long.png"], "at most 20 MB are read"),
         (["explain", "{photo}", "--model", "resnet"], "no weights called 'resnet'"),
         (["collect", "--data", "{tmp}/empty", "--out", "{tmp}/out.safetensors"], "no images in"),
         (["figure6", "--classes", "unicorn", "--out", "{tmp}/out.html"], "no class 'unicorn'"),
@@ -66,6 +82,8 @@ def test_help_everywhere() -> None:
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, photo: Path, words: list[str], message: str) -> None:
     (tmp_path / "text.png").write_text("this is no picture")
     (tmp_path / "empty").mkdir()
+    with (tmp_path / "long.png").open("wb") as file:
+        file.truncate(2**40)  # a sparse file: more than fits into memory, and nothing on the disk
     write_colours(tmp_path / "data", train=1, val=1)
     before = sorted(tmp_path.iterdir())
     result = run(*(word.format(tmp=tmp_path, data=tmp_path / "data", photo=photo) for word in words))
@@ -121,6 +139,7 @@ def test_train_publish_collect_and_figure6_end_to_end(tmp_path: Path) -> None:
     entry = json.loads((shelf / "index.json").read_text())["mine"]
     assert entry["command"].startswith("python -m sevis train se_resnet18 --width 0.25")
     assert str(tmp_path) not in entry["command"]
+    assert entry["device"] == (torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu")
     scored = run("train", "--evaluate", "mine", "--data", data, SEVIS_PRETRAINED=str(shelf))
     assert f"top1 {entry['top1']:.4f}, top5 {entry['top5']:.4f} on 12 images" in scored.stdout
     out = tmp_path / "mine.safetensors"
@@ -130,6 +149,51 @@ def test_train_publish_collect_and_figure6_end_to_end(tmp_path: Path) -> None:
     drawn = run("figure6", "--statistics", out, "--out", tmp_path / "figure.html", SEVIS_PRETRAINED=str(shelf))
     assert drawn.returncode == 0, drawn.stderr
     assert "green" in (tmp_path / "figure.html").read_text()
+
+
+def test_classes_with_spaces_and_many_of_them(tmp_path: Path) -> None:
+    names = [f"kind of animal number {number}" for number in range(30)]
+    for split in ("train", "val"):
+        for name in names:
+            (tmp_path / "data" / split / name).mkdir(parents=True)
+            Image.new("RGB", (32, 32), (200, 10, 10)).save(tmp_path / "data" / split / name / "1.png")
+    data, shelf = tmp_path / "data", str(tmp_path / "pretrained")
+    options = ["--data", data, "--width", "0.125", "--size", "32", "--epochs", "1", "--batch-size", "10", "--reduction", "4"]
+    (tmp_path / "names.txt").write_text("\n".join(reversed(names)) + "\n\n")
+    for number, classes in enumerate((",".join(reversed(names)), tmp_path / "names.txt")):
+        words = ["resnet18", *options, "--classes", classes, "--folder", tmp_path / f"run {number}", "--publish", f"mine{number}"]
+        trained = run("train", *words, SEVIS_PRETRAINED=shelf)
+        assert trained.returncode == 0, trained.stderr
+        assert json.loads((Path(shelf) / "index.json").read_text())[f"mine{number}"]["wnids"] == names[::-1]
+    scored = run("train", "--evaluate", "mine0", "--data", data, SEVIS_PRETRAINED=shelf)
+    assert scored.returncode == 0, scored.stderr
+    assert "on 30 images" in scored.stdout
+
+
+def test_collect_takes_the_networks_own_classes_by_default(tmp_path: Path, network: nn.Module) -> None:
+    names = ["red fox", "grey wolf", "polar bear", "sea otter", "ring-tailed lemur"]
+    for name in (*names, "not of this network"):
+        (tmp_path / "data" / "val" / name).mkdir(parents=True)
+        Image.new("RGB", (32, 32), (200, 10, 10)).save(tmp_path / "data" / "val" / name / "1.png")
+    with zipfile.ZipFile(tmp_path / "animals.zip", "w") as archive:
+        for path in sorted((tmp_path / "data").rglob("*.png")):
+            archive.write(path, path.relative_to(tmp_path / "data"))
+    shelf = tmp_path / "pretrained"
+    shelf.mkdir()
+    save_file(network.state_dict(), shelf / "small.safetensors")
+    entry = {
+        "architecture": {"name": "se_resnet18", "num_classes": 5, "width": 0.125, "reduction": 4},
+        "classes": names,
+        "wnids": names,
+        "preprocessing": {"resize": 32, "crop": 32},
+        "sha256": sha256(shelf / "small.safetensors"),
+    }
+    (shelf / "index.json").write_text(json.dumps({"small": entry}))
+    out = tmp_path / "out.safetensors"
+    places = {"SEVIS_PRETRAINED": str(shelf), "SEVIS_DATA": str(tmp_path / "animals.zip")}
+    collected = run("collect", "--model", "small", "--out", out, **places)
+    assert collected.returncode == 0, collected.stderr
+    assert sevis.ClassStatistics.load(out).classes == tuple(names)
 
 
 def test_a_pipe_that_closes_early_is_no_error() -> None:

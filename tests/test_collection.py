@@ -1,6 +1,7 @@
 """Collecting and evaluating against a plain loop over the same images, and publishing what was trained."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,16 @@ def test_batch_size_and_workers_make_no_difference(ready: ReadyModel, colours: P
             np.testing.assert_allclose(other.std(site), statistics[0].std(site), atol=1e-6)
 
 
+def test_a_loader_can_go_to_a_spawned_worker(colours: Path) -> None:
+    dataset = open_colours(colours)[1]
+    loader = make_loader(dataset, Preprocessing(resize=32, crop=32), batch_size=4)
+    collate = pickle.loads(pickle.dumps(loader.collate_fn))  # noqa: S301  (made here)
+    for (inputs, labels), start in zip(loader, range(0, len(dataset), 4), strict=True):
+        again, same = collate([dataset[index] for index in range(start, start + 4)])
+        assert torch.equal(again, inputs)
+        assert torch.equal(same, labels)
+
+
 def test_collecting_leaves_the_model_as_it_was(ready: ReadyModel, colours: Path) -> None:
     loader = make_loader(open_colours(colours)[1], ready.preprocess)
     before = {name: value.clone() for name, value in ready.model.state_dict().items()}
@@ -159,6 +170,21 @@ def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp
     example = sevis.Explanation.load(ready.card.example_path)
     assert example.weights == entry["sha256"]
     assert tuple(example.maps) == example.sites == statistics.sites
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "../mine", "a/b", "two words", "mine\n", "ä"])
+def test_a_name_that_no_file_should_have_is_refused(colours: Path, tmp_path: Path, monkeypatch, name: str) -> None:
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path / "shelf"))
+    with pytest.raises(SevisError, match="a network cannot be called"):
+        publishing.publish(name, build_model(RECIPE, 3), RECIPE, open_colours(colours), run={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_network_is_published(colours: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    recipe = Recipe(model="resnet18", width=1.0, size=32)
+    card = publishing.publish("large-1", build_model(recipe, 3), recipe, open_colours(colours), run={})
+    assert card.path.stat().st_size > 16e6  # the limit of what this repository ships is no limit for others
 
 
 def test_dead_gates_are_not_published(colours: Path, tmp_path: Path, monkeypatch) -> None:

@@ -225,6 +225,22 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     assert open_dataset(root).files == ("cat/a.png",)
 
 
+def test_links_to_files_are_followed_within_the_root_only(tmp_path: Path) -> None:
+    write_classes(tmp_path / "elsewhere", "private.png")
+    root = write_classes(tmp_path / "pets", "cat/a.png")
+    (root / "cat" / "b.png").symlink_to(root / "cat" / "a.png")
+    (root / "cat" / "c.png").symlink_to(tmp_path / "elsewhere" / "private.png")
+    (root / "cat" / "d.png").symlink_to(root / "cat" / "d.png")
+    (tmp_path / "linked").symlink_to(root, target_is_directory=True)
+    for place in (root, tmp_path / "linked"):
+        data = open_dataset(place)
+        assert data[0][0].tobytes() == data[1][0].tobytes()
+        with pytest.raises(SevisError, match=r"c\.png is a link that leads out of .*: replace it by a copy"):
+            data[2]
+        with pytest.raises(SevisError, match=r"d\.png cannot be read"):
+            data[3]
+
+
 @pytest.mark.parametrize("as_zip", [False, True])
 def test_a_large_file_is_refused_by_its_size(tmp_path: Path, as_zip: bool) -> None:
     root = write_classes(tmp_path / "pets", "cat/a.png")

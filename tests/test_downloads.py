@@ -1,14 +1,17 @@
 """Downloads from a server of the test's own: whole, resumed, refused."""
 
 import hashlib
+import io
 import re
 import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from sevis import SevisError, downloads
 from sevis.downloads import fetch, fetch_tiny_imagenet
@@ -239,17 +242,42 @@ def test_the_progress_bar_counts_the_bytes(server: Server, path: Path, capsys: p
     assert shown.out == ""
 
 
+def zip_tiny_imagenet() -> bytes:
+    """One class and one image in the official layout."""
+    picture, archive = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (8, 8)).save(picture, "JPEG")
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("tiny-imagenet-200/wnids.txt", "n01\n")
+        file.writestr("tiny-imagenet-200/val/val_annotations.txt", "val_0.JPEG\tn01\t0\t0\t7\t7\n")
+        file.writestr("tiny-imagenet-200/val/images/val_0.JPEG", picture.getvalue())
+    return archive.getvalue()
+
+
 def test_tiny_imagenet_goes_to_the_cache_once(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = zip_tiny_imagenet()
+    server.content = content
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEVIS_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert downloads.TINY_IMAGENET_URL.endswith("/tiny-imagenet-200.zip")
-    for name, value in (("URL", server.url()), ("MD5", MD5), ("SIZE", len(CONTENT))):
+    for name, value in (("URL", server.url()), ("MD5", hashlib.md5(content).hexdigest()), ("SIZE", len(content))):
         monkeypatch.setattr(downloads, f"TINY_IMAGENET_{name}", value)
     path = fetch_tiny_imagenet(progress=False)
     assert path == tmp_path / "cache" / "sevis" / "tiny-imagenet-200.zip"
-    assert path.read_bytes() == CONTENT
+    assert path.read_bytes() == content
     assert fetch_tiny_imagenet(progress=False) == path
     assert len(server.asked) == 1
     monkeypatch.setenv("SEVIS_DATA", str(tmp_path / "mine" / "tiny-imagenet-200.zip"))
     assert fetch_tiny_imagenet(progress=False) == tmp_path / "mine" / "tiny-imagenet-200.zip"
+
+
+def test_a_zip_that_is_there_must_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEVIS_DATA", str(tmp_path))
+    path = tmp_path / "tiny-imagenet-200.zip"
+    whole = zip_tiny_imagenet()
+    for damaged in (b"", b"ten bytes.", whole[: len(whole) // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(SevisError, match=r"tiny-imagenet-200\.zip is damaged, delete it and run this again"):
+            fetch_tiny_imagenet(progress=False)
+    path.write_bytes(whole)  # not the official bytes, but all that is needed
+    assert fetch_tiny_imagenet(progress=False) == path

@@ -1,13 +1,16 @@
 """An explanation equals a direct forward pass, and survives its file."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import stir
+from networks import stir
 from PIL import Image
-from safetensors.numpy import save_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 import sevis
 from sevis import Explanation, SevisError, explain
@@ -111,6 +114,54 @@ def test_missing_and_damaged_files_are_refused(ready: ReadyModel, photo: Image.I
             Explanation.load(path)
     with pytest.raises(SevisError, match="is damaged"):
         Explanation.load(tmp_path)  # a folder
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("model", 5),
+        ("weights", None),
+        ("device", ["cpu"]),
+        ("seconds", "fast"),
+        ("classes", ("ant", "bee")),
+        ("classes", (1, 2, 3, 4, 5)),
+        ("classes", "abcde"),
+        ("probabilities", np.zeros((5, 1), np.float32)),
+        ("probabilities", np.zeros(5, np.int64)),
+        ("view", np.zeros((32, 32, 3), np.float32)),
+        ("view", np.zeros((32, 30, 3), np.uint8)),
+        ("view", np.zeros((32, 32), np.uint8)),
+        ("view", np.zeros((0, 0, 3), np.uint8)),
+        ("view", np.array(0, np.uint8)),
+        ("squeeze", np.zeros(7, np.float32)),
+        ("scale", np.zeros((8, 1), np.float32)),
+        ("logits", np.zeros(8, np.int32)),
+        ("hidden", np.zeros((1, 2), np.float32)),
+        ("maps", np.zeros((7, 4, 4), np.float32)),
+        ("maps", np.zeros((8, 16), np.float32)),
+    ],
+)
+def test_fields_that_do_not_fit_are_refused(ready: ReadyModel, photo: Image.Image, tmp_path: Path, field: str, value: object) -> None:
+    path = tmp_path / "photo.safetensors"
+    whole = explain(ready, photo, maps=["SE_2_1"])
+    whole.save(path)
+    Explanation.load(path)
+    stored = getattr(whole, field)
+    changed = {**stored, "SE_2_1": value} if isinstance(stored, dict) else value
+    replace(whole, **{field: changed}).save(path)
+    with pytest.raises(SevisError, match="is damaged"):
+        Explanation.load(path)
+
+
+@pytest.mark.parametrize("sites", [[], "SE_2_1", [1], [["SE_2_1"]], None, {"SE_2_1": 1}])
+def test_sites_that_are_no_names_are_refused(ready: ReadyModel, photo: Image.Image, tmp_path: Path, sites: object) -> None:
+    path = tmp_path / "photo.safetensors"
+    explain(ready, photo).save(path)
+    with safe_open(path, framework="numpy") as file:
+        header = json.loads(file.metadata()["sevis"])
+    save_file(load_file(path), path, metadata={"sevis": json.dumps({**header, "sites": sites})})
+    with pytest.raises(SevisError, match="is damaged"):
+        Explanation.load(path)
 
 
 @pytest.mark.parametrize("metadata", [None, {"sevis": "{}"}, {"sevis": '{"format": "sevis-class-statistics-1"}'}])

@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 import torchvision
-from conftest import stir
+from networks import stir
 from timm.layers.squeeze_excite import SEModule
 from torch import nn
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ from torch import nn
 
 from sevis.augmentation import colour_jitter, mixup, random_resized_crop
 from sevis.blocks import SqueezeExcitation
+from sevis.datasets import Folder
 from sevis.errors import SevisError
 from sevis.images import Preprocessing
 from sevis.recipe import Recipe, command
-from sevis.training import Pixels, build_model, normalise, parameter_groups, train
+from sevis.training import Pixels, build_model, normalise, parameter_groups, split_batches, train
 
 SMALL = Recipe(model="se_resnet18", width=0.125, reduction=4, size=32, epochs=3, batch_size=12, learning_rate=0.05, mixup=0.2, colour=0.1)
 
@@ -31,7 +33,11 @@ def colours(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "option", [{"epochs": 0}, {"learning_rate": -1.0}, {"learning_rate": math.nan}, {"min_area": 2.0}, {"batch_size": 1}, {"seed": -1}]
+    "option",
+    [
+        *({"epochs": 0}, {"learning_rate": -1.0}, {"learning_rate": math.nan}, {"min_area": 2.0}, {"batch_size": 1}, {"seed": -1}),
+        *({"width": math.nan}, {"width": 0.0}, {"width": 17.0}, {"reduction": 0}, {"reduction": 5000}),
+    ],
 )
 def test_a_number_out_of_range_is_refused(option) -> None:
     with pytest.raises(SevisError, match=f"expected {next(iter(option))} between"):
@@ -176,12 +182,52 @@ def test_a_run_is_neither_overwritten_nor_mixed_up(colours: Path, tmp_path: Path
     train(recipe, data, tmp_path)
     with pytest.raises(SevisError, match="holds a run already"):
         train(recipe, data, tmp_path)
-    with pytest.raises(SevisError, match=r"another recipe \(epochs, seed differ"):
+    with pytest.raises(SevisError, match=r"another run, whose recipe differs in epochs, seed: repeat"):
         train(Recipe(**{**vars(recipe), "epochs": 2, "seed": 4}), data, tmp_path, resume=True)
     whole = (tmp_path / "checkpoint.pt").read_bytes()
     (tmp_path / "checkpoint.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(SevisError, match="cannot be read"):
         train(recipe, data, tmp_path, resume=True)
+
+
+def test_a_run_is_not_resumed_on_other_data(colours: Path, tmp_path: Path) -> None:
+    data = open_colours(colours)
+    recipe = Recipe(**{**vars(SMALL), "epochs": 1})
+    train(recipe, data, tmp_path / "run")
+    _, rows = train(recipe, data, tmp_path / "run", resume=True)
+    assert len(rows) == 1
+    turned = tuple(part.select(["red", "green", "blue"]) for part in data)
+    with pytest.raises(SevisError, match="another run, whose data differs in classes: repeat"):
+        train(recipe, turned, tmp_path / "run", resume=True)
+    smaller = open_colours(write_colours(tmp_path / "smaller", train=10))
+    with pytest.raises(SevisError, match="another run, whose data differs in number of training images: repeat"):
+        train(recipe, smaller, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(1, [1]), (4, [4]), (5, [5]), (6, [4, 2]), (8, [4, 4]), (9, [4, 5]), (11, [4, 4, 3]), (13, [4, 4, 5])]
+)
+def test_a_last_batch_of_one_joins_the_one_before(count: int, sizes: list[int]) -> None:
+    order = torch.randperm(count)
+    batches = split_batches(order, 4)
+    assert [len(batch) for batch in batches] == sizes
+    assert torch.equal(torch.cat(batches), order)
+
+
+def test_any_number_of_images_trains(tmp_path: Path) -> None:
+    data = open_colours(write_colours(tmp_path / "data", train=3))  # 9 images
+    recipe = Recipe(**{**vars(SMALL), "epochs": 1, "batch_size": 4})
+    _, rows = train(recipe, data, tmp_path / "run")
+    assert math.isfinite(rows[0]["train_loss"])
+
+
+def test_an_unknown_network_is_refused_before_any_image_is_read(colours: Path, tmp_path: Path) -> None:
+    data = tuple(replace(part, source=Folder(tmp_path / "gone")) for part in open_colours(colours))
+    for option, message in (({"model": "se_resnet51"}, "se_resnet50"), ({"stem": "big"}, "paper, small"), ({"reduction": 999}, "got 999")):
+        with pytest.raises(SevisError, match=message):
+            train(Recipe(**{**vars(SMALL), **option}), data, tmp_path / "run")
+    with pytest.raises(SevisError, match="cannot be read"):
+        train(SMALL, data, tmp_path / "run")
 
 
 def test_a_diverging_run_says_so(colours: Path, tmp_path: Path) -> None:

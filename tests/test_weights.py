@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import stir
+from networks import stir
 from safetensors.torch import save_file
 
 import sevis

@@ -12,7 +12,7 @@ from sevis.figures.style import LOWERED, NEUTRAL, PALETTE, RAISED, SCALE_COLOURS
 Array = NDArray[np.float32]
 ROW = 27  # pixels: the height of a block's row in the gate map
 BARS = 64  # values: above, a bar is thinner than the gap beside it on a third of the page
-POINTS = 128  # the places of a row that answer to the mouse; a row is seldom drawn wider than ten times as many pixels
+POINTS = 64  # the places of a row that answer to the mouse; a row is seldom drawn wider than twenty times as many pixels
 
 
 def gate_map(scale: Mapping[str, Array]) -> go.Figure:

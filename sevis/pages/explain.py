@@ -43,8 +43,9 @@ def explore(card: Card) -> None:
             _show_prediction(explanation, pictures, title=photo.title, stored=explanation is shipped)
         with gates:
             _show_gates(explanation)
-        with inside:
-            _show_block(explanation, block, pictures)
+        if block:
+            with inside:
+                _show_block(explanation, block, pictures, card)
     except SevisError as error:
         show_error(error)
 
@@ -57,9 +58,12 @@ def _shipped(card: Card) -> Explanation | None:
         return None
 
 
-def _choose_block(blocks: tuple[str, ...]) -> str:
+def _choose_block(blocks: tuple[str, ...]) -> str | None:
+    """The block to look into; none at first: so much the sooner the first page stands."""
     st.header("Inside one block", anchor="inside")
-    return st.selectbox("Block", blocks, key="block", bind="query-params", width=320)
+    return st.selectbox(
+        "Block", blocks, index=None, placeholder="Choose a block, or click its row above", key="block", bind="query-params", width=400
+    )
 
 
 def _open_clicked_block(blocks: tuple[str, ...]) -> None:
@@ -103,9 +107,9 @@ def _show_gates(explanation: Explanation) -> None:
     )
 
 
-def _show_block(explanation: Explanation, block: str, pictures: Look) -> None:
+def _show_block(explanation: Explanation, block: str, pictures: Look, card: Card) -> None:
     scale = explanation.scale[block]
-    _show_equations(explanation, block)
+    _show_equations(explanation, block, bias=card["architecture"].get("bias", True))
     raised, lowered = extremes(scale, count=COUNT)
     order = np.argsort(-scale, kind="stable")
     show(
@@ -124,8 +128,9 @@ def _show_block(explanation: Explanation, block: str, pictures: Look) -> None:
             _show_maps(explanation, block, channels, name=name, photo=photo)
 
 
-def _show_equations(explanation: Explanation, block: str) -> None:
-    """z, the hidden layer and s, each under its equation of arXiv 1709.01507."""
+def _show_equations(explanation: Explanation, block: str, *, bias: bool) -> None:
+    """z, the hidden layer and s, each under its equation of arXiv 1709.01507; the biases, which the paper does not write, as well."""
+    first, second = (r" + \mathbf{b}_1", r" + \mathbf{b}_2") if bias else ("", "")
     z, hidden, scale = explanation.squeeze[block], explanation.hidden[block], explanation.scale[block]
     squeeze, excite, gate = st.columns(3, gap="medium")
     with squeeze:
@@ -137,7 +142,7 @@ def _show_equations(explanation: Explanation, block: str) -> None:
             table={"channel": np.arange(len(z)), "z": z},
         )
     with excite:
-        st.latex(r"\mathbf{h} = \delta(\mathbf{W}_1 \mathbf{z}) \vphantom{\sum_{i,j}\frac{1}{H W}}")
+        st.latex(rf"\mathbf{{h}} = \delta(\mathbf{{W}}_1 \mathbf{{z}}{first}) \vphantom{{\sum_{{i,j}}\frac{{1}}{{H W}}}}")
         show(
             channel_profile(hidden, title="Hidden layer h", name="h", unit="unit"),
             key=f"{block}-hidden",
@@ -145,7 +150,7 @@ def _show_equations(explanation: Explanation, block: str) -> None:
             table={"unit": np.arange(len(hidden)), "h": hidden},
         )
     with gate:
-        st.latex(r"\mathbf{s} = \sigma(\mathbf{W}_2 \mathbf{h}) \vphantom{\sum_{i,j}\frac{1}{H W}} \qquad (3)")
+        st.latex(rf"\mathbf{{s}} = \sigma(\mathbf{{W}}_2 \mathbf{{h}}{second}) \vphantom{{\sum_{{i,j}}\frac{{1}}{{H W}}}} \qquad (3)")
         show(
             channel_profile(scale, title="Scale s", name="s", upper=1),
             key=f"{block}-scale",

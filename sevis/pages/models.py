@@ -4,6 +4,7 @@ import hashlib
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +15,14 @@ from sevis.errors import SevisError
 from sevis.explanation import Explanation, explain
 from sevis.figures.mosaic import framed
 from sevis.images import Preprocessing, read_image
-from sevis.weights import DEFAULT, Card, load
+from sevis.weights import Card, load
 
 if TYPE_CHECKING:
     from sevis.weights import ReadyModel
 
 Pixels = NDArray[np.uint8]
 SHOWN = 400  # pixels: the longer side of a photo on the page
+HEAD_START = 4.0  # seconds
 CLOSE_UP = 256  # pixels: about the side of the part that the network sees, as sharp as the photo is
 
 
@@ -31,7 +33,7 @@ class Photo:
     title: str
     data: bytes
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The SHA-256 of the bytes: what results are kept under, for Streamlit hashes only a sample of a large array."""
         return hashlib.sha256(self.data).hexdigest()
@@ -54,26 +56,48 @@ class Look:
     close_up: Pixels
 
 
+class Loading:
+    """A network that a thread loads beside whatever the pages do; the thread calls nothing of Streamlit.
+
+    It lets HEAD_START seconds pass first, or begins when somebody waits: importing torch takes all of a core for some seconds, which on
+    a small machine the browser needs to draw the first page.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._result: Future[ReadyModel] = Future()
+        self._wanted = threading.Event()
+        threading.Thread(target=self._load, args=(name,), daemon=True, name=f"load-{name}").start()
+
+    def done(self) -> bool:
+        """Whether `result` answers at once."""
+        return self._result.done()
+
+    def result(self) -> "ReadyModel":
+        """The network, once it is there. Raises SevisError where it cannot be loaded."""
+        self._wanted.set()
+        return self._result.result()
+
+    def _load(self, name: str) -> None:
+        self._wanted.wait(HEAD_START)
+        try:
+            from sevis.hooks import keep_hooks
+
+            ready = load(name)
+            keep_hooks(ready.model)
+            self._result.set_result(ready)
+        except SevisError as error:
+            self._result.set_exception(error)
+        except BaseException as error:  # handed to whoever waits, who would otherwise wait for ever
+            self._result.set_exception(SevisError(f"the network {name} could not be loaded ({type(error).__name__}: {error})"))
+
+
 @st.cache_resource(show_spinner=False)
-def start_loading(name: str = DEFAULT) -> "Future[ReadyModel]":
-    """Begins once per server to import torch and to load a network, beside whatever the pages do; calls nothing of Streamlit there."""
-    loading: Future[ReadyModel] = Future()
-    threading.Thread(target=_load, args=(name, loading), daemon=True, name=f"load-{name}").start()
-    return loading
+def start_loading(name: str) -> Loading:
+    """Begins once per server to load a network; the name has no default, for Streamlit would keep that call apart."""
+    return Loading(name)
 
 
-def _load(name: str, loading: "Future[ReadyModel]") -> None:
-    try:
-        from sevis.hooks import keep_hooks
-
-        ready = load(name)
-        keep_hooks(ready.model)
-        loading.set_result(ready)
-    except BaseException as error:  # handed to whoever waits, who would otherwise wait for ever
-        loading.set_exception(error)
-
-
-def ready_model(name: str = DEFAULT) -> "ReadyModel":
+def ready_model(name: str) -> "ReadyModel":
     """The network, once it is loaded. Raises SevisError where it cannot be; the next call then tries again."""
     loading = start_loading(name)
     try:
@@ -81,7 +105,7 @@ def ready_model(name: str = DEFAULT) -> "ReadyModel":
             return loading.result()
         with st.spinner("Loading the network …"):
             return loading.result()
-    except SevisError:
+    except Exception:
         start_loading.clear(name)
         raise
 
@@ -109,27 +133,27 @@ def _seen_box(size: tuple[int, int], preprocess: Preprocessing) -> tuple[int, in
     return left, top, left + side, top + side
 
 
-def explanation_of(photo: Photo, card: Card, *, block: str, shipped: Explanation | None = None) -> Explanation:
+def explanation_of(photo: Photo, card: Card, *, block: str | None, shipped: Explanation | None = None) -> Explanation:
     """What the network does with a photo, with the maps of one block.
 
     Args:
         photo: what was chosen.
         card: of the network.
-        block: whose maps u are wanted.
+        block: whose maps u are wanted; None wants none.
         shipped: from `read_example`: it is the answer, and needs no torch, where it is of this photo.
 
     Raises:
         SevisError: for bytes that are no picture, and for weights that are missing or damaged.
     """
-    if shipped is not None and block in shipped.maps and np.array_equal(shipped.view, look(photo, card).view):
+    if shipped is not None and (block is None or block in shipped.maps) and np.array_equal(shipped.view, look(photo, card).view):
         return shipped
     ready = ready_model(card.name)
     return _explain(photo.digest, card.name, card["sha256"], block, _data=photo.data, _ready=ready)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def _explain(digest: str, name: str, weights: str, block: str, *, _data: bytes, _ready: "ReadyModel") -> Explanation:
-    return explain(_ready, read_image(_data), maps=(block,))
+def _explain(digest: str, name: str, weights: str, block: str | None, *, _data: bytes, _ready: "ReadyModel") -> Explanation:
+    return explain(_ready, read_image(_data), maps=(block,) if block else ())
 
 
 def read_example(card: Card) -> Explanation | None:
