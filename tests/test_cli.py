@@ -83,7 +83,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, photo: Path, word
     (tmp_path / "text.png").write_text("this is no picture")
     (tmp_path / "empty").mkdir()
     with (tmp_path / "long.png").open("wb") as file:
-        file.truncate(2**40)  # a sparse file: more than fits into memory, and nothing on the disk
+        file.truncate(2**36)  # a sparse file: more than fits into memory, and nothing on the disk
     write_colours(tmp_path / "data", train=1, val=1)
     before = sorted(tmp_path.iterdir())
     result = run(*(word.format(tmp=tmp_path, data=tmp_path / "data", photo=photo) for word in words))
