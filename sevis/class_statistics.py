@@ -40,9 +40,10 @@ class Moments:
     @classmethod
     def of_images(cls, values: NDArray[np.float32]) -> "Moments":
         """The moments of the rows of `values`, shape (N, C), as those of one class."""
-        mean = np.mean(values, axis=0, dtype=np.float64)
+        mean = np.asarray(np.mean(values, axis=0, dtype=np.float64, keepdims=True))
         deviation = values - mean
-        return cls(mean[None], np.einsum("nc,nc->c", deviation, deviation)[None], values.min(axis=0)[None], values.max(axis=0)[None])
+        m2 = np.einsum("nc,nc->c", deviation, deviation)[None]
+        return cls(mean, m2, values.min(axis=0, keepdims=True), values.max(axis=0, keepdims=True))
 
     def row(self, index: int) -> "Moments":
         """A view of the moments of one class."""
