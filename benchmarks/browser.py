@@ -1,6 +1,6 @@
 """The app in a real browser: time to the first chart, and what a change of photo, block or class costs.
 
-    python benchmarks/browser.py [--starts 3] [--changes 9]
+    PYTHONPATH=. python benchmarks/browser.py [--starts 3] [--changes 9]
 
 The first chart, from `streamlit run` on, in turns with the same app importing timm before it draws: at most
 0.5x is allowed. A change of photo or class: under 0.5 s for the whole script, run in Streamlit's AppTest without a browser beside it,

@@ -1,4 +1,4 @@
-"""Capture against the plain forward pass, paired: python benchmarks/capture.py [--pairs N] [--batches 1 32] [--bf16]
+"""Capture against the plain forward pass, paired: PYTHONPATH=. python benchmarks/capture.py [--pairs N] [--batches 1 32] [--bf16]
 
 At most 1.03x is allowed. The record is read in full, as `explain` and `collect` do it. `idle` is a model with its hooks attached
 (`keep_hooks`) and nobody recording.

@@ -1,6 +1,6 @@
 """Collecting class statistics against a bare loop of the same loader and forward pass, and its peak memory.
 
-    python benchmarks/collection.py [--images 640] [--memory]
+    PYTHONPATH=. python benchmarks/collection.py [--images 640] [--memory]
 
 At most 1.10x is allowed, and with --memory at most 5 % more memory at 10,000 images than at 1,000 (each in a process of its own). The
 images are made up, so no data is needed.
