@@ -22,12 +22,13 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from playwright.sync_api import Browser, Page, Response, WebSocket, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Response, WebSocket, sync_playwright
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_CHART = ".js-plotly-plot .heatmaplayer image"
 PHOTOS = ("Cup of espresso", "Rocket", "Astronaut", "Tabby cat")
+BLOCK = "SE_4_6"
 EAGER = "import timm\n"
 
 
@@ -110,7 +111,11 @@ def measure_traffic(browser: Browser) -> None:
         page.wait_for_selector(FIRST_CHART, timeout=300_000)
         page.wait_for_timeout(8_000)  # the network loads beside the first page
         photos = [page.locator(f'button:has-text("{title}")').first for title in PHOTOS]
-        print(f"a change of photo sends at most {max(traffic.of(page, photo.click) for photo in photos) / 1e3:.0f} kB", flush=True)
+        print(f"a change of photo sends at most {most_sent(traffic, page, photos)}", flush=True)
+        page.goto(f"{address}/?block={BLOCK}")
+        page.wait_for_selector(FIRST_CHART, timeout=300_000)
+        page.wait_for_timeout(3_000)
+        print(f"a change of photo, {BLOCK} open, sends at most {most_sent(traffic, page, photos)}", flush=True)
         page.get_by_role("link", name="Classes").click()
         page.wait_for_selector(".js-plotly-plot .scatterlayer", timeout=300_000)
         page.wait_for_timeout(3_000)
@@ -120,12 +125,17 @@ def measure_traffic(browser: Browser) -> None:
         page.close()
 
 
+def most_sent(traffic: Traffic, page: Page, buttons: list[Locator]) -> str:
+    return f"{max(traffic.of(page, button.click) for button in buttons) / 1e3:.0f} kB"
+
+
 def measure_server(changes: int) -> None:
     """Prints how long the whole script takes after changes of photo and of class."""
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300).run()
     time.sleep(8)
-    seconds = [run_time(app, "sample", PHOTOS[number % len(PHOTOS)]) for number in range(changes)]
-    report("photo", seconds)
+    report("photo", [run_time(app, "sample", PHOTOS[number % len(PHOTOS)]) for number in range(changes)])
+    app.selectbox(key="block").set_value(BLOCK).run()
+    report(f"photo, {BLOCK} open", [run_time(app, "sample", PHOTOS[number % len(PHOTOS)]) for number in range(changes)])
     app.switch_page(str(ROOT / "sevis" / "pages" / "classes.py")).run()
     classes = ["goldfish", "Chihuahua", "lion", "pizza", "teapot", "tabby", "orange", "cliff"]
     report("class", [run_time(app, "class", [classes[(number + place) % 8] for place in range(4)]) for number in range(changes)])

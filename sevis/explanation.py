@@ -96,11 +96,11 @@ class Explanation:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
             return cls._restore(header, arrays)
         except FileNotFoundError:
-            raise SevisError(f"there is no explanation at {path}: make one with python -m sevis explain") from None
+            raise SevisError(f"there is no explanation at {path}: restore it, or save one anew with Explanation.save") from None
         except SevisError:
             raise
         except (SafetensorError, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
-            raise SevisError(f"{path} is damaged ({type(error).__name__}): make it again with python -m sevis explain") from None
+            raise SevisError(f"{path} is damaged ({type(error).__name__}): restore it, or save it anew with Explanation.save") from None
 
     @classmethod
     def _restore(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Explanation":

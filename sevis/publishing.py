@@ -68,7 +68,7 @@ def score(ready: ReadyModel, dataset: ImageDataset) -> Score:
 
 
 def _rounded(value: torch.Tensor) -> torch.Tensor:
-    """Half precision for the weights; norms, biases and running statistics are small files and stay as they are."""
+    """Half precision for the weights; norms, biases and running statistics are few and stay as they are."""
     return value.half().contiguous() if value.is_floating_point() and value.ndim > 1 else value.contiguous()
 
 

@@ -1,4 +1,4 @@
-"""From a name in pretrained/index.json, or a file, to a ready model with its classes and preprocessing.
+"""From a name in pretrained/index.json to a ready model with its classes and preprocessing.
 
 This module imports torch only when a model is built, so that the app's first page can read the cards without waiting for it.
 """

@@ -100,7 +100,7 @@ def test_survives_its_file(ready: ReadyModel, photo: Image.Image, tmp_path: Path
 
 def test_missing_and_damaged_files_are_refused(ready: ReadyModel, photo: Image.Image, tmp_path: Path) -> None:
     path = tmp_path / "photo.safetensors"
-    with pytest.raises(SevisError, match=r"there is no explanation at .*photo\.safetensors: make one with python -m sevis explain"):
+    with pytest.raises(SevisError, match=r"there is no explanation at .*photo\.safetensors: restore it, or save one anew"):
         Explanation.load(path)
     explain(ready, photo).save(path)
     whole = path.read_bytes()
