@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sevis.blocks import SqueezeExcitation as SqueezeExcitation
+    from sevis.changes import Change as Change
     from sevis.class_statistics import ClassStatistics as ClassStatistics
     from sevis.collection import collect as collect
     from sevis.errors import SevisError as SevisError
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 
 # Each name is imported on first use: the app draws its first page from arrays while torch, two seconds of import, loads beside it.
 _HOMES = {
+    "Change": "changes",
     "SqueezeExcitation": "blocks",
     "ClassStatistics": "class_statistics",
     "collect": "collection",

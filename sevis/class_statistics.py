@@ -147,6 +147,30 @@ class ClassStatistics:
         squares = moments.m2.sum(axis=0) + self.count @ np.square(moments.mean - centre)
         return np.asarray(np.sqrt(squares / max(self.count.sum() - 1, 1)))
 
+    def gates(self, name: str | None = None) -> dict[str, Array]:
+        """The mean scales of every block, shape (C,) each, as `sevis.override` takes them: those of a class, or over all images (None).
+
+        Raises:
+            SevisError: for a class that is unknown or has no images.
+        """
+        if name is None:
+            if not self.count.any():
+                raise SevisError("the statistics hold no image, so there is no mean gate: collect them first")
+            return {site: self.overall_mean(site) for site in self.sites}
+        row = self.index(name)
+        if not self.count[row]:
+            raise SevisError(f"the statistics hold no image of {name!r}, so its mean gate is unknown: choose another class")
+        return {site: self.mean(site)[row] for site in self.sites}
+
+    def check_weights(self, sha256: str) -> None:
+        """Raises SevisError when the statistics were made with other weights than those of this SHA-256."""
+        own = self.metadata.get("weights")
+        if own != sha256:
+            raise SevisError(
+                f"the statistics belong to weights {str(own)[:12]} of {self.metadata.get('model', 'an unnamed network')}, "
+                f"not to {sha256[:12]}: make them again with python -m sevis collect"
+            )
+
     def index(self, name: str) -> int:
         """The row of a class; raises SevisError with the names there are."""
         if name not in self.classes:

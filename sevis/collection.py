@@ -14,8 +14,9 @@ from tqdm import tqdm
 import sevis
 from sevis.class_statistics import QUANTITIES, ClassStatistics
 from sevis.datasets import ImageDataset
-from sevis.hooks import Record, capture
+from sevis.hooks import capture
 from sevis.images import Preprocessing
+from sevis.records import Record
 from sevis.weights import ReadyModel
 
 

@@ -9,73 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-import torch
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from sevis.errors import SevisError
-from sevis.sites import Site, require_sites
-
-
-@dataclass(frozen=True)
-class Excitation:
-    """What one SE block did in a forward pass: float32, detached, on the CPU.
-
-    Attributes:
-        squeeze: z, shape (N, C), eq. (2).
-        hidden: relu(W1 z), shape (N, C/r).
-        logits: W2 relu(W1 z), shape (N, C): the gate's input.
-        scale: s, shape (N, C), eq. (3): in 0..1 for a sigmoid gate.
-        maps: u, the block's input, shape (N, C, H, W), where `capture` was asked for it; the block's output is scale * maps.
-    """
-
-    squeeze: Tensor
-    hidden: Tensor
-    logits: Tensor
-    scale: Tensor
-    maps: Tensor | None
-
-
-class Record(Mapping[str, Excitation]):
-    """What the most recent forward pass inside a `capture` left, by site name."""
-
-    def __init__(self, model: nn.Module, sites: Sequence[Site], maps: frozenset[str]) -> None:
-        self.sites = tuple(sites)
-        self._model = model
-        self._maps = maps
-        self._kept: dict[str, dict[str, Tensor]] = {site.name: {} for site in sites}
-
-    def __getitem__(self, name: str) -> Excitation:
-        if name not in self._kept:
-            raise KeyError(f"no SE block is called {name!r}: the model has {', '.join(self._kept)}")
-        kept = self._kept[name]
-        if "scale" not in kept:
-            raise KeyError(f"{name} has not run: call the model inside the `with sevis.capture(model)` block")
-        parts = {part: kept[part].to("cpu", torch.float32) for part in ("squeeze", "hidden", "logits", "scale")}
-        maps = kept["maps"].to("cpu", torch.float32) if "maps" in kept else None
-        return Excitation(**parts, maps=maps)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._kept)
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def _keep(self, site: str, part: str, value: Tensor) -> None:
-        if value.ndim > 2 and part != "maps":
-            value = value.flatten(1)
-        # A copy, because many networks overwrite what they computed (in-place activations and sums).
-        self._kept[site][part] = value.detach().clone()
-
-    def _forget(self) -> None:
-        for kept in self._kept.values():
-            kept.clear()
+from sevis.changes import Change, Step, Value, resolve
+from sevis.records import Record
+from sevis.sites import Site, require_sites, site_named
 
 
 @dataclass
@@ -85,14 +27,8 @@ class _Attachment:
     handles: list[RemovableHandle]
 
 
-@dataclass(frozen=True)
-class _Override:
-    model: nn.Module
-    values: Mapping[str, Tensor]
-
-
-_records: ContextVar[tuple[Record, ...]] = ContextVar("sevis_records", default=())
-_overrides: ContextVar[tuple[_Override, ...]] = ContextVar("sevis_overrides", default=())
+_records: ContextVar[tuple[tuple[nn.Module, Record], ...]] = ContextVar("sevis_records", default=())
+_overrides: ContextVar[tuple[tuple[nn.Module, dict[str, list[Step]]], ...]] = ContextVar("sevis_overrides", default=())
 _attached: WeakKeyDictionary[nn.Module, _Attachment] = WeakKeyDictionary()
 _lock = threading.RLock()  # re-entrant: the garbage collector may end an abandoned capture while the lock is held
 
@@ -109,14 +45,12 @@ def capture(model: nn.Module, *, maps: Sequence[str] = ()) -> Iterator[Record]:
         The record of the most recent forward pass; it can be read inside the block and after it.
 
     Raises:
-        SevisError: when the model has no SE block, or `maps` names one it does not have.
+        SevisError: when the model has no SE block, cannot be hooked, or `maps` names a block that it does not have.
     """
     with _hooks(model) as sites:
-        unknown = set(maps) - {site.name for site in sites}
-        if unknown:
-            raise SevisError(f"no SE block is called {', '.join(sorted(unknown))}: the model has {', '.join(s.name for s in sites)}")
-        record = Record(model, sites, frozenset(maps))
-        token = _records.set((*_records.get(), record))
+        by_name = {site.name: site for site in sites}
+        record = Record(sites, frozenset(site_named(by_name, name).name for name in maps))
+        token = _records.set((*_records.get(), (model, record)))
         try:
             yield record
         finally:
@@ -124,21 +58,22 @@ def capture(model: nn.Module, *, maps: Sequence[str] = ()) -> Iterator[Record]:
 
 
 @contextmanager
-def override(model: nn.Module, scales: Mapping[str, float | ArrayLike | Tensor]) -> Iterator[None]:
-    """Replaces the scales s of some blocks while the body runs the model, in this thread and context only.
+def override(model: nn.Module, changes: Mapping[str, Value | Change]) -> Iterator[None]:
+    """Changes the scales s of some blocks while the body runs the model, in this thread and context only.
+
+    The changes are applied in their order, and those of nested overrides from the outer to the inner one, each to the scales that it finds.
 
     Args:
         model: any model with SE blocks; its weights stay as they are.
-        scales: by site name, a number for all channels, or an array of shape (C,) or (N, C).
+        changes: by address, `SE` for every block, `SE_5` for those of a stage, `SE_5_2` for a single one: a number for all channels, an
+            array of shape (C,) or (N, C), which replace the scales, or a `Change`. Nothing is clipped to the gate's range.
 
     Raises:
-        SevisError: when the model has no such block, or an array does not have its C channels; from the forward pass, when it
-            does not have its N images.
+        SevisError: for an address that names no block, or a value that is not finite or does not have its C channels; from the forward
+            pass, when it does not have its N images.
     """
     with _hooks(model) as sites:
-        channels = {site.name: site.channels for site in sites}
-        values = {name: _as_scale(name, value, channels) for name, value in scales.items()}
-        token = _overrides.set((*_overrides.get(), _Override(model, values)))
+        token = _overrides.set((*_overrides.get(), (model, resolve(changes, sites))))
         try:
             yield
         finally:
@@ -190,60 +125,72 @@ def _release(model: nn.Module) -> None:
 
 
 def _attach(model: nn.Module, sites: Sequence[Site]) -> list[RemovableHandle]:
-    handles = [model.register_forward_pre_hook(_begin)]
+    handles = [model.register_forward_pre_hook(_Hook(model, "", _begin_pass))]
     for site in sites:
         block = model.get_submodule(site.path)
-        first, second, gate = (getattr(block, part) for part in site.parts)
+        first, second, gate = (block.get_submodule(part) for part in site.parts)
         handles += [
-            block.register_forward_pre_hook(partial(_on_maps, model, site.name)),
-            first.register_forward_pre_hook(partial(_on_input, model, site.name, "squeeze")),
-            second.register_forward_pre_hook(partial(_on_input, model, site.name, "hidden")),
-            gate.register_forward_pre_hook(partial(_on_input, model, site.name, "logits")),
-            gate.register_forward_hook(partial(_on_scale, model, site.name)),
+            block.register_forward_pre_hook(_Hook(model, site.name, _begin_block)),
+            first.register_forward_pre_hook(_Hook(model, site.name, _keeping("squeeze"))),
+            second.register_forward_pre_hook(_Hook(model, site.name, _keeping("hidden"))),
+            gate.register_forward_pre_hook(_Hook(model, site.name, _keeping("logits"))),  # now: a gate may work in place
+            gate.register_forward_hook(_Hook(model, site.name, _on_scale)),
         ]
     return handles
 
 
-def _begin(model: nn.Module, _: Any) -> None:
-    for record in _records.get():
-        if record._model is model:
-            record._forget()
+class _Hook:
+    """A hook of one model; in a copy of that model it does nothing, for the copy gets hooks of its own."""
+
+    __slots__ = ("act", "model", "site")
+
+    def __init__(self, model: nn.Module, site: str, act: Callable[..., Tensor | None]) -> None:
+        self.model = model
+        self.site = site
+        self.act = act
+
+    def __call__(self, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | None = None) -> Tensor | None:
+        return self.act(self.model, self.site, inputs[0] if inputs else None, output)
+
+    def __reduce__(self) -> tuple[type["_Nothing"], tuple[()]]:
+        return _Nothing, ()
 
 
-def _on_maps(model: nn.Module, site: str, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    for record in _records.get():
-        if record._model is model and site in record._maps:
-            record._keep(site, "maps", inputs[0])
+class _Nothing:
+    def __call__(self, *_: Any) -> None:
+        return None
 
 
-def _on_input(model: nn.Module, site: str, part: str, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    for record in _records.get():
-        if record._model is model:
-            record._keep(site, part, inputs[0])
+def _begin_pass(model: nn.Module, *_: Any) -> None:
+    for owner, record in _records.get():
+        if owner is model:
+            record.forget()
 
 
-def _on_scale(model: nn.Module, site: str, _: nn.Module, __: Any, scale: Tensor) -> Tensor | None:
-    replaced = None
-    for entry in _overrides.get():
-        if entry.model is model and site in entry.values:
-            value = entry.values[site].to(scale)
-            if value.ndim == 2 and len(value) not in (1, len(scale)):
-                raise SevisError(f"expected scales for {len(scale)} images at {site}, got an array for {len(value)}")
-            value = value.reshape(*value.shape, *(1,) * (scale.ndim - 2)) if value.ndim else value
-            replaced = scale = value.expand(scale.shape).clone()
-    for record in _records.get():
-        if record._model is model:
-            record._keep(site, "scale", scale)
-    return replaced
+def _begin_block(model: nn.Module, site: str, u: Tensor, _: None) -> None:
+    for owner, record in _records.get():
+        if owner is model:
+            record.begin(site, u)
 
 
-def _as_scale(name: str, value: float | ArrayLike | Tensor, channels: Mapping[str, int]) -> Tensor:
-    if name not in channels:
-        raise SevisError(f"no SE block is called {name!r}: the model has {', '.join(channels)}")
-    tensor = value.detach() if isinstance(value, Tensor) else torch.from_numpy(np.array(value, dtype=np.float32))
-    if tensor.ndim > 2 or (tensor.ndim and tensor.shape[-1] != channels[name]):
-        raise SevisError(
-            f"expected a number or an array of shape ({channels[name]},) or (N, {channels[name]}) for {name}, "
-            f"got shape {tuple(tensor.shape)}"
-        )
-    return tensor
+def _keeping(part: str) -> Callable[..., None]:
+    """What keeps a part of the records: the input of the module that the hook is on."""
+
+    def keep(model: nn.Module, site: str, value: Tensor, _: None) -> None:
+        for owner, record in _records.get():
+            if owner is model:
+                record.keep(site, part, value)
+
+    return keep
+
+
+def _on_scale(model: nn.Module, site: str, _: Tensor, scale: Tensor) -> Tensor | None:
+    changed = None
+    for owner, steps in _overrides.get():
+        if owner is model:
+            for step in steps.get(site, ()):
+                changed = scale = step.apply(scale)
+    for owner, record in _records.get():
+        if owner is model:
+            record.keep(site, "scale", scale)
+    return changed

@@ -1,9 +1,11 @@
 """Where the SE blocks of a model are, named SE_stage_block as in the paper."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from sevis.errors import SevisError
@@ -15,7 +17,22 @@ PARTS = (
     ("fc1", "fc2", "scale_activation"),  # torchvision SqueezeExcitation
     ("fc1", "fc2", "sigmoid"),  # timm's legacy SEModule, and the paper's released networks
 )
-COUSINS = ("ChannelAttn", "LightChannelAttn")  # CBAM's, whose children are the paper's but which pools twice
+# Blocks that are taken for the paper's, by the name of their class, and why they are not.
+COUSINS = {
+    "EcaModule": "ECA convolves the channel means instead of projecting them through a bottleneck",
+    "CecaModule": "ECA convolves the channel means instead of projecting them through a bottleneck",
+    "EffectiveSEModule": "effective SE has one projection and no bottleneck",
+    "EseModule": "effective SE has one projection and no bottleneck",
+    "GlobalContext": "GlobalContext squeezes by a softmax over places, not by their mean",
+    "SplitAttn": "SplitAttn weighs the branches of a convolution against each other by a softmax",
+    "SelectiveKernel": "SelectiveKernel weighs convolutions of several sizes against each other by a softmax",
+    "SelectiveKernelAttn": "SelectiveKernel weighs convolutions of several sizes against each other by a softmax",
+    "ChannelAttn": "CBAM squeezes by the mean and by the maximum through the same projections",
+    "LightChannelAttn": "CBAM squeezes by the mean and by the maximum together",
+    "GatherExcite": "GatherExcite may squeeze over neighbourhoods, so that its scales differ from place to place",
+    "SpatialGatingUnit": "gMLP gates places, not channels",
+    "SqueezeExciteCl": "it squeezes maps whose channels come last (N, H, W, C), and sevis reads (N, C, H, W)",
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +44,8 @@ class Site:
         path: the module's path, for `model.get_submodule`.
         parts: the paths, below it, of the two projections and of the gate.
         channels, hidden: C, and the units of the hidden layer.
+        gate: the class of the gate, such as Sigmoid or Hardsigmoid.
+        bias: whether the projections have biases.
     """
 
     name: str
@@ -34,6 +53,8 @@ class Site:
     parts: tuple[str, str, str]
     channels: int
     hidden: int
+    gate: str
+    bias: bool
 
     @property
     def reduction(self) -> float:
@@ -45,70 +66,110 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
     """The SE blocks of a model, in the order of its modules; empty for a network without any.
 
     A block is known by its children: two projections that narrow and widen again, and a gate without parameters (class names do not
-    do: two different classes of timm are called SEModule). It is named by the residual block that holds it and that block's position
-    in its stage: `layerN` is stage N + 1, stages with other names are counted from 2, in order.
+    do: two different classes of timm are called SEModule). They have the names of PARTS, or are the first, third and last layer of a
+    sequence beside an average pool, as in many SELayer classes.
+
+    It is named by the residual block that holds it: SE_stage_block. `layerN` is stage N + 1; of other numbered stages (`stages.0`, `s1`,
+    `blocks.0`), the first of its kind is stage 2, and so on, with or without SE; a network of one long sequence is stage 2. The block's
+    number is its position in the stage. A second SE block of the same residual block has a `b` behind its name, a third `bb`.
 
     Raises:
         TypeError: when `model` is no nn.Module.
+        SevisError: when its blocks cannot be hooked, because it is compiled, scripted, or spread by DataParallel.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
-    stages: dict[str, int] = {}
-    taken: set[str] = set()
-    sites = []
-    modules = dict(model.named_modules())
-    for path, parts, channels, hidden in _blocks(modules):
-        name = _name(modules, path, stages)
-        while name in taken:  # a second SE block in one residual block
+    unnumbered: dict[str, int] = {}
+    sites: dict[str, Site] = {}
+    for path, module, obstacle in _containers(model):
+        parts = _parts(module)
+        if parts is None:
+            continue
+        if obstacle:
+            raise SevisError(obstacle)
+        name = _name(model, path, unnumbered)
+        while name in sites:  # a second SE block in one residual block
             name += "b"
-        taken.add(name)
-        sites.append(Site(name=name, path=path, parts=parts, channels=channels, hidden=hidden))
-    return tuple(sites)
+        first, gate = module.get_submodule(parts[0]), module.get_submodule(parts[2])
+        channels, hidden = _widths(first)
+        sites[name] = Site(name, path, parts, channels, hidden, type(gate).__name__, getattr(first, "bias", None) is not None)
+    return tuple(sites.values())
 
 
 def require_sites(model: nn.Module) -> tuple[Site, ...]:
     """`find_sites`, or a SevisError where a model has no SE block to look into."""
     sites = find_sites(model)
-    if not sites:
-        raise SevisError(
-            f"{type(model).__name__} has no Squeeze-and-Excitation block: choose an SE network, such as sevis.build('se_resnet50')"
-        )
-    return sites
+    if sites:
+        return sites
+    found = Counter(type(module).__name__ for module in model.modules())
+    cousins = [f"its {found[name]} {name} are none: {reason}" for name, reason in COUSINS.items() if name in found]
+    raise SevisError(
+        f"{type(model).__name__} has no Squeeze-and-Excitation block{''.join(f' ({cousin})' for cousin in cousins)}: "
+        "choose an SE network, such as sevis.build('se_resnet50')"
+    )
 
 
-def _blocks(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, tuple[str, str, str], int, int]]:
-    for path, module in modules.items():
-        if len(module._modules) < len(PARTS[0]):  # most modules are leaves, and `capture` comes here every time
+def site_named(sites: Mapping[str, Site], name: str) -> Site:
+    """The block of that name. Raises SevisError with the names there are."""
+    if name not in sites:
+        raise SevisError(f"no SE block is called {name!r}: the model has {', '.join(sites)}")
+    return sites[name]
+
+
+def _containers(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
+    """The modules with children, in the order of `named_modules`, each with what keeps hooks from working in it, if anything.
+
+    Three times as quick as `named_modules`, for most modules are leaves, and `capture` comes here every time.
+    """
+    stack, seen = [("", model, "")], set()
+    while stack:
+        path, module, obstacle = stack.pop()
+        if id(module) in seen:
             continue
-        children = dict(module.named_children())
-        for parts in PARTS:
-            if all(part in children for part in parts) and type(module).__name__ not in COUSINS:
-                first, second, gate = (children[part] for part in parts)
-                channels, hidden = _widths(first)
-                narrows = 1 <= hidden <= channels and _widths(second) == (hidden, channels)
-                if narrows and not any(True for _ in gate.parameters()):
-                    yield path, parts, channels, hidden
-                    break
+        seen.add(id(module))
+        obstacle = obstacle or _obstacle(module)
+        yield path, module, obstacle
+        below = f"{path}." if path else ""
+        stack += [
+            (below + key, child, obstacle) for key, child in reversed(module._modules.items()) if child is not None and child._modules
+        ]
 
 
-def _name(modules: Mapping[str, nn.Module], path: str, stages: dict[str, int]) -> str:
-    """SE_stage_block from a path such as layer3.5.se; `stages` remembers the stages met so far."""
-    block = _residual_block(modules, path)
-    stage, _, key = block.rpartition(".")
-    layer = re.search(r"(?:^|\.)layer([1-9]\d*)$", stage)
-    number = stages.setdefault(stage, int(layer[1]) + 1 if layer else len(stages) + 2)
-    position = list(modules[stage]._modules).index(key) if key else 0
-    return f"SE_{number}_{position + 1}"
+def _obstacle(module: nn.Module) -> str:
+    """Why hooks below this module would not see every forward pass, and what to do; empty when they do."""
+    if isinstance(module, nn.DataParallel):
+        return "the model is spread by DataParallel, whose copies cannot be looked into: pass model.module"
+    if isinstance(module, torch.jit.ScriptModule):
+        return "the model is scripted or traced, and such blocks run no hooks: pass the Python model it was made from"
+    if type(module).__name__ == "OptimizedModule":  # importing its class takes a second
+        return "the model is compiled, and compiled blocks may skip hooks: pass the model as it was before torch.compile"
+    if module._compiled_call_impl is not None:
+        return "the model is compiled, and compiled blocks may skip hooks: build it again without model.compile()"
+    return ""
 
 
-def _residual_block(modules: Mapping[str, nn.Module], path: str) -> str:
-    """The path of the numbered module that holds an SE block, or of the block itself where it stands in a plain sequence."""
-    keys = path.split(".")
-    for end in range(len(keys) - 1, 0, -1):
-        ancestor = ".".join(keys[:end])
-        if keys[end - 1][-1].isdigit() and type(modules[ancestor]) not in (nn.Sequential, nn.ModuleList):
-            return ancestor
-    return path
+def _parts(module: nn.Module) -> tuple[str, str, str] | None:
+    """The paths of the projections and the gate below an SE block; None for any other module."""
+    children = module._modules
+    if len(children) < 2 or type(module).__name__ in COUSINS:
+        return None
+    for parts in PARTS:
+        if all(part in children for part in parts) and _is_block(*(children[part] for part in parts)):
+            return parts
+    sequence = [key for key, child in children.items() if type(child) is nn.Sequential and len(child) == 4]
+    if len(sequence) == 1 and any(isinstance(child, nn.AdaptiveAvgPool2d) for child in children.values()):
+        first, _, second, gate = children[sequence[0]].children()  # type: ignore[union-attr]
+        if _is_block(first, second, gate):
+            return f"{sequence[0]}.0", f"{sequence[0]}.2", f"{sequence[0]}.3"
+    return None
+
+
+def _is_block(first: nn.Module | None, second: nn.Module | None, gate: nn.Module | None) -> bool:
+    """Whether two projections narrow and widen again, and the gate has no parameters."""
+    if first is None or second is None or gate is None:
+        return False
+    channels, hidden = _widths(first)
+    return 1 <= hidden <= channels and _widths(second) == (hidden, channels) and not any(True for _ in gate.parameters())
 
 
 def _widths(projection: nn.Module) -> tuple[int, int]:
@@ -118,3 +179,34 @@ def _widths(projection: nn.Module) -> tuple[int, int]:
         if isinstance(widths[0], int) and isinstance(widths[1], int):
             return widths[0], widths[1]
     return 0, 0
+
+
+def _name(model: nn.Module, path: str, unnumbered: dict[str, int]) -> str:
+    """SE_stage_block from a path such as layer3.5.se; `unnumbered` remembers the stages met so far that bear no number."""
+    block = _residual_block(model, path)
+    stage, _, key = block.rpartition(".")
+    position = list(model.get_submodule(stage)._modules).index(key) if key else 0
+    return f"SE_{_stage_number(model, stage, unnumbered)}_{position + 1}"
+
+
+def _stage_number(model: nn.Module, path: str, unnumbered: dict[str, int]) -> int:
+    """The number of the stage that the nearest numbered module on the path stands for."""
+    keys = path.split(".")
+    for end in range(len(keys), 0, -1):
+        key = keys[end - 1]
+        if layer := re.fullmatch(r"layer([1-9]\d*)", key):
+            return int(layer[1]) + 1
+        if key[-1:].isdigit():
+            siblings = model.get_submodule(".".join(keys[: end - 1]))._modules
+            return 2 + [name for name, child in siblings.items() if type(child) is type(siblings[key])].index(key)
+    return unnumbered.setdefault(path, len(unnumbered) + 2)
+
+
+def _residual_block(model: nn.Module, path: str) -> str:
+    """The path of the numbered module that holds an SE block, or of the block itself where it stands in a plain sequence."""
+    keys = path.split(".")
+    for end in range(len(keys) - 1, 0, -1):
+        ancestor = ".".join(keys[:end])
+        if keys[end - 1][-1].isdigit() and type(model.get_submodule(ancestor)) not in (nn.Sequential, nn.ModuleList):
+            return ancestor
+    return path

@@ -169,7 +169,7 @@ def test_a_failed_forward_leaves_no_numbers_of_the_one_before(network: nn.Module
 
 
 def test_unknown_names_list_the_blocks(network: nn.Module) -> None:
-    with pytest.raises(SevisError, match=r"no SE block is called SE_9_9: the model has SE_2_1, SE_2_2"), capture(network, maps=["SE_9_9"]):
+    with pytest.raises(SevisError, match=r"no SE block is called 'SE_9_9': the model has SE_2_1, SE_2_2"), capture(network, maps=["SE_9_9"]):
         pass
     with capture(network) as record, pytest.raises(KeyError, match=r"SE_9_9"):
         record["SE_9_9"]

@@ -1,0 +1,116 @@
+"""Changes of scales: which blocks, channels and images they concern, and what becomes of the scale s of eq. (3)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from sevis.errors import SevisError
+from sevis.sites import Site
+
+Value = float | ArrayLike | Tensor
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of the scales of a block, or of some of its channels, for all images of a batch or some of them.
+
+    Attributes:
+        value: a number, or an array of shape (C,) or (N, C); with `channels`, C is their number; with `images`, N is theirs.
+        multiply: whether the scales are multiplied by the value; else they are replaced by it.
+        channels: which channels, from 0; None: all.
+        images: which images of the batch, from 0; None: all.
+    """
+
+    value: Value
+    multiply: bool = False
+    channels: Sequence[int] | None = None
+    images: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of one block, checked and ready to be applied."""
+
+    site: str
+    value: Tensor
+    multiply: bool
+    channels: Tensor | None
+    images: Tensor | None
+
+    def apply(self, scale: Tensor) -> Tensor:
+        """The changed copy of s, shape (N, C, ...). Raises SevisError when the batch does not have the images of the change."""
+        everything = torch.arange(len(scale), device=scale.device) if self.images is None else self.images.to(scale.device)
+        if len(everything) and int(everything.max()) >= len(scale):
+            raise SevisError(f"expected a batch with an image {int(everything.max())} at {self.site}, got images 0 to {len(scale) - 1}")
+        if self.value.ndim == 2 and len(self.value) not in (1, len(everything)):
+            raise SevisError(f"expected scales for {len(everything)} images at {self.site}, got an array for {len(self.value)}")
+        value = self.value.to(scale)
+        if value.ndim:
+            value = value.reshape(*value.shape, *(1,) * (scale.ndim - 2))
+        changed = scale.clone()
+        if self.channels is None and self.images is None:
+            return changed.mul_(value) if self.multiply else changed.copy_(value.expand_as(changed))
+        columns = torch.arange(scale.shape[1], device=scale.device) if self.channels is None else self.channels.to(scale.device)
+        place = (everything[:, None], columns)
+        changed[place] = changed[place] * value if self.multiply else value.expand_as(changed[place])
+        return changed
+
+
+def resolve(changes: Mapping[str, Value | Change], sites: Sequence[Site]) -> dict[str, list[Step]]:
+    """The steps of each block, in the order of the changes.
+
+    Args:
+        changes: by address: `SE` is every block, `SE_5` those of a stage, `SE_5_2` a single one.
+        sites: of the model.
+
+    Raises:
+        SevisError: for an address that names no block, or a value that is not finite or does not fit a block that it is for.
+    """
+    steps: dict[str, list[Step]] = {}
+    for address, given in changes.items():
+        change = given if isinstance(given, Change) else Change(given)
+        for site in addressed(address, sites):
+            steps.setdefault(site.name, []).append(_step(change, site))
+    return steps
+
+
+def addressed(address: str, sites: Sequence[Site]) -> list[Site]:
+    """The blocks that an address stands for. Raises SevisError where there is none."""
+    found = [site for site in sites if site.name == address] or [site for site in sites if site.name.startswith(f"{address}_")]
+    if not found or address == "":
+        stages = dict.fromkeys(site.name.rpartition("_")[0] for site in sites)
+        names = ", ".join(site.name for site in sites)
+        raise SevisError(f"no SE block is called {address!r}: the model has {names}, and as stages {', '.join(stages)}")
+    return found
+
+
+def _step(change: Change, site: Site) -> Step:
+    channels = _indices(change.channels, f"channels of {site.name}", limit=site.channels)
+    images = _indices(change.images, f"images at {site.name}", limit=None)
+    value = change.value
+    tensor = value.detach() if isinstance(value, Tensor) else torch.from_numpy(np.array(value, dtype=np.float32))
+    width = site.channels if channels is None else len(channels)
+    if tensor.ndim > 2 or (tensor.ndim and tensor.shape[-1] != width):
+        raise SevisError(
+            f"expected a number or an array of shape ({width},) or (N, {width}) for {site.name}, got shape {tuple(tensor.shape)}"
+        )
+    if not tensor.isfinite().all():
+        raise SevisError(f"expected finite scales for {site.name}, got {tensor[~tensor.isfinite()].flatten()[0].item()}")
+    return Step(site.name, tensor, change.multiply, channels, images)
+
+
+def _indices(given: Sequence[int] | None, what: str, *, limit: int | None) -> Tensor | None:
+    """Numbers of channels or images as a tensor, checked: none of them twice, so that a change counts once."""
+    if given is None:
+        return None
+    indices = [int(index) for index in given]
+    wrong = [index for index in indices if index < 0 or (limit is not None and index >= limit)]
+    if wrong:
+        raise SevisError(f"expected {what} from 0{'' if limit is None else f' to {limit - 1}'}, got {wrong[0]}")
+    if len(set(indices)) < len(indices):
+        raise SevisError(f"expected different {what}, got one of them twice")
+    return torch.tensor(indices, dtype=torch.long)

@@ -1,0 +1,45 @@
+"""Confidence intervals for proportions, at 95 %."""
+
+from math import sqrt
+from statistics import NormalDist
+
+from sevis.errors import SevisError
+
+LEVEL = 0.95
+_Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+
+Interval = tuple[float, float]
+
+
+def wilson(hits: int, count: int) -> Interval:
+    """The interval of a proportion hits / count: the score interval of Wilson (1927), doi:10.1080/01621459.1927.10502953.
+
+    Raises:
+        SevisError: unless 0 <= hits <= count and count > 0.
+    """
+    if not 0 <= hits <= count or not count:
+        raise SevisError(f"expected some of at least one image, got {hits} of {count}")
+    share, pull = hits / count, _Z**2 / count
+    centre, reach = share + pull / 2, sqrt(_Z**2 * share * (1 - share) / count + pull**2 / 4)
+    return max(0.0, (centre - reach) / (1 + pull)), min(1.0, (centre + reach) / (1 + pull))
+
+
+def paired_change(lost: int, won: int, count: int) -> Interval:
+    """The interval of (won - lost) / count, the change of a proportion over the same images.
+
+    It is the adjusted Wald interval ("Wald+2") of Agresti and Min (2005), Statistics in Medicine 24, 729-740: half an image is added to
+    each of the four cells, so that the interval keeps a width where no image changes sides.
+
+    Args:
+        lost, won: how many images were right before and are wrong now, and the reverse.
+        count: of all images.
+
+    Raises:
+        SevisError: unless lost and won are counts of at most all images, and count > 0.
+    """
+    if min(lost, won) < 0 or lost + won > count or not count:
+        raise SevisError(f"expected some of at least one image to change sides, got {lost} lost and {won} won of {count}")
+    total = count + 2
+    change = (won - lost) / total
+    reach = _Z * sqrt(lost + won + 1 - change**2 * total) / total
+    return max(-1.0, change - reach), min(1.0, change + reach)

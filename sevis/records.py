@@ -1,0 +1,94 @@
+"""What the SE blocks of a model did in a forward pass."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sevis.sites import Site
+
+PARTS = ("squeeze", "hidden", "logits", "scale")
+
+
+@dataclass(frozen=True)
+class Excitation:
+    """What one SE block did in a forward pass: float32, detached, on the CPU.
+
+    Attributes:
+        squeeze: z, shape (N, C), eq. (2).
+        hidden: relu(W1 z), shape (N, C/r).
+        logits: W2 relu(W1 z), shape (N, C): the gate's input.
+        scale: s, shape (N, C), eq. (3): in 0..1 for a sigmoid gate.
+        maps: u, the block's input, shape (N, C, H, W), where `capture` was asked for it; the block's output is scale * maps.
+        run: which run of the block this is, from 1: a block that the network uses several times in a forward pass runs again, and its last
+            run is the one that is kept.
+    """
+
+    squeeze: Tensor
+    hidden: Tensor
+    logits: Tensor
+    scale: Tensor
+    maps: Tensor | None
+    run: int
+
+
+class Record(Mapping[str, Excitation]):
+    """What the most recent forward pass inside a `capture` left, by site name."""
+
+    def __init__(self, sites: Sequence[Site], maps: frozenset[str]) -> None:
+        self.sites = tuple(sites)
+        self.maps = maps
+        self._kept: dict[str, dict[str, Tensor]] = {site.name: {} for site in sites}
+        self._runs = dict.fromkeys(self._kept, 0)
+
+    def __getitem__(self, name: str) -> Excitation:
+        if name not in self._kept:
+            raise KeyError(f"no SE block is called {name!r}: the model has {', '.join(self._kept)}")
+        if "scale" not in self._kept[name]:
+            raise KeyError(f"{name} has not run: call the model inside the `with sevis.capture(model)` block")
+        self._fetch()
+        kept = self._kept[name]
+        maps = kept["maps"].to("cpu", torch.float32) if "maps" in kept else None
+        return Excitation(*(kept[part] for part in PARTS), maps=maps, run=self._runs[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def forget(self) -> None:
+        """Begins a new forward pass."""
+        for name, kept in self._kept.items():
+            kept.clear()
+            self._runs[name] = 0
+        self._fetched = False
+
+    def begin(self, site: str, u: Tensor) -> None:
+        """Begins a run of a block, whose input is u."""
+        self._kept[site].clear()
+        self._runs[site] += 1
+        self._fetched = False
+        if site in self.maps:
+            self.keep(site, "maps", u)
+
+    def keep(self, site: str, part: str, value: Tensor) -> None:
+        """Keeps a copy, because many networks overwrite what they computed (in-place activations and sums)."""
+        self._kept[site][part] = value.detach().clone()
+
+    def _fetch(self) -> None:
+        """Turns all but the maps into float32 of shape (N, C) on the CPU; an accelerator sends them in one piece."""
+        if self._fetched:
+            return
+        places = [(kept, part) for kept in self._kept.values() for part in PARTS if part in kept]
+        values = [kept[part].flatten(1) for kept, part in places]
+        if values[0].is_cpu:
+            values = [value.float() for value in values]
+        else:
+            sent = torch.cat([value.float().flatten() for value in values]).cpu()
+            pieces = sent.split([value.numel() for value in values])
+            values = [piece.view(value.shape) for piece, value in zip(pieces, values, strict=True)]
+        for (kept, part), value in zip(places, values, strict=True):
+            kept[part] = value
+        self._fetched = True
