@@ -1,12 +1,14 @@
 """The app: `streamlit run app.py`."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 
-from sevis.pages.models import start_loading
-from sevis.weights import DEFAULT
+from sevis.errors import SevisError
+from sevis.pages.loading import start_loading
+from sevis.pages.network import choose_network
 
 ICON = Path(__file__).parent / "sevis" / "pages" / "icon.svg"  # a page's Material symbol would be fetched from the internet
 
@@ -17,9 +19,14 @@ st.set_page_config(page_title="sevis", page_icon=str(ICON), layout="wide")
 page = st.navigation(
     [
         st.Page("sevis/pages/explain.py", title="Explain", icon=":material/image_search:", default=True),
+        st.Page("sevis/pages/what_if.py", title="What if?", icon=":material/tune:"),
+        st.Page("sevis/pages/two_photos.py", title="Two photos", icon=":material/compare:"),
         st.Page("sevis/pages/classes.py", title="Classes", icon=":material/stacked_line_chart:"),
     ],
     position="top",
 )
+network = choose_network()
 page.run()
-start_loading(DEFAULT)  # after the page: importing torch would slow down its first drawing
+with suppress(SevisError):  # the page has said it
+    if network.shipped:
+        start_loading(network.name, network.weights)  # after the page: importing torch would slow down its first drawing

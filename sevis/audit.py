@@ -1,30 +1,17 @@
 """Is the gate dynamic? What a network loses when its scales s may not answer to the image: block by block, in its last stage, and in all.
 
-This module imports torch only when a network is audited, so that a page can show a stored audit without waiting for it.
+`sevis.auditing` makes an audit; this room, which reads and writes it, does without torch.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
-
-from sevis.datasets import ImageDataset
 from sevis.errors import SevisError
 from sevis.files import replace_file
 from sevis.intervals import Interval, paired_change, wilson
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor, nn
-
-    from sevis.sites import Site
-    from sevis.weights import ReadyModel
 
 FORMAT = "sevis-audit-1"
 ALL = "SE"  # the address of every block
@@ -169,39 +156,3 @@ def _row(blocks: str, scales: str, outcome: Outcome) -> dict[str, Any]:
         low, high = getattr(outcome, f"{field}_interval")
         row |= {name: round(value, 6) for name, value in ((field, getattr(outcome, field)), (f"{field}_low", low), (f"{field}_high", high))}
     return row
-
-
-def audit(ready: "ReadyModel", dataset: ImageDataset, *, batch_size: int = 64, seed: int = 0, say: "Say | None" = None) -> Audit:
-    """Tests a network with its own scales, and with each block's, the last stage's and all blocks' opened, frozen and shuffled.
-
-    Images of classes that the network does not know are left out; a prediction is the highest of all of its outputs. A frozen scale is its
-    mean over half of the images, drawn class by class, and is tested on the other half. For a shuffled one the images stand in a random
-    circle, in which each gets the scales of the next. It takes two passes over the data set, in each of which every image is decoded once.
-
-    Args:
-        ready: the network, from `sevis.load`.
-        dataset: its classes are found among the network's outputs by their WordNet ids; for a network without such ids, by their names.
-        batch_size: images in one forward pass; it changes nothing but the speed.
-        seed: of the halves and of the circle.
-        say: told in a sentence when the memory does not suffice for the batch size.
-
-    Raises:
-        SevisError: when the network has no SE block, does not know the data set's classes, or fewer than two images are left.
-    """
-    from sevis.collection import provenance
-    from sevis.sites import require_sites
-
-    sites = require_sites(ready.model)
-    sample = _Sample.draw(ready, dataset, seed)
-    scopes = _scopes(sites)
-    with tqdm(total=len(sample) * (2 + len(scopes) * len(CHANGES)), desc=f"auditing {ready.card.name}", unit="forward") as bar:
-        measure = _Measure(sample, batch_size, say, bar.update)
-        right = measure.predictions(ready, scopes, measure.means(ready, sites))
-    real = right.pop(("", "real"))
-    outcomes: dict[str, dict[str, Outcome]] = {}
-    for (address, change), hits in right.items():
-        counts = (len(real), real.sum(), (real & ~hits).sum(), (~real & hits).sum())
-        outcomes.setdefault(address, {})[change] = Outcome(*map(int, counts))
-    data = {"data": dataset.name, "split": dataset.split, "classes": sample.classes, "classes_left_out": len(dataset.classes) - sample.classes}
-    metadata = provenance(ready) | data | {"images": len(sample), "outputs": len(ready.classes), "seed": seed}
-    return Audit(outcomes=outcomes, parameters=_parameters(ready.model, sites), metadata=metadata)

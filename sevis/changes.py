@@ -91,8 +91,7 @@ def addressed(address: str, sites: Sequence[Site]) -> list[Site]:
 def _step(change: Change, site: Site) -> Step:
     channels = _indices(change.channels, f"channels of {site.name}", limit=site.channels)
     images = _indices(change.images, f"images at {site.name}", limit=None)
-    value = change.value
-    tensor = value.detach() if isinstance(value, Tensor) else torch.from_numpy(np.array(value, dtype=np.float32))
+    tensor = _tensor(change.value, site.name)
     width = site.channels if channels is None else len(channels)
     if tensor.ndim > 2 or (tensor.ndim and tensor.shape[-1] != width):
         raise SevisError(
@@ -101,6 +100,15 @@ def _step(change: Change, site: Site) -> Step:
     if not tensor.isfinite().all():
         raise SevisError(f"expected finite scales for {site.name}, got {tensor[~tensor.isfinite()].flatten()[0].item()}")
     return Step(site.name, tensor, change.multiply, channels, images)
+
+
+def _tensor(value: Value, site: str) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.detach()
+    try:
+        return torch.from_numpy(np.array(value, dtype=np.float32))
+    except (TypeError, ValueError):
+        raise SevisError(f"expected a number or an array for {site}, got {value!r}") from None
 
 
 def _indices(given: Sequence[int] | None, what: str, *, limit: int | None) -> Tensor | None:

@@ -1,4 +1,6 @@
-"""The one exception that a user's own mistake raises: its message is a sentence for people, with the cure."""
+"""The exceptions that a user's own mistake raises: their message is a sentence for people, with the cure."""
+
+from pathlib import Path
 
 
 class SevisError(ValueError):
@@ -6,3 +8,22 @@ class SevisError(ValueError):
 
     The command line prints the message and exits with code 2; the app shows it in place of the figure.
     """
+
+
+class WeightsMissing(SevisError):  # noqa: N818  (it says what is so, as FileNotFoundError's cause does)
+    """The trained weights of a network are not here, and may not or cannot be downloaded; the message says what to fetch by hand.
+
+    Attributes:
+        name: the network's.
+        source: the address of the file.
+        path: where to put it.
+    """
+
+    def __init__(self, name: str, *, source: str, path: Path, reason: str) -> None:
+        super().__init__(
+            f"the weights of {name} are not here ({reason}): fetch {source} and save it as {path}, "
+            "or take fresh weights with weights='random' (--weights random)"
+        )
+        self.name = name
+        self.source = source
+        self.path = path

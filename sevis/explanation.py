@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,22 +149,43 @@ def _fits(array: NDArray[Any], length: int, *, ndim: int = 1) -> bool:
     return array.dtype.kind == "f" and array.ndim == ndim and len(array) == length
 
 
-def explain(ready: "ReadyModel", image: Image.Image, *, maps: Sequence[str] = ()) -> Explanation:
+def explain(
+    ready: "ReadyModel",
+    image: Image.Image,
+    *,
+    maps: Sequence[str] = (),
+    within: "Callable[[ReadyModel], AbstractContextManager[None]] | None" = None,
+    say: Callable[[str], None] | None = None,
+) -> Explanation:
     """Runs one RGB image through a network and keeps what its SE blocks did.
 
     Args:
         ready: the network, from `sevis.load`.
         image: as `sevis.images.read_image` gives it.
         maps: the names of the blocks whose maps u are kept.
+        within: opened around the forward pass, with the network that runs: such as `sevis.interventions.intervene`.
+        say: told in a sentence when the image does not fit into an accelerator's memory, and runs on the CPU instead.
 
     Raises:
         SevisError: for a block that the network does not have.
     """
+    from sevis.batches import run_batches
+
+    view = ready.preprocess.view(image)
+
+    def work(on: "ReadyModel", _: slice) -> Explanation:
+        with within(on) if within else nullcontext():
+            return _explain_view(on, view, maps)
+
+    (explanation,) = run_batches(ready, 1, work, batch_size=1, say=say)
+    return explanation
+
+
+def _explain_view(ready: "ReadyModel", view: NDArray[np.uint8], maps: Sequence[str]) -> Explanation:
     import torch
 
     from sevis.hooks import capture
 
-    view = ready.preprocess.view(image)
     batch = torch.from_numpy(ready.preprocess.normalise(view))[None].to(ready.device)
     with capture(ready.model, maps=maps) as record, torch.inference_mode():
         started = time.perf_counter()

@@ -21,6 +21,8 @@ OTHER_FORMATS = {  # what people also take for a photo: its first bytes -> its n
     rb"\s*(<\?xml|<svg|<!DOCTYPE svg)": "an SVG drawing",
     rb"%PDF": "a PDF document",
 }
+INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+CROP_MODES = ("center", "squash")
 MAX_BYTES = 20 * 1000 * 1000
 MAX_PIXELS = 50 * 1000 * 1000
 MAX_RATIO = 50  # of the longer side to the shorter: resizing the shorter side of a thread to 224 pixels would make a giant
@@ -119,35 +121,55 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How a picture becomes a network's input: resize the shorter side, crop the centre, normalise.
+    """How a picture becomes a network's input: resize, crop the centre, normalise.
 
-    Equal to torchvision's Resize (bilinear, antialiased), CenterCrop, ToTensor and Normalize, without importing it.
+    Equal to torchvision's Resize (antialiased), CenterCrop, ToTensor and Normalize, without importing it.
 
     Attributes:
-        resize: the shorter side after resizing, in pixels.
+        resize: the shorter side after resizing, in pixels; both sides where `crop_mode` is squash.
         crop: the side of the centre square, in pixels; at most `resize`.
         mean, std: of the RGB channels, for values in 0..1.
+        interpolation: bilinear or bicubic.
+        crop_mode: center keeps the picture's proportions; squash makes it a square.
     """
 
     resize: int
     crop: int
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    interpolation: str = "bilinear"
+    crop_mode: str = "center"
 
     def __post_init__(self) -> None:
         if not 1 <= self.crop <= self.resize:
             raise SevisError(f"expected 1 <= crop <= resize, got crop={self.crop}, resize={self.resize}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise SevisError(f"expected three means and three positive standard deviations, got {self.mean} and {self.std}")
+        if self.interpolation not in INTERPOLATIONS or self.crop_mode not in CROP_MODES:
+            raise SevisError(
+                f"sevis resizes by {' or '.join(INTERPOLATIONS)} interpolation and crops by {' or '.join(CROP_MODES)}, "
+                f"not by {self.interpolation} and {self.crop_mode}"
+            )
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """The size to which a picture of so many pixels is resized before the centre is cut out: width, height."""
+        if self.crop_mode == "squash":
+            return self.resize, self.resize
+        short = min(width, height)
+        # Integer division: the longer side is cut, not rounded, as torchvision does it.
+        return self.resize * width // short, self.resize * height // short
+
+    def seen(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """The part of a picture of so many pixels that the network sees: left, top, right, bottom in its pixels."""
+        sides = [round(side * self.crop / resized) for side, resized in zip((width, height), self.resized(width, height), strict=True)]
+        left, top = (width - sides[0]) // 2, (height - sides[1]) // 2
+        return left, top, left + sides[0], top + sides[1]
 
     def view(self, image: Image.Image) -> NDArray[np.uint8]:
         """What the network sees of the picture: RGB, shape (crop, crop, 3)."""
-        width, height = image.size
-        short = min(width, height)
-        # Integer division: the longer side is cut, not rounded, as torchvision does it.
-        size = (self.resize * width // short, self.resize * height // short)
+        size = self.resized(*image.size)
         if size != image.size:
-            image = image.resize(size, Image.Resampling.BILINEAR)
+            image = image.resize(size, INTERPOLATIONS[self.interpolation])
         left = round((image.width - self.crop) / 2.0)
         top = round((image.height - self.crop) / 2.0)
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from sevis.errors import SevisError
 
 if TYPE_CHECKING:
+    from sevis.changes import Change
     from sevis.class_statistics import ClassStatistics
     from sevis.explanation import Explanation
-    from sevis.hooks import Change
     from sevis.weights import ReadyModel
 
 Action = Literal["set", "multiply", "static", "class", "photo"]
@@ -127,10 +127,10 @@ class Sources:
         return self.statistics.gates(step.name)
 
     def _photo(self, step: Step, weights: str) -> Gates:
-        if step.name not in self.photos:
+        other = self.photos.get(step.name or "")
+        if other is None:
             known = ", ".join(map(repr, self.photos)) or "none"
             raise SevisError(f"{step} needs the scales of the photo {step.name!r}; at hand are {known}")
-        other = self.photos[step.name]
         if other.weights != weights:
             raise SevisError(
                 f"the scales of the photo {step.name!r} belong to weights {other.weights[:12]} of {other.model}, not to {weights[:12]}: "
@@ -232,17 +232,14 @@ def intervene(ready: "ReadyModel", steps: Sequence[Step], sources: Sources | Non
 
 def _changes(ready: "ReadyModel", step: Step, sources: Sources) -> dict[str, "Change"]:
     """What `override` takes, by address."""
-    from sevis.hooks import Change
+    from sevis.changes import Change, addressed
     from sevis.sites import require_sites
 
     if step.value is not None:
         return {step.where: Change(step.value, multiply=step.action == "multiply", channels=step.channels)}
+    blocks = addressed(step.where, require_sites(ready.model))
     gates = sources.gates(step, ready.card["sha256"])
-    widths = {site.name: site.channels for site in require_sites(ready.model)}
-    blocks = [name for name in widths if step.where in ("SE", name) or name.startswith(f"{step.where}_")]
-    if not blocks:
-        raise SevisError(f"no SE block or stage is called {step.where!r}: the model has {', '.join(widths)}")
-    return {name: Change(_pick(step, name, gates, widths[name]), channels=step.channels) for name in blocks}
+    return {block.name: Change(_pick(step, block.name, gates, block.channels), channels=step.channels) for block in blocks}
 
 
 def _pick(step: Step, block: str, gates: Gates, width: int) -> NDArray[np.floating]:

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +21,8 @@ from sevis.images import Preprocessing, read_image
 from sevis.recipe import Recipe
 from sevis.sites import find_sites
 from sevis.training import Pixels
-from sevis.weights import Card, ReadyModel, add_to_index, check_name, make_ready
+from sevis.weights import Card, ReadyModel, add_to_index, check_name, list_pretrained, make_ready, pretrained_folder
+from sevis.zoo import name_wnids
 
 MIN_STD = 0.05
 LICENCE = "MIT (weights); trained on Tiny ImageNet-200, whose images are for non-commercial research and education"
@@ -59,6 +61,41 @@ def publish(name: str, model: nn.Module, recipe: Recipe, data: tuple[ImageDatase
         _write_examples(ready, data[1])
     add_to_index(ready.card)
     return ready.card
+
+
+def adopt(name: str, ready: ReadyModel, *, classes: Sequence[str] | None = None) -> Card:
+    """Writes a network that is loaded already into pretrained/, so that `sevis.load(name)` and the app know it.
+
+    Args:
+        name: of the entry; a new one.
+        ready: any network, from `sevis.load`.
+        classes: the names of its outputs, or their WordNet ids; None keeps those that it has.
+
+    Raises:
+        SevisError: for a name that is taken or that no file can have, and for classes that are too many, too few, or alike.
+    """
+    check_name(name)
+    if (pretrained_folder() / "index.json").is_file() and name in list_pretrained():
+        raise SevisError(f"there is a network called {name} already: choose another name")
+    names = tuple(classes) if classes is not None else ready.classes
+    if len(names) != len(ready.classes) or len(set(names)) != len(names):
+        raise SevisError(
+            f"expected the names of {len(ready.classes)} outputs, no two alike, got {len(names)} ({len(set(names))} different)"
+        )
+    wnids = ready.card.wnids if classes is None else names
+    weights = save({key: value.cpu().clone().contiguous() for key, value in ready.model.state_dict().items()})
+    entry = {
+        "architecture": {**ready.card["architecture"], "num_classes": len(names)},
+        "classes": list(names if classes is None else name_wnids(names)),
+        "wnids": None if wnids is None else list(wnids),
+        "preprocessing": asdict(ready.preprocess),
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    card = Card(name, entry)
+    replace_file(card.path, weights)
+    add_to_index(card)
+    return card
 
 
 def score(ready: ReadyModel, dataset: ImageDataset) -> Score:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -70,8 +70,8 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
     sequence beside an average pool, as in many SELayer classes.
 
     It is named by the residual block that holds it: SE_stage_block. `layerN` is stage N + 1; of other numbered stages (`stages.0`, `s1`,
-    `blocks.0`), the first of its kind is stage 2, and so on, with or without SE; a network of one long sequence is stage 2. The block's
-    number is its position in the stage. A second SE block of the same residual block has a `b` behind its name, a third `bb`.
+    `blocks.0`), the first of its kind is stage 2, and so on, with or without SE; a module called `stem` is stage 1, and one long sequence
+    is stage 2. The block's number is its position in the stage. A second SE block of one residual block has a `b` behind its name.
 
     Raises:
         TypeError: when `model` is no nn.Module.
@@ -79,20 +79,23 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
-    unnumbered: dict[str, int] = {}
+    containers = _containers(model)
+    modules = {path: module for path, module, _ in containers}
+    stages: dict[str, int] = {}
     sites: dict[str, Site] = {}
-    for path, module, obstacle in _containers(model):
+    for path, module, obstacle in containers:
         parts = _parts(module)
         if parts is None:
             continue
         if obstacle:
             raise SevisError(obstacle)
-        name = _name(model, path, unnumbered)
+        name = _name(modules, path, stages)
         while name in sites:  # a second SE block in one residual block
             name += "b"
-        first, gate = module.get_submodule(parts[0]), module.get_submodule(parts[2])
+        first, _, gate = parts.values()
         channels, hidden = _widths(first)
-        sites[name] = Site(name, path, parts, channels, hidden, type(gate).__name__, getattr(first, "bias", None) is not None)
+        paths = tuple(parts)
+        sites[name] = Site(name, path, paths, channels, hidden, type(gate).__name__, first.bias is not None)  # type: ignore[arg-type]
     return tuple(sites.values())
 
 
@@ -116,23 +119,24 @@ def site_named(sites: Mapping[str, Site], name: str) -> Site:
     return sites[name]
 
 
-def _containers(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
+def _containers(model: nn.Module) -> list[tuple[str, nn.Module, str]]:
     """The modules with children, in the order of `named_modules`, each with what keeps hooks from working in it, if anything.
 
     Three times as quick as `named_modules`, for most modules are leaves, and `capture` comes here every time.
     """
-    stack, seen = [("", model, "")], set()
+    stack, seen, found = [("", model, "")], set(), []
     while stack:
         path, module, obstacle = stack.pop()
         if id(module) in seen:
             continue
         seen.add(id(module))
         obstacle = obstacle or _obstacle(module)
-        yield path, module, obstacle
+        found.append((path, module, obstacle))
         below = f"{path}." if path else ""
         stack += [
             (below + key, child, obstacle) for key, child in reversed(module._modules.items()) if child is not None and child._modules
         ]
+    return found
 
 
 def _obstacle(module: nn.Module) -> str:
@@ -148,19 +152,22 @@ def _obstacle(module: nn.Module) -> str:
     return ""
 
 
-def _parts(module: nn.Module) -> tuple[str, str, str] | None:
-    """The paths of the projections and the gate below an SE block; None for any other module."""
+def _parts(module: nn.Module) -> dict[str, nn.Module] | None:
+    """The projections and the gate of an SE block by their paths below it; None for any other module."""
     children = module._modules
     if len(children) < 2 or type(module).__name__ in COUSINS:
         return None
-    for parts in PARTS:
-        if all(part in children for part in parts) and _is_block(*(children[part] for part in parts)):
-            return parts
+    for names in PARTS:
+        if names[0] in children and names[1] in children and names[2] in children:
+            parts = {name: children[name] for name in names}
+            if _is_block(*parts.values()):
+                return parts  # type: ignore[return-value]
     sequence = [key for key, child in children.items() if type(child) is nn.Sequential and len(child) == 4]
     if len(sequence) == 1 and any(isinstance(child, nn.AdaptiveAvgPool2d) for child in children.values()):
-        first, _, second, gate = children[sequence[0]].children()  # type: ignore[union-attr]
-        if _is_block(first, second, gate):
-            return f"{sequence[0]}.0", f"{sequence[0]}.2", f"{sequence[0]}.3"
+        layers = {f"{sequence[0]}.{key}": layer for key, layer in children[sequence[0]].named_children()}  # type: ignore[union-attr]
+        first, _, second, gate = layers
+        parts = {name: layers[name] for name in (first, second, gate)}
+        return parts if _is_block(*parts.values()) else None
     return None
 
 
@@ -169,44 +176,55 @@ def _is_block(first: nn.Module | None, second: nn.Module | None, gate: nn.Module
     if first is None or second is None or gate is None:
         return False
     channels, hidden = _widths(first)
-    return 1 <= hidden <= channels and _widths(second) == (hidden, channels) and not any(True for _ in gate.parameters())
+    return 1 <= hidden <= channels and _widths(second) == (hidden, channels) and not any(part._parameters for part in gate.modules())
 
 
 def _widths(projection: nn.Module) -> tuple[int, int]:
     """The inputs and outputs of a linear layer or a convolution; zeros for anything else."""
-    for kind in ("features", "channels"):
-        widths = getattr(projection, f"in_{kind}", None), getattr(projection, f"out_{kind}", None)
-        if isinstance(widths[0], int) and isinstance(widths[1], int):
-            return widths[0], widths[1]
-    return 0, 0
+    if isinstance(projection, torch.jit.ScriptModule):
+        own = {name: getattr(projection, name, None) for name in ("in_features", "out_features", "in_channels", "out_channels")}
+    else:
+        own = vars(projection)  # asking the module itself for an attribute that it lacks is slow
+    widths = own.get("in_features") or own.get("in_channels"), own.get("out_features") or own.get("out_channels")
+    return widths if isinstance(widths[0], int) and isinstance(widths[1], int) else (0, 0)
 
 
-def _name(model: nn.Module, path: str, unnumbered: dict[str, int]) -> str:
-    """SE_stage_block from a path such as layer3.5.se; `unnumbered` remembers the stages met so far that bear no number."""
-    block = _residual_block(model, path)
+def _name(modules: Mapping[str, nn.Module], path: str, stages: dict[str, int]) -> str:
+    """SE_stage_block from a path such as layer3.5.se; `stages` remembers the numbers of the stages met so far."""
+    block = _residual_block(modules, path)
     stage, _, key = block.rpartition(".")
-    position = list(model.get_submodule(stage)._modules).index(key) if key else 0
-    return f"SE_{_stage_number(model, stage, unnumbered)}_{position + 1}"
+    if stage not in stages:
+        unnumbered = [met for met in stages if not _stage_number(modules, met)]
+        stages[stage] = _stage_number(modules, stage) or len(unnumbered) + 2
+    position = list(modules[stage]._modules).index(key) if key else 0
+    return f"SE_{stages[stage]}_{position + 1}"
 
 
-def _stage_number(model: nn.Module, path: str, unnumbered: dict[str, int]) -> int:
-    """The number of the stage that the nearest numbered module on the path stands for."""
+def _stage_number(modules: Mapping[str, nn.Module], path: str) -> int:
+    """The number of the stage that the nearest numbered module on the path stands for; 0 where there is none."""
     keys = path.split(".")
     for end in range(len(keys), 0, -1):
         key = keys[end - 1]
         if layer := re.fullmatch(r"layer([1-9]\d*)", key):
             return int(layer[1]) + 1
-        if key[-1:].isdigit():
-            siblings = model.get_submodule(".".join(keys[: end - 1]))._modules
+        if key == "stem":
+            return 1
+        if _is_number(key):
+            siblings = modules[".".join(keys[: end - 1])]._modules
             return 2 + [name for name, child in siblings.items() if type(child) is type(siblings[key])].index(key)
-    return unnumbered.setdefault(path, len(unnumbered) + 2)
+    return 0
 
 
-def _residual_block(model: nn.Module, path: str) -> str:
+def _residual_block(modules: Mapping[str, nn.Module], path: str) -> str:
     """The path of the numbered module that holds an SE block, or of the block itself where it stands in a plain sequence."""
     keys = path.split(".")
     for end in range(len(keys) - 1, 0, -1):
         ancestor = ".".join(keys[:end])
-        if keys[end - 1][-1].isdigit() and type(model.get_submodule(ancestor)) not in (nn.Sequential, nn.ModuleList):
+        if _is_number(keys[end - 1]) and type(modules[ancestor]) not in (nn.Sequential, nn.ModuleList):
             return ancestor
     return path
+
+
+def _is_number(key: str) -> bool:
+    """Whether a module's name ends in a number, as those of stages and blocks do."""
+    return key[-1:].isdigit()

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sevis.datasets import cache_folder
 from sevis.errors import SevisError
 from sevis.files import replace_file, sha256
 from sevis.images import Preprocessing
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 DEFAULT = "se_resnet50x0_5.tiny20"
+RANDOM = "random"
 
 
 def pretrained_folder() -> Path:
@@ -30,40 +32,70 @@ def pretrained_folder() -> Path:
 
 @dataclass(frozen=True)
 class Card:
-    """What is known about one file of weights: an entry of pretrained/index.json.
+    """What is known about a network and its weights: an entry of pretrained/index.json, or the like for any other network.
 
     Attributes:
-        name: the entry's name, such as se_resnet50x0_5.tiny20.
-        entry: the whole entry; `sevis.publishing` writes it.
+        name: the entry's name, such as se_resnet50x0_5.tiny20, or the one that `load` was given.
+        entry: the whole entry; `sevis.publishing` writes it. Of any network it has `architecture`, `classes`, `preprocessing` and
+            `sha256`, and `wnids`, the WordNet ids of the classes, which is None where they are not known.
+        shipped: whether these weights are those of index.json.
     """
 
     name: str
     entry: Mapping[str, Any]
+    shipped: bool = True
 
     def __getitem__(self, field: str) -> Any:
         if field not in self.entry:
             raise SevisError(f"the entry of {self.name} in index.json has no {field!r}: repair it or restore the file")
         return self.entry[field]
 
+    def get(self, field: str, default: Any = None) -> Any:
+        """A field of the entry, or the default where the entry has none."""
+        return self.entry.get(field, default)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the weights: of their file, or of the tensors of fresh ones."""
+        return str(self["sha256"])
+
     @property
     def path(self) -> Path:
-        """Where the weights lie."""
+        """Where the weights of a shipped network lie."""
         return pretrained_folder() / f"{self.name}.safetensors"
 
     @property
     def statistics_path(self) -> Path:
-        """Where the class statistics of this network lie."""
-        return pretrained_folder() / f"{self.name}.statistics.safetensors"
+        """Where the class statistics of these weights lie, once they are collected."""
+        return self._beside("statistics")
 
     @property
     def example_path(self) -> Path:
-        """Where the explanation of a sample photo lies, which the app shows while torch loads."""
-        return pretrained_folder() / f"{self.name}.example.safetensors"
+        """Where the explanation of a sample photo lies, which the app shows while torch loads; only shipped networks have one."""
+        return self._beside("example")
+
+    @property
+    def audit_path(self) -> Path:
+        """Where the audit of these weights lies, once it is made."""
+        return self._beside("audit", "json")
+
+    def _beside(self, what: str, suffix: str = "safetensors") -> Path:
+        if self.shipped:
+            return pretrained_folder() / f"{self.name}.{what}.{suffix}"
+        folder = cache_folder()
+        folder = folder.parent if folder.suffix == ".zip" else folder
+        return folder / what / f"{re.sub('[^A-Za-z0-9_.-]', '_', self.name)[:100].lstrip('.')}.{self.sha256[:12]}.{suffix}"
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the outputs, for people."""
         return tuple(self["classes"])
+
+    @property
+    def wnids(self) -> tuple[str, ...] | None:
+        """The WordNet ids of the outputs, or the names of their folders; None where they are not known."""
+        known = self.get("wnids")
+        return None if known is None else tuple(known)
 
     @property
     def preprocess(self) -> Preprocessing:
@@ -109,35 +141,57 @@ def read_card(name: str) -> Card:
     return Card(name, index[name])
 
 
-def load(name: str = DEFAULT, *, device: "str | torch.device | None" = None) -> ReadyModel:
-    """Loads a pretrained network, in evaluation mode, on the GPU where there is one.
+def load(
+    name: str | Path = DEFAULT,
+    *,
+    weights: str | Path | None = None,
+    download: bool = True,
+    device: "str | torch.device | None" = None,
+) -> ReadyModel:
+    """Loads a network, in evaluation mode, on the GPU where there is one.
 
     Args:
-        name: one of `list_pretrained()`.
+        name: one of `list_pretrained()`; else one of timm's (seresnet50, legacy_seresnet50, efficientnet_b0.ra_in1k), else one of
+            torchvision's; `timm/NAME` and `torchvision/NAME` say which. Or the path of a checkpoint that `python -m sevis train` wrote.
+        weights: None takes the network's own trained weights; "random" fresh ones, always the same; else the path of a file.
+        download: whether trained weights that are not here may be downloaded.
         device: where to run; None chooses the GPU where there is one.
 
     Raises:
-        SevisError: for an unknown name, or a file that is missing, damaged, or not the one that index.json describes.
+        WeightsMissing: where the trained weights are not here, and may not or cannot be downloaded.
+        SevisError: for an unknown name (with the nearest), a network without SE blocks, a file that is missing, damaged, of another
+            network, or not the one that index.json describes.
     """
+    name = str(name)
+    shipped = read_card(name) if name in _index() else None
+    if shipped and weights is None:
+        return make_ready(shipped, _read_shipped(shipped), device=device)
+    from sevis import assembly
+
+    card, model = assembly.assemble(shipped or assembly.describe(name, weights), weights, download=download)
+    return make_ready(card, model, device=device)
+
+
+def _read_shipped(card: Card) -> "nn.Module":
+    """The network of an entry of index.json, after checking that its file is the one described."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from sevis.networks import build
+    from sevis.assembly import build_architecture
 
-    card = read_card(name)
     if not card.path.is_file():
-        raise SevisError(f"the weights of {name} are missing: expected {card.path}; restore it from the repository")
+        raise SevisError(f"the weights of {card.name} are missing: expected {card.path}; restore it from the repository")
     if sha256(card.path) != card["sha256"]:
         raise SevisError(f"{card.path} is not the file that index.json describes (its SHA-256 differs): restore it from the repository")
     try:
-        model = build(**card["architecture"])
+        model = build_architecture(card["architecture"])
         model.load_state_dict(load_file(card.path))  # copies, so that weights stored in half precision become float32
     except (SafetensorError, OSError, RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SevisError(f"{card.path} does not hold the network that index.json describes ({reason})") from None
     if len(card.classes) != card["architecture"].get("num_classes"):
-        raise SevisError(f"the entry of {name} in index.json names {len(card.classes)} classes, not the network's: restore the file")
-    return make_ready(card, model, device=device)
+        raise SevisError(f"the entry of {card.name} in index.json names {len(card.classes)} classes, not the network's: restore the file")
+    return model
 
 
 def make_ready(card: Card, model: "nn.Module", *, device: "str | torch.device | None" = None) -> ReadyModel:

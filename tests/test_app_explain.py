@@ -24,7 +24,7 @@ from sevis.datasets import sample_photos
 from sevis.errors import SevisError
 from sevis.files import sha256
 from sevis.images import read_image
-from sevis.pages import models
+from sevis.pages import loading
 from sevis.pages.show import to_csv, to_png
 from sevis.weights import DEFAULT
 
@@ -143,7 +143,7 @@ def test_a_block_that_is_chosen_shows_its_maps(folder):
 
 def test_the_network_is_loaded_once_for_all(folder, monkeypatch):
     loads = []
-    monkeypatch.setattr(models, "load", lambda name: loads.append(name) or sevis.load(name))
+    monkeypatch.setattr(loading, "load", lambda name, **options: loads.append(name) or sevis.load(name, **options))
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     app.segmented_control(key="sample").set_value(ESPRESSO).run()
     app.segmented_control(key="sample").set_value("Rocket").run()

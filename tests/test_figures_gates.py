@@ -90,7 +90,7 @@ def test_the_table_of_the_gate_map_holds_every_scale_exactly(scale):
 
 
 def test_channels_by_stage_in_words(scale):
-    assert describe_channels(scale) == "6 channels in stage 2, 300 in 3"
+    assert describe_channels(scale) == "6 to 7 channels in stage 2, 300 in 3"
 
 
 def test_the_extremes_are_those_of_a_sort(random):

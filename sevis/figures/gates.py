@@ -12,6 +12,9 @@ from sevis.figures.style import LOWERED, NEUTRAL, PALETTE, RAISED, SCALE_COLOURS
 Array = NDArray[np.float32]
 ROW = 27  # pixels: the height of a block's row in the gate map
 BARS = 64  # values: above, a bar is thinner than the gap beside it on a third of the page
+MANY = 24  # blocks: more of them get thinner rows, LOW pixels each
+LOW = 20
+LABEL = 24  # characters
 POINTS = 64  # the places of a row that answer to the mouse; a row is seldom drawn wider than twenty times as many pixels
 
 
@@ -30,7 +33,7 @@ def gate_map(scale: Mapping[str, Array]) -> go.Figure:
             zmin=0,
             zmax=100,
             colorscale=list(SCALE_COLOURS),
-            ygap=3,
+            ygap=3 if len(scale) <= MANY else 2,
             hoverinfo="skip",
             colorbar={
                 "orientation": "h",
@@ -50,7 +53,7 @@ def gate_map(scale: Mapping[str, Array]) -> go.Figure:
         )
     )
     figure.add_traces([_places(name, row, y=y, width=width) for y, (name, row) in enumerate(scale.items())])
-    finish(figure, title="Scale s of every channel, block by block", height=ROW * len(scale) + 116)
+    finish(figure, title="Scale s of every channel, block by block", height=(ROW if len(scale) <= MANY else LOW) * len(scale) + 116)
     figure.update_layout(showlegend=False, hovermode="closest", margin={"t": 44, "b": 72})
     figure.update_xaxes(visible=False, range=[-0.5, width - 0.5], fixedrange=True)
     figure.update_yaxes(
@@ -75,9 +78,13 @@ def gate_map_table(scale: Mapping[str, Array]) -> dict[str, NDArray[np.generic]]
 
 def describe_channels(scale: Mapping[str, Array]) -> str:
     """The number of channels by stage, in words: `128 channels in stage 2, 256 in 3`."""
-    stages = groupby(scale, key=lambda name: name.split("_")[1])
-    counts = [f"{len(scale[next(names)])} in {stage}" for stage, names in stages]
+    stages = {stage: [len(scale[name]) for name in names] for stage, names in groupby(scale, key=lambda name: name.split("_")[1])}
+    counts = [f"{_range_of(widths)} in {stage}" for stage, widths in stages.items()]
     return ", ".join(counts).replace(" in ", " channels in stage ", 1)
+
+
+def _range_of(widths: Sequence[int]) -> str:
+    return str(widths[0]) if len(set(widths)) == 1 else f"{min(widths)} to {max(widths)}"
 
 
 def top_bars(top: Sequence[tuple[str, float]]) -> go.Figure:
@@ -107,13 +114,18 @@ def top_bars(top: Sequence[tuple[str, float]]) -> go.Figure:
     figure.update_yaxes(
         range=[len(top) - 0.5, -0.5],
         tickvals=list(range(len(top))),
-        ticktext=names,
+        ticktext=[shorten(name) for name in names],
         tickfont={"size": 16},
         showgrid=False,
         zeroline=False,
         fixedrange=True,
     )
     return figure
+
+
+def shorten(name: str) -> str:
+    """The name of a class as it fits beside a bar on a phone: at most LABEL characters, the rest as dots."""
+    return name if len(name) <= LABEL else f"{name[: LABEL - 1].rstrip(' ,')}…"
 
 
 def channel_profile(values: Array, *, title: str, name: str, unit: str = "channel", upper: float | None = None) -> go.Figure:
@@ -158,7 +170,7 @@ def sorted_scales(scale: Array, *, count: int = 8) -> go.Figure:
             hovertemplate="channel %{customdata}: s = %{y:.3f}<extra></extra>",
         )
     finish(figure, title="Channels sorted by scale s", height=300)
-    _axes(figure, x="rank of the channel", count=len(scale) + 1, upper=1)
+    _axes(figure, x="rank of the channel", count=len(scale) + 1, upper=1 if scale.min() >= 0 and scale.max() <= 1 else None)
     figure.update_layout(hovermode="closest", legend={"x": 1, "xanchor": "right"})
     return figure
 

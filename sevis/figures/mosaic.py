@@ -12,11 +12,16 @@ from sevis.figures.style import SIGNED_COLOURS
 Array = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
+Gated = tuple[Array, Array, Pixels | None]
+
 SIDE, GAP, GUTTER, LABEL, LEGEND = 144, 16, 48, 48, 52  # pixels: thumbnail, space around it, row names, channel names, colour bar
+BANNER = 40  # pixels
 GROUND, INK, FAINT = (27, 34, 45), (242, 245, 248), (166, 176, 190)  # its own dark ground, readable in both themes
 
 
-def mosaic(maps: Array, scale: Array, channels: Sequence[int], *, photo: Pixels | None = None, columns: int = 4) -> Pixels:
+def mosaic(
+    maps: Array, scale: Array, channels: Sequence[int], *, photo: Pixels | None = None, columns: int = 4, limits: Array | None = None
+) -> Pixels:
     """Some channels' maps u with s * u below each, in the same colours: blue below zero, white at zero, red above.
 
     Args:
@@ -25,6 +30,7 @@ def mosaic(maps: Array, scale: Array, channels: Sequence[int], *, photo: Pixels 
         channels: which of the C to draw, in this order.
         photo: uint8, shape (S, S, 3): where given, the maps are laid over it, the more opaque the farther from zero.
         columns: channels per line of the mosaic.
+        limits: the absolute value with the strongest colour, above zero, shape (C,); by default the largest of each channel's map.
 
     Returns:
         uint8, shape (height, width, 3); the thumbnail of the n-th channel lies where `corner` says.
@@ -33,8 +39,9 @@ def mosaic(maps: Array, scale: Array, channels: Sequence[int], *, photo: Pixels 
     width = GUTTER + columns * (SIDE + GAP)
     canvas = Image.new("RGB", (width, lines * _line_height() + LEGEND), GROUND)
     draw = ImageDraw.Draw(canvas)
+    limits = largest(maps) if limits is None else limits
     for place, channel in enumerate(channels):
-        limit = float(np.abs(maps[channel][np.isfinite(maps[channel])]).max(initial=0)) or 1.0
+        limit = float(limits[channel]) or 1.0
         top, left = corner(place, scaled=False, columns=columns)
         draw.text((left, top - LABEL + 2), f"ch {channel}", font=_font(19), fill=INK)
         draw.text((left + SIDE, top - LABEL + 2), f"s {scale[channel]:.2f}", font=_font(19), fill=INK, anchor="ra")
@@ -46,6 +53,29 @@ def mosaic(maps: Array, scale: Array, channels: Sequence[int], *, photo: Pixels 
                 draw.text((8, top + SIDE // 2), "s·u" if scaled else "u", font=_font(19), fill=INK, anchor="lm")
     _draw_legend(canvas, draw)
     return np.asarray(canvas)
+
+
+def mosaic_pair(first: Gated, second: Gated, channels: Sequence[int], *, columns: int = 4) -> Pixels:
+    """The mosaics of the same channels for two photos, A above B; a channel has the same colours in both.
+
+    Args:
+        first, second: of A and of B: the maps u, shape (C, H, W), the scales s, shape (C,), and the photo to lay the maps over, or None.
+        channels, columns: as for `mosaic`.
+    """
+    limits = np.maximum(largest(first[0]), largest(second[0]))
+    parts = []
+    for name, (maps, scale, photo) in (("A", first), ("B", second)):
+        picture = mosaic(maps, scale, channels, photo=photo, columns=columns, limits=limits)
+        banner = Image.new("RGB", (picture.shape[1], BANNER), GROUND)
+        ImageDraw.Draw(banner).text((8, BANNER // 2), f"Photo {name}", font=_font(22), fill=INK, anchor="lm")
+        parts += [np.asarray(banner), picture[: len(picture) - LEGEND * (name == "A")]]  # one legend, at the end, is enough
+    return np.concatenate(parts)
+
+
+def largest(maps: Array) -> Array:
+    """The largest finite absolute value of each map: (C, H, W) in, (C,) out."""
+    finite: Array = np.where(np.isfinite(maps), np.abs(maps), np.float32(0)).max(axis=(1, 2), initial=0)
+    return finite
 
 
 def corner(place: int, *, scaled: bool, columns: int = 4) -> tuple[int, int]:

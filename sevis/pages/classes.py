@@ -13,8 +13,11 @@ from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.figures import class_captions as captions
 from sevis.figures import classes as figures
+from sevis.pages.collecting import collected_here
+from sevis.pages.models import card_of
+from sevis.pages.network import Network, chosen
 from sevis.pages.show import show, show_error
-from sevis.weights import DEFAULT, Card, read_card
+from sevis.weights import Card
 
 MEAN, SPREAD = "Figure 6: means", "Figure 7: spread"
 SAMPLED, ALL = str(figures.PAPER_CHANNELS), "all"
@@ -37,12 +40,19 @@ def _read(path: str, modified: int) -> ClassStatistics:
 
 
 def load_statistics(card: Card) -> ClassStatistics:
-    """The class statistics of a network, which all visitors share. Raises SevisError where they are missing, damaged or out of date."""
+    """The class statistics in a network's file, which all visitors share. Raises SevisError where it is missing, damaged or out of date."""
     path = card.statistics_path
     statistics = _read(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
     if statistics.metadata.get("weights", card["sha256"]) != card["sha256"]:
         raise SevisError(f"{path.name} was made with other weights of {card.name}: make it again with python -m sevis collect")
     return statistics
+
+
+def statistics_of(network: Network, card: Card) -> ClassStatistics | None:
+    """Those in the network's file; without one, for a network that does not come with sevis, what is collected here; None before that."""
+    if network.shipped or card.statistics_path.is_file():
+        return load_statistics(card)
+    return collected_here(network, card)
 
 
 def choose(statistics: ClassStatistics) -> Choice:
@@ -172,6 +182,8 @@ def draw_page(statistics: ClassStatistics) -> None:
 st.title("Classes")
 st.markdown("Which channels a network turns up and down for whole classes: Figures 6 and 7 of the SENet paper, drawn for this network.")
 try:
-    draw_page(load_statistics(read_card(DEFAULT)))
+    statistics = statistics_of(chosen(), card_of(chosen()))
+    if statistics:
+        draw_page(statistics)
 except SevisError as error:
     show_error(error)

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from sevis.errors import SevisError
 from sevis.explanation import Explanation
@@ -16,17 +17,20 @@ from sevis.figures.gates import (
     top_bars,
 )
 from sevis.figures.mosaic import enlarge, mosaic
-from sevis.pages.models import Look, blocks_of, explanation_of, look, read_example
+from sevis.pages.block_words import BlockForm, form_of
+from sevis.pages.models import SHOWN, Look, blocks_of, card_of, explanation_of, look, read_example
+from sevis.pages.network import Network, chosen
 from sevis.pages.photos import choose_photo
 from sevis.pages.show import show, show_error, show_picture
-from sevis.weights import DEFAULT, Card, read_card
+from sevis.weights import Card
 
 MAPS, OVERLAYS = "As maps", "On the photo"
+SHARP = 320  # pixels: so wide at least is a picture of few pixels sent, for the browser would blur it
 COUNT = 8  # channels at either end of the order
 
 
 @st.fragment
-def explore(card: Card) -> None:
+def explore(network: Network, card: Card) -> None:
     """All that changes with the photo or the block: a fragment, so that quick clicks do not run beside each other."""
     shipped = _shipped(card)
     try:
@@ -34,18 +38,18 @@ def explore(card: Card) -> None:
         seen, gates, inside = st.container(), st.container(), st.container()
         if photo is None:
             return
-        blocks = blocks_of(card, shipped)
+        blocks = blocks_of(network, shipped)
         with inside:
             block = _choose_block(blocks)
         with seen:
             pictures = look(photo, card)
-            explanation = explanation_of(photo, card, block=block, shipped=shipped)
+            explanation = explanation_of(photo, network, block=block, shipped=shipped)
             _show_prediction(explanation, pictures, title=photo.title, stored=explanation is shipped)
         with gates:
             _show_gates(explanation)
         if block:
             with inside:
-                _show_block(explanation, block, pictures, card)
+                _show_block(explanation, block, pictures, form_of(network, card, block))
     except SevisError as error:
         show_error(error)
 
@@ -77,10 +81,9 @@ def _show_prediction(explanation: Explanation, pictures: Look, *, title: str, st
     left, right = st.columns([5, 6], gap="large")
     with left:
         photo, view = st.columns(2, wrap=False)
-        side = explanation.view.shape[0]
+        side, enlarged = explanation.view.shape[0], _for_the_page(explanation.view)
         caption = f"{title}: the network sees the bright part" if pictures.cropped else title
         photo.image(pictures.photo, caption=caption, width="stretch", output_format="JPEG")
-        enlarged = enlarge(explanation.view, 5 * side, 5 * side)
         view.image(enlarged, caption=f"What it sees: {side} × {side} pixels", width="stretch", output_format="PNG")
     top = explanation.top(5)
     with right:
@@ -95,6 +98,14 @@ def _show_prediction(explanation: Explanation, pictures: Look, *, title: str, st
         st.caption(f":material/timer: Forward pass: **{milliseconds}** on {explanation.device}{when} · {explanation.model}")
 
 
+def _for_the_page(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What the network sees, with its pixels to be seen where they are few, and not more of them than the page has where they are many."""
+    side = len(view)
+    if side <= SHOWN:
+        return enlarge(view, side * max(1, SHARP // side), side * max(1, SHARP // side))
+    return np.asarray(Image.fromarray(view).resize((SHOWN, SHOWN), Image.Resampling.BOX))
+
+
 def _show_gates(explanation: Explanation) -> None:
     st.header("Every gate of the network", anchor="gates")
     show(
@@ -107,16 +118,15 @@ def _show_gates(explanation: Explanation) -> None:
     )
 
 
-def _show_block(explanation: Explanation, block: str, pictures: Look, card: Card) -> None:
+def _show_block(explanation: Explanation, block: str, pictures: Look, form: BlockForm) -> None:
     scale = explanation.scale[block]
-    _show_equations(explanation, block, bias=card["architecture"].get("bias", True))
+    _show_equations(explanation, block, form)
     raised, lowered = extremes(scale, count=COUNT)
     order = np.argsort(-scale, kind="stable")
     show(
         sorted_scales(scale, count=COUNT),
         key=f"{block}-sorted",
-        caption=f"The {len(scale)} channels of {block} from the highest scale to the lowest, for this photo; "
-        "a sigmoid never amplifies, so “most raised” means passed on nearly whole.",
+        caption=f"The {len(scale)} channels of {block} from the highest scale to the lowest, for this photo; {form.describe_order()}.",
         table={"rank": np.arange(1, len(scale) + 1), "channel": order, "s": scale[order]},
     )
     st.subheader(f"The maps that {block} gates")
@@ -128,9 +138,8 @@ def _show_block(explanation: Explanation, block: str, pictures: Look, card: Card
             _show_maps(explanation, block, channels, name=name, photo=photo)
 
 
-def _show_equations(explanation: Explanation, block: str, *, bias: bool) -> None:
-    """z, the hidden layer and s, each under its equation of arXiv 1709.01507; the biases, which the paper does not write, as well."""
-    first, second = (r" + \mathbf{b}_1", r" + \mathbf{b}_2") if bias else ("", "")
+def _show_equations(explanation: Explanation, block: str, form: BlockForm) -> None:
+    """z, the hidden layer and s, each under its equation of arXiv 1709.01507."""
     z, hidden, scale = explanation.squeeze[block], explanation.hidden[block], explanation.scale[block]
     squeeze, excite, gate = st.columns(3, gap="medium")
     with squeeze:
@@ -142,19 +151,19 @@ def _show_equations(explanation: Explanation, block: str, *, bias: bool) -> None
             table={"channel": np.arange(len(z)), "z": z},
         )
     with excite:
-        st.latex(rf"\mathbf{{h}} = \delta(\mathbf{{W}}_1 \mathbf{{z}}{first}) \vphantom{{\sum_{{i,j}}\frac{{1}}{{H W}}}}")
+        st.latex(form.hidden)
         show(
             channel_profile(hidden, title="Hidden layer h", name="h", unit="unit"),
             key=f"{block}-hidden",
-            caption=f"{len(z)} channels pressed into {len(hidden)} units (r = {len(z) // len(hidden)}); δ is the ReLU.",
+            caption=form.describe_hidden(len(z), len(hidden)),
             table={"unit": np.arange(len(hidden)), "h": hidden},
         )
     with gate:
-        st.latex(rf"\mathbf{{s}} = \sigma(\mathbf{{W}}_2 \mathbf{{h}}{second}) \vphantom{{\sum_{{i,j}}\frac{{1}}{{H W}}}} \qquad (3)")
+        st.latex(form.excitation)
         show(
-            channel_profile(scale, title="Scale s", name="s", upper=1),
+            channel_profile(scale, title="Scale s", name="s", upper=1 if form.bounded else None),
             key=f"{block}-scale",
-            caption=f"What each channel is multiplied by, on average {scale.mean():.2f}; σ is the sigmoid.",
+            caption=f"What each channel is multiplied by, on average {scale.mean():.2f}; {form.describe_gate()}.",
             table={"channel": np.arange(len(scale)), "logit": explanation.logits[block], "s": scale},
         )
 
@@ -184,6 +193,6 @@ st.markdown(
     "Choose a photo and see what a Squeeze-and-Excitation network recognises in it, and how its gates turn every channel up or down."
 )
 try:
-    explore(read_card(DEFAULT))
+    explore(chosen(), card_of(chosen()))
 except SevisError as missing:
     show_error(missing)

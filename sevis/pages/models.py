@@ -1,8 +1,7 @@
-"""The network that all visitors share, and what the pages keep of its answers."""
+"""What the pages ask of the network that all visitors share, and what they keep of its answers."""
 
 import hashlib
-import threading
-from concurrent.futures import Future
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,18 +10,19 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from sevis.errors import SevisError
 from sevis.explanation import Explanation, explain
 from sevis.figures.mosaic import framed
 from sevis.images import Preprocessing, read_image
-from sevis.weights import Card, load
+from sevis.pages.loading import wait_for
+from sevis.pages.network import Network
+from sevis.pages.turns import turn
+from sevis.weights import Card, read_card
 
 if TYPE_CHECKING:
     from sevis.weights import ReadyModel
 
 Pixels = NDArray[np.uint8]
 SHOWN = 400  # pixels: the longer side of a photo on the page
-HEAD_START = 4.0  # seconds
 CLOSE_UP = 256  # pixels: about the side of the part that the network sees, as sharp as the photo is
 
 
@@ -56,58 +56,14 @@ class Look:
     close_up: Pixels
 
 
-class Loading:
-    """A network that a thread loads beside whatever the pages do; the thread calls nothing of Streamlit.
-
-    It lets HEAD_START seconds pass first, or begins when somebody waits: importing torch takes all of a core for some seconds, which on
-    a small machine the browser needs to draw the first page.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._result: Future[ReadyModel] = Future()
-        self._wanted = threading.Event()
-        threading.Thread(target=self._load, args=(name,), daemon=True, name=f"load-{name}").start()
-
-    def done(self) -> bool:
-        """Whether `result` answers at once."""
-        return self._result.done()
-
-    def result(self) -> "ReadyModel":
-        """The network, once it is there. Raises SevisError where it cannot be loaded."""
-        self._wanted.set()
-        return self._result.result()
-
-    def _load(self, name: str) -> None:
-        self._wanted.wait(HEAD_START)
-        try:
-            from sevis.hooks import keep_hooks
-
-            ready = load(name)
-            keep_hooks(ready.model)
-            self._result.set_result(ready)
-        except SevisError as error:
-            self._result.set_exception(error)
-        except BaseException as error:  # handed to whoever waits, who would otherwise wait for ever
-            self._result.set_exception(SevisError(f"the network {name} could not be loaded ({type(error).__name__}: {error})"))
+def card_of(network: Network) -> Card:
+    """The card of a network, without torch for one that comes with sevis. Raises SevisError where it cannot be had."""
+    return read_card(network.name) if network.shipped else ready_model(network).card
 
 
-@st.cache_resource(show_spinner=False)
-def start_loading(name: str) -> Loading:
-    """Begins once per server to load a network; the name has no default, for Streamlit would keep that call apart."""
-    return Loading(name)
-
-
-def ready_model(name: str) -> "ReadyModel":
-    """The network, once it is loaded. Raises SevisError where it cannot be; the next call then tries again."""
-    loading = start_loading(name)
-    try:
-        if loading.done():
-            return loading.result()
-        with st.spinner("Loading the network …"):
-            return loading.result()
-    except Exception:
-        start_loading.clear(name)
-        raise
+def ready_model(network: Network) -> "ReadyModel":
+    """The network, once it is loaded: all visitors share it, and its hooks stay. Raises SevisError where it cannot be had."""
+    return wait_for(network.name, network.weights)
 
 
 def look(photo: Photo, card: Card) -> Look:
@@ -127,33 +83,54 @@ def _look(digest: str, name: str, preprocessing: str, *, _data: bytes, _card: Ca
 
 
 def _seen_box(size: tuple[int, int], preprocess: Preprocessing) -> tuple[int, int, int, int]:
-    """The centre square that a network sees of a picture: left, top, right, bottom in its pixels."""
-    side = round(min(size) * preprocess.crop / preprocess.resize)
-    left, top = (size[0] - side) // 2, (size[1] - side) // 2
-    return left, top, left + side, top + side
+    """The part in the centre that a network sees of a picture: left, top, right, bottom in its pixels."""
+    whole = size if preprocess.crop_mode == "squash" else (min(size), min(size))
+    width, height = (round(side * preprocess.crop / preprocess.resize) for side in whole)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return left, top, left + width, top + height
 
 
-def explanation_of(photo: Photo, card: Card, *, block: str | None, shipped: Explanation | None = None) -> Explanation:
+def explanation_of(photo: Photo, network: Network, *, block: str | None, shipped: Explanation | None = None) -> Explanation:
     """What the network does with a photo, with the maps of one block.
 
     Args:
         photo: what was chosen.
-        card: of the network.
+        network: from `chosen`.
         block: whose maps u are wanted; None wants none.
         shipped: from `read_example`: it is the answer, and needs no torch, where it is of this photo.
 
     Raises:
         SevisError: for bytes that are no picture, and for weights that are missing or damaged.
     """
+    card = card_of(network)
     if shipped is not None and (block is None or block in shipped.maps) and np.array_equal(shipped.view, look(photo, card).view):
         return shipped
-    ready = ready_model(card.name)
-    return _explain(photo.digest, card.name, card["sha256"], block, _data=photo.data, _ready=ready)
+    keys = (photo.digest, card.name, card["sha256"], block)
+    try:
+        return _explain(*keys, _work=None)
+    except _NotKeptError:
+        return _explain_in_turn(photo, network, keys)
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
-def _explain(digest: str, name: str, weights: str, block: str | None, *, _data: bytes, _ready: "ReadyModel") -> Explanation:
-    return explain(_ready, read_image(_data), maps=(block,) if block else ())
+def _explain_in_turn(photo: Photo, network: Network, keys: tuple[str, str, str, str | None]) -> Explanation:
+    """Outside the cache's function, for what that draws Streamlit would draw again with every answer from the cache."""
+    ready, said, block = ready_model(network), list[str](), keys[-1]
+    with turn():
+        explanation = _explain(*keys, _work=lambda: explain(ready, read_image(photo.data), maps=(block,) if block else (), say=said.append))
+    for sentence in said:
+        st.info(sentence, icon=":material/memory:")
+    return explanation
+
+
+class _NotKeptError(Exception):
+    """The cache does not hold it."""
+
+
+@st.cache_data(max_entries=128, max_size="300MB", show_spinner=False)
+def _explain(digest: str, name: str, weights: str, block: str | None, *, _work: Callable[[], Explanation] | None) -> Explanation:
+    if _work is None:
+        raise _NotKeptError
+    return _work()
 
 
 def read_example(card: Card) -> Explanation | None:
@@ -173,10 +150,10 @@ def _example(path: str, modified: int) -> Explanation:
     return Explanation.load(path)
 
 
-def blocks_of(card: Card, shipped: Explanation | None) -> tuple[str, ...]:
+def blocks_of(network: Network, shipped: Explanation | None) -> tuple[str, ...]:
     """The names of the network's SE blocks, in order: from the shipped explanation, else from the network itself."""
     if shipped is not None:
         return shipped.sites
     from sevis.sites import find_sites
 
-    return tuple(site.name for site in find_sites(ready_model(card.name).model))
+    return tuple(site.name for site in find_sites(ready_model(network).model))

@@ -1,6 +1,167 @@
 """The page What if?: turn the gates of a network and watch its prediction move."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 import streamlit as st
 
+from sevis.errors import SevisError
+from sevis.explanation import Explanation
+from sevis.figures.gates import describe_channels, gate_map, gate_map_table
+from sevis.figures.what_if import change_map, compare_bars, compare_table, union_of_top
+from sevis.pages.audit_panel import show_audit
+from sevis.pages.counterfactuals import Means, changed, means_of
+from sevis.pages.models import Photo, card_of, explanation_of, look, read_example
+from sevis.pages.network import Network, chosen
+from sevis.pages.photos import choose_photo
+from sevis.pages.sensitivities import Question, show_channels, show_strip
+from sevis.pages.show import show, show_error
+from sevis.pages.steps import choose_block, choose_scope, edit_text, read_steps, show_buttons, show_steps
+from sevis.weights import Card
+
+MOVED, AFTER, BEFORE = "How far they moved", "After", "Before"
+PREDICTED = "the predicted class"
+
+
+@st.fragment
+def explore(network: Network, card: Card) -> None:
+    """All that changes with the photo or a gate: a fragment, so that quick clicks do not run beside each other."""
+    try:
+        photo = choose_photo(card)
+        picture, editor, seen = st.columns([3, 7, 9], gap="medium")
+        gates, blocks = st.container(), st.container()
+        with editor:
+            scope, steps, text = st.container(), st.container(), st.expander("The changes as text")
+        with text:
+            edit_text()
+        if photo is None:
+            return
+        picture.image(look(photo, card).photo, caption=photo.title, width="stretch", output_format="JPEG")
+        before = explanation_of(photo, network, block=None, shipped=_shipped(card))
+        means = means_of(network, card)
+        with scope:
+            block = _edit(before, means, card)
+        with steps:
+            after = _apply(photo, network, card, before, means)
+        with seen:
+            _show_comparison(before, after)
+        with gates:
+            _show_gates(before, after)
+        with blocks:
+            _show_sensitivity(Question(photo, network, before, means, target=0), block)
+    except SevisError as error:
+        show_error(error)
+
+
+def _shipped(card: Card) -> Explanation | None:
+    try:
+        return read_example(card)
+    except SevisError as error:
+        show_error(error)
+        return None
+
+
+def _edit(before: Explanation, means: Means, card: Card) -> str | None:
+    """The controls; gives the block that is chosen, where it is a single one."""
+    st.subheader("Change the gates", anchor="change")
+    scope = choose_scope(before.sites)
+    if scope:
+        show_buttons(scope, before, means, card)
+    return scope.block if scope else None
+
+
+def _apply(photo: Photo, network: Network, card: Card, before: Explanation, means: Means) -> Explanation:
+    """The changes so far, and what the network makes of the photo with them; where they cannot be had, the page says so."""
+    steps = read_steps()
+    if steps is not None:
+        show_steps(steps)
+    if not steps:
+        return before
+    try:
+        return changed(photo, network, card, steps, means)
+    except SevisError as error:
+        show_error(error)
+        return before
+
+
+def _show_comparison(before: Explanation, after: Explanation) -> None:
+    places = union_of_top(before.probabilities, after.probabilities)
+    names = [before.classes[place] for place in places]
+    was, now = before.probabilities[places], after.probabilities[places]
+    (first, _), (then, _) = before.top(1)[0], after.top(1)[0]
+    verdict = "stays" if before.probabilities.argmax() == after.probabilities.argmax() else f"turns from “{first}” into"
+    show(
+        compare_bars(names, was, now),
+        key="before-after",
+        caption=f"All classes that are among the five most probable before or after; the prediction {verdict} “{then}”. In brackets, "
+        "the change in percentage points.",
+        table=compare_table(names, was, now),
+    )
+
+
+def _show_gates(before: Explanation, after: Explanation) -> None:
+    st.header("What became of the gates", anchor="gates")
+    view = st.segmented_control("Show the gates", [MOVED, AFTER, BEFORE], default=MOVED, required=True, key="gates", bind="query-params")
+    if view == MOVED and after is not before:
+        moved = sum(bool(np.any(before.scale[site] != after.scale[site])) for site in before.sites)
+        show(
+            change_map(before.scale, after.scale),
+            key="gate-change",
+            caption=f"By how much s of every channel differs from the unchanged network, in {moved} of {len(before.sites)} blocks: "
+            "in those that were changed, and in the later ones, whose gates answer to what now reaches them. "
+            "**Click a row to choose that block.**",
+            table={**gate_map_table(before.scale), "s_after": gate_map_table(after.scale)["s"]},
+            on_select=lambda: _choose_clicked(before.sites, "gate-change"),
+        )
+        return
+    shown = after if view == AFTER else before
+    beyond = "; values beyond 0 and 1 get the colour of that end" if _beyond(shown) else ""
+    show(
+        gate_map(shown.scale),
+        key="gate-map",
+        caption=f"Each row is one SE block, each column one of its channels ({describe_channels(shown.scale)}){beyond}. "
+        "**Click a row to choose that block.**",
+        table=gate_map_table(shown.scale),
+        on_select=lambda: _choose_clicked(before.sites, "gate-map"),
+    )
+
+
+def _beyond(shown: Explanation) -> bool:
+    return any(scale.min() < 0 or scale.max() > 1 for scale in shown.scale.values())
+
+
+def _choose_clicked(sites: tuple[str, ...], key: str) -> None:
+    """After a click on a gate map: y is the number of the row."""
+    points = st.session_state[key]["selection"]["points"]
+    if points:
+        choose_block(sites[round(points[0]["y"])])
+
+
+def _show_sensitivity(question: Question, block: str | None) -> None:
+    """Which blocks, and which channels of one, the probability of a class depends on: with all gates as they are."""
+    names = unique(question.before.classes)
+    heading, which = st.container(), st.container()
+    name = which.selectbox("Of which class", [PREDICTED, *names], key="watch", bind="query-params", width=320)
+    target = names.index(name) if name in names else int(question.before.probabilities.argmax())
+    question = replace(question, target=target)
+    with heading:
+        st.header("Which blocks does the prediction depend on?", anchor="sensitivity")
+    show_strip(question, choose_block)
+    show_channels(question, block)
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names of classes, where several have the same with their number, as ImageNet's two cranes."""
+    return [name if names.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(names)]
+
+
 st.title("What if?")
-st.markdown("What would the network recognise if its gates stood otherwise? Open them, freeze them, or take those of another photo.")
+st.markdown(
+    "What would the network recognise if its gates stood otherwise? Open them, freeze them, shut some, or take those of another photo."
+)
+try:
+    explore(chosen(), card_of(chosen()))
+    show_audit(card_of(chosen()))
+except SevisError as missing:
+    show_error(missing)

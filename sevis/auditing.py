@@ -1,0 +1,205 @@
+"""A network and labelled images become an audit: what its top-1 loses when its gates are opened, frozen, or shuffled among images."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from sevis.audit import ALL, CHANGES, Audit, Outcome
+from sevis.batches import run_batches
+from sevis.changes import addressed
+from sevis.class_statistics import ClassStatistics
+from sevis.collection import gates_of, provenance
+from sevis.datasets import ImageDataset
+from sevis.errors import SevisError
+from sevis.hooks import capture, override
+from sevis.images import Preprocessing
+from sevis.sites import Site, require_sites
+from sevis.weights import ReadyModel
+
+Indices = NDArray[np.intp]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The images that are tested, in a random order in which a batch mixes the classes.
+
+    Attributes:
+        dataset: where they come from.
+        preprocess: how they become inputs.
+        images: their places in the data set, shape (N,).
+        outputs: the network's output for each one's class, shape (N,).
+        halves: 0 or 1, shape (N,): the half that each belongs to; the images of a class are divided evenly.
+    """
+
+    dataset: ImageDataset
+    preprocess: Preprocessing
+    images: Indices
+    outputs: Indices
+    halves: Indices
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def inputs(self, start: int, stop: int) -> Tensor:
+        """The inputs of the images from `start` to `stop` in a circle, where the first follows the last: shape (n, 3, S, S)."""
+        places = self.images[np.arange(start, stop) % len(self)].tolist()
+        return torch.stack([torch.from_numpy(self.preprocess(self.dataset[place][0])) for place in places])
+
+
+def audit(
+    ready: ReadyModel, dataset: ImageDataset, *, batch_size: int = 64, seed: int = 0, say: Callable[[str], None] | None = None
+) -> Audit:
+    """Tests a network as it is, and with the scales of each block, of the last stage and of all blocks opened, frozen and shuffled.
+
+    Images of classes that the network does not know are left out; a prediction is the highest of all of its outputs. A frozen scale is its
+    mean over one half of the images and is tested on the other half. To be shuffled, the images stand in a random circle, and each gets
+    the scales of the next. It takes two passes over the data set, each of which decodes an image once.
+
+    Args:
+        ready: the network, from `sevis.load`.
+        dataset: its classes are found among the network's outputs by their WordNet ids; for a network without such ids, by their names.
+        batch_size: images in one forward pass; it changes the speed only.
+        seed: of the halves and of the circle.
+        say: told in a sentence when the memory does not suffice for the batch size.
+
+    Raises:
+        SevisError: when the network has no SE block, does not know the data set's classes, or fewer than two images are left.
+    """
+    sites = require_sites(ready.model)
+    sample = draw_sample(ready, dataset, seed)
+    run = _Run(sample, batch_size, say or tqdm.write)
+    with torch.inference_mode():
+        means = run.mean_scales(ready, sites)
+        right = run.right(ready, _variants(sites), means)
+    real, *changed = right.T
+    outcomes: dict[str, dict[str, Outcome]] = {}
+    for (address, change), hits in zip(_variants(sites), changed, strict=True):
+        counts = (len(real), real.sum(), (real & ~hits).sum(), (~real & hits).sum())
+        outcomes.setdefault(address, {})[change] = Outcome(*map(int, counts))
+    metadata = provenance(ready) | _describe(sample) | {"outputs": len(ready.classes), "seed": seed}
+    return Audit(outcomes=outcomes, parameters=count_parameters(ready.model, sites), metadata=metadata)
+
+
+def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> Sample:
+    """The images whose classes the network knows, in a random order and two halves, the same for the same seed.
+
+    Raises:
+        SevisError: when the network knows none of the classes, or fewer than two images are left.
+    """
+    output = _outputs(ready, dataset)
+    labels = np.array([output.get(label, -1) for label in dataset.labels])
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(np.flatnonzero(labels >= 0))
+    if len(order) < 2:
+        raise SevisError(f"expected at least two images of {dataset.name} in classes of {ready.card.name}, got {len(order)}")
+    halves = np.empty(len(order), dtype=np.intp)
+    halves[np.argsort(labels[order], kind="stable")] = np.arange(len(order)) % 2  # in turns: so every class is divided evenly
+    return Sample(dataset, ready.preprocess, order, labels[order], halves)
+
+
+def _outputs(ready: ReadyModel, dataset: ImageDataset) -> dict[int, int]:
+    """The network's output for each label of the data set that it knows."""
+    wnids = ready.card.wnids
+    if wnids:
+        known = {wnid: output for output, wnid in enumerate(wnids)}
+        found = {label: known[wnid] for label, wnid in enumerate(dataset.wnids) if wnid in known}
+        if not found:
+            raise SevisError(
+                f"{ready.card.name} knows none of the {len(dataset.wnids)} classes of {dataset.name} ({dataset.wnids[0]}, ...): "
+                f"expected folders called by their WordNet ids, such as {wnids[0]}"
+            )
+        return found
+    if sorted(dataset.classes) != sorted(ready.classes) or len(set(ready.classes)) != len(ready.classes):
+        raise SevisError(
+            f"{ready.card.name} has no WordNet ids, so the classes of {dataset.name} must be its own: expected {len(ready.classes)} "
+            f"({', '.join(ready.classes[:3])}, ...), got {len(dataset.classes)} ({', '.join(dataset.classes[:3])}, ...)"
+        )
+    return {label: ready.classes.index(name) for label, name in enumerate(dataset.classes)}
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The passes of an audit over its sample."""
+
+    sample: Sample
+    batch_size: int
+    say: Callable[[str], None]
+
+    def mean_scales(self, ready: ReadyModel, sites: Sequence[Site]) -> dict[str, Tensor]:
+        """The scales of each block, averaged over either half of the images: shape (2, C)."""
+
+        def look(ready: ReadyModel, part: slice) -> tuple[slice, dict[str, dict[str, NDArray[np.float32]]]]:
+            with capture(ready.model) as record:
+                ready.model(self.sample.inputs(part.start, part.stop).to(ready.device))
+            return part, gates_of(record)
+
+        statistics = ClassStatistics({site.name: site.channels for site in sites}, ("one half", "the other"))
+        for part, gates in self._batches(ready, look, "averaging the gates"):
+            statistics.update(self.sample.halves[part], gates)
+        return {site: torch.from_numpy(statistics.mean(site)).float() for site in statistics.sites}
+
+    def right(self, ready: ReadyModel, variants: Sequence[tuple[str, str]], means: Mapping[str, Tensor]) -> NDArray[np.bool_]:
+        """Whether each image is recognised, with the network's own scales and in each variant: shape (N, 1 + variants)."""
+
+        def test(ready: ReadyModel, part: slice) -> NDArray[np.bool_]:
+            inputs = self.sample.inputs(part.start, part.stop + 1).to(ready.device)  # and one more, for its scales
+            with capture(ready.model) as record:
+                logits = [ready.model(inputs)[:-1]]
+            scales = {
+                "open": dict.fromkeys(record, torch.ones(())),
+                "frozen": {site: mean[1 - self.sample.halves[part]] for site, mean in means.items()},
+                "shuffled": {site: block.scale[1:] for site, block in record.items()},
+            }
+            for address, change in variants:
+                chosen = {site.name: scales[change][site.name] for site in addressed(address, record.sites)}
+                with override(ready.model, chosen):
+                    logits.append(ready.model(inputs[:-1]))
+            first = torch.stack([part.argmax(dim=1) for part in logits], dim=1)
+            return np.asarray(first.cpu().numpy() == self.sample.outputs[part, None])
+
+        return np.concatenate(list(self._batches(ready, test, f"auditing {ready.card.name}")))
+
+    def _batches(self, ready: ReadyModel, work: Callable[[ReadyModel, slice], T], what: str) -> Iterator[T]:
+        """The results of all batches, with a progress bar."""
+        with tqdm(total=len(self.sample), desc=what, unit="image") as bar:
+
+            def counted(ready: ReadyModel, part: slice) -> tuple[int, T]:
+                return part.stop - part.start, work(ready, part)
+
+            for count, result in run_batches(ready, len(self.sample), counted, batch_size=self.batch_size, say=self.say):
+                bar.update(count)
+                yield result
+
+
+def _variants(sites: Sequence[Site]) -> list[tuple[str, str]]:
+    """What is tested: addresses (every block, the last stage, all blocks) and what becomes of their scales."""
+    stage = sites[-1].name.rpartition("_")[0]
+    return [(address, change) for address in (*(site.name for site in sites), stage, ALL) for change in CHANGES]
+
+
+def count_parameters(model: nn.Module, sites: Sequence[Site]) -> dict[str, int]:
+    """The parameters of a network, of its SE blocks, and of those of its last stage."""
+    stage = sites[-1].name.rpartition("_")[0]
+    return {
+        "network": _count(model),
+        "se": _count(*(model.get_submodule(site.path) for site in sites)),
+        "se_last_stage": _count(*(model.get_submodule(site.path) for site in addressed(stage, sites))),
+    }
+
+
+def _count(*modules: nn.Module) -> int:
+    """The parameters of modules, each counted once."""
+    return sum(parameter.numel() for parameter in {parameter for module in modules for parameter in module.parameters()})
+
+
+def _describe(sample: Sample) -> dict[str, str | int]:
+    dataset, classes = sample.dataset, len(np.unique(sample.outputs))
+    left_out = len(dataset) - len(sample)
+    return {"data": dataset.name, "split": dataset.split, "classes": classes, "images": len(sample), "images_left_out": left_out}

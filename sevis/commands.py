@@ -1,0 +1,244 @@
+"""What each command of python -m sevis does: one call, and a line or a table about its result.
+
+Every command imports what it needs when it runs, so that --help does not wait for torch.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sevis.errors import SevisError
+from sevis.weights import check_name
+
+if TYPE_CHECKING:
+    from sevis.datasets import ImageDataset
+    from sevis.weights import Card, ReadyModel
+
+Arguments = argparse.Namespace
+
+
+def models(_: Arguments) -> None:
+    """Prints the trained networks and the names that can be built."""
+    from sevis.networks import list_models
+    from sevis.weights import list_pretrained, read_card
+
+    print("trained, here:")
+    for name in list_pretrained():
+        card = read_card(name)
+        score = f", top-1 {card['top1']:.1%}, top-5 {card['top5']:.1%}" if {"top1", "top5"} <= set(card.entry) else ""
+        print(f"  {name}: {len(card.classes)} classes{score}")
+    print("also, downloaded on first use: any network of timm or torchvision with SE blocks, by its name there, such as")
+    print("  legacy_seresnet50 (the paper's authors' weights), efficientnet_b0, regnety_004.tv2_in1k, torchvision/mobilenet_v3_small")
+    print("to build with sevis.build, or to train:")
+    print("  " + ", ".join(list_models()))
+
+
+def sites_command(arguments: Arguments) -> None:
+    """Prints the SE blocks of a network, which needs none of its weights."""
+    from sevis.assembly import skeleton
+    from sevis.sites import require_sites
+
+    model = _load(arguments).model if arguments.weights not in (None, "random") else skeleton(arguments.model)
+    sites = require_sites(model)
+    rows = [("name", "module", "channels", "hidden", "r", "gate", "bias")]
+    for site in sites:
+        bias = "yes" if site.bias else "no"
+        rows.append((site.name, site.path, str(site.channels), str(site.hidden), f"{site.reduction:.4g}", site.gate, bias))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            text.rjust(width) if 2 <= place <= 4 else text.ljust(width) for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def add_command(arguments: Arguments) -> None:
+    """Takes a user's own weights among the trained networks."""
+    from sevis.publishing import adopt
+    from sevis.weights import load
+
+    check_name(arguments.name)
+    name = arguments.network or str(arguments.weights)
+    ready = load(name, weights=arguments.weights, device="cpu")
+    card = adopt(arguments.name, ready, classes=_read_lines(arguments.classes) if arguments.classes else None)
+    print(f"{card.name}: {len(card.classes)} classes, {card.path}")
+
+
+def data_command(arguments: Arguments) -> None:
+    """Says where the data is, or downloads it."""
+    from sevis.datasets import find_data
+
+    if arguments.name:
+        from sevis.downloads import fetch_tiny_imagenet
+
+        print(f"Tiny ImageNet-200: {fetch_tiny_imagenet()}")
+    else:
+        print(f"Tiny ImageNet-200: {find_data() or 'not found: python -m sevis data tiny-imagenet downloads it'}")
+
+
+def train(arguments: Arguments) -> None:
+    """Trains, or with --evaluate scores, a network."""
+    if arguments.evaluate:
+        given = [f"--{option}" for option in ("publish", "classes", "folder", "resume") if getattr(arguments, option)]
+        if given:
+            raise SevisError(f"--evaluate trains nothing: leave {' and '.join(given)} out")
+        _evaluate(arguments)
+        return
+    if arguments.publish is not None:
+        check_name(arguments.publish)  # now, not after hours of training
+    import torch
+
+    from sevis.recipe import Recipe, command
+    from sevis.training import train as train_network
+
+    values = {name: getattr(arguments, name) for name in Recipe.__dataclass_fields__}
+    recipe = Recipe(**values | {"bf16": torch.cuda.is_available() if arguments.bf16 is None else arguments.bf16})
+    wnids = None if arguments.classes is None else _read_classes(arguments.classes)
+    train_set, val_set = (_dataset(arguments, split, wnids) for split in ("train", "val"))
+    folder = arguments.folder or Path("runs") / recipe.model
+    model, rows = train_network(recipe, (train_set, val_set), folder, resume=arguments.resume)
+    print(f"top-1 {rows[-1]['top1']:.4f}, top-5 {rows[-1]['top5']:.4f} on {len(val_set)} images; checkpoint and log in {folder}")
+    if arguments.publish:
+        from sevis.publishing import publish
+
+        run = {
+            "command": command(recipe, arguments.classes, arguments.publish),
+            "seconds": sum(row["seconds"] for row in rows),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        }
+        card = publish(arguments.publish, model, recipe, (train_set, val_set), run=run)
+        print(f"published {card.name}: top-1 {card['top1']:.4f}, top-5 {card['top5']:.4f}")
+
+
+def _evaluate(arguments: Arguments) -> None:
+    from sevis.publishing import score
+    from sevis.weights import load
+
+    ready = load(arguments.evaluate)
+    if ready.card.wnids is None:
+        raise SevisError(f"it is not known which folders of images belong to the outputs of {ready.card.name}: it cannot be scored")
+    dataset = _dataset(arguments, "val", ready.card.wnids)
+    result = score(ready, dataset)
+    print(f"{ready.card.name}: top1 {result.top1:.4f}, top5 {result.top5:.4f} on {len(dataset)} images of {dataset.name}, {dataset.split}")
+
+
+def collect_command(arguments: Arguments) -> None:
+    """Collects class statistics into a file."""
+    from sevis.collection import collect_dataset
+
+    ready = _load(arguments)
+    dataset = _dataset(arguments, arguments.split)
+    if not arguments.data and ready.card.wnids:
+        known = ready.card.wnids if ready.card.shipped else [wnid for wnid in ready.card.wnids if wnid in dataset.wnids]
+        dataset = dataset.select(known) if known else dataset
+    statistics = collect_dataset(ready, dataset, batch_size=arguments.batch_size, workers=arguments.workers)
+    out = arguments.out or ready.card.statistics_path
+    statistics.save(out)
+    print(f"{out}: {statistics.count.sum()} images of {len(statistics.classes)} classes")
+
+
+def explain_command(arguments: Arguments) -> None:
+    """Explains one image, as text, JSON or HTML."""
+    from sevis.explanation import explain
+    from sevis.images import MAX_BYTES, read_image
+
+    image = read_image(_read_bytes(arguments.image, MAX_BYTES + 1))
+    explanation = explain(_load(arguments), image)
+    if arguments.html:
+        from sevis.report import explanation_html
+
+        explanation_html(explanation, arguments.html)
+    if arguments.json:
+        print(json.dumps(explanation.as_json()))
+        return
+    for name, probability in explanation.top():
+        print(f"{probability:6.1%}  {name}")
+    print("block    channels  mean s   min s   max s")
+    for site, scale in explanation.scale.items():
+        print(f"{site:8} {len(scale):8} {scale.mean():7.3f} {scale.min():7.3f} {scale.max():7.3f}")
+
+
+def audit_command(arguments: Arguments) -> None:
+    """Prints what top-1 loses when gates are opened, frozen or shuffled, and writes it into a file."""
+    from sevis.auditing import audit
+    from sevis.figures.audit import describe_audit, last_stage_answer, reading
+
+    ready = _load(arguments)
+    result = audit(ready, _dataset(arguments, arguments.split), batch_size=arguments.batch_size, seed=arguments.seed)
+    out = arguments.out or ready.card.audit_path
+    result.save(out)
+    print(describe_audit(result))
+    print("change of top-1 in points, with 95 % intervals")
+    print(f"{'blocks':8}" + "".join(f"{change:>24}" for change in next(iter(result.outcomes.values()))))
+    for address, outcomes in result.outcomes.items():
+        cells = [(100 * part.change, *(100 * end for end in part.change_interval)) for part in outcomes.values()]
+        print(f"{address:8}" + "".join(f"{'{:+.1f} ({:+.1f} to {:+.1f})'.format(*cell):>24}" for cell in cells))
+    print(reading(result))
+    print(last_stage_answer(result).replace("**", ""))
+    print(out)
+
+
+def figure6_command(arguments: Arguments) -> None:
+    """Draws Figure 6 into a file."""
+    from sevis.class_statistics import ClassStatistics
+    from sevis.figures.class_captions import ABOUT_MEANS, describe_source
+    from sevis.figures.classes import figure6, paper_blocks, paper_classes
+    from sevis.report import write
+
+    statistics = ClassStatistics.load(arguments.statistics or _card(arguments).statistics_path)
+    classes = arguments.classes or paper_classes(statistics)
+    sites = arguments.blocks or paper_blocks(statistics.sites)
+    caption = f"{ABOUT_MEANS} {describe_source(statistics)}"
+    write(figure6(statistics, sites, classes), arguments.out, title="Mean excitation by class", captions=caption)
+    print(arguments.out)
+
+
+def _load(arguments: Arguments) -> "ReadyModel":
+    from sevis.weights import load
+
+    return load(arguments.model, weights=arguments.weights)
+
+
+def _card(arguments: Arguments) -> "Card":
+    """The card of the chosen network and weights: read where they are shipped, for loading takes seconds."""
+    from sevis.weights import list_pretrained, read_card
+
+    return read_card(arguments.model) if not arguments.weights and arguments.model in list_pretrained() else _load(arguments).card
+
+
+def _read_bytes(path: Path, limit: int) -> bytes:
+    """The first `limit` bytes of a file; a device or a pipe may never end."""
+    if path.exists() and not path.is_file():
+        raise SevisError(f"{path} is a directory or a device: name the file of a picture")
+    with path.open("rb") as file:
+        return file.read(limit)
+
+
+def _read_classes(text: str) -> list[str]:
+    """Class ids: the lines of the file of that name where there is one, else what the commas separate."""
+    try:
+        is_file = Path(text).is_file()
+    except (OSError, ValueError):  # too long, for one, to be a file's name
+        is_file = False
+    return _read_lines(Path(text)) if is_file else [wnid.strip() for wnid in text.split(",") if wnid.strip()]
+
+
+def _read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not empty."""
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise SevisError(f"{path} is no text: expected a file with one class a line, or class ids separated by commas") from None
+
+
+def _dataset(arguments: Arguments, split: str, wnids: Sequence[str] | None = None) -> "ImageDataset":
+    from sevis.datasets import find_data, open_dataset
+
+    place = arguments.data or find_data() or os.environ.get("SEVIS_DATA")
+    if not place:
+        raise SevisError("no data was found: name it with --data or SEVIS_DATA, or run python -m sevis data tiny-imagenet")
+    dataset = open_dataset(place, split)
+    return dataset if wnids is None else dataset.select(wnids)
