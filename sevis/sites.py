@@ -181,10 +181,10 @@ def _is_block(first: nn.Module | None, second: nn.Module | None, gate: nn.Module
 
 def _widths(projection: nn.Module) -> tuple[int, int]:
     """The inputs and outputs of a linear layer or a convolution; zeros for anything else."""
-    if isinstance(projection, torch.jit.ScriptModule):
-        own = {name: getattr(projection, name, None) for name in ("in_features", "out_features", "in_channels", "out_channels")}
-    else:
-        own = vars(projection)  # asking the module itself for an attribute that it lacks is slow
+    if isinstance(projection, torch.jit.ScriptModule):  # a traced layer has forgotten all but its weight
+        weight = getattr(projection, "weight", None)
+        return (weight.shape[1], weight.shape[0]) if isinstance(weight, torch.Tensor) and weight.ndim >= 2 else (0, 0)
+    own = vars(projection)  # asking the module itself for an attribute that it lacks is slow
     widths = own.get("in_features") or own.get("in_channels"), own.get("out_features") or own.get("out_channels")
     return widths if isinstance(widths[0], int) and isinstance(widths[1], int) else (0, 0)
 

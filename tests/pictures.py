@@ -26,3 +26,20 @@ def write_colours(folder: Path, *, train: int = 12, val: int = 4, side: int = 32
 def open_colours(folder: Path) -> tuple[ImageDataset, ImageDataset]:
     """The training and the validation images."""
     return open_dataset(folder, "train"), open_dataset(folder, "val")
+
+
+def write_tiny_imagenet(root, wnids):
+    """Three validation photos of each class in the official layout."""
+    images = root / "tiny-imagenet-200" / "val" / "images"
+    images.mkdir(parents=True)
+    (root / "tiny-imagenet-200" / "wnids.txt").write_text("\n".join(wnids))
+    (root / "tiny-imagenet-200" / "words.txt").write_text("\n".join(f"{wnid}\tname of {wnid}, alias" for wnid in wnids))
+    random = np.random.default_rng(0)
+    rows = []
+    for wnid in wnids:
+        for number in range(3):
+            name = f"{wnid}_{number}.JPEG"
+            Image.fromarray(random.integers(0, 256, size=(64, 64, 3), dtype=np.uint8)).save(images / name)
+            rows.append(f"{name}\t{wnid}\t0\t0\t63\t63")
+    (root / "tiny-imagenet-200" / "val" / "val_annotations.txt").write_text("\n".join(rows))
+    return root

@@ -101,7 +101,7 @@ def test_a_hostile_pickle_runs_nothing(tmp_path: Path, name: str, kind: str) -> 
     path, trace = tmp_path / name, tmp_path / "it ran"
     content = {"state_dict": STATE, "extra": Hostile(trace)}
     if kind == "plain pickle":
-        path.write_bytes(pickle.dumps({"extra": Hostile(trace)}))
+        path.write_bytes(pickle.dumps({"extra": Hostile(trace)}, protocol=2))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=kind == "torch")
     with pytest.raises(SevisError, match=r"holds more than tensors and plain values.*was not read: save the weights alone") as caught:

@@ -2,6 +2,8 @@
 
 import re
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import timm
@@ -12,6 +14,7 @@ from timm.layers.squeeze_excite import SEModule
 from timm.models._efficientnet_blocks import SqueezeExcite
 from timm.models.senet import SEModule as LegacySEModule
 from torch import Tensor, nn
+from torchvision.models.regnet import BlockParams
 from torchvision.ops.misc import SqueezeExcitation
 
 from sevis import capture, find_sites, override
@@ -221,12 +224,20 @@ def check_shapes(model: nn.Module, paths: list[str], size: tuple[int, int, int])
     return "" if ran == {site.path: (2, site.channels, 1, 1) for site in sites} else "shapes"
 
 
+def on_the_cpu(computed: Callable[..., object], **options: object) -> object:
+    """The widths of a RegNet, which are computed as tensors and read."""
+    with torch.device("cpu"):
+        return computed(**options)
+
+
 @pytest.mark.slow
 def test_all_of_torchvisions_classifiers_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nn.init, "trunc_normal_", lambda tensor, **_: tensor)  # looks at values, which there are none of
+    monkeypatch.setattr(nn.init, "trunc_normal_", lambda tensor, **_: tensor)  # looks at values, which the meta device has none of
+    monkeypatch.setattr(BlockParams, "from_init_params", partial(on_the_cpu, BlockParams.from_init_params))
     found = set()
     for name in torchvision.models.list_models(module=torchvision.models):
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
             model = torchvision.models.get_model(name, weights=None)
         if blocks := blocks_of(model):
             assert check_shapes(model.eval(), list(blocks), (3, 224, 224)) == "", name

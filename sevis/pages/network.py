@@ -74,7 +74,7 @@ def choose_network() -> Network:
         _offer(missing, wanted.name)
     except SevisError as error:
         show_error(error)
-        _say_what_stays()
+        st.info(_what_stays(), icon=":material/info:")
     if chosen().weights:
         st.warning(
             f"**Random weights.** `{chosen().name}` has learnt nothing: its predictions mean nothing, and its gates are those of an "
@@ -145,10 +145,6 @@ def _offer(missing: WeightsMissing, name: str) -> None:
             st.rerun()
 
 
-def _say_what_stays() -> None:
-    st.info(_what_stays(), icon=":material/info:")
-
-
 def _what_stays() -> str:
     shown = chosen()
-    return f"Until then these pages go on showing `{shown.name}`{' with random weights' if shown.weights else ''}."
+    return f"These pages go on showing `{shown.name}`{' with random weights' if shown.weights else ''}."

@@ -42,7 +42,7 @@ def choose_scope(sites: Sequence[str]) -> Scope | None:
     stages = {f"stage {name.split('_')[1]}": f"SE_{name.split('_')[1]}" for name in sites}
     addresses = {EVERYWHERE: "SE", **stages, **{name: name for name in sites}}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        where = st.selectbox("Where", list(addresses), index=len(addresses) - 1, key=WHERE, bind="query-params", width=180)
+        where = st.selectbox("Where", list(addresses), key=WHERE, bind="query-params", width=180)
         text = st.text_input("Channels", placeholder="all", key="only", bind="query-params", width=180, help="Such as 3, 17-20.")
     address = addresses.get(where or EVERYWHERE, "SE")
     try:

@@ -22,6 +22,7 @@ from sevis.weights import Card
 
 MOVED, AFTER, BEFORE = "How far they moved", "After", "Before"
 PREDICTED = "the predicted class"
+SEEN = 0.01  # a smaller change of s has no colour of its own
 
 
 @st.fragment
@@ -104,11 +105,11 @@ def _show_gates(before: Explanation, after: Explanation) -> None:
     st.header("What became of the gates", anchor="gates")
     view = st.segmented_control("Show the gates", [MOVED, AFTER, BEFORE], default=MOVED, required=True, key="gates", bind="query-params")
     if view == MOVED and after is not before:
-        moved = sum(bool(np.any(before.scale[site] != after.scale[site])) for site in before.sites)
+        moved = sum(bool(np.abs(before.scale[site] - after.scale[site]).max() > SEEN) for site in before.sites)
         show(
             change_map(before.scale, after.scale),
             key="gate-change",
-            caption=f"By how much s of every channel differs from the unchanged network, in {moved} of {len(before.sites)} blocks: "
+            caption=f"By how much s of every channel differs from the unchanged network: by more than {SEEN} in {moved} of {len(before.sites)} blocks, "
             "in those that were changed, and in the later ones, whose gates answer to what now reaches them. "
             "**Click a row to choose that block.**",
             table={**gate_map_table(before.scale), "s_after": gate_map_table(after.scale)["s"]},
