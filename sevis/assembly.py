@@ -36,7 +36,7 @@ def describe(name: str, weights: str | Path | None = None) -> Card:
         return _describe_checkpoint(Path(name))
     origin = zoo.find(name)
     if origin is None:
-        known = [*list_pretrained(), *zoo.list_names()]
+        known = dict.fromkeys([*list_pretrained(), *zoo.list_names()])
         near = get_close_matches(name, known, n=3, cutoff=0.4) or list_pretrained()
         raise SevisError(
             f"there are no weights called {name!r}, and no network of timm or torchvision; the nearest are {', '.join(near) or '(none)'}"

@@ -1,5 +1,6 @@
 """A network and labelled images become an audit: what its top-1 loses when its gates are opened, frozen, or shuffled among images."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -84,7 +85,8 @@ def audit(
         counts = (len(real), real.sum(), (real & ~hits).sum(), (~real & hits).sum())
         outcomes.setdefault(address, {})[change] = Outcome(*map(int, counts))
     metadata = provenance(ready) | _describe(sample) | {"outputs": len(ready.classes), "seed": seed}
-    return Audit(outcomes=outcomes, parameters=count_parameters(ready.model, sites), metadata=metadata)
+    parameters = count_parameters(ready.model, sites)
+    return Audit(outcomes=outcomes, parameters=parameters, metadata=json.loads(json.dumps(metadata)))  # lists, as they are read again
 
 
 def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> Sample:

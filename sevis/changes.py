@@ -23,12 +23,15 @@ class Change:
         multiply: whether the scales are multiplied by the value; else they are replaced by it.
         channels: which channels, from 0; None: all.
         images: which images of the batch, from 0; None: all.
+        spread: a batch of one image becomes N copies of it, one for each row of the value, from this block on; most networks bear that,
+            and what comes before the block is then computed once.
     """
 
     value: Value
     multiply: bool = False
     channels: Sequence[int] | None = None
     images: Sequence[int] | None = None
+    spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,12 @@ class Step:
     multiply: bool
     channels: Tensor | None
     images: Tensor | None
+    spread: bool
 
     def apply(self, scale: Tensor) -> Tensor:
         """The changed copy of s, shape (N, C, ...). Raises SevisError when the batch does not have the images of the change."""
+        if self.spread and len(scale) == 1 and self.value.ndim == 2:
+            scale = scale.expand(len(self.value), *scale.shape[1:])
         everything = torch.arange(len(scale), device=scale.device) if self.images is None else self.images.to(scale.device)
         if len(everything) and int(everything.max()) >= len(scale):
             raise SevisError(f"expected a batch with an image {int(everything.max())} at {self.site}, got images 0 to {len(scale) - 1}")
@@ -99,7 +105,7 @@ def _step(change: Change, site: Site) -> Step:
         )
     if not tensor.isfinite().all():
         raise SevisError(f"expected finite scales for {site.name}, got {tensor[~tensor.isfinite()].flatten()[0].item()}")
-    return Step(site.name, tensor, change.multiply, channels, images)
+    return Step(site.name, tensor, change.multiply, channels, images, change.spread)
 
 
 def _tensor(value: Value, site: str) -> Tensor:

@@ -166,10 +166,8 @@ class ClassStatistics:
         """Raises SevisError when the statistics were made with other weights than those of this SHA-256."""
         own = self.metadata.get("weights")
         if own != sha256:
-            raise SevisError(
-                f"the statistics belong to weights {str(own)[:12]} of {self.metadata.get('model', 'an unnamed network')}, "
-                f"not to {sha256[:12]}: make them again with python -m sevis collect"
-            )
+            known = f"weights {own[:12]} of {self.metadata.get('model')}" if isinstance(own, str) else "unnamed weights"
+            raise SevisError(f"the statistics belong to {known}, not to {sha256[:12]}: make them again with python -m sevis collect")
 
     def index(self, name: str) -> int:
         """The row of a class; raises SevisError with the names there are."""

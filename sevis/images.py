@@ -159,12 +159,6 @@ class Preprocessing:
         # Integer division: the longer side is cut, not rounded, as torchvision does it.
         return self.resize * width // short, self.resize * height // short
 
-    def seen(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """The part of a picture of so many pixels that the network sees: left, top, right, bottom in its pixels."""
-        sides = [round(side * self.crop / resized) for side, resized in zip((width, height), self.resized(width, height), strict=True)]
-        left, top = (width - sides[0]) // 2, (height - sides[1]) // 2
-        return left, top, left + sides[0], top + sides[1]
-
     def view(self, image: Image.Image) -> NDArray[np.uint8]:
         """What the network sees of the picture: RGB, shape (crop, crop, 3)."""
         size = self.resized(*image.size)

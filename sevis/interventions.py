@@ -32,7 +32,7 @@ MAX_STEPS = 100
 MAX_CHANNEL = 65535
 LARGEST = float(np.finfo(np.float32).max)
 
-_WHERE = re.compile(r"(SE(?:_\w+)?)(?:\[([^\]]*)\])?", re.ASCII)
+_WHERE = re.compile(r"(SE(?:_\w+)?)\s*(?:\[([^\]]*)\])?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf(inity)?|nan)", re.ASCII | re.IGNORECASE)
 _ESCAPED = re.compile(r"[%;\x00-\x1f\x7f]|^\s|\s\Z")  # what would end a name or get lost at its ends
 
@@ -238,7 +238,7 @@ def _changes(ready: "ReadyModel", step: Step, sources: Sources) -> dict[str, "Ch
     if step.value is not None:
         return {step.where: Change(step.value, multiply=step.action == "multiply", channels=step.channels)}
     blocks = addressed(step.where, require_sites(ready.model))
-    gates = sources.gates(step, ready.card["sha256"])
+    gates = sources.gates(step, ready.card.sha256)
     return {block.name: Change(_pick(step, block.name, gates, block.channels), channels=step.channels) for block in blocks}
 
 

@@ -6,6 +6,7 @@ Every row of a batch is the same image with another change of the scales, so tha
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -160,11 +161,12 @@ def scan_blocks(
         inside = range(max(part.start, 1), part.stop)
         return [{values[row - 1][0]: Change(values[row - 1][1], images=(row - part.start,))} for row in inside]
 
-    for done, logits in _grow(_run(ready, picture, 1 + len(values), changes, batch_size=batch_size, say=say), 1 + len(values)):
+    parts = _run(ready, _input(ready, picture), 1 + len(values), changes, batch_size=batch_size, say=say)
+    for done, logits in _grow(parts, 1 + len(values)):
         changed = logits[1:].reshape(len(sites), ways, -1)
         yield Sensitivity(
             model=ready.card.name,
-            weights=ready.card["sha256"],
+            weights=ready.card.sha256,
             classes=ready.classes,
             sites=tuple(sites),
             plain=logits[0],
@@ -180,6 +182,8 @@ def ablate_channels(
 ) -> Iterator[Ablation]:
     """Turns off each channel of a block in turn (s = 0), and yields what is known after each batch; the last one is complete.
 
+    What comes before the block is computed once a batch where the network bears that (`Change.spread`), which two rows are tried on.
+
     Args:
         ready, picture, target, batch_size, say: as of `measure_sensitivity`.
         site: the block.
@@ -191,17 +195,20 @@ def ablate_channels(
     from sevis.sites import require_sites, site_named
 
     block = site_named({found.name: found for found in require_sites(ready.model)}, site)
+    image = _input(ready, picture)
 
-    def changes(part: slice) -> list[dict[str, Change]]:
+    def changes(part: slice, *, spread: bool = False) -> list[dict[str, Change]]:
         inside = np.arange(max(part.start, 1), part.stop)
         factors = np.ones((part.stop - part.start, block.channels), np.float32)
         factors[inside - part.start, inside - 1] = 0  # s times one is s, bit for bit
-        return [{site: Change(factors, multiply=True)}]
+        return [{site: Change(factors, multiply=True, spread=spread)}]
 
-    for done, logits in _grow(_run(ready, picture, 1 + block.channels, changes, batch_size=batch_size, say=say), 1 + block.channels):
+    spread = _spreads(ready, image, changes)
+    parts = _run(ready, image, 1 + block.channels, partial(changes, spread=spread), batch_size=batch_size, say=say, spread=spread)
+    for done, logits in _grow(parts, 1 + block.channels):
         yield Ablation(
             model=ready.card.name,
-            weights=ready.card["sha256"],
+            weights=ready.card.sha256,
             classes=ready.classes,
             site=site,
             plain=logits[0],
@@ -221,18 +228,35 @@ def _grow(parts: Iterator[Array], count: int) -> Iterator[tuple[int, Array]]:
 
 
 def _run(
-    ready: "ReadyModel", picture: Picture, count: int, changes: "Changes", *, batch_size: int | None, say: Say | None
+    ready: "ReadyModel",
+    image: "Tensor",
+    count: int,
+    changes: "Changes",
+    *,
+    batch_size: int | None,
+    say: Say | None,
+    spread: bool = False,
 ) -> Iterator[Array]:
     """The logits of `count` copies of an image, changed by what `changes` gives for a slice of them, in parts of shape (n, K)."""
     from sevis.batches import run_batches
 
-    image = _input(ready, picture)
     size = batch_size or max(1, BATCH_PIXELS // (image.shape[-1] * image.shape[-2]))
 
     def work(on: "ReadyModel", part: slice) -> Array:
-        return _forward(on, image.expand(part.stop - part.start, *image.shape), changes(part))
+        return _forward(on, image.expand(1 if spread else part.stop - part.start, *image.shape), changes(part))
 
     yield from run_batches(ready, count, work, batch_size=size, say=say)
+
+
+def _spreads(ready: "ReadyModel", image: "Tensor", changes: "Callable[..., list[dict[str, Change]]]") -> bool:
+    """Whether a network gives the same for copies made at the block as for copies of the image: one that mixes images does not."""
+    rows = slice(0, 3)
+    try:
+        spread = _forward(ready, image[None], changes(rows, spread=True))
+        copies = _forward(ready, image.expand(3, *image.shape), changes(rows))
+    except RuntimeError:  # of shapes that do not fit, or of memory
+        return False
+    return spread.shape == copies.shape and np.allclose(spread, copies, rtol=1e-3, atol=1e-3)
 
 
 def _forward(ready: "ReadyModel", batch: "Tensor", changes: "list[dict[str, Change]]") -> Array:

@@ -2,16 +2,27 @@
 
 import base64
 import json
+import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import streamlit as st
+import torch
+from networks import stir
+from pictures import write_tiny_imagenet
 from streamlit.testing.v1 import AppTest
 
+import sevis
 from sevis.class_statistics import ClassStatistics
-from sevis.weights import DEFAULT
+from sevis.images import Preprocessing, read_image
+from sevis.pages import collecting, loading, turns
+from sevis.pages.network import SHOWN, Network
+from sevis.pages.photos import validation_photos
+from sevis.weights import DEFAULT, Card, ReadyModel
 
 PAGE = Path(__file__).resolve().parent.parent / "sevis" / "pages" / "classes.py"
 CLASSES = ("lion", "goldfish", "Chihuahua", "bullet train", "cliff", "pizza")
@@ -223,3 +234,133 @@ def test_the_page_needs_no_torch(pretrained):
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PAGE.parents[2])
     assert answer.stdout.strip() == "6 0"
+
+
+@pytest.fixture
+def untold(tmp_path, monkeypatch):
+    """A network that no statistics came with, and a data set with five of its six classes: three photos of each."""
+    monkeypatch.setenv("SEVIS_DATA", str(write_tiny_imagenet(tmp_path / "data", [f"n0000000{number}" for number in range(1, 6)])))
+    st.cache_resource.clear()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = stir(sevis.build("se_resnet18", num_classes=len(CLASSES), width=0.125, reduction=4)).eval()
+    preprocess = Preprocessing(resize=32, crop=32)
+    wnids = [f"n0000000{number}" for number in range(len(CLASSES))]
+    card = Card("untold", {"sha256": "f" * 64, "classes": CLASSES, "wnids": wnids, "preprocessing": vars(preprocess)}, shipped=False)
+    ready = ReadyModel(model, card, CLASSES, preprocess, torch.device("cpu"))
+    monkeypatch.setattr(loading, "load", lambda *_, **__: ready)
+    monkeypatch.setattr(loading, "HEAD_START", 0)
+    return ready
+
+
+def open_untold(**query):
+    app = AppTest.from_file(str(PAGE), default_timeout=60)
+    app.session_state[SHOWN] = Network("untold", "random")
+    for name, values in query.items():
+        app.query_params[name] = values
+    return app.run()
+
+
+def test_a_network_without_statistics_offers_to_collect_them(untold):
+    app = open_untold()
+    assert not app.exception
+    assert not app.error
+    assert charts(app) == []
+    assert "15 validation photos of tiny-imagenet-200" in app.info[0].value
+    assert app.code[0].value == "python -m sevis collect --model untold --weights random --data FOLDER"
+    assert (app.number_input(key="collect_classes").value, app.number_input(key="collect_photos").value) == (5, 3)
+
+
+def test_what_is_collected_here_is_the_mean_over_the_photos(untold, tmp_path):
+    app = open_untold(collect_classes="4", collect_photos="2", blocks=["SE_5_2"], channels="all")
+    app.button(key="collect").click().run()
+    assert not app.exception
+    assert not app.error
+    assert titles(app) == ["SE_5_2"]
+    (chart,) = charts(app)
+    drawn = {trace["name"]: numbers(trace["y"]) for trace in chart["data"]}
+    assert set(drawn) == {"goldfish (n = 2)", "Chihuahua (n = 2)", "bullet train (n = 2)", "cliff (n = 2)", "all 4 classes (n = 8)"}
+    images = tmp_path / "data" / "tiny-imagenet-200" / "val" / "images"
+    everything = []
+    for wnid, name in (("n00000001", "goldfish"), ("n00000002", "Chihuahua"), ("n00000003", "bullet train"), ("n00000004", "cliff")):
+        photos = [read_image((images / f"{wnid}_{number}.JPEG").read_bytes()) for number in range(2)]
+        scales = [sevis.explain(untold, photo).scale["SE_5_2"] for photo in photos]
+        np.testing.assert_allclose(drawn[f"{name} (n = 2)"], np.mean(scales, axis=0), atol=1e-5)
+        everything += scales
+    np.testing.assert_allclose(drawn["all 4 classes (n = 8)"], np.mean(everything, axis=0), atol=1e-5)
+    assert "untold (weights ffffffff) over n = 8 photos of 4 classes: tiny-imagenet-200 val" in app.caption[-1].value
+
+
+def test_what_is_collected_is_there_for_the_next_visitor_and_the_other_controls_leave_it(untold):
+    app = open_untold()
+    app.button(key="collect").click().run()
+    assert len(titles(app)) == 5
+    app.multiselect(key="class").set_value(["pizza"]).run()
+    assert len(titles(app)) == 5
+    assert not [button for button in app.button if button.key == "collect"]
+    assert len(titles(open_untold())) == 5
+    assert charts(open_untold(collect_photos="1")) == [], "another amount is another collection"
+
+
+def test_each_batch_of_the_collecting_takes_its_own_turn(untold, monkeypatch):
+    row = []
+
+    @contextmanager
+    def turn():
+        row.append("begin")
+        yield
+        row.append("end")
+
+    monkeypatch.setattr(collecting, "turn", turn)
+    monkeypatch.setattr(collecting, "BATCH", 4)
+    untold.model.register_forward_pre_hook(lambda *_: row.append("forward"))
+    open_untold().button(key="collect").click().run()
+    assert row == ["begin", "forward", "end"] * 4  # 15 photos
+
+
+def test_collecting_that_is_interrupted_leaves_nothing(untold, monkeypatch):
+    monkeypatch.setattr(collecting, "BATCH", 4)
+    left = []
+
+    def interrupt(*_):
+        left.append(turns._turns(turns.places()))
+        st.stop()  # as a click on Cancel ends the run: by an exception that is no Exception
+
+    handle = untold.model.register_forward_pre_hook(interrupt)
+    app = open_untold()
+    app.button(key="collect").click().run()
+    handle.remove()
+    assert not left[0]._row
+    app = open_untold()
+    assert charts(app) == []
+    assert app.button(key="collect")
+
+
+def test_without_data_the_command_is_named(untold, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEVIS_DATA", str(tmp_path / "nothing"))
+    app = open_untold()
+    assert "no data is on this machine" in app.info[0].value
+    assert "python -m sevis collect --model untold" in app.code[0].value
+    assert not app.button
+
+
+def test_statistics_in_the_network_s_file_are_shown_at_once(untold, scales):
+    path = untold.card.statistics_path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(path.parent, CLASSES, scales, model="untold", weights="f" * 64)
+    (path.parent / f"{DEFAULT}.statistics.safetensors").rename(path)
+    app = open_untold()
+    assert not app.error
+    assert titles(app) == PAPER
+
+
+def test_the_classes_that_are_collected_hold_the_paper_s_and_are_spread_over_the_rest(untold):
+    photos = validation_photos(Path(os.environ["SEVIS_DATA"]), untold.card)
+    assert photos.classes == ("goldfish", "Chihuahua", "bullet train", "cliff", "pizza")
+    for classes in range(1, 6):
+        picked = collecting.pick(photos, collecting.Amount(classes, 2))
+        assert len(picked.classes) == len(set(picked.classes)) == classes
+        assert len(picked) == 2 * classes
+        assert [photos.classes[photos.wnids.index(wnid)] for wnid in picked.wnids] == list(picked.classes)
+        assert all(wnid in file for file, wnid in zip(picked.files, np.repeat(picked.wnids, 2), strict=True))
+    assert collecting.pick(photos, collecting.Amount(4, 1)).classes == ("goldfish", "Chihuahua", "bullet train", "cliff")

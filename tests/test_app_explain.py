@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +17,18 @@ import pytest
 import streamlit as st
 import torch
 from networks import stir
+from pictures import write_tiny_imagenet
 from PIL import Image
 from safetensors.torch import save_file
 from streamlit.testing.v1 import AppTest
 
 import sevis
+from sevis import explanation
 from sevis.datasets import sample_photos
 from sevis.errors import SevisError
 from sevis.files import sha256
 from sevis.images import read_image
-from sevis.pages import loading
+from sevis.pages import loading, models
 from sevis.pages.show import to_csv, to_png
 from sevis.weights import DEFAULT
 
@@ -247,7 +251,7 @@ def test_a_photo_from_the_camera_is_explained(folder):
 
 
 def test_validation_photos_are_offered_by_class_where_the_data_set_is(folder, tmp_path, monkeypatch):
-    data = write_tiny_imagenet(tmp_path / "data")
+    data = write_tiny_imagenet(tmp_path / "data", CLASSES)
     monkeypatch.setenv("SEVIS_DATA", str(data))
     page = run_page(source="Validation photos", photo_class="lion", photo_number="2")
     chosen = data / "tiny-imagenet-200" / "val" / "images" / "n02129165_1.JPEG"
@@ -258,8 +262,87 @@ def test_validation_photos_are_offered_by_class_where_the_data_set_is(folder, tm
     assert "espresso, photo 2" in page.image[0].captions[0]
 
 
+def test_validation_photos_are_offered_of_those_classes_that_the_data_set_has(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEVIS_DATA", str(write_tiny_imagenet(tmp_path / "data", ["n00000001", "n07920052", "n02129165"])))
+    page = run_page(source="Validation photos", photo_class="espresso", photo_number="3")
+    assert page.selectbox(key="photo_class").options == ["lion", "espresso"]
+    chosen = tmp_path / "data" / "tiny-imagenet-200" / "val" / "images" / "n07920052_2.JPEG"
+    assert_shows(page, sevis.explain(sevis.load(DEFAULT), read_image(chosen.read_bytes())))
+
+
+def test_a_network_without_word_net_ids_is_offered_all_classes_of_the_data_set(folder, tmp_path, monkeypatch):
+    index = json.loads((folder / "index.json").read_text())
+    del index[DEFAULT]["wnids"]
+    (folder / "index.json").write_text(json.dumps(index))
+    data = write_tiny_imagenet(tmp_path / "data", ["n00000001", "n00000002"])
+    words = data / "tiny-imagenet-200" / "words.txt"
+    words.write_text("n00000001\tcrane\nn00000002\tcrane, a machine")
+    monkeypatch.setenv("SEVIS_DATA", str(data))
+    page = run_page(source="Validation photos")
+    assert not page.exception
+    assert page.selectbox(key="photo_class").options == ["crane (n00000001)", "crane (n00000002)"]
+    page = page.selectbox(key="photo_class").set_value("crane (n00000002)").run()
+    chosen = data / "tiny-imagenet-200" / "val" / "images" / "n00000002_0.JPEG"
+    assert_shows(page, sevis.explain(sevis.load(DEFAULT), read_image(chosen.read_bytes())))
+
+
+def test_two_choosers_on_a_page_do_not_disturb_each_other(folder):
+    def script():
+        import streamlit as st
+
+        from sevis.pages.photos import choose_photo
+        from sevis.weights import DEFAULT, read_card
+
+        for key in ("", "other_"):
+            st.write(choose_photo(read_card(DEFAULT), key=key).title)
+
+    page = AppTest.from_function(script)
+    page.query_params["other_sample"] = ESPRESSO
+    assert [text.value for text in page.run().markdown] == [TABBY, ESPRESSO]
+
+
+def test_what_did_not_fit_into_memory_is_said(folder, monkeypatch):
+    sentence = "The memory of cuda:0 does not hold a single image: going on with the CPU, which is slower."
+    monkeypatch.setattr(models, "explain", lambda *what, say, **how: say(sentence) or sevis.explain(*what, **how))
+    page = run_page(sample=ESPRESSO)
+    assert_shows(page, explain_sample(sevis.load(DEFAULT), ESPRESSO))
+    assert [note.value for note in page.info] == [sentence]
+
+
+def test_an_image_that_does_not_fit_into_an_accelerator_runs_on_the_cpu(folder, monkeypatch):
+    run, places, said = explanation._explain_view, [], []
+
+    def full(ready, *what):
+        places.append(ready.device.type)
+        if ready.device.type != "cpu":
+            raise torch.OutOfMemoryError
+        return run(ready, *what)
+
+    ready = sevis.load(DEFAULT)
+    expected = explain_sample(ready, ESPRESSO)
+    monkeypatch.setattr(explanation, "_explain_view", full)
+    image = read_image(sample_photos()[ESPRESSO].read_bytes())
+    found = sevis.explain(replace(ready, device=torch.device("meta")), image, say=said.append)
+    assert places == ["meta", "cpu"]
+    assert len(said) == 1
+    assert np.array_equal(found.probabilities, expected.probabilities)
+
+
+def test_every_forward_waits_for_its_turn(folder, monkeypatch):
+    row = []
+    monkeypatch.setattr(models, "turn", lambda: row.append("turn") or nullcontext())
+    monkeypatch.setattr(models, "explain", lambda *what, **how: row.append("forward") or sevis.explain(*what, **how))
+    page = run_page()
+    assert row == [], "the first page is shipped"
+    page.segmented_control(key="sample").set_value(ESPRESSO).run()
+    assert row == ["turn", "forward"]
+    page.segmented_control(key="sample").set_value(TABBY).run()
+    page.segmented_control(key="sample").set_value(ESPRESSO).run()
+    assert row == ["turn", "forward"], "what is kept waits for nobody"
+
+
 def test_a_data_set_without_the_network_s_classes_is_refused_in_one_sentence(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("SEVIS_DATA", str(write_tiny_imagenet(tmp_path / "data", wnids=["n00000001"])))
+    monkeypatch.setenv("SEVIS_DATA", str(write_tiny_imagenet(tmp_path / "data", ["n00000001"])))
     page = run_page(source="Validation photos")
     assert "n02123045" in sentence(page)
 

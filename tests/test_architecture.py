@@ -69,12 +69,17 @@ def test_the_rooms_below_know_nothing_above_them() -> None:
     assert [module for module in below if reaches(module, *above)] == []
 
 
-def test_nobody_ships_timm() -> None:
-    assert [module for module in MODULES if reaches(module, "timm", "torchvision")] == []
+def test_only_the_zoo_asks_timm_and_torchvision_and_only_when_it_runs() -> None:
+    assert [module for module in MODULES if reaches(module, "timm", "torchvision")] == ["sevis.sources", "sevis.zoo"]
+    assert loaded_by("import sevis.sources, sevis.zoo") == set()
+
+
+def test_the_shipped_network_loads_without_timm() -> None:
+    assert loaded_by("import sevis; sevis.load(device='cpu')") == {"torch"}
 
 
 @pytest.mark.parametrize(
-    "module", ["sevis", "sevis.weights", "sevis.explanation", "sevis.class_statistics", "sevis.datasets", "sevis.images"]
+    "module", ["sevis", "sevis.weights", "sevis.explanation", "sevis.class_statistics", "sevis.datasets", "sevis.images", "sevis.commands"]
 )
 def test_light_rooms_load_without_torch(module: str) -> None:
     assert loaded_by(f"import {module}") == set()

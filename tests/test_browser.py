@@ -35,8 +35,10 @@ def app_url(tmp_path_factory):
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
     log = tmp_path_factory.mktemp("app") / "log.txt"
+    nowhere = str(tmp_path_factory.mktemp("cache"))  # no weights of the internet, whatever this machine has downloaded
+    environment = {**os.environ, "HF_HOME": nowhere, "TORCH_HOME": nowhere, "HF_HUB_OFFLINE": "1"}
     with log.open("wb") as output:
-        app = subprocess.Popen([*command, "--server.address=127.0.0.1"], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=os.environ)
+        app = subprocess.Popen([*command, "--server.address=127.0.0.1"], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=environment)
     try:
         wait_for(f"http://127.0.0.1:{port}/_stcore/health", app, log)
         yield f"http://127.0.0.1:{port}"
@@ -190,6 +192,25 @@ def show_classes(page: Page):
     settle(page)
 
 
+def test_two_photos_are_compared_and_a_click_on_their_difference_opens_a_block(open_page):
+    page = open_page()
+    expect(heatmap(page)).to_have_count(1)
+    page.get_by_role("link", name="Two photos").click()
+    expect(heatmap(page)).to_have_count(3)
+    settle(page)
+    difference = heatmap(page).nth(2)
+    difference.scroll_into_view_if_needed()
+    box = difference.bounding_box()
+    page.mouse.move(box["x"] + 0.37 * box["width"], box["y"] + 5.5 * box["height"] / 16)
+    expect(page.locator(".hovertext").first).to_contain_text("SE_3_3")
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.get_by_role("heading", name="The maps of these channels of SE_3_3")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/two_photos\?.*block=SE_3_3"))
+    settle(page)
+    assert_no_sideways_scroll(page)
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
 def test_the_pages_do_not_scroll_sideways(open_page, width, dark):
@@ -200,6 +221,90 @@ def test_the_pages_do_not_scroll_sideways(open_page, width, dark):
     if width < 600:
         page.get_by_test_id("stExpandSidebarButton").click()  # on a phone the pages hide behind it
     show_classes(page)
+    assert_no_sideways_scroll(page)
+
+
+def block_names(page: Page):
+    ticks = page.locator(GATE_MAP).locator(".yaxislayer-above .ytick text, .yaxislayer-below .ytick text")
+    return ticks.all_text_contents()
+
+
+def choose_network(page: Page, name: str):
+    box = page.get_by_role("combobox", name="Network")
+    box.click()
+    box.fill(name)
+    box.press("Enter")
+
+
+def test_a_network_that_is_typed_is_shown_with_random_weights(open_page):
+    page = open_page()
+    expect(heatmap(page)).to_have_count(1)
+    settle(page)
+    choose_network(page, "efficientnet_b0")
+    expect(page.get_by_text("The trained weights of efficientnet_b0 are not on this machine.")).to_be_visible()
+    expect(page.get_by_text("These pages go on showing se_resnet50x0_5.tiny20.")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"network=efficientnet_b0"))
+    settle(page)
+    assert block_names(page)[:2] == ["SE_2_1", "SE_2_2"], "still the default's"
+    page.get_by_role("button", name="Use random weights").click()
+    expect(page.get_by_text("efficientnet_b0 has learnt nothing")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"weights=random"))
+    page.wait_for_function("() => [...document.querySelectorAll('.ytick text')].some(label => label.textContent === 'SE_8_1')")
+    assert len(block_names(page)) == 16
+    settle(page)
+    assert_no_sideways_scroll(page)
+
+
+def test_a_name_that_is_on_no_list_can_be_typed_and_one_that_nobody_knows_is_refused(open_page):
+    page = open_page("/?network=efficientnet_b0&weights=random")
+    expect(page.get_by_text("efficientnet_b0 has learnt nothing")).to_be_visible()
+    settle(page)
+    choose_network(page, "mobilenetv3_small_050")
+    expect(page.get_by_text("The trained weights of mobilenetv3_small_050 are not on this machine.")).to_be_visible()
+    settle(page)
+    choose_network(page, "mobilenetv3_smal_050")
+    error = page.locator('[data-testid="stAlertContentError"]')
+    expect(error).to_contain_text("mobilenetv3_small_050")
+    expect(page.get_by_text("These pages go on showing efficientnet_b0 with random weights.")).to_be_visible()
+    settle(page)
+    choose_network(page, "se_resnet50x0_5.tiny20")
+    expect(error).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("name", "last"), [("regnety_004", "SE_5_6"), ("legacy_seresnet50", "SE_5_3")])
+def test_a_link_opens_a_network_of_timm(open_page, name, last, width):
+    page = open_page(f"/?network={name}&weights=random&block=SE_3_2", width=width, dark=width < 600)
+    expect(page.get_by_role("heading", name="The maps that SE_3_2 gates")).to_be_visible()
+    expect(page.get_by_text(f"{name} has learnt nothing")).to_be_visible()
+    settle(page)
+    assert len(block_names(page)) == 16
+    assert block_names(page)[-1] == last
+    assert_no_sideways_scroll(page)
+
+
+def test_a_click_opens_a_row_of_another_network(open_page):
+    page = open_page("/?network=regnety_004&weights=random")
+    expect(heatmap(page)).to_have_count(1)
+    settle(page)
+    heatmap(page).scroll_into_view_if_needed()
+    box = heatmap(page).bounding_box()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 9.5 * box["height"] / 16)
+    expect(page.locator(".hovertext").first).to_contain_text("SE_4_6")
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.get_by_role("heading", name="The maps that SE_4_6 gates")).to_be_visible()
+
+
+def test_the_classes_of_a_network_without_statistics(open_page):
+    page = open_page("/?network=regnety_002&weights=random")
+    expect(page.get_by_text("regnety_002 has learnt nothing")).to_be_visible()
+    settle(page)
+    page.get_by_role("link", name="Classes").click()
+    expect(page.get_by_text("No class statistics came with regnety_002")).to_be_visible()
+    expect(page.get_by_text("python -m sevis collect --model regnety_002")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"network=regnety_002"))
+    settle(page)
     assert_no_sideways_scroll(page)
 
 

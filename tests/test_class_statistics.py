@@ -175,3 +175,28 @@ def test_wrong_input_is_refused() -> None:
         statistics.merge(ClassStatistics({"SE_2_1": 6}, CLASSES))
     with pytest.raises(SevisError, match="at least one block"):
         ClassStatistics(CHANNELS, ())
+
+
+def test_mean_gates_are_those_that_an_override_takes() -> None:
+    labels, values = random_images(0)
+    statistics = ClassStatistics(CHANNELS, CLASSES)
+    statistics.update(labels, values)
+    for site, block in values.items():
+        scales = block["scale"].astype(np.float64)
+        np.testing.assert_allclose(statistics.gates("lion")[site], scales[labels == 1].mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(statistics.gates()[site], scales.mean(axis=0), rtol=1e-12)
+    with pytest.raises(SevisError, match=r"there is no class 'cat' in these statistics; they hold goldfish"):
+        statistics.gates("cat")
+    with pytest.raises(SevisError, match=r"the statistics hold no image of 'never seen'"):
+        statistics.gates("never seen")
+    with pytest.raises(SevisError, match=r"the statistics hold no image, so there is no mean gate"):
+        ClassStatistics(CHANNELS, CLASSES).gates()
+
+
+def test_statistics_of_other_weights_are_refused() -> None:
+    statistics = ClassStatistics(CHANNELS, CLASSES, {"model": "mine", "weights": "abc" * 20})
+    statistics.check_weights("abc" * 20)
+    with pytest.raises(SevisError, match=r"belong to weights abcabcabcabc of mine, not to 012345678901: make them again"):
+        statistics.check_weights("0123456789012345")
+    with pytest.raises(SevisError, match=r"belong to unnamed weights"):
+        ClassStatistics(CHANNELS, CLASSES).check_weights("0123")

@@ -9,15 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
+from hub import serving
+from networks import stir
 from pictures import write_colours
 from PIL import Image
 from safetensors.torch import save_file
+from timm.data import create_transform, resolve_model_data_config
 from torch import nn
 
 import sevis
+from sevis import downloads
+from sevis.cli import main
 from sevis.files import sha256
 from sevis.images import read_image
+from sevis.weights import DEFAULT
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -71,6 +78,10 @@ def test_help_everywhere() -> None:
         (["explain", "/dev/zero"], "/dev/zero is a directory or a device"),
         (["explain", "{tmp}/long.png"], "at most 20 MB are read"),
         (["explain", "{photo}", "--model", "resnet"], "no weights called 'resnet'"),
+        (["explain", "{photo}", "--weights", "{tmp}/gone.pth"], "no file of weights at"),
+        (["sites", "{tmp}/text.png"], "no weights called"),
+        (["add", "../mine", "--weights", "{tmp}/gone.pth"], "a network cannot be called"),
+        (["train", "--evaluate", "mine", "--publish", "x", "--classes", "a,b"], "trains nothing: leave --publish and --classes out"),
         (["collect", "--data", "{tmp}/empty", "--out", "{tmp}/out.safetensors"], "no images in"),
         (["figure6", "--classes", "unicorn", "--out", "{tmp}/out.html"], "no class 'unicorn'"),
         (["figure6", "--out", "{tmp}/out.docx"], ".html"),
@@ -194,6 +205,120 @@ def test_collect_takes_the_networks_own_classes_by_default(tmp_path: Path, netwo
     collected = run("collect", "--model", "small", "--out", out, **places)
     assert collected.returncode == 0, collected.stderr
     assert sevis.ClassStatistics.load(out).classes == tuple(names)
+
+
+# --- networks of timm and torchvision ---
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Empty caches and an empty pretrained folder; nothing can be reached."""
+    (tmp_path / "shelf").mkdir()
+    (tmp_path / "shelf" / "index.json").write_text("{}")
+    for name, value in (("SEVIS_PRETRAINED", "shelf"), ("SEVIS_DATA", "data"), ("TORCH_HOME", "torch"), ("HF_HOME", "hf")):
+        monkeypatch.setenv(name, str(tmp_path / value))
+    monkeypatch.setattr(downloads, "urlopen", None)  # a download would end in a TypeError
+    return tmp_path
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> tuple[Path, nn.Module]:
+    """A file of weights of mobilenetv3_small_050 with three classes, and the network."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = stir(timm.create_model("mobilenetv3_small_050", num_classes=3)).eval()
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "mine.pth")
+    return tmp_path / "mine.pth", model
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "torchvision/mobilenet_v3_small", "legacy_seresnet18", DEFAULT])
+def test_sites_prints_every_block_without_any_weights(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    if name == DEFAULT:
+        monkeypatch.delenv("SEVIS_PRETRAINED")
+    assert main(["sites", name]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["name", "module", "channels", "hidden", "r", "gate", "bias"]
+    model = sevis.load(name, weights="random", device="cpu").model
+    expected = sevis.find_sites(model)
+    assert len(lines) == len(expected) > 7
+    for line, site in zip(lines, expected, strict=True):
+        block = model.get_submodule(site.path)
+        first, _, gate = (block.get_submodule(part) for part in site.parts)
+        hidden, channels = first.weight.shape[:2]
+        told = [site.name, site.path, str(channels), str(hidden), f"{channels / hidden:.4g}", type(gate).__name__]
+        assert line.split() == [*told, "no" if first.bias is None else "yes"]
+
+
+def test_explain_with_a_files_weights(
+    elsewhere: Path, photo: Path, trained: tuple[Path, nn.Module], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, model = trained
+    assert main(["explain", str(photo), "--model", "mobilenetv3_small_050", "--weights", str(path), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    transform = create_transform(**resolve_model_data_config(model, use_test_size=True))
+    with torch.no_grad():
+        expected = model(transform(read_image(photo.read_bytes()))[None]).softmax(dim=1)[0]
+    told = {entry["class"]: entry["probability"] for entry in printed["top"]}
+    assert told == {f"output {number}": pytest.approx(float(expected[number]), rel=1e-3) for number in range(3)}
+
+
+def test_a_network_of_ones_own_in_one_command(
+    elsewhere: Path, photo: Path, trained: tuple[Path, nn.Module], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (elsewhere / "names.txt").write_text("red fox\ngrey wolf\n\npolar bear\n")
+    words = ["--network", "mobilenetv3_small_050", "--weights", str(trained[0]), "--classes", str(elsewhere / "names.txt")]
+    assert main(["add", "mine", *words]) == 0
+    assert "mine: 3 classes" in capsys.readouterr().out
+    assert main(["models"]) == 0
+    assert "mine: 3 classes\n" in capsys.readouterr().out
+    assert main(["explain", str(photo), "--model", "mine", "--json"]) == 0
+    assert {entry["class"] for entry in json.loads(capsys.readouterr().out)["top"]} == {"red fox", "grey wolf", "polar bear"}
+    assert main(["add", "mine", *words]) == 2
+    assert "there is a network called mine already" in capsys.readouterr().err
+
+
+def test_collect_and_figure6_of_any_network(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    goldfish, cat = "n01443537", "n02123045"
+    for folder in (goldfish, cat, "of no class"):
+        (elsewhere / "photos" / folder).mkdir(parents=True)
+        Image.new("RGB", (40, 30), (200, 90, 10)).save(elsewhere / "photos" / folder / "1.png")
+    with zipfile.ZipFile(elsewhere / "photos.zip", "w") as archive:
+        for path in sorted((elsewhere / "photos").rglob("*.png")):
+            archive.write(path, path.relative_to(elsewhere / "photos"))
+    network = ["--model", "mobilenetv3_small_050", "--weights", "random"]
+    monkeypatch.setenv("SEVIS_DATA", str(elsewhere / "photos.zip"))
+    assert main(["collect", *network]) == 0
+    out = Path(capsys.readouterr().out.split(":")[0])
+    ready = sevis.load("mobilenetv3_small_050", weights="random", device="cpu")
+    assert out == ready.card.statistics_path
+    statistics = sevis.ClassStatistics.load(out)
+    assert statistics.metadata["weights"] == ready.card.sha256
+    assert statistics.metadata["wnids"] == [goldfish, cat]  # those that the network knows
+    assert main(["figure6", *network, "--classes", *statistics.classes, "--out", str(elsewhere / "figure.html")]) == 0
+    assert goldfish in (elsewhere / "figure.html").read_text()
+
+
+def test_weights_are_downloaded_from_the_hub_and_then_there(tmp_path: Path, photo: Path) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        save_file(stir(timm.create_model("mobilenetv3_small_050")).state_dict(), tmp_path / "model.safetensors")
+    words = ["explain", photo, "--model", "mobilenetv3_small_050"]
+    with serving() as server:
+        server.files["/timm/mobilenetv3_small_050.lamb_in1k/resolve/main/model.safetensors"] = (tmp_path / "model.safetensors").read_bytes()
+        places = {"HF_ENDPOINT": server.address, "HF_HOME": str(tmp_path / "hf"), "TORCH_HOME": str(tmp_path), "no_proxy": "*"}
+        fetched = run(*words, **places)
+        assert fetched.returncode == 0, fetched.stderr
+        assert len(server.gets()) == 1
+    kept = run(*words, **places)
+    assert kept.stdout == fetched.stdout
+    missing = run(*words, **places | {"HF_HOME": str(tmp_path / "empty")})
+    assert missing.returncode == 2
+    assert len(missing.stderr.strip().splitlines()) == 1, missing.stderr
+    place = tmp_path / "hub" / "checkpoints" / "mobilenetv3_small_050.lamb_in1k.safetensors"
+    assert "cannot be reached" in missing.stderr
+    assert f"save it as {place}, or take fresh weights" in missing.stderr
 
 
 def test_a_pipe_that_closes_early_is_no_error() -> None:

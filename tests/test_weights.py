@@ -125,10 +125,46 @@ def test_a_damaged_folder_gives_one_sentence(folder: Path, what: str) -> None:
 
 
 def test_unknown_names_list_the_nearest(folder: Path) -> None:
-    with pytest.raises(SevisError, match=r"there are no weights called 'smal'; the nearest are small"):
+    with pytest.raises(
+        SevisError, match=r"there are no weights called 'smal', and no network of timm or torchvision; the nearest are small"
+    ):
         load("smal")
-    with pytest.raises(SevisError, match=r"'zzz'; the nearest are small"):
+    with pytest.raises(SevisError, match=r"there are no weights called 'zzz'; the nearest are small"):
         read_card("zzz")
     (folder / "index.json").write_text("{}")
     with pytest.raises(SevisError, match=r"index\.json is empty"):
         read_card("small")
+
+
+def test_a_card_says_what_it_knows(folder: Path) -> None:
+    card = read_card("small")
+    assert card.shipped
+    assert card.sha256 == card["sha256"] == hashlib.sha256((folder / "small.safetensors").read_bytes()).hexdigest()
+    assert (card.get("top1"), card.get("top1", 0.5), card.get("classes")) == (None, 0.5, ["ant", "bee", "cat"])
+    assert card.wnids is None
+    write_index(folder, wnids=["n1", "n2", "n3"])
+    assert read_card("small").wnids == ("n1", "n2", "n3")
+    with pytest.raises(SevisError, match=r"entry of small in index\.json has no 'top1'"):
+        _ = card["top1"]
+
+
+def test_preprocessing_of_an_entry_may_name_interpolation_and_crop(folder: Path) -> None:
+    write_index(folder, preprocessing={"resize": 36, "crop": 32, "interpolation": "bicubic", "crop_mode": "squash"})
+    preprocess = load("small", device="cpu").preprocess
+    assert (preprocess.interpolation, preprocess.crop_mode) == ("bicubic", "squash")
+    write_index(folder, preprocessing={"resize": 36, "crop": 32, "interpolation": "nearest"})
+    with pytest.raises(SevisError, match="not by nearest"):
+        load("small", device="cpu")
+
+
+def test_other_weights_of_a_shipped_network(folder: Path) -> None:
+    shipped, fresh = load("small", device="cpu"), load("small", weights="random", device="cpu")
+    copy = load("small", weights=folder / "small.safetensors", device="cpu")
+    assert (shipped.card.shipped, fresh.card.shipped, copy.card.shipped) == (True, False, False)
+    assert len({ready.card.sha256 for ready in (shipped, fresh)}) == 2
+    assert copy.card.sha256 == shipped.card.sha256
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(copy.model(images), shipped.model(images))
+        assert not torch.equal(fresh.model(images), shipped.model(images))
+    assert fresh.classes == copy.classes == shipped.classes

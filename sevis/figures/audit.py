@@ -12,7 +12,8 @@ from sevis.figures.style import NEUTRAL, PALETTE, finish
 NAMES = {"open": "open: s = 1", "frozen": "frozen at its mean", "shuffled": "shuffled among photos"}
 COLOURS = dict(zip(CHANGES, (PALETTE[1], PALETTE[0], PALETTE[2]), strict=True))
 SYMBOLS = dict(zip(CHANGES, ("circle", "diamond", "square"), strict=True))
-ROW, SPACE = 36, 196  # pixels: a row, and all that is not rows
+ROW, SPACE = 36, 180  # pixels: a row, and all that is not rows
+GRID = "rgba(127, 127, 127, 0.25)"
 OFFSET = 0.25  # of a row, between the three dots
 PAPER = (
     "In the paper the last stage's blocks are worth less than 0.1 %, and leaving them out brings what SE adds from about 10 % to about 4 %."
@@ -33,9 +34,9 @@ def audit_chart(audit: Audit) -> go.Figure:
         )
         figure.update_xaxes(range=_span(audit, addresses), row=row, col=1)
     height = ROW * (len(single) + len(several)) + 80 + SPACE
-    finish(figure, title="Change of top-1 when gates do not answer to the photo", height=height)
-    figure.update_layout(hovermode="closest", margin={"t": 116, "b": 64}, legend_y=1.0)
-    figure.update_xaxes(zeroline=True, zerolinewidth=2, zerolinecolor=NEUTRAL, fixedrange=True, nticks=7, ticksuffix="", title_standoff=4)
+    finish(figure, title="Change of top-1, block by block", height=height)
+    figure.update_layout(hovermode="closest", margin={"t": 100, "b": 64})
+    figure.update_xaxes(zeroline=True, zerolinewidth=2, zerolinecolor=NEUTRAL, showgrid=True, gridcolor=GRID, fixedrange=True, nticks=7)
     figure.update_xaxes(title_text="percentage points, with 95 % intervals", row=2, col=1)
     figure.update_yaxes(showgrid=False, zeroline=False, fixedrange=True)
     return figure
@@ -52,11 +53,11 @@ def reading(audit: Audit) -> str:
         one = f"One at a time, {count}{named} can be frozen at no measurable cost: their intervals hold 0 (and reach {_points(lowest)})."
     else:
         one = "Not one block could be frozen at no measurable cost."
-    everything = audit.outcomes[ALL]
-    verdict = "so much is it worth that they answer to the photo" if everything["frozen"].change_interval[1] < 0 else "nothing measurable"
+    frozen, shuffled = audit.outcomes[ALL]["frozen"], audit.outcomes[ALL]["shuffled"]
+    verdict = "so much is it worth that they answer to the photo" if frozen.change_interval[1] < 0 else "they could as well be constants"
     return (
-        f"{one} The dearest is {dear} ({_with_interval(audit.outcomes[dear]['frozen'])}). All frozen at once: "
-        f"{_with_interval(everything['frozen'])}; {verdict}."
+        f"{one} The dearest is {dear}: {_with_interval(audit.outcomes[dear]['frozen'])}. All frozen at once: {_with_interval(frozen)}, "
+        f"{verdict}; all with the gates of another photo: {_with_interval(shuffled)}."
     )
 
 

@@ -16,6 +16,7 @@ Table = dict[str, NDArray[np.generic]]
 FIRST, SECOND = "A", "B"
 COLOURS = {FIRST: RAISED, SECOND: LOWERED}
 STEPS = 100  # of the colours, on either side of zero
+MAP, GAP = 0.8, 0.02  # shares of the width: the map, and the space before its rows' means
 
 
 def difference_map(first: Scales, second: Scales) -> go.Figure:
@@ -29,7 +30,7 @@ def difference_map(first: Scales, second: Scales) -> go.Figure:
     differences = {name: first[name] - second[name] for name in first}
     limit = colour_limit(max(float(np.abs(row).max()) for row in differences.values()))
     width = max(len(row) for row in differences.values())
-    figure = make_subplots(1, 2, shared_yaxes=True, column_widths=[0.8, 0.2], horizontal_spacing=0.02)
+    figure = make_subplots(1, 2, shared_yaxes=True, column_widths=[MAP, 1 - GAP - MAP], horizontal_spacing=GAP)
     figure.add_trace(_rows(differences, limit, width), row=1, col=1)
     for y, name in enumerate(first):
         figure.add_trace(_places(name, first[name], second[name], y=y, width=width), row=1, col=1)
@@ -42,7 +43,7 @@ def difference_map(first: Scales, second: Scales) -> go.Figure:
     figure.update_yaxes(range=[len(first) - 0.5, -0.5], showgrid=False, zeroline=False, fixedrange=True)
     figure.update_yaxes(tickvals=list(range(len(first))), ticktext=list(first), col=1)
     figure.add_annotation(
-        text="mean |difference|", xref="x2 domain", yref="paper", x=0, y=1, xanchor="left", yanchor="bottom", showarrow=False
+        text="mean |difference|", xref="paper", yref="paper", x=1, y=1, xanchor="right", yanchor="bottom", showarrow=False
     )
     return figure
 
@@ -91,11 +92,11 @@ def sorted_differences(first: Array, second: Array, *, count: int) -> go.Figure:
             customdata=both[places],
             mode="markers",
             marker={"color": COLOURS[name], "size": 9},
-            name=f"{len(places)} opened most for {name}",
+            name=f"{len(places)} most for {name}",
             hovertemplate=label,
         )
-    finish(figure, title="Channels sorted by the difference", height=300)
-    figure.update_layout(hovermode="closest", legend={"x": 1, "xanchor": "right"}, margin_l=40)
+    finish(figure, title="Channels sorted by the difference", height=324)
+    figure.update_layout(hovermode="closest", margin={"l": 40, "t": 76})
     figure.update_xaxes(
         title_text="rank of the channel", range=[-0.5, len(order) + 0.5], showgrid=False, zeroline=False, fixedrange=True, nticks=6
     )
@@ -137,9 +138,9 @@ def pairs(first: Array, second: Array, channels: NDArray[np.intp]) -> go.Figure:
             name=f"photo {name}",
             hovertemplate=f"channel %{{customdata}}: s = %{{x:.3f}} for {name}<extra></extra>",
         )
-    finish(figure, title="The channels that differ most", height=24 * len(channels) + 130)
+    finish(figure, title="The channels that differ most", height=24 * len(channels) + 132)
     low, high = float(min(0, np.nanmin(gaps))), float(max(1, np.nanmax(gaps)))
-    figure.update_layout(hovermode="closest", legend={"x": 1, "xanchor": "right"})
+    figure.update_layout(hovermode="closest", margin={"t": 76})
     figure.update_xaxes(title_text="scale s", range=[low - 0.03, high + 0.03], zeroline=False, fixedrange=True, nticks=6)
     figure.update_yaxes(
         range=[len(rows) - 0.5, -0.5],
@@ -193,7 +194,9 @@ def _rows(differences: Scales, limit: float, width: int) -> go.Heatmap:
             "xpad": 0,
             "ypad": 6,
             "thickness": 14,
-            "len": 1,
+            "x": 0,
+            "xanchor": "left",
+            "len": MAP,
             "outlinewidth": 0,
             "tickvals": [-STEPS, -STEPS // 2, 0, STEPS // 2, STEPS],
             "ticktext": [f"{mark:+g}".replace("-", "−") if mark else "0" for mark in marks],
@@ -230,12 +233,13 @@ def _places(name: str, first: Array, second: Array, *, y: int, width: int) -> go
 
 def _means(differences: Scales) -> go.Bar:
     means = [float(np.abs(row).mean()) for row in differences.values()]
+    digits = 2 - int(np.floor(np.log10(max(*means, 1e-3) * 10.01)))  # two significant ones of the longest bar
     return go.Bar(
         x=means,
         y=list(range(len(means))),
         orientation="h",
         marker_color=NEUTRAL,
-        text=[f"{mean:.2g}" for mean in means],
+        text=[f"{mean:.{digits}f}" for mean in means],
         textposition="outside",
         cliponaxis=False,
         customdata=list(differences),

@@ -230,6 +230,6 @@ def _skyline(x: NDArray[np.uint16], y: Array, *, unit: str, name: str, labels: N
 def _axes(figure: go.Figure, *, x: str, count: int, upper: float | None) -> None:
     figure.update_layout(hovermode="x", margin={"l": 40})
     figure.update_xaxes(title_text=x, range=[-0.5, count - 0.5], showgrid=False, zeroline=False, fixedrange=True, nticks=6)
-    figure.update_yaxes(fixedrange=True, nticks=5, zeroline=True, rangemode="tozero")
+    figure.update_yaxes(fixedrange=True, nticks=5, zeroline=True, rangemode="tozero", exponentformat="power")
     if upper is not None:
         figure.update_yaxes(range=[0, upper * 1.02])

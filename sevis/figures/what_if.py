@@ -98,7 +98,7 @@ def sensitivity_strip(sites: Sequence[str], opened: Array, frozen: Array | None)
     """
     ways = [("opened (s = 1)", opened, OPENED, "diamond", -0.16)]
     ways += [("frozen at its mean", frozen, FROZEN, "circle", 0.16)] if frozen is not None else []
-    reach = 1.12 * max(1.0, *(float(100 * np.nanmax(np.abs(values), initial=0)) for _, values, *_ in ways))
+    reach = 1.12 * max(float(100 * np.nanmax(np.abs(values), initial=0)) for _, values, *_ in ways) or 1.0
     figure = go.Figure([_row_places(sites, [values for _, values, *_ in ways], [label for label, *_ in ways], reach)])
     for label, values, colour, symbol, offset in ways:
         points, y = (100 * values).astype(np.float32), np.arange(len(sites)) + (offset if len(ways) > 1 else 0)
@@ -136,13 +136,13 @@ def channel_bars(channels: NDArray[np.intp], change: Array, *, site: str) -> go.
         site: the block.
     """
     points = 100 * change
-    reach = 1.45 * max(0.01, float(np.abs(points).max()))
+    reach = 1.45 * float(np.abs(points).max(initial=0)) or 1.0
     figure = go.Figure(
         go.Bar(
             y=np.arange(len(channels)),
             x=points.astype(np.float32),
             orientation="h",
-            text=[f"{value:+.2f}" for value in points],
+            text=[_signed(value) for value in points],
             textposition="outside",
             cliponaxis=False,
             marker_color=np.where(points < 0, LOWERED, RAISED).tolist(),
@@ -194,8 +194,19 @@ def _rows(figure: go.Figure, names: Sequence[str]) -> None:
 
 
 def _probability(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    return f"{_digits(100 * value)} %"
 
 
 def _moved(before: float, after: float) -> str:
-    return f"{100 * after:.1f} % ({100 * (after - before):+.1f})"
+    points = 100 * (after - before)
+    sign = "+" if points > 0 else "−" if points < 0 else "±"
+    return f"{_probability(after)} ({sign}{_digits(abs(points))})"
+
+
+def _signed(points: float) -> str:
+    return f"{points:+.2f}".replace("-", "−") if abs(points) >= 0.01 or points == 0 else f"{points:+.1g}".replace("-", "−")
+
+
+def _digits(percent: float) -> str:
+    """One digit after the point, or two that count where that would be nothing."""
+    return f"{percent:.1f}" if percent >= 0.1 or percent < 1e-6 else f"{percent:.2g}"

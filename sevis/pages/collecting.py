@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -45,7 +44,7 @@ def collected_here(network: Network, card: Card) -> ClassStatistics | None:
         st.info(
             f"No class statistics came with `{card.name}`, and no data is on this machine to collect them from.", icon=":material/info:"
         )
-        _name_the_command(network, card)
+        _name_the_command(network)
         return None
     photos = validation_photos(data, card)
     amount = _choose_amount(photos)
@@ -70,24 +69,15 @@ def _wanted(network: Network, card: Card, photos: ImageDataset, amount: Amount) 
         icon=":material/info:",
     )
     wanted = st.button("Collect them now", key="collect", type="primary", icon=":material/play_arrow:")
-    _name_the_command(network, card)
+    _name_the_command(network)
     return wanted
 
 
-def _name_the_command(network: Network, card: Card) -> None:
+def _name_the_command(network: Network) -> None:
     """How to collect all there is, once and for all."""
-    name, place = shlex.quote(network.name), _as_typed(card.statistics_path)
     weights = " --weights random" if network.weights else ""
-    st.markdown("With this command it is done for all photos of a data set, and this page then shows them at once:")
-    st.code(f"python -m sevis collect --model {name}{weights} --data FOLDER --out {place}", language="bash", wrap_lines=True)
-
-
-def _as_typed(path: Path) -> str:
-    """A path without what it does not need to say: where the app was started, and whose home it is."""
-    for root, sign in ((Path.cwd(), ""), (Path.home(), "~/")):
-        if path.is_relative_to(root):
-            return f"{sign}{path.relative_to(root)}"
-    return str(path)
+    st.markdown("This command does it for all photos of a data set, and for good:")
+    st.code(f"python -m sevis collect --model {shlex.quote(network.name)}{weights} --data FOLDER", language="bash", wrap_lines=True)
 
 
 def _choose_amount(photos: ImageDataset) -> Amount:

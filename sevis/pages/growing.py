@@ -46,14 +46,16 @@ class Work(Generic[Known]):
         return self.known is not None and self.known.done >= 1
 
     def advance(self) -> Known:
-        """Works for about SLICE seconds, or to the end, and gives what is known."""
+        """Works on for about SLICE seconds, or to the end, and gives what is known."""
         ends = time.perf_counter() + SLICE
         with turn():
-            while self.known is None or (not self.complete and time.perf_counter() < ends):
-                self.known = next(self._parts)
+            known = next(self._parts)
+            while known.done < 1 and time.perf_counter() < ends:
+                known = next(self._parts)
+        self.known = known
         if self.complete:
-            self._keep(self.known)
-        return self.known
+            self._keep(known)
+        return known
 
 
 def show_growing(

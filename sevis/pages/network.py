@@ -17,7 +17,7 @@ from sevis.weights import DEFAULT, list_pretrained
 TRAINED, RANDOM = "trained", "random"
 SHOWN = "shown-network"
 NAME = re.compile(r"(timm/|torchvision/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-FILES = (".safetensors", ".pth", ".pt", ".bin")  # `sevis.load` takes them for paths
+FILES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")  # `sevis.load` takes them for paths
 WELL_KNOWN = (
     "legacy_seresnet50",
     "legacy_seresnet101",

@@ -79,7 +79,7 @@ def show_channels(question: Question, block: str | None) -> None:
         st.markdown("Choose a block above, or click its row, to see which of its channels the prediction depends on.")
         return
     count = len(question.before.scale[block])
-    seconds = count * question.before.seconds / 3  # in a batch an image takes about a third
+    seconds = count * question.before.seconds / 4  # in a batch, and with what comes before the block done once
     asked = f"Turn off each of the {count} channels of {block} in turn" + (f": about {seconds:.0f} s" if seconds > 2 else "")
     if not st.toggle(asked, key=WANTED, bind="query-params"):
         drop(WANTED)
@@ -134,7 +134,7 @@ def _draw_strip(question: Question, choose: Callable[[str], None], answer: "Sens
     show(
         sensitivity_strip(sites, opened, frozen),
         key=key,
-        caption=f"How the probability of “{question.name}” ({probability:.1%} with all gates as they are) moves when one block alone is "
+        caption=f"How the probability of “{question.name}” ({100 * probability:.1f} % with no gate changed) moves when one block alone is "
         f"changed: opened means all of its channels pass whole{held}. **Click a row to choose that block above.**",
         table=_strip_table(answer, question.target),
         on_select=clicked,

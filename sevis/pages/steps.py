@@ -42,8 +42,8 @@ def choose_scope(sites: Sequence[str]) -> Scope | None:
     stages = {f"stage {name.split('_')[1]}": f"SE_{name.split('_')[1]}" for name in sites}
     addresses = {EVERYWHERE: "SE", **stages, **{name: name for name in sites}}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        where = st.selectbox("Where", list(addresses), key=WHERE, bind="query-params", width=180)
-        text = st.text_input("Channels", placeholder="all", key="only", bind="query-params", width=180, help="Such as 3, 17-20.")
+        where = st.selectbox("Where", list(addresses), key=WHERE, bind="query-params", width=160)
+        text = st.text_input("Channels", placeholder="all", key="only", bind="query-params", width=160, help="Such as 3, 17-20.")
     address = addresses.get(where or EVERYWHERE, "SE")
     try:
         channels = parse_channels(text) if text and text.strip() else None
@@ -107,10 +107,12 @@ def show_buttons(scope: Scope, before: Explanation, means: Means, card: Card) ->
         _button("Open (s = 1)", Step(where, "set", 1.0, channels=channels), key="open", icon=":material/door_open:")
         static = Step(where, "static", channels=channels)
         _button("Freeze at its mean", static, key="freeze", icon=":material/ac_unit:", help=f"The mean over {means.said}.")
-        with st.popover("Shut the most raised", icon=":material/door_front:", disabled=scope.block is None):
+        single = None if scope.block else "Choose a single block first."
+        with st.popover("Shut the most raised", icon=":material/door_front:", disabled=scope.block is None, help=single):
             if scope.block:
                 _shut(scope.block, before.scale[scope.block])
-        with st.popover("A class's gates", icon=":material/category:", disabled=means.statistics is None):
+        missing = None if means.statistics else "There are no class statistics of these weights: python -m sevis collect makes them."
+        with st.popover("A class's gates", icon=":material/category:", disabled=means.statistics is None, help=missing):
             _of_class(scope, means)
         with st.popover("A photo's gates", icon=":material/image:"):
             _of_photo(scope, card)

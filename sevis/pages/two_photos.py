@@ -60,12 +60,17 @@ def compare(network: Network, card: Card) -> None:
         with columns[name]:
             if photo and (one := _look_at(name, photo, network, block=block, shipped=shipped)):
                 seen[name] = one
-    if len(seen) == len(KEYS):
-        with between:
-            _show_difference(seen[FIRST].explanation, seen[SECOND].explanation)
-        if block:
-            with inside:
-                _show_block(block, seen)
+    if len(seen) < len(KEYS):
+        return
+    first, second = (seen[name].explanation for name in KEYS)
+    if np.array_equal(first.view, second.view):
+        between.info("Both are the same photo, so nothing differs: choose another one.", icon=":material/info:")
+        return
+    with between:
+        _show_difference(first, second)
+    if block:
+        with inside:
+            _show_block(block, seen)
 
 
 def _choose(name: str, card: Card, column: DeltaGenerator) -> Photo | None:
@@ -112,9 +117,9 @@ def _look_at(name: str, photo: Photo, network: Network, *, block: str | None, sh
             table={"class": [label for label, _ in top], "probability": [value for _, value in top]},
         )
     show(
-        gate_map(explanation.scale),
+        gate_map(explanation.scale).update_layout(title_text=f"Scale s of every channel for photo {name}"),
         key=f"gates-{name}",
-        caption=f"The scale s of every channel for photo {name}: each row is one block, stretched to the same width.",
+        caption="Each row is one block, each column one of its channels, stretched to the same width.",
         table=gate_map_table(explanation.scale),
         on_select=lambda: _open_clicked_block(explanation.sites, f"gates-{name}"),
     )
@@ -123,9 +128,6 @@ def _look_at(name: str, photo: Photo, network: Network, *, block: str | None, sh
 
 def _show_difference(first: Explanation, second: Explanation) -> None:
     st.header("Where the gates differ", anchor="difference")
-    if np.array_equal(first.view, second.view):
-        st.info("Both are the same photo, so nothing differs: choose another one.", icon=":material/info:")
-        return
     st.markdown(_describe(block_means(first.scale, second.scale)))
     show(
         difference_map(first.scale, second.scale),
@@ -141,13 +143,20 @@ def _describe(means: Mapping[str, float]) -> str:
     """Where the two photos are told apart, in one sentence."""
     most, least = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
     average = sum(means.values()) / len(means)
-    blocks = f": most in {most} ({means[most]:.2g}), least in {least} ({means[least]:.2g})" if len(means) > 1 else ""
-    return f"Between the two photos the scale of a channel differs by {average:.2g} on average over the blocks{blocks}."
+    blocks = f": most in {most} ({_short(means[most])}), least in {least} ({_short(means[least])})" if len(means) > 1 else ""
+    return f"Between the two photos the scale of a channel differs by {_short(average)} on average over the blocks{blocks}."
+
+
+def _short(difference: float) -> str:
+    return f"{difference:.2f}" if difference >= 0.1 else f"{difference:.3f}" if difference >= 0.001 else "less than 0.001"
 
 
 def _show_block(block: str, seen: Mapping[str, Seen]) -> None:
     first, second = (seen[name].explanation.scale[block] for name in KEYS)
     more, less = most_different(first, second, count=COUNT)
+    if not len(more) + len(less):
+        st.info(f"{block} treats both photos alike: every channel has the same scale.", icon=":material/info:")
+        return
     left, right = st.columns([3, 2], gap="large")
     with left:
         show(

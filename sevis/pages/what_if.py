@@ -109,9 +109,9 @@ def _show_gates(before: Explanation, after: Explanation) -> None:
         show(
             change_map(before.scale, after.scale),
             key="gate-change",
-            caption=f"By how much s of every channel differs from the unchanged network: by more than {SEEN} in {moved} of {len(before.sites)} blocks, "
-            "in those that were changed, and in the later ones, whose gates answer to what now reaches them. "
-            "**Click a row to choose that block.**",
+            caption="By how much s of every channel differs from the unchanged network: "
+            f"by more than {SEEN} in {moved} of {len(before.sites)} blocks, in those that were changed, and in the later ones, "
+            "whose gates answer to what now reaches them. **Click a row to choose that block.**",
             table={**gate_map_table(before.scale), "s_after": gate_map_table(after.scale)["s"]},
             on_select=lambda: _choose_clicked(before.sites, "gate-change"),
         )
