@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,9 +22,8 @@ from sevis.sources import find_weights
 from sevis.weights import RANDOM, Card, list_pretrained, read_card
 
 Architecture = Mapping[str, Any]
-_BUILDING = (
-    threading.Lock()
-)  # fresh weights come from PyTorch's one generator, and are the same at every call only if one is built at a time
+# Fresh weights come from PyTorch's one generator, and are the same at every call only if no other thread draws from it.
+BUILDING = threading.Lock()
 
 
 def describe(name: str, weights: str | Path | None = None) -> Card:
@@ -56,18 +56,18 @@ def assemble(card: Card, weights: str | Path | None, *, download: bool = True) -
         SevisError: for a file that is missing, damaged or of another network.
     """
     if weights == RANDOM:
-        with _BUILDING:
+        with BUILDING:
             model = _fresh(card["architecture"])
         return _with(card, sha256=fingerprint(model.state_dict()), weights=RANDOM), model
     origin = _origin(card["architecture"])
     if weights is None and origin is not None:
         checkpoint = read_checkpoint(find_weights(origin, download=download))
-        with _BUILDING:
+        with BUILDING:
             model = _convert(origin, checkpoint)
         fields: dict[str, Any] = {}
     else:
         checkpoint = read_checkpoint(Path(weights or card.name))
-        with _BUILDING:
+        with BUILDING:
             model, num_classes = _fit(card, checkpoint)
         fields = {} if num_classes == len(card.classes) else _class_fields(num_classes, checkpoint)
         fields["architecture"] = {**card["architecture"], "num_classes": num_classes}
@@ -89,8 +89,11 @@ def skeleton(name: str) -> nn.Module:
 
 
 def on_meta(architecture: Architecture) -> nn.Module:
-    """The network without any memory for its weights: for its blocks and shapes."""
-    with torch.device("meta"):
+    """The network without any memory for its weights, where its library can do that: for its blocks and shapes."""
+    try:
+        with torch.device("meta"):
+            return build_architecture(architecture)
+    except NotImplementedError:  # torchvision's RegNets compute their widths with tensors
         return build_architecture(architecture)
 
 
@@ -119,9 +122,10 @@ def _convert(origin: zoo.Origin, checkpoint: Checkpoint) -> nn.Module:
     """The library's own way from its published files to its network."""
     try:
         return zoo.build(origin, state=checkpoint.state)
-    except (RuntimeError, KeyError) as error:
+    except Exception as error:  # timm's conversions stumble in their own ways over what they do not know
         check_fits(zoo.build(origin), checkpoint, origin.name)
-        raise SevisError(f"{checkpoint.path} does not hold the weights of {origin.name} ({error}): delete it and fetch it again") from None
+        reason = " ".join(str(error).split())[:200]
+        raise SevisError(f"{checkpoint.path} does not hold the weights of {origin.name} ({reason}): delete it and fetch it again") from None
 
 
 def _fit(card: Card, checkpoint: Checkpoint) -> tuple[nn.Module, int]:
@@ -129,17 +133,13 @@ def _fit(card: Card, checkpoint: Checkpoint) -> tuple[nn.Module, int]:
     architecture = card["architecture"]
     num_classes = count_classes(on_meta(architecture), checkpoint.state, len(card.classes))
     model = build_architecture(architecture, num_classes=num_classes)
-    if fits(model, checkpoint.state):
-        model.load_state_dict(checkpoint.state, strict=False)  # only counters that nothing reads may be missing
-        return model, num_classes
     origin = _origin(architecture)
-    if origin is not None and origin.library == "timm":
-        try:  # perhaps it has the names of an older version of timm, or of the project that the network comes from
+    if origin is not None and origin.library == "timm" and not fits(model, checkpoint.state):
+        with suppress(Exception):  # perhaps it has the names of an older timm, or of the project that the network comes from
             return zoo.build(origin, num_classes=num_classes, state=dict(checkpoint.state)), num_classes
-        except Exception as error:  # timm's conversions stumble in their own ways over what they do not know
-            reason = error
     check_fits(model, checkpoint, card.name)
-    raise SevisError(f"{checkpoint.path} does not hold the weights of {card.name} ({reason})")
+    model.load_state_dict(checkpoint.state, strict=False)  # only counters that nothing reads may be missing
+    return model, num_classes
 
 
 def _describe_checkpoint(path: Path) -> Card:

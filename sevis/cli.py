@@ -50,6 +50,13 @@ def _complain(message: str, code: int) -> int:
 def _parser() -> Parser:
     parser = Parser(prog="sevis", description="Opens up Squeeze-and-Excitation networks; the app itself: streamlit run app.py")
     words = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    for describe in (_networks, _data_and_training, _statistics, _figures):
+        describe(words)
+    return parser
+
+
+def _networks(words: Any) -> None:
+    """Which there are, what is in them, and how one's own is added."""
     _add(words, "models", commands.models, "list the networks that can be built, and those that come trained")
 
     sites = _add(words, "sites", commands.sites_command, "list the SE blocks of a network, without loading its weights")
@@ -62,6 +69,8 @@ def _parser() -> Parser:
     add.add_argument("--weights", required=True, type=Path, help="the file: .safetensors, .pth, .pt, .bin")
     add.add_argument("--classes", type=Path, help="a text file with the name of one output a line")
 
+
+def _data_and_training(words: Any) -> None:
     data = _add(words, "data", commands.data_command, "say which data is there, or download Tiny ImageNet-200 (248 MB)")
     data.add_argument("name", nargs="?", choices=["tiny-imagenet"], help="what to download; resumes where it was cut off")
 
@@ -74,6 +83,9 @@ def _parser() -> Parser:
     _data_option(train_parser)
     _recipe_options(train_parser)
 
+
+def _statistics(words: Any) -> None:
+    """What takes a data set and a network."""
     collect = _add(words, "collect", commands.collect_command, "collect the class statistics of a network over a data set")
     collect.add_argument("--split", default="val", help="train or val (default: val)")
     collect.add_argument("--out", type=Path, help="the file to write; by default the one where the app looks for this network's statistics")
@@ -82,6 +94,17 @@ def _parser() -> Parser:
     _data_option(collect)
     _model_option(collect)
 
+    audit = _add(words, "audit", commands.audit_command, "test whether the gates are dynamic: open, freeze and shuffle them, by block")
+    audit.add_argument("--split", default="val", help="train or val (default: val)")
+    audit.add_argument("--out", type=Path, help="the JSON file to write; by default the one where the app looks for this network's audit")
+    audit.add_argument("--batch-size", type=_from(1), default=64, help="images in one forward pass (default: 64)")
+    audit.add_argument("--seed", type=_from(0), default=0, help="of the halves and of the shuffling (default: 0)")
+    _data_option(audit)
+    _model_option(audit)
+
+
+def _figures(words: Any) -> None:
+    """What shows."""
     explain = _add(words, "explain", commands.explain_command, "show how a network gates its channels for one image")
     explain.add_argument("image", type=Path, help="a PNG, JPEG, WebP, GIF or BMP")
     explain.add_argument("--json", action="store_true", help="print everything as JSON")
@@ -94,15 +117,6 @@ def _parser() -> Parser:
     figure6.add_argument("--out", type=Path, required=True, help="an .html file, or .svg or .png where a Chromium is installed")
     figure6.add_argument("--statistics", type=Path, help="a file made by collect; by default the one that comes with the model")
     _model_option(figure6)
-
-    audit = _add(words, "audit", commands.audit_command, "test whether the gates are dynamic: open, freeze and shuffle them, by block")
-    audit.add_argument("--split", default="val", help="train or val (default: val)")
-    audit.add_argument("--out", type=Path, help="the JSON file to write; by default the one where the app looks for this network's audit")
-    audit.add_argument("--batch-size", type=_from(1), default=64, help="images in one forward pass (default: 64)")
-    audit.add_argument("--seed", type=_from(0), default=0, help="of the halves and of the shuffling (default: 0)")
-    _data_option(audit)
-    _model_option(audit)
-    return parser
 
 
 def _add(words: Any, name: str, run: Callable[[Arguments], None], text: str) -> Parser:

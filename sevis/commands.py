@@ -57,10 +57,10 @@ def sites_command(arguments: Arguments) -> None:
 
 def add_command(arguments: Arguments) -> None:
     """Takes a user's own weights among the trained networks."""
+    check_name(arguments.name)
     from sevis.publishing import adopt
     from sevis.weights import load
 
-    check_name(arguments.name)
     name = arguments.network or str(arguments.weights)
     ready = load(name, weights=arguments.weights, device="cpu")
     card = adopt(arguments.name, ready, classes=_read_lines(arguments.classes) if arguments.classes else None)
@@ -167,8 +167,10 @@ def audit_command(arguments: Arguments) -> None:
     from sevis.figures.audit import describe_audit, last_stage_answer, reading
 
     ready = _load(arguments)
-    result = audit(ready, _dataset(arguments, arguments.split), batch_size=arguments.batch_size, seed=arguments.seed)
     out = arguments.out or ready.card.audit_path
+    if out.is_dir():  # now, not after minutes of forward passes
+        raise SevisError(f"{out} is a directory: name the file to write, such as {out / 'audit.json'}")
+    result = audit(ready, _dataset(arguments, arguments.split), batch_size=arguments.batch_size, seed=arguments.seed)
     result.save(out)
     print(describe_audit(result))
     print("change of top-1 in points, with 95 % intervals")

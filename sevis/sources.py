@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tqdm import tqdm
+
 from sevis.downloads import check_answers, fetch
 from sevis.errors import SevisError, WeightsMissing
 from sevis.files import sha256
@@ -47,7 +49,7 @@ def find_source(origin: Origin) -> Source:
     raise SevisError(f"timm has no trained weights of {origin.name}: take fresh ones with weights='random' (--weights random)")
 
 
-def find_weights(origin: Origin, *, download: bool = True, progress: bool = True) -> Path:
+def find_weights(origin: Origin, *, download: bool = True) -> Path:
     """The file with the trained weights of a network: the one in a cache, else downloaded into it; a broken download is continued.
 
     Raises:
@@ -66,7 +68,7 @@ def find_weights(origin: Origin, *, download: bool = True, progress: bool = True
         check_answers(source.address)
         if source.repository:
             return _download_from_hub(source.repository)
-        return fetch(source.address, source.path, sha256=_hash_in(source.path.name), progress=progress)
+        return fetch(source.address, source.path, sha256=_hash_in(source.path.name))
     except SevisError as error:
         raise WeightsMissing(source.name, source=source.address, path=source.path, reason=str(error)) from None
 
@@ -85,7 +87,7 @@ def _download_from_hub(repository: str) -> Path:
     reason = ""
     for file in HUB_FILES:
         try:
-            return Path(hf_hub_download(repository, file))
+            return Path(hf_hub_download(repository, file, tqdm_class=tqdm))  # the bar of `fetch`; its own hides outside terminals
         except EntryNotFoundError as error:
             reason = reason or _line(error)
             if isinstance(error, LocalEntryNotFoundError):  # not reached, rather than not there

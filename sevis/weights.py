@@ -46,6 +46,8 @@ class Card:
     shipped: bool = True
 
     def __getitem__(self, field: str) -> Any:
+        if field not in self.entry and not self.shipped:
+            raise SevisError(f"nothing is known of the {field} of {self.name}")
         if field not in self.entry:
             raise SevisError(f"the entry of {self.name} in index.json has no {field!r}: repair it or restore the file")
         return self.entry[field]
@@ -177,14 +179,15 @@ def _read_shipped(card: Card) -> "nn.Module":
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from sevis.assembly import build_architecture
+    from sevis.assembly import BUILDING, build_architecture
 
     if not card.path.is_file():
         raise SevisError(f"the weights of {card.name} are missing: expected {card.path}; restore it from the repository")
     if sha256(card.path) != card["sha256"]:
         raise SevisError(f"{card.path} is not the file that index.json describes (its SHA-256 differs): restore it from the repository")
     try:
-        model = build_architecture(card["architecture"])
+        with BUILDING:
+            model = build_architecture(card["architecture"])
         model.load_state_dict(load_file(card.path))  # copies, so that weights stored in half precision become float32
     except (SafetensorError, OSError, RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -224,9 +224,12 @@ def test_the_pages_do_not_scroll_sideways(open_page, width, dark):
     assert_no_sideways_scroll(page)
 
 
-def block_names(page: Page):
-    ticks = page.locator(GATE_MAP).locator(".yaxislayer-above .ytick text, .yaxislayer-below .ytick text")
-    return ticks.all_text_contents()
+def expect_blocks(page: Page, *, second: str, last: str):
+    """The rows of the gate map: 16 of them, with these names."""
+    rows = page.locator(GATE_MAP).locator(".yaxislayer-above .ytick text, .yaxislayer-below .ytick text")
+    expect(rows).to_have_count(16)
+    expect(rows.nth(1)).to_have_text(second)
+    expect(rows.last).to_have_text(last)
 
 
 def choose_network(page: Page, name: str):
@@ -244,13 +247,12 @@ def test_a_network_that_is_typed_is_shown_with_random_weights(open_page):
     expect(page.get_by_text("The trained weights of efficientnet_b0 are not on this machine.")).to_be_visible()
     expect(page.get_by_text("These pages go on showing se_resnet50x0_5.tiny20.")).to_be_visible()
     expect(page).to_have_url(re.compile(r"network=efficientnet_b0"))
+    expect_blocks(page, second="SE_2_2", last="SE_5_3")
     settle(page)
-    assert block_names(page)[:2] == ["SE_2_1", "SE_2_2"], "still the default's"
     page.get_by_role("button", name="Use random weights").click()
     expect(page.get_by_text("efficientnet_b0 has learnt nothing")).to_be_visible()
     expect(page).to_have_url(re.compile(r"weights=random"))
-    page.wait_for_function("() => [...document.querySelectorAll('.ytick text')].some(label => label.textContent === 'SE_8_1')")
-    assert len(block_names(page)) == 16
+    expect_blocks(page, second="SE_3_1", last="SE_8_1")
     settle(page)
     assert_no_sideways_scroll(page)
 
@@ -272,14 +274,13 @@ def test_a_name_that_is_on_no_list_can_be_typed_and_one_that_nobody_knows_is_ref
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize(("name", "last"), [("regnety_004", "SE_5_6"), ("legacy_seresnet50", "SE_5_3")])
-def test_a_link_opens_a_network_of_timm(open_page, name, last, width):
+@pytest.mark.parametrize(("name", "second", "last"), [("regnety_004", "SE_3_1", "SE_5_6"), ("legacy_seresnet50", "SE_2_2", "SE_5_3")])
+def test_a_link_opens_a_network_of_timm(open_page, name, second, last, width):
     page = open_page(f"/?network={name}&weights=random&block=SE_3_2", width=width, dark=width < 600)
     expect(page.get_by_role("heading", name="The maps that SE_3_2 gates")).to_be_visible()
     expect(page.get_by_text(f"{name} has learnt nothing")).to_be_visible()
+    expect_blocks(page, second=second, last=last)
     settle(page)
-    assert len(block_names(page)) == 16
-    assert block_names(page)[-1] == last
     assert_no_sideways_scroll(page)
 
 
@@ -304,6 +305,21 @@ def test_the_classes_of_a_network_without_statistics(open_page):
     expect(page.get_by_text("No class statistics came with regnety_002")).to_be_visible()
     expect(page.get_by_text("python -m sevis collect --model regnety_002")).to_be_visible()
     expect(page).to_have_url(re.compile(r"network=regnety_002"))
+    settle(page)
+    assert_no_sideways_scroll(page)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("path", ["what_if", "two_photos"])
+def test_the_other_pages_show_any_network_and_do_not_scroll_sideways(open_page, path, width):
+    page = open_page("/?network=regnety_002&weights=random", width=width, dark=width < 600)
+    expect(page.get_by_text("regnety_002 has learnt nothing")).to_be_visible()
+    settle(page)
+    if width < 600:
+        page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("link", name={"what_if": "What if?", "two_photos": "Two photos"}[path]).click()
+    expect(page).to_have_url(re.compile(f"{path}.*network=regnety_002&weights=random"))
+    expect(page.locator(".js-plotly-plot .heatmaplayer image").first).to_be_attached()
     settle(page)
     assert_no_sideways_scroll(page)
 

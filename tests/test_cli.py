@@ -67,7 +67,7 @@ def test_help_everywhere() -> None:
         (["explain", "{tmp}/text.png"], "not a picture"),
         (["train", "se_resnet18", "--stem", "big", "--data", "{data}"], "unknown stem 'big'"),
         (["train", "--width", "nan"], "expected width between 0.015625 and 16, got nan"),
-        (["train", "--data", "{data}", "--classes", "{photo}"], "is no text: expected a file with one class id a line"),
+        (["train", "--data", "{data}", "--classes", "{photo}"], "is no text: expected a file with one class a line"),
         (["train", "--data", "{data}", "--classes", ","], "expected at least one class"),
         (["train", "--data", "{tmp}/nothing", "--publish", "../mine"], "a network cannot be called '../mine'"),
         (["train", "--data", "{tmp}/nothing", "--publish", ""], "a network cannot be called ''"),
@@ -231,7 +231,9 @@ def trained(tmp_path: Path) -> tuple[Path, nn.Module]:
     return tmp_path / "mine.pth", model
 
 
-@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "torchvision/mobilenet_v3_small", "legacy_seresnet18", DEFAULT])
+@pytest.mark.parametrize(
+    "name", ["mobilenetv3_small_050", "torchvision/mobilenet_v3_small", "torchvision/regnet_y_400mf", "legacy_seresnet18", DEFAULT]
+)
 def test_sites_prints_every_block_without_any_weights(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

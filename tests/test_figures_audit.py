@@ -1,5 +1,7 @@
 """The figure of an audit, and the sentences that follow from its numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -78,7 +80,14 @@ def test_the_reading_of_all_or_none(frozen, sentence):
 
 
 def test_gates_that_may_be_constants_are_called_so():
-    assert "they could as well be constants" in reading(make([(5, 5)] * 4, whole=(6, 5)))
+    assert ", nothing measurable; all with" in reading(make([(5, 5)] * 4, whole=(6, 5)))
+
+
+@pytest.mark.parametrize(("outputs", "guesses"), [(1, True), (2, False), (1000, False)])
+def test_a_network_that_guesses_has_nothing_to_lose(outputs, guesses):
+    audit = replace(MIXED, metadata={**MIXED.metadata, "outputs": outputs})
+    assert ("no more than by guessing" in reading(audit)) == guesses
+    assert ("The dearest" in reading(audit)) != guesses
 
 
 def test_the_answer_about_the_last_stage():

@@ -135,6 +135,39 @@ def test_every_channel_is_turned_off_alone(ready, image, batch_size):
     assert all(np.array_equal(part.off, found.off[: len(part.off)]) for part in parts)
 
 
+def test_what_comes_before_the_block_is_computed_once(ready, image):
+    batches = {"conv1": [], "fc": []}
+    for name, seen in batches.items():
+        getattr(ready.model, name).register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(len(inputs[0])))
+    list(ablate_channels(ready, image, "SE_5_1"))
+    assert batches["conv1"][-1] == 1
+    assert batches["fc"][-1] == 65
+
+
+class Joined(nn.Module):
+    """A network that puts what went round the block beside what went through it, so that both must hold as many images."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=4)
+        self.layer1 = nn.Sequential(nn.Sequential(sevis.SqueezeExcitation(8, reduction=2)))
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, images):
+        u = self.stem(images)
+        return self.head(torch.cat([u, self.layer1(u)], dim=1).mean(dim=(2, 3)))
+
+
+def test_a_network_that_does_not_bear_copies_inside_it_gets_whole_ones(ready, image):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        joined = make_ready(ready.card, Joined())
+    (found,) = ablate_channels(joined, image, "SE_2_1")
+    off = [alone(joined, image, "SE_2_1", times=mask) for mask in 1 - np.eye(8, dtype=np.float32)]
+    assert np.allclose(found.off, off, atol=1e-5)
+    assert np.abs(found.off - found.plain).max() > 1e-3
+
+
 def test_memory_that_runs_out_changes_no_answer(ready, image, static, monkeypatch):
     expected = measure_sensitivity(ready, image, static=static)
     forward, said = type(ready.model).forward, []

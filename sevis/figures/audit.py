@@ -9,9 +9,9 @@ from plotly.subplots import make_subplots
 from sevis.audit import ALL, CHANGES, Audit, Outcome
 from sevis.figures.style import NEUTRAL, PALETTE, finish
 
-NAMES = {"open": "open: s = 1", "frozen": "frozen at its mean", "shuffled": "shuffled among photos"}
+NAMES = {"open": "opened (s = 1)", "frozen": "frozen at its mean", "shuffled": "shuffled among photos"}
 COLOURS = dict(zip(CHANGES, (PALETTE[1], PALETTE[0], PALETTE[2]), strict=True))
-SYMBOLS = dict(zip(CHANGES, ("circle", "diamond", "square"), strict=True))
+SYMBOLS = dict(zip(CHANGES, ("diamond", "circle", "square"), strict=True))
 ROW, SPACE = 36, 180  # pixels: a row, and all that is not rows
 GRID = "rgba(127, 127, 127, 0.25)"
 OFFSET = 0.25  # of a row, between the three dots
@@ -44,6 +44,8 @@ def audit_chart(audit: Audit) -> go.Figure:
 
 def reading(audit: Audit) -> str:
     """What the audit says of single blocks and of all of them, in a few sentences that follow from its numbers."""
+    if audit.real.top1_interval[0] <= 1 / audit.metadata.get("outputs", np.inf):
+        return f"The network recognises {audit.real.top1:.1%} of the photos, no more than by guessing: nothing is lost, nothing follows."
     free = [name for name in audit.blocks if audit.outcomes[name]["frozen"].change_interval[1] >= 0]
     dear = min(audit.blocks, key=lambda name: audit.outcomes[name]["frozen"].change)
     count = f"{len(free)} of {len(audit.blocks)} blocks" if len(free) < len(audit.blocks) else f"each of the {len(audit.blocks)} blocks"
@@ -54,7 +56,7 @@ def reading(audit: Audit) -> str:
     else:
         one = "Not one block could be frozen at no measurable cost."
     frozen, shuffled = audit.outcomes[ALL]["frozen"], audit.outcomes[ALL]["shuffled"]
-    verdict = "so much is it worth that they answer to the photo" if frozen.change_interval[1] < 0 else "they could as well be constants"
+    verdict = "so much is it worth that they answer to the photo" if frozen.change_interval[1] < 0 else "nothing measurable"
     return (
         f"{one} The dearest is {dear}: {_with_interval(audit.outcomes[dear]['frozen'])}. All frozen at once: {_with_interval(frozen)}, "
         f"{verdict}; all with the gates of another photo: {_with_interval(shuffled)}."

@@ -6,13 +6,12 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from sevis.figures.gates import gate_map
+from sevis.figures.gates import LOW, MANY, ROW, gate_map
 from sevis.figures.style import LOWERED, NEUTRAL, PALETTE, RAISED, SIGNED_COLOURS, finish
 
 Array = NDArray[np.float32]
 BEFORE, AFTER = NEUTRAL, PALETTE[0]
 OPENED, FROZEN = PALETTE[1], PALETTE[0]
-ROW = 27  # pixels, as a row of the gate map
 PLACES = 41  # points of a row that answer to the mouse
 
 
@@ -112,8 +111,9 @@ def sensitivity_strip(sites: Sequence[str], opened: Array, frozen: Array | None)
             showlegend=False,
         )
         marker = {"color": colour, "size": 10, "symbol": symbol}
-        figure.add_scatter(x=points, y=y, mode="markers", marker=marker, name=label, hoverinfo="skip")
-    finish(figure, title="One block changed at a time", height=ROW * len(sites) + 140)
+        whole = {"marker": {"opacity": 1}}  # after a click elsewhere, Plotly would fade what is not selected
+        figure.add_scatter(x=points, y=y, mode="markers", marker=marker, name=label, hoverinfo="skip", unselected=whole)
+    finish(figure, title="One block changed at a time", height=(ROW if len(sites) <= MANY else LOW) * len(sites) + 140)
     figure.update_layout(hovermode="closest", margin={"t": 74, "b": 60})
     figure.update_xaxes(
         title_text="change of the probability, in percentage points",
@@ -121,6 +121,7 @@ def sensitivity_strip(sites: Sequence[str], opened: Array, frozen: Array | None)
         zeroline=True,
         zerolinecolor=NEUTRAL,
         fixedrange=True,
+        exponentformat="none",
         nticks=7,
     )
     _rows(figure, sites)
@@ -158,6 +159,7 @@ def channel_bars(channels: NDArray[np.intp], change: Array, *, site: str) -> go.
         zeroline=True,
         zerolinecolor=NEUTRAL,
         fixedrange=True,
+        exponentformat="none",
         nticks=5,
     )
     _rows(figure, [f"channel {channel}" for channel in channels])

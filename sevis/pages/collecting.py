@@ -1,7 +1,7 @@
 """Collecting class statistics on the page, for a network that none were shipped for: some photos of some classes, kept for all visitors."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -121,7 +121,7 @@ def _collect(network: Network, photos: ImageDataset) -> ClassStatistics:
     return statistics
 
 
-def _paced(loader: "Iterable[tuple[Tensor, Tensor]]", total: int) -> "Iterator[tuple[Tensor, Tensor]]":
+def _paced(loader: "Iterable[tuple[Tensor, Tensor]]", total: int) -> "Generator[tuple[Tensor, Tensor]]":
     """The batches of a loader, each worked on in its own turn, so that other visitors come between; with a progress bar."""
     bar, done, started = st.progress(0.0, "Reading the first photos …"), 0, perf_counter()
     for inputs, labels in loader:

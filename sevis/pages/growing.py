@@ -82,11 +82,7 @@ def show_growing(
     if place not in st.session_state or st.session_state[place][0] != keys:
         st.session_state[place] = keys, begin()
     work: Work[Known] = st.session_state[place][1]
-    try:
-        known = work.known or work.advance()
-    except SevisError:
-        drop(name)
-        raise
+    known = work.known or _advance(name, work)
     if work.complete:
         drop(name)
         _say(work)
@@ -100,6 +96,14 @@ def drop(name: str) -> None:
     st.session_state.pop(f"growing-{name}", None)
 
 
+def _advance(name: str, work: Work[Known]) -> Known:
+    try:
+        return work.advance()
+    except Exception:  # what failed cannot go on: the next run begins anew
+        drop(name)
+        raise
+
+
 def _say(work: Work[Known]) -> None:
     for sentence in work.said:
         st.info(sentence, icon=":material/memory:")
@@ -109,9 +113,8 @@ def _go_on(name: str, work: Work[Known], draw: Callable[[Known], None], cancel: 
     if f"growing-{name}" not in st.session_state:  # ended meanwhile
         st.rerun()
     try:
-        known = work.advance()
+        known = _advance(name, work)
     except SevisError as error:
-        drop(name)
         show_error(error)
         return
     if work.complete:

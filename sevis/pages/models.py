@@ -1,7 +1,6 @@
 """What the pages ask of the network that all visitors share, and what they keep of its answers."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from sevis.explanation import Explanation, explain
 from sevis.figures.mosaic import framed
 from sevis.images import Preprocessing, read_image
+from sevis.pages.keeping import keep, look_up
 from sevis.pages.loading import wait_for
 from sevis.pages.network import Network
 from sevis.pages.turns import turn
@@ -105,32 +105,21 @@ def explanation_of(photo: Photo, network: Network, *, block: str | None, shipped
     card = card_of(network)
     if shipped is not None and (block is None or block in shipped.maps) and np.array_equal(shipped.view, look(photo, card).view):
         return shipped
-    keys = (photo.digest, card.name, card["sha256"], block)
-    try:
-        return _explain(*keys, _work=None)
-    except _NotKeptError:
-        return _explain_in_turn(photo, network, keys)
+    keys = ("explanation", photo.digest, card.name, card["sha256"], block or "")
+    return look_up(*keys) or _explain_in_turn(photo, network, keys)
 
 
-def _explain_in_turn(photo: Photo, network: Network, keys: tuple[str, str, str, str | None]) -> Explanation:
-    """Outside the cache's function, for what that draws Streamlit would draw again with every answer from the cache."""
+def _explain_in_turn(photo: Photo, network: Network, keys: tuple[str, ...]) -> Explanation:
     ready, said, block = ready_model(network), list[str](), keys[-1]
+    image = read_image(photo.data)
     with turn():
-        explanation = _explain(*keys, _work=lambda: explain(ready, read_image(photo.data), maps=(block,) if block else (), say=said.append))
+        explanation: Explanation | None = look_up(*keys)  # somebody before may have asked the same
+        if explanation is None:
+            explanation = explain(ready, image, maps=(block,) if block else (), say=said.append)
+            keep(explanation, *keys)
     for sentence in said:
         st.info(sentence, icon=":material/memory:")
     return explanation
-
-
-class _NotKeptError(Exception):
-    """The cache does not hold it."""
-
-
-@st.cache_data(max_entries=128, max_size="300MB", show_spinner=False)
-def _explain(digest: str, name: str, weights: str, block: str | None, *, _work: Callable[[], Explanation] | None) -> Explanation:
-    if _work is None:
-        raise _NotKeptError
-    return _work()
 
 
 def read_example(card: Card) -> Explanation | None:

@@ -22,7 +22,7 @@ from sevis.pages.show import show
 if TYPE_CHECKING:
     from sevis.sensitivity import Ablation, Sensitivity
 
-PATIENCE = 10.0  # seconds: what would take longer waits until it is asked for
+PATIENCE = 20.0  # seconds: what would take longer waits until it is asked for
 WORK = 0.5  # seconds: about one forward pass of a batch
 CHANNELS = 12  # are shown
 WANTED = "ablate"

@@ -8,7 +8,7 @@ import streamlit as st
 
 from sevis.errors import SevisError
 from sevis.explanation import Explanation
-from sevis.figures.gates import describe_channels, gate_map, gate_map_table
+from sevis.figures.gates import describe_channels, gate_map, gate_map_table, top_bars
 from sevis.figures.what_if import change_map, compare_bars, compare_table, union_of_top
 from sevis.pages.audit_panel import show_audit
 from sevis.pages.counterfactuals import Means, changed, means_of
@@ -87,6 +87,15 @@ def _apply(photo: Photo, network: Network, card: Card, before: Explanation, mean
 
 
 def _show_comparison(before: Explanation, after: Explanation) -> None:
+    if after is before:
+        top = before.top(5)
+        show(
+            top_bars(top),
+            key="before",
+            caption="What the network makes of the photo with all gates as they are: once one is changed, both stand side by side.",
+            table={"class": [name for name, _ in top], "probability": [value for _, value in top]},
+        )
+        return
     places = union_of_top(before.probabilities, after.probabilities)
     names = [before.classes[place] for place in places]
     was, now = before.probabilities[places], after.probabilities[places]
@@ -102,9 +111,12 @@ def _show_comparison(before: Explanation, after: Explanation) -> None:
 
 
 def _show_gates(before: Explanation, after: Explanation) -> None:
-    st.header("What became of the gates", anchor="gates")
+    st.header("Every gate of the network" if after is before else "What became of the gates", anchor="gates")
+    if after is before:
+        _show_map(before)
+        return
     view = st.segmented_control("Show the gates", [MOVED, AFTER, BEFORE], default=MOVED, required=True, key="gates", bind="query-params")
-    if view == MOVED and after is not before:
+    if view == MOVED:
         moved = sum(bool(np.abs(before.scale[site] - after.scale[site]).max() > SEEN) for site in before.sites)
         show(
             change_map(before.scale, after.scale),
@@ -116,7 +128,10 @@ def _show_gates(before: Explanation, after: Explanation) -> None:
             on_select=lambda: _choose_clicked(before.sites, "gate-change"),
         )
         return
-    shown = after if view == AFTER else before
+    _show_map(after if view == AFTER else before)
+
+
+def _show_map(shown: Explanation) -> None:
     beyond = "; values beyond 0 and 1 get the colour of that end" if _beyond(shown) else ""
     show(
         gate_map(shown.scale),
@@ -124,7 +139,7 @@ def _show_gates(before: Explanation, after: Explanation) -> None:
         caption=f"Each row is one SE block, each column one of its channels ({describe_channels(shown.scale)}){beyond}. "
         "**Click a row to choose that block.**",
         table=gate_map_table(shown.scale),
-        on_select=lambda: _choose_clicked(before.sites, "gate-map"),
+        on_select=lambda: _choose_clicked(shown.sites, "gate-map"),
     )
 
 
