@@ -71,14 +71,14 @@ def by_captum(model: nn.Module) -> Way:
 
 
 def by_nnsight(model: nn.Module) -> Way:
-    from nnsight import NNsight
+    import nnsight
 
-    wrapped = NNsight(model)
+    wrapped = nnsight.NNsight(model)
     paths = [path for path, _ in blocks(model)]
 
     def run(batch: Tensor) -> list[Tensor]:
         with torch.inference_mode(), wrapped.trace(batch):
-            found = list().save()  # noqa: C408  (nnsight's own way to bring values out)
+            found = nnsight.save([])
             for path in paths:
                 block = wrapped.get(path)
                 found.append(block.fc1.input)

@@ -41,6 +41,7 @@ class Record(Mapping[str, Excitation]):
         self.maps = maps
         self._kept: dict[str, dict[str, Tensor]] = {site.name: {} for site in sites}
         self._runs = dict.fromkeys(self._kept, 0)
+        self._fetched = False
 
     def __getitem__(self, name: str) -> Excitation:
         if name not in self._kept:
@@ -50,7 +51,8 @@ class Record(Mapping[str, Excitation]):
         self._fetch()
         kept = self._kept[name]
         maps = kept["maps"].to("cpu", torch.float32) if "maps" in kept else None
-        return Excitation(*(kept[part] for part in PARTS), maps=maps, run=self._runs[name])
+        squeeze, hidden, logits, scale = (kept[part] for part in PARTS)
+        return Excitation(squeeze, hidden, logits, scale, maps, self._runs[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._kept)
@@ -87,7 +89,7 @@ class Record(Mapping[str, Excitation]):
             values = [value.float() for value in values]
         else:
             sent = torch.cat([value.float().flatten() for value in values]).cpu()
-            pieces = sent.split([value.numel() for value in values])
+            pieces = torch.split(sent, [value.numel() for value in values])
             values = [piece.view(value.shape) for piece, value in zip(pieces, values, strict=True)]
         for (kept, part), value in zip(places, values, strict=True):
             kept[part] = value

@@ -159,22 +159,19 @@ def _parts(module: nn.Module) -> dict[str, nn.Module] | None:
         return None
     for names in PARTS:
         if names[0] in children and names[1] in children and names[2] in children:
-            parts = {name: children[name] for name in names}
-            if _is_block(*parts.values()):
-                return parts  # type: ignore[return-value]
+            first, second, gate = (children[name] for name in names)
+            if first and second and gate and _is_block(first, second, gate):
+                return dict(zip(names, (first, second, gate), strict=True))
     sequence = [key for key, child in children.items() if type(child) is nn.Sequential and len(child) == 4]
     if len(sequence) == 1 and any(isinstance(child, nn.AdaptiveAvgPool2d) for child in children.values()):
-        layers = {f"{sequence[0]}.{key}": layer for key, layer in children[sequence[0]].named_children()}  # type: ignore[union-attr]
-        first, _, second, gate = layers
-        parts = {name: layers[name] for name in (first, second, gate)}
-        return parts if _is_block(*parts.values()) else None
+        (first_key, first), _, (second_key, second), (gate_key, gate) = module.get_submodule(sequence[0]).named_children()
+        if _is_block(first, second, gate):
+            return {f"{sequence[0]}.{first_key}": first, f"{sequence[0]}.{second_key}": second, f"{sequence[0]}.{gate_key}": gate}
     return None
 
 
-def _is_block(first: nn.Module | None, second: nn.Module | None, gate: nn.Module | None) -> bool:
+def _is_block(first: nn.Module, second: nn.Module, gate: nn.Module) -> bool:
     """Whether two projections narrow and widen again, and the gate has no parameters."""
-    if first is None or second is None or gate is None:
-        return False
     channels, hidden = _widths(first)
     return 1 <= hidden <= channels and _widths(second) == (hidden, channels) and not any(part._parameters for part in gate.modules())
 
@@ -185,8 +182,8 @@ def _widths(projection: nn.Module) -> tuple[int, int]:
         weight = getattr(projection, "weight", None)
         return (weight.shape[1], weight.shape[0]) if isinstance(weight, torch.Tensor) and weight.ndim >= 2 else (0, 0)
     own = vars(projection)  # asking the module itself for an attribute that it lacks is slow
-    widths = own.get("in_features") or own.get("in_channels"), own.get("out_features") or own.get("out_channels")
-    return widths if isinstance(widths[0], int) and isinstance(widths[1], int) else (0, 0)
+    inputs, outputs = own.get("in_features") or own.get("in_channels"), own.get("out_features") or own.get("out_channels")
+    return (inputs, outputs) if isinstance(inputs, int) and isinstance(outputs, int) else (0, 0)
 
 
 def _name(modules: Mapping[str, nn.Module], path: str, stages: dict[str, int]) -> str:

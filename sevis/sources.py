@@ -60,17 +60,21 @@ def find_weights(origin: Origin, *, download: bool = True) -> Path:
     cached = _in_hub_cache(source.repository) if source.repository else None
     if cached is not None:
         return cached
-    if source.path.is_file() and _is_whole(source.path):
-        return source.path
+    digits = _hash_in(source.path.name)
+    another = ""
+    if source.path.is_file():
+        if sha256(source.path).startswith(digits or ""):
+            return source.path
+        another = f"the file at that place is another, whose SHA-256 does not begin with {digits}; "
     try:
         if not download:
             raise SevisError("nothing was to be downloaded")
         check_answers(source.address)
         if source.repository:
             return _download_from_hub(source.repository)
-        return fetch(source.address, source.path, sha256=_hash_in(source.path.name))
+        return fetch(source.address, source.path, sha256=digits)
     except SevisError as error:
-        raise WeightsMissing(source.name, source=source.address, path=source.path, reason=str(error)) from None
+        raise WeightsMissing(source.name, source=source.address, path=source.path, reason=f"{another}{error}") from None
 
 
 def _in_hub_cache(repository: str) -> Path | None:
@@ -106,11 +110,6 @@ def _hash_in(name: str) -> str | None:
     """The first digits of the SHA-256 that PyTorch's files bear in their name, such as ce0d4300 in se_resnet50-ce0d4300.pth."""
     found = re.search(r"-([0-9a-f]{8,64})\.", name)
     return found and found[1]
-
-
-def _is_whole(path: Path) -> bool:
-    expected = _hash_in(path.name)
-    return expected is None or sha256(path).startswith(expected)
 
 
 def _at(origin: Origin, address: str) -> Source:
