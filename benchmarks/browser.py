@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FIRST_CHART = ".js-plotly-plot .heatmaplayer image"
 PHOTOS = ("Cup of espresso", "Rocket", "Astronaut", "Tabby cat")
 BLOCK = "SE_4_6"
+OTHERS = ("efficientnet_b0", "legacy_seresnet50")  # with random weights, so that nothing is downloaded
 EAGER = "import timm\n"
 
 
@@ -141,6 +142,17 @@ def measure_server(changes: int) -> None:
     report("class", [run_time(app, "class", [classes[(number + place) % 8] for place in range(4)]) for number in range(changes)])
 
 
+def measure_other_networks() -> None:
+    """Prints how long the first page of another network takes, and a photo that nobody has asked for before."""
+    for name in OTHERS:
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
+        app.query_params["network"], app.query_params["weights"] = name, "random"
+        started = time.perf_counter()
+        app.run()
+        print(f"{name}: {time.perf_counter() - started:.1f} s of server time until its first page stands")
+        report(f"photo, {name}", [run_time(app, "sample", photo) for photo in PHOTOS if photo != "Tabby cat"])
+
+
 def run_time(app: AppTest, key: str, value: object) -> float:
     """Seconds of one run of the script after a control got a value."""
     widgets = [*app.segmented_control, *app.multiselect]
@@ -160,6 +172,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=9)
     arguments = parser.parse_args()
     measure_server(arguments.changes)
+    measure_other_networks()
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
         measure_traffic(browser)
