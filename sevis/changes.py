@@ -49,19 +49,21 @@ class Step:
         """The changed copy of s, shape (N, C, ...). Raises SevisError when the batch does not have the images of the change."""
         if self.spread and len(scale) == 1 and self.value.ndim == 2:
             scale = scale.expand(len(self.value), *scale.shape[1:])
-        everything = torch.arange(len(scale), device=scale.device) if self.images is None else self.images.to(scale.device)
-        if len(everything) and int(everything.max()) >= len(scale):
-            raise SevisError(f"expected a batch with an image {int(everything.max())} at {self.site}, got images 0 to {len(scale) - 1}")
-        if self.value.ndim == 2 and len(self.value) not in (1, len(everything)):
-            raise SevisError(f"expected scales for {len(everything)} images at {self.site}, got an array for {len(self.value)}")
+        count = len(scale) if self.images is None else len(self.images)
+        last = -1 if self.images is None or not count else int(self.images.max())
+        if last >= len(scale):
+            raise SevisError(f"expected a batch with an image {last} at {self.site}, got images 0 to {len(scale) - 1}")
+        if self.value.ndim == 2 and len(self.value) not in (1, count):
+            raise SevisError(f"expected scales for {count} images at {self.site}, got an array for {len(self.value)}")
         value = self.value.to(scale)
         if value.ndim:
             value = value.reshape(*value.shape, *(1,) * (scale.ndim - 2))
         changed = scale.clone()
         if self.channels is None and self.images is None:
             return changed.mul_(value) if self.multiply else changed.copy_(value.expand_as(changed))
-        columns = torch.arange(scale.shape[1], device=scale.device) if self.channels is None else self.channels.to(scale.device)
-        place = (everything[:, None], columns)
+        rows = torch.arange(len(scale)) if self.images is None else self.images
+        columns = torch.arange(scale.shape[1]) if self.channels is None else self.channels
+        place = (rows[:, None].to(scale.device), columns.to(scale.device))
         changed[place] = changed[place] * value if self.multiply else value.expand_as(changed[place])
         return changed
 

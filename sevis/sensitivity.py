@@ -194,8 +194,8 @@ def ablate_channels(
     from sevis.changes import Change
     from sevis.sites import require_sites, site_named
 
-    block = site_named({found.name: found for found in require_sites(ready.model)}, site)
-    image = _input(ready, picture)
+    blocks = {found.name: found for found in require_sites(ready.model)}
+    block, image = site_named(blocks, site), _input(ready, picture)
 
     def changes(part: slice, *, spread: bool = False) -> list[dict[str, Change]]:
         inside = np.arange(max(part.start, 1), part.stop)
@@ -203,7 +203,8 @@ def ablate_channels(
         factors[inside - part.start, inside - 1] = 0  # s times one is s, bit for bit
         return [{site: Change(factors, multiply=True, spread=spread)}]
 
-    spread = _spreads(ready, image, changes)
+    if spread := _spreads(ready, image, changes):  # the later the block, the less there is to compute for a row
+        batch_size = round((batch_size or _batch_size(image)) / (1 - (list(blocks).index(site) + 0.5) / len(blocks)))
     parts = _run(ready, image, 1 + block.channels, partial(changes, spread=spread), batch_size=batch_size, say=say, spread=spread)
     for done, logits in _grow(parts, 1 + block.channels):
         yield Ablation(
@@ -240,12 +241,14 @@ def _run(
     """The logits of `count` copies of an image, changed by what `changes` gives for a slice of them, in parts of shape (n, K)."""
     from sevis.batches import run_batches
 
-    size = batch_size or max(1, BATCH_PIXELS // (image.shape[-1] * image.shape[-2]))
-
     def work(on: "ReadyModel", part: slice) -> Array:
         return _forward(on, image.expand(1 if spread else part.stop - part.start, *image.shape), changes(part))
 
-    yield from run_batches(ready, count, work, batch_size=size, say=say)
+    yield from run_batches(ready, count, work, batch_size=batch_size or _batch_size(image), say=say)
+
+
+def _batch_size(image: "Tensor") -> int:
+    return max(1, BATCH_PIXELS // (image.shape[-1] * image.shape[-2]))
 
 
 def _spreads(ready: "ReadyModel", image: "Tensor", changes: "Callable[..., list[dict[str, Change]]]") -> bool:

@@ -21,8 +21,10 @@ import sevis
 from sevis.datasets import sample_photos
 from sevis.files import sha256
 from sevis.images import read_image
+from sevis.interventions import Step
 from sevis.pages import growing
 from sevis.pages.show import to_png
+from sevis.pages.steps import describe
 from sevis.weights import DEFAULT
 
 PAGE = Path(__file__).resolve().parent.parent / "sevis" / "pages" / "what_if.py"
@@ -337,7 +339,7 @@ def test_the_channels_that_matter_most_are_found(ready, monkeypatch):
 
 def test_work_that_takes_long_is_drawn_as_it_grows_and_can_be_cancelled(ready, monkeypatch):
     monkeypatch.setattr(growing, "SLICE", 0.0)  # one batch between two drawings
-    monkeypatch.setattr("sevis.sensitivity.BATCH_PIXELS", 32 * 32 * 20)
+    monkeypatch.setattr("sevis.sensitivity.BATCH_PIXELS", 32 * 32 * 5)
     page = run_page(where="SE_4_2", ablate="true")
     assert growing_so_far(page)
     page = page.button(key="cancel-ablate").click().run()
@@ -353,6 +355,12 @@ def test_work_that_takes_long_is_drawn_as_it_grows_and_can_be_cancelled(ready, m
 def growing_so_far(page):
     assert not page.exception
     return re.search(r"of the \d+ tried so far", " ".join(caption.value for caption in page.caption))
+
+
+def test_names_in_buttons_are_no_markup():
+    steps = (Step("SE", "photo", name="[x](http://y) :material/x: *a*"), Step("SE_2_1", "set", 0.5, channels=(3, 17)))
+    assert describe(steps[0]) == r"every block\: gates of the photo \[x\](http\://y) \:material/x\: \*a\*"
+    assert describe(steps[1]) == r"SE\_2\_1, channels 3, 17\: s = 0.5"
 
 
 def test_a_file_that_is_no_picture_is_refused_in_one_sentence(folder):

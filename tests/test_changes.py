@@ -157,3 +157,8 @@ def test_the_two_identities_hold_in_every_precision_and_layout(network: nn.Modul
         assert torch.equal(again, plain)
     else:
         torch.testing.assert_close(again, plain, atol=1e-5, rtol=1e-5)
+
+
+def test_a_change_of_no_image_changes_nothing(network: nn.Module, own: np.ndarray) -> None:
+    np.testing.assert_array_equal(applied(network, {"SE_3_1": Change(0.0, images=[])}), own)
+    np.testing.assert_array_equal(applied(network, {"SE_3_1": Change(0.0, channels=[])}), own)

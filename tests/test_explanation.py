@@ -77,7 +77,7 @@ def test_top_is_sorted_and_named(ready: ReadyModel, photo: Image.Image) -> None:
 def test_leaves_the_model_as_it_was(ready: ReadyModel, photo: Image.Image) -> None:
     before = {key: value.clone() for key, value in ready.model.state_dict().items()}
     explain(ready, photo, maps=["SE_2_1"])
-    with pytest.raises(SevisError, match="no SE block is called SE_7_1"):
+    with pytest.raises(SevisError, match="no SE block is called 'SE_7_1'"):
         explain(ready, photo, maps=["SE_7_1"])
     assert all(torch.equal(value, before[key]) for key, value in ready.model.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in ready.model.modules())

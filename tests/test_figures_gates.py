@@ -93,6 +93,33 @@ def test_channels_by_stage_in_words(scale):
     assert describe_channels(scale) == "6 to 7 channels in stage 2, 300 in 3"
 
 
+def test_stages_that_do_not_follow_each_other_are_counted_together():
+    widths = {"SE_2_1": 8, "SE_3_1": 16, "SE_2_2": 4}
+    assert describe_channels({name: np.zeros(width, dtype=np.float32) for name, width in widths.items()}) == (
+        "4 to 8 channels in stage 2, 16 in 3"
+    )
+
+
+def test_a_long_name_of_a_class_is_shortened_beside_its_bar_and_whole_under_the_mouse():
+    name = "Staffordshire bullterrier, Staffordshire bull terrier"
+    figure = top_bars([(name, 0.75), ("tench", 0.25)])
+    assert figure.layout.yaxis.ticktext == ("Staffordshire bullterri…", "tench")
+    assert figure.data[0].hovertext == (name, "tench")
+
+
+def test_a_network_of_many_blocks_gets_thinner_rows():
+    heights = [gate_map({f"SE_2_{block}": np.full(4, 0.5, np.float32) for block in range(count)}).layout.height for count in (16, 50)]
+    assert heights[1] < 50 / 16 * heights[0]
+    assert heights[1] >= 50 * 20, "room for a line of text each"
+
+
+def test_scales_outside_0_to_1_are_within_the_axis():
+    scale = np.linspace(-1, 1, 32, dtype=np.float32)
+    axis = sorted_scales(scale).layout.yaxis
+    assert axis.range is None, "fitted to the values"
+    assert sorted_scales(np.abs(scale)).layout.yaxis.range == (0, 1.02)
+
+
 def test_the_extremes_are_those_of_a_sort(random):
     scale = random.uniform(size=50).astype(np.float32)
     raised, lowered = extremes(scale, count=8)

@@ -1,7 +1,6 @@
 """What the gates did with one image: the map of all blocks, the inside of one block, and the prediction."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 
 import numpy as np
 import plotly.graph_objects as go
@@ -78,7 +77,9 @@ def gate_map_table(scale: Mapping[str, Array]) -> dict[str, NDArray[np.generic]]
 
 def describe_channels(scale: Mapping[str, Array]) -> str:
     """The number of channels by stage, in words: `128 channels in stage 2, 256 in 3`."""
-    stages = {stage: [len(scale[name]) for name in names] for stage, names in groupby(scale, key=lambda name: name.split("_")[1])}
+    stages: dict[str, list[int]] = {}
+    for name, row in scale.items():
+        stages.setdefault(name.split("_")[1], []).append(len(row))
     counts = [f"{_range_of(widths)} in {stage}" for stage, widths in stages.items()]
     return ", ".join(counts).replace(" in ", " channels in stage ", 1)
 

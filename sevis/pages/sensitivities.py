@@ -79,7 +79,9 @@ def show_channels(question: Question, block: str | None) -> None:
         st.markdown("Choose a block above, or click its row, to see which of its channels the prediction depends on.")
         return
     count = len(question.before.scale[block])
-    seconds = count * question.before.seconds / 4  # in a batch, and with what comes before the block done once
+    sites = question.before.sites
+    left = 1 - (sites.index(block) + 0.5) / len(sites)  # of the network: what comes before the block is computed once a batch
+    seconds = 0.75 * left * count * question.before.seconds
     asked = f"Turn off each of the {count} channels of {block} in turn" + (f": about {seconds:.0f} s" if seconds > 2 else "")
     if not st.toggle(asked, key=WANTED, bind="query-params"):
         drop(WANTED)

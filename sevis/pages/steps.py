@@ -12,6 +12,7 @@ from sevis.errors import SevisError
 from sevis.explanation import Explanation
 from sevis.interventions import Step, format_steps, parse_channels, parse_steps
 from sevis.pages.counterfactuals import Means, lend
+from sevis.pages.models import look
 from sevis.pages.photos import choose_photo
 from sevis.pages.show import show_error
 from sevis.weights import Card
@@ -138,7 +139,7 @@ def _of_class(scope: Scope, means: Means) -> None:
 def _of_photo(scope: Scope, card: Card) -> None:
     photo = choose_photo(card, key="lend_")
     if photo:
-        st.image(photo.data, width=160)
+        st.image(look(photo, card).photo, width=160, output_format="JPEG")
         name = lend(photo, card)
         _button(
             f"Take the gates of {plain(photo.title)}", Step(scope.address, "photo", name=name, channels=scope.channels), key="take-photo"
