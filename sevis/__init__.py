@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sevis.auditing import audit as audit
+    from sevis.audits import Audit as Audit
     from sevis.blocks import SqueezeExcitation as SqueezeExcitation
     from sevis.changes import Change as Change
     from sevis.class_statistics import ClassStatistics as ClassStatistics
@@ -13,8 +15,12 @@ if TYPE_CHECKING:
     from sevis.explanation import explain as explain
     from sevis.hooks import capture as capture
     from sevis.hooks import override as override
+    from sevis.interventions import intervene as intervene
+    from sevis.interventions import parse_steps as parse_steps
     from sevis.networks import build as build
     from sevis.networks import list_models as list_models
+    from sevis.sensitivity import ablate_channels as ablate_channels
+    from sevis.sensitivity import measure_sensitivity as measure_sensitivity
     from sevis.sites import find_sites as find_sites
     from sevis.weights import list_pretrained as list_pretrained
     from sevis.weights import load as load
@@ -23,20 +29,26 @@ __version__ = "0.1.0"
 
 # Each name is imported on first use: the app draws its first page from arrays while torch, two seconds of import, loads beside it.
 _HOMES = {
+    "Audit": "audits",
     "Change": "changes",
-    "SqueezeExcitation": "blocks",
     "ClassStatistics": "class_statistics",
-    "collect": "collection",
-    "SevisError": "errors",
     "Explanation": "explanation",
-    "explain": "explanation",
-    "capture": "hooks",
-    "override": "hooks",
+    "SevisError": "errors",
+    "SqueezeExcitation": "blocks",
+    "ablate_channels": "sensitivity",
+    "audit": "auditing",
     "build": "networks",
-    "list_models": "networks",
+    "capture": "hooks",
+    "collect": "collection",
+    "explain": "explanation",
     "find_sites": "sites",
+    "intervene": "interventions",
+    "list_models": "networks",
     "list_pretrained": "weights",
     "load": "weights",
+    "measure_sensitivity": "sensitivity",
+    "override": "hooks",
+    "parse_steps": "interventions",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  (a list, but not a literal one)
 

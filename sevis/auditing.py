@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sevis.audit import ALL, CHANGES, Audit, Outcome
+from sevis.audits import ALL, CHANGES, Audit, Outcome
 from sevis.batches import run_batches
 from sevis.changes import addressed
 from sevis.class_statistics import ClassStatistics

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 import torch
+from torch import nn
 
+from sevis.errors import SevisError
 from sevis.weights import ReadyModel
 
 T = TypeVar("T")
@@ -30,24 +32,40 @@ def run_batches(
     start = 0
     while start < count:
         part = slice(start, min(start + batch_size, count))
+        exhausted = False
         try:
             result = work(ready, part)
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            exhausted = _is_exhaustion(error)
+            if not exhausted:
+                raise
+        if exhausted:  # out here, where the error no longer holds the tensors of the failed pass
             ready, batch_size = _economise(ready, part.stop - start, say or (lambda _: None))
             continue
         yield result
         start = part.stop
 
 
+def _is_exhaustion(error: RuntimeError) -> bool:
+    """Whether memory ran out: an accelerator's, or that of the CPU, for which PyTorch has no class of error."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
 def _economise(ready: ReadyModel, batch_size: int, say: Callable[[str], None]) -> tuple[ReadyModel, int]:
-    """What to try next, after so many images did not fit."""
+    """What to try next, after so many images did not fit. Raises SevisError where nothing is left to try."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if batch_size > 1:
         say(f"The memory of {ready.device} does not hold {batch_size} images at once: going on with {batch_size // 2}.")
         return ready, batch_size // 2
     if ready.device.type == "cpu":
-        raise MemoryError(f"one image of {ready.card.name} does not fit into memory")
+        raise SevisError(f"one image of {ready.card.name} does not fit into memory: choose a smaller network, or close other programs")
     say(f"The memory of {ready.device} does not hold a single image: going on with the CPU, which is slower.")
-    cpu = torch.device("cpu")
-    return replace(ready, model=copy.deepcopy(ready.model).to(cpu), device=cpu), 1
+    return replace(ready, model=_on_cpu(ready.model), device=torch.device("cpu")), 1
+
+
+def _on_cpu(model: nn.Module) -> nn.Module:
+    """A copy on the CPU, for which the full device needs no memory."""
+    there: dict[int, object] = {id(buffer): buffer.cpu() for buffer in model.buffers()}
+    there |= {id(weight): nn.Parameter(weight.detach().cpu(), requires_grad=weight.requires_grad) for weight in model.parameters()}
+    return copy.deepcopy(model, there)

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sevis.errors import SevisError
@@ -35,7 +37,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Step:
+class SiteChange:
     """A change of one block, checked and ready to be applied."""
 
     site: str
@@ -55,7 +57,9 @@ class Step:
             raise SevisError(f"expected a batch with an image {last} at {self.site}, got images 0 to {len(scale) - 1}")
         if self.value.ndim == 2 and len(self.value) not in (1, count):
             raise SevisError(f"expected scales for {count} images at {self.site}, got an array for {len(self.value)}")
-        value = self.value.to(scale)
+        value = self.value.to(scale.dtype)
+        _require_finite(value, self.site)  # half precision ends at 65504
+        value = value.to(scale.device)
         if value.ndim:
             value = value.reshape(*value.shape, *(1,) * (scale.ndim - 2))
         changed = scale.clone()
@@ -68,8 +72,8 @@ class Step:
         return changed
 
 
-def resolve(changes: Mapping[str, Value | Change], sites: Sequence[Site]) -> dict[str, list[Step]]:
-    """The steps of each block, in the order of the changes.
+def resolve(changes: Mapping[str, Value | Change], sites: Sequence[Site]) -> dict[str, list[SiteChange]]:
+    """The changes of each block, in their order.
 
     Args:
         changes: by address: `SE` is every block, `SE_5` those of a stage, `SE_5_2` a single one.
@@ -78,12 +82,12 @@ def resolve(changes: Mapping[str, Value | Change], sites: Sequence[Site]) -> dic
     Raises:
         SevisError: for an address that names no block, or a value that is not finite or does not fit a block that it is for.
     """
-    steps: dict[str, list[Step]] = {}
+    found: dict[str, list[SiteChange]] = {}
     for address, given in changes.items():
         change = given if isinstance(given, Change) else Change(given)
         for site in addressed(address, sites):
-            steps.setdefault(site.name, []).append(_step(change, site))
-    return steps
+            found.setdefault(site.name, []).append(_check(change, site))
+    return found
 
 
 def addressed(address: str, sites: Sequence[Site]) -> list[Site]:
@@ -96,7 +100,7 @@ def addressed(address: str, sites: Sequence[Site]) -> list[Site]:
     return found
 
 
-def _step(change: Change, site: Site) -> Step:
+def _check(change: Change, site: Site) -> SiteChange:
     channels = _indices(change.channels, f"channels of {site.name}", limit=site.channels)
     images = _indices(change.images, f"images at {site.name}", limit=None)
     tensor = _tensor(change.value, site.name)
@@ -105,28 +109,46 @@ def _step(change: Change, site: Site) -> Step:
         raise SevisError(
             f"expected a number or an array of shape ({width},) or (N, {width}) for {site.name}, got shape {tuple(tensor.shape)}"
         )
-    if not tensor.isfinite().all():
-        raise SevisError(f"expected finite scales for {site.name}, got {tensor[~tensor.isfinite()].flatten()[0].item()}")
-    return Step(site.name, tensor, change.multiply, channels, images, change.spread)
+    _require_finite(tensor, site.name)
+    return SiteChange(site.name, tensor, change.multiply, channels, images, change.spread)
 
 
 def _tensor(value: Value, site: str) -> Tensor:
-    if isinstance(value, Tensor):
-        return value.detach()
+    """A copy on the CPU, so that what the caller does with the value later changes nothing."""
+    if isinstance(value, Tensor) and not value.is_complex() and value.layout == torch.strided:
+        return value.detach().cpu().clone()
+    array = None if isinstance(value, Tensor) else _array(value)
+    if array is None or array.dtype.kind not in "biuf":
+        raise SevisError(f"expected a number or an array for {site}, got {value!r:.120}")
+    return torch.from_numpy(array.astype(np.float64))
+
+
+def _array(value: object) -> NDArray[Any] | None:
     try:
-        return torch.from_numpy(np.array(value, dtype=np.float32))
-    except (TypeError, ValueError):
-        raise SevisError(f"expected a number or an array for {site}, got {value!r}") from None
+        return np.array(value)
+    except ValueError:  # rows of different lengths
+        return None
+
+
+def _require_finite(value: Tensor, site: str) -> None:
+    if not value.isfinite().all():
+        raise SevisError(f"expected finite scales for {site}, got {value[~value.isfinite()].flatten()[0].item()}, as {value.dtype}")
 
 
 def _indices(given: Sequence[int] | None, what: str, *, limit: int | None) -> Tensor | None:
     """Numbers of channels or images as a tensor, checked: none of them twice, so that a change counts once."""
     if given is None:
         return None
-    indices = [int(index) for index in given]
-    wrong = [index for index in indices if index < 0 or (limit is not None and index >= limit)]
+    span = f"from 0{'' if limit is None else f' to {limit - 1}'}"
+    try:
+        indices = [index(number) for number in given if not isinstance(number, bool | str)]
+        if len(indices) < len(given):
+            raise TypeError
+    except TypeError:
+        raise SevisError(f"expected {what} as a list of whole numbers {span}, got {given!r:.120}") from None
+    wrong = [number for number in indices if number < 0 or (limit is not None and number >= limit)]
     if wrong:
-        raise SevisError(f"expected {what} from 0{'' if limit is None else f' to {limit - 1}'}, got {wrong[0]}")
+        raise SevisError(f"expected {what} {span}, got {wrong[0]}")
     if len(set(indices)) < len(indices):
         raise SevisError(f"expected different {what}, got one of them twice")
     return torch.tensor(indices, dtype=torch.long)

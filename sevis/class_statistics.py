@@ -147,12 +147,18 @@ class ClassStatistics:
         squares = moments.m2.sum(axis=0) + self.count @ np.square(moments.mean - centre)
         return np.asarray(np.sqrt(squares / max(self.count.sum() - 1, 1)))
 
-    def gates(self, name: str | None = None) -> dict[str, Array]:
+    def gates(self, name: str | None = None, *, weights: str | None = None) -> dict[str, Array]:
         """The mean scales of every block, shape (C,) each, as `sevis.override` takes them: those of a class, or over all images (None).
 
+        Args:
+            name: of the class.
+            weights: the SHA-256 of the weights that they are for, `ready.card.sha256`; None checks nothing.
+
         Raises:
-            SevisError: for a class that is unknown or has no images.
+            SevisError: for a class that is unknown or has no images, and statistics of other weights.
         """
+        if weights is not None:
+            self.check_weights(weights)
         if name is None:
             if not self.count.any():
                 raise SevisError("the statistics hold no image, so there is no mean gate: collect them first")

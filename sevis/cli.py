@@ -39,7 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_exhaustion(error):
+            raise
+        return _complain("there is not enough memory for this: take a smaller network, picture or batch, or close other programs", 2)
     return 0
+
+
+def _is_exhaustion(error: Exception) -> bool:
+    """Whether memory ran out: Python's, an accelerator's ("CUDA out of memory") or PyTorch's own on the CPU, which have no class in common."""
+    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
 def _complain(message: str, code: int) -> int:

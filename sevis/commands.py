@@ -61,8 +61,10 @@ def add_command(arguments: Arguments) -> None:
     from sevis.publishing import adopt
     from sevis.weights import load
 
-    name = arguments.network or str(arguments.weights)
-    ready = load(name, weights=arguments.weights, device="cpu")
+    if arguments.network:
+        ready = load(arguments.network, weights=arguments.weights, device="cpu")
+    else:
+        ready = load(arguments.weights, device="cpu")
     card = adopt(arguments.name, ready, classes=_read_lines(arguments.classes) if arguments.classes else None)
     print(f"{card.name}: {len(card.classes)} classes, {card.path}")
 

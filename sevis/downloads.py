@@ -1,6 +1,7 @@
 """Downloads that resume, and that count only when their checksum is right."""
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
@@ -19,7 +20,7 @@ TINY_IMAGENET_URL = f"http://cs231n.stanford.edu/{TINY_IMAGENET}.zip"
 TINY_IMAGENET_SIZE = 248_100_043
 TINY_IMAGENET_MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 TIMEOUT = 30.0
-PATIENCE = 4.0  # seconds for the first answer of a server, after which it counts as out of reach
+PATIENCE = 4.0  # seconds for a server's first answer, after which it counts as out of reach
 CHUNK = 1 << 18
 AGENT = {"User-Agent": "sevis"}
 
@@ -87,14 +88,31 @@ def fetch(
 
 
 def check_answers(url: str) -> None:
-    """Raises SevisError when a server gives no answer within PATIENCE seconds; an answer that refuses is one."""
+    """Raises SevisError when a server gives no answer within PATIENCE seconds; an answer that refuses is one.
+
+    The seconds are for all: looking up the name, each address that it has, and redirections. As urllib counts them anew for each, it
+    asks in a thread, which is left behind when they are over.
+    """
+    outcome: list[Exception | None] = []
+    asking = threading.Thread(target=lambda: outcome.append(_ask(url)), daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    error = outcome[0] if outcome else TimeoutError("timed out")
+    if isinstance(error, OSError | HTTPException):
+        raise SevisError(f"{urlsplit(url).netloc} cannot be reached: {getattr(error, 'reason', error)}")
+    if error is not None:
+        raise error
+
+
+def _ask(url: str) -> Exception | None:
+    """What went wrong when a server was asked for the head of a file; None where it answered."""
     try:
         urlopen(Request(url, method="HEAD", headers=AGENT), timeout=PATIENCE).close()
     except HTTPError as error:
         error.close()
-    except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise SevisError(f"{urlsplit(url).netloc} cannot be reached: {reason}") from None
+    except Exception as error:
+        return error
+    return None
 
 
 def _download(url: str, part: Path, *, size: int | None, progress: bool) -> None:

@@ -10,6 +10,11 @@ class SevisError(ValueError):
     """
 
 
+def one_line(error: BaseException) -> str:
+    """What an exception says, in one line of at most 200 characters; its class where it says nothing."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
 class WeightsMissing(SevisError):  # noqa: N818  (it says what is so, as FileNotFoundError's cause does)
     """The trained weights of a network are not here, and may not or cannot be downloaded; the message says what to fetch by hand.
 

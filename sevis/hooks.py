@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from sevis.changes import Change, Step, Value, resolve
+from sevis.changes import Change, SiteChange, Value, resolve
+from sevis.errors import SevisError
 from sevis.records import Record
 from sevis.sites import Site, require_sites, site_named
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -27,8 +30,18 @@ class _Attachment:
     handles: list[RemovableHandle]
 
 
-_records: ContextVar[tuple[tuple[nn.Module, Record], ...]] = ContextVar("sevis_records", default=())
-_overrides: ContextVar[tuple[tuple[nn.Module, dict[str, list[Step]]], ...]] = ContextVar("sevis_overrides", default=())
+class _Entry(Generic[T]):
+    """What one `with` block wants of the forward passes of a model; of none once it has ended, in whatever context that happens."""
+
+    __slots__ = ("content", "model")
+
+    def __init__(self, model: nn.Module, content: T) -> None:
+        self.model: nn.Module | None = model
+        self.content = content
+
+
+_records: ContextVar[tuple[_Entry[Record], ...]] = ContextVar("sevis_records", default=())
+_overrides: ContextVar[tuple[_Entry[dict[str, list[SiteChange]]], ...]] = ContextVar("sevis_overrides", default=())
 _attached: WeakKeyDictionary[nn.Module, _Attachment] = WeakKeyDictionary()
 _lock = threading.RLock()  # re-entrant: the garbage collector may end an abandoned capture while the lock is held
 
@@ -45,16 +58,14 @@ def capture(model: nn.Module, *, maps: Sequence[str] = ()) -> Iterator[Record]:
         The record of the most recent forward pass; it can be read inside the block and after it.
 
     Raises:
-        SevisError: when the model has no SE block, cannot be hooked, or `maps` names a block that it does not have.
+        SevisError: when the model has no SE block, cannot be hooked, or `maps` names a block that it does not have; from the forward pass,
+            when a block turns out to squeeze otherwise than the paper's.
     """
     with _hooks(model) as sites:
         by_name = {site.name: site for site in sites}
         record = Record(sites, frozenset(site_named(by_name, name).name for name in maps))
-        token = _records.set((*_records.get(), (model, record)))
-        try:
+        with _entered(_records, model, record):
             yield record
-        finally:
-            _records.reset(token)
 
 
 @contextmanager
@@ -62,6 +73,7 @@ def override(model: nn.Module, changes: Mapping[str, Value | Change]) -> Iterato
     """Changes the scales s of some blocks while the body runs the model, in this thread and context only.
 
     The changes are applied in their order, and those of nested overrides from the outer to the inner one, each to the scales that it finds.
+    No gradient reaches the values.
 
     Args:
         model: any model with SE blocks; its weights stay as they are.
@@ -72,12 +84,8 @@ def override(model: nn.Module, changes: Mapping[str, Value | Change]) -> Iterato
         SevisError: for an address that names no block, or a value that is not finite or does not have its C channels; from the forward
             pass, when it does not have its N images.
     """
-    with _hooks(model) as sites:
-        token = _overrides.set((*_overrides.get(), (model, resolve(changes, sites))))
-        try:
-            yield
-        finally:
-            _overrides.reset(token)
+    with _hooks(model) as sites, _entered(_overrides, model, resolve(changes, sites)):
+        yield
 
 
 def keep_hooks(model: nn.Module) -> Callable[[], None]:
@@ -94,6 +102,17 @@ def keep_hooks(model: nn.Module) -> Callable[[], None]:
             _release(held.pop())
 
     return release
+
+
+@contextmanager
+def _entered(place: ContextVar[tuple[_Entry[T], ...]], model: nn.Module, content: T) -> Iterator[None]:
+    entry = _Entry(model, content)
+    place.set((*place.get(), entry))
+    try:
+        yield
+    finally:
+        entry.model = None
+        place.set(tuple(other for other in place.get() if other.model is not None))  # no token: blocks may end in any order
 
 
 @contextmanager
@@ -125,18 +144,33 @@ def _release(model: nn.Module) -> None:
 
 
 def _attach(model: nn.Module, sites: Sequence[Site]) -> list[RemovableHandle]:
-    handles = [model.register_forward_pre_hook(_Hook(model, "", _begin_pass))]
-    for site in sites:
-        block = model.get_submodule(site.path)
-        first, second, gate = (block.get_submodule(part) for part in site.parts)
+    parts = {site: _parts(model, site) for site in sites}
+    owners: dict[nn.Module, str] = {}
+    for site, modules in parts.items():
+        for part in modules[1:]:
+            if owners.setdefault(part, site.name) != site.name:
+                raise SevisError(f"{owners[part]} and {site.name} share their {type(part).__name__}: give every SE block one of its own")
+    handles = [_before(model, _Hook(model, "", _begin_pass))]
+    for site, (block, first, second, gate) in parts.items():
         handles += [
-            block.register_forward_pre_hook(_Hook(model, site.name, _begin_block)),
-            first.register_forward_pre_hook(_Hook(model, site.name, _keeping("squeeze"))),
-            second.register_forward_pre_hook(_Hook(model, site.name, _keeping("hidden"))),
-            gate.register_forward_pre_hook(_Hook(model, site.name, _keeping("logits"))),  # now: a gate may work in place
+            _before(block, _Hook(model, site.name, _begin_block)),
+            _before(first, _Hook(model, site.name, _keeping("squeeze"))),
+            _before(second, _Hook(model, site.name, _keeping("hidden"))),
+            _before(gate, _Hook(model, site.name, _keeping("logits"))),  # now: a gate may work in place
             gate.register_forward_hook(_Hook(model, site.name, _on_scale)),
         ]
     return handles
+
+
+def _parts(model: nn.Module, site: Site) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
+    """The block, its two projections and its gate."""
+    block = model.get_submodule(site.path)
+    first, second, gate = (block.get_submodule(part) for part in site.parts)
+    return block, first, second, gate
+
+
+def _before(module: nn.Module, hook: "_Hook") -> RemovableHandle:
+    return module.register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[arg-type]
 
 
 class _Hook:
@@ -144,13 +178,16 @@ class _Hook:
 
     __slots__ = ("act", "model", "site")
 
-    def __init__(self, model: nn.Module, site: str, act: Callable[..., Tensor | None]) -> None:
+    def __init__(self, model: nn.Module, site: str, act: Callable[[nn.Module, str, Tensor], Tensor | None]) -> None:
         self.model = model
         self.site = site
         self.act = act
 
-    def __call__(self, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | None = None) -> Tensor | None:
-        return self.act(self.model, self.site, inputs[0] if inputs else None, output)
+    def __call__(self, _: nn.Module, inputs: tuple[Tensor, ...], last: Any) -> Tensor | None:
+        """`last` is the output, or before the module has run, its inputs by keyword."""
+        if isinstance(last, dict):
+            last = inputs[0] if inputs else next(iter(last.values()), None)
+        return self.act(self.model, self.site, last)
 
     def __reduce__(self) -> tuple[type["_Nothing"], tuple[()]]:
         return _Nothing, ()
@@ -162,35 +199,36 @@ class _Nothing:
 
 
 def _begin_pass(model: nn.Module, *_: Any) -> None:
-    for owner, record in _records.get():
-        if owner is model:
-            record.forget()
+    for entry in _records.get():
+        if entry.model is model:
+            entry.content.forget()
 
 
-def _begin_block(model: nn.Module, site: str, u: Tensor, _: None) -> None:
-    for owner, record in _records.get():
-        if owner is model:
-            record.begin(site, u)
+def _begin_block(model: nn.Module, site: str, u: Tensor) -> None:
+    for entry in _records.get():
+        if entry.model is model:
+            entry.content.begin(site, u)
 
 
-def _keeping(part: str) -> Callable[..., None]:
-    """What keeps a part of the records: the input of the module that the hook is on."""
+def _keeping(part: str) -> Callable[[nn.Module, str, Tensor], None]:
+    """What keeps a part of the records."""
 
-    def keep(model: nn.Module, site: str, value: Tensor, _: None) -> None:
-        for owner, record in _records.get():
-            if owner is model:
-                record.keep(site, part, value)
+    def keep(model: nn.Module, site: str, value: Tensor) -> None:
+        for entry in _records.get():
+            if entry.model is model:
+                entry.content.keep(site, part, value)
 
     return keep
 
 
-def _on_scale(model: nn.Module, site: str, _: Tensor, scale: Tensor) -> Tensor | None:
+_keep_scale = _keeping("scale")
+
+
+def _on_scale(model: nn.Module, site: str, scale: Tensor) -> Tensor | None:
     changed = None
-    for owner, steps in _overrides.get():
-        if owner is model:
-            for step in steps.get(site, ()):
-                changed = scale = step.apply(scale)
-    for owner, record in _records.get():
-        if owner is model:
-            record.keep(site, "scale", scale)
+    for entry in _overrides.get():
+        if entry.model is model:
+            for change in entry.content.get(site, ()):
+                changed = scale = change.apply(scale)
+    _keep_scale(model, site, scale)
     return changed

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from sevis.errors import SevisError
+from sevis.errors import SevisError, one_line
 
 # No TIFF: its decoder has the longest record of memory errors, its tiles escape the limits below, and browsers do not show it.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
@@ -59,8 +59,7 @@ def read_image(data: bytes) -> Image.Image:
         raise SevisError(f"The picture has far too many pixels; at most {MAX_PIXELS / 1e6:.0f} megapixels are decoded.") from None
     except Exception as error:
         # Pillow's decoders report damage by whatever the damaged bytes lead to: OSError, SyntaxError, struct.error, zlib.error, ...
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise SevisError(f"The picture is damaged or cut off ({reason}): save or download it again.") from None
+        raise SevisError(f"The picture is damaged or cut off ({one_line(error)}): save or download it again.") from None
 
 
 def _check_size(width: int, height: int) -> None:

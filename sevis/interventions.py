@@ -123,8 +123,7 @@ class Sources:
             return self.static
         if self.statistics is None:
             raise SevisError(f"{step} needs class statistics of this network, and there are none: make them with python -m sevis collect")
-        self.statistics.check_weights(weights)
-        return self.statistics.gates(step.name)
+        return self.statistics.gates(step.name, weights=weights)
 
     def _photo(self, step: Step, weights: str) -> Gates:
         other = self.photos.get(step.name or "")

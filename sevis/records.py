@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sevis.errors import SevisError
 from sevis.sites import Site
 
 PARTS = ("squeeze", "hidden", "logits", "scale")
@@ -13,7 +14,7 @@ PARTS = ("squeeze", "hidden", "logits", "scale")
 
 @dataclass(frozen=True)
 class Excitation:
-    """What one SE block did in a forward pass: float32, detached, on the CPU.
+    """What one SE block did in a forward pass: detached, on the CPU, float32 (float64 where the model is).
 
     Attributes:
         squeeze: z, shape (N, C), eq. (2).
@@ -21,8 +22,8 @@ class Excitation:
         logits: W2 relu(W1 z), shape (N, C): the gate's input.
         scale: s, shape (N, C), eq. (3): in 0..1 for a sigmoid gate.
         maps: u, the block's input, shape (N, C, H, W), where `capture` was asked for it; the block's output is scale * maps.
-        run: which run of the block this is, from 1: a block that the network uses several times in a forward pass runs again, and its last
-            run is the one that is kept.
+        run: which run of the block this is, from 1, since the model was last called: a block that the network uses several times in a
+            forward pass runs again, and its last run is the one that is kept.
     """
 
     squeeze: Tensor
@@ -39,6 +40,7 @@ class Record(Mapping[str, Excitation]):
     def __init__(self, sites: Sequence[Site], maps: frozenset[str]) -> None:
         self.sites = tuple(sites)
         self.maps = maps
+        self._channels = {site.name: site.channels for site in sites}
         self._kept: dict[str, dict[str, Tensor]] = {site.name: {} for site in sites}
         self._runs = dict.fromkeys(self._kept, 0)
         self._fetched = False
@@ -46,12 +48,16 @@ class Record(Mapping[str, Excitation]):
     def __getitem__(self, name: str) -> Excitation:
         if name not in self._kept:
             raise KeyError(f"no SE block is called {name!r}: the model has {', '.join(self._kept)}")
-        if "scale" not in self._kept[name]:
-            raise KeyError(f"{name} has not run: call the model inside the `with sevis.capture(model)` block")
-        self._fetch()
         kept = self._kept[name]
-        maps = kept["maps"].to("cpu", torch.float32) if "maps" in kept else None
+        if "scale" not in kept:
+            raise KeyError(f"{name} has not run: call the model, not compiled, inside the `with sevis.capture(model)` block")
+        if name in self.maps and "maps" not in kept:
+            raise KeyError(
+                f"the maps of {name} were not seen: in a traced graph its parts run without it, so capture the model before tracing"
+            )
+        self._fetch()
         squeeze, hidden, logits, scale = (kept[part] for part in PARTS)
+        maps = _readable(kept["maps"]).cpu() if "maps" in kept else None
         return Excitation(squeeze, hidden, logits, scale, maps, self._runs[name])
 
     def __iter__(self) -> Iterator[str]:
@@ -65,32 +71,49 @@ class Record(Mapping[str, Excitation]):
         for name, kept in self._kept.items():
             kept.clear()
             self._runs[name] = 0
-        self._fetched = False
 
     def begin(self, site: str, u: Tensor) -> None:
         """Begins a run of a block, whose input is u."""
         self._kept[site].clear()
         self._runs[site] += 1
-        self._fetched = False
         if site in self.maps:
             self.keep(site, "maps", u)
 
     def keep(self, site: str, part: str, value: Tensor) -> None:
-        """Keeps a copy, because many networks overwrite what they computed (in-place activations and sums)."""
+        """Keeps a copy, because many networks overwrite what they computed (in-place activations and sums).
+
+        Raises:
+            SevisError: for a squeeze that is not one number per channel, or the second of one run.
+        """
+        if part == "squeeze":
+            self._check(site, value)
+        self._fetched = False
         self._kept[site][part] = value.detach().clone()
 
+    def _check(self, site: str, squeeze: Tensor) -> None:
+        channels = self._channels[site]
+        if squeeze.numel() != len(squeeze) * channels:
+            raise SevisError(
+                f"{site} is not the paper's block: expected a squeeze of shape (N, {channels}), one number per channel, "
+                f"got {tuple(squeeze.shape)}"
+            )
+        if "squeeze" in self._kept[site] and "scale" not in self._kept[site]:
+            raise SevisError(f"{site} is not the paper's block: it squeezes twice and projects both, as CBAM's channel attention does")
+
     def _fetch(self) -> None:
-        """Turns all but the maps into float32 of shape (N, C) on the CPU; an accelerator sends them in one piece."""
+        """Brings all but the maps to the CPU in shape (N, C); an accelerator sends them in one piece."""
         if self._fetched:
             return
         places = [(kept, part) for kept in self._kept.values() for part in PARTS if part in kept]
-        values = [kept[part].flatten(1) for kept, part in places]
-        if values[0].is_cpu:
-            values = [value.float() for value in values]
-        else:
-            sent = torch.cat([value.float().flatten() for value in values]).cpu()
-            pieces = torch.split(sent, [value.numel() for value in values])
+        values = [_readable(kept[part]).flatten(1) for kept, part in places]
+        if not values[0].is_cpu:
+            pieces = torch.split(torch.cat([value.flatten() for value in values]).cpu(), [value.numel() for value in values])
             values = [piece.view(value.shape) for piece, value in zip(pieces, values, strict=True)]
         for (kept, part), value in zip(places, values, strict=True):
             kept[part] = value
         self._fetched = True
+
+
+def _readable(value: Tensor) -> Tensor:
+    """In a precision that NumPy has."""
+    return value if value.dtype == torch.float64 else value.float()

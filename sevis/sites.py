@@ -11,7 +11,7 @@ from torch import nn
 from sevis.errors import SevisError
 
 # The children of a block that project, project back, and gate, in the libraries that hold the paper's block.
-PARTS = (
+CHILDREN = (
     ("fc1", "fc2", "gate"),  # sevis; timm.layers SEModule
     ("conv_reduce", "conv_expand", "gate"),  # timm's EfficientNet-style SqueezeExcite
     ("fc1", "fc2", "scale_activation"),  # torchvision SqueezeExcitation
@@ -27,6 +27,7 @@ COUSINS = {
     "SplitAttn": "SplitAttn weighs the branches of a convolution against each other by a softmax",
     "SelectiveKernel": "SelectiveKernel weighs convolutions of several sizes against each other by a softmax",
     "SelectiveKernelAttn": "SelectiveKernel weighs convolutions of several sizes against each other by a softmax",
+    "ChannelAttention": "CBAM squeezes by the mean and by the maximum through the same projections",
     "ChannelAttn": "CBAM squeezes by the mean and by the maximum through the same projections",
     "LightChannelAttn": "CBAM squeezes by the mean and by the maximum together",
     "GatherExcite": "GatherExcite may squeeze over neighbourhoods, so that its scales differ from place to place",
@@ -66,12 +67,13 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
     """The SE blocks of a model, in the order of its modules; empty for a network without any.
 
     A block is known by its children: two projections that narrow and widen again, and a gate without parameters (class names do not
-    do: two different classes of timm are called SEModule). They have the names of PARTS, or are the first, third and last layer of a
+    do: two different classes of timm are called SEModule). They have the names of CHILDREN, or are the first, third and last layer of a
     sequence beside an average pool, as in many SELayer classes.
 
     It is named by the residual block that holds it: SE_stage_block. `layerN` is stage N + 1; of other numbered stages (`stages.0`, `s1`,
     `blocks.0`), the first of its kind is stage 2, and so on, with or without SE; a module called `stem` is stage 1, and one long sequence
-    is stage 2. The block's number is its position in the stage. A second SE block of one residual block has a `b` behind its name.
+    is stage 2. The block's number is its position in the stage. Where two blocks would be called the same, as two SE blocks of one residual
+    block are, the second has a `b` behind its name.
 
     Raises:
         TypeError: when `model` is no nn.Module.
@@ -87,7 +89,7 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
         parts = _parts(module)
         if parts is None:
             continue
-        if obstacle:
+        if obstacle := obstacle or next(filter(None, map(_obstacle, parts.values())), ""):
             raise SevisError(obstacle)
         name = _name(modules, path, stages)
         while name in sites:  # a second SE block in one residual block
@@ -155,12 +157,12 @@ def _obstacle(module: nn.Module) -> str:
 def _parts(module: nn.Module) -> dict[str, nn.Module] | None:
     """The projections and the gate of an SE block by their paths below it; None for any other module."""
     children = module._modules
-    if len(children) < 2 or type(module).__name__ in COUSINS:
+    if len(children) < 2 or type(module).__name__ in COUSINS or any(isinstance(child, nn.AdaptiveMaxPool2d) for child in children.values()):
         return None
-    for names in PARTS:
+    for names in CHILDREN:
         if names[0] in children and names[1] in children and names[2] in children:
             first, second, gate = (children[name] for name in names)
-            if first and second and gate and _is_block(first, second, gate):
+            if first is not None and second is not None and gate is not None and _is_block(first, second, gate):
                 return dict(zip(names, (first, second, gate), strict=True))
     sequence = [key for key, child in children.items() if type(child) is nn.Sequential and len(child) == 4]
     if len(sequence) == 1 and any(isinstance(child, nn.AdaptiveAvgPool2d) for child in children.values()):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from sevis.downloads import check_answers, fetch
-from sevis.errors import SevisError, WeightsMissing
+from sevis.errors import SevisError, WeightsMissing, one_line
 from sevis.files import sha256
 from sevis.zoo import Origin, torchvision_weights
 
@@ -93,17 +93,12 @@ def _download_from_hub(repository: str) -> Path:
         try:
             return Path(hf_hub_download(repository, file, tqdm_class=tqdm))  # the bar of `fetch`; its own hides outside terminals
         except EntryNotFoundError as error:
-            reason = reason or _line(error)
+            reason = reason or one_line(error)
             if isinstance(error, LocalEntryNotFoundError):  # not reached, rather than not there
                 break
         except Exception as error:  # the client lets the errors of the library below it through
-            raise SevisError(_line(error)) from None
+            raise SevisError(one_line(error)) from None
     raise SevisError(reason)
-
-
-def _line(error: Exception) -> str:
-    """The beginning of an exception's message in one line."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:160]
 
 
 def _hash_in(name: str) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sevis.datasets import cache_folder
-from sevis.errors import SevisError
+from sevis.errors import SevisError, one_line
 from sevis.files import replace_file, sha256
 from sevis.images import Preprocessing
 
@@ -164,13 +164,12 @@ def load(
         SevisError: for an unknown name (with the nearest), a network without SE blocks, a file that is missing, damaged, of another
             network, or not the one that index.json describes.
     """
-    name = str(name)
-    shipped = read_card(name) if name in _index() else None
+    shipped = read_card(str(name)) if str(name) in _index() else None
     if shipped and weights is None:
         return make_ready(shipped, _read_shipped(shipped), device=device)
     from sevis import assembly
 
-    card, model = assembly.assemble(shipped or assembly.describe(name, weights), weights, download=download)
+    card, model = assembly.assemble(shipped or assembly.describe(name), weights, download=download)
     return make_ready(card, model, device=device)
 
 
@@ -179,19 +178,18 @@ def _read_shipped(card: Card) -> "nn.Module":
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from sevis.assembly import BUILDING, build_architecture
+    from sevis.assembly import build_architecture, building
 
     if not card.path.is_file():
         raise SevisError(f"the weights of {card.name} are missing: expected {card.path}; restore it from the repository")
     if sha256(card.path) != card["sha256"]:
         raise SevisError(f"{card.path} is not the file that index.json describes (its SHA-256 differs): restore it from the repository")
     try:
-        with BUILDING:
+        with building():
             model = build_architecture(card["architecture"])
         model.load_state_dict(load_file(card.path))  # copies, so that weights stored in half precision become float32
     except (SafetensorError, OSError, RuntimeError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SevisError(f"{card.path} does not hold the network that index.json describes ({reason})") from None
+        raise SevisError(f"{card.path} does not hold the network that index.json describes ({one_line(error)})") from None
     if len(card.classes) != card["architecture"].get("num_classes"):
         raise SevisError(f"the entry of {card.name} in index.json names {len(card.classes)} classes, not the network's: restore the file")
     return model

@@ -6,7 +6,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from sevis.audit import ALL, CHANGES, Audit, Outcome
+from sevis.audits import ALL, CHANGES, Audit, Outcome
 from sevis.weights import Card
 
 HASH = "f0" * 32

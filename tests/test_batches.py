@@ -1,5 +1,6 @@
 """Batches that fit: halved when an accelerator's memory runs out, and at last on the CPU."""
 
+import weakref
 from dataclasses import replace
 from itertools import chain
 
@@ -9,6 +10,7 @@ from torch import nn
 
 from sevis import capture
 from sevis.batches import run_batches
+from sevis.errors import SevisError
 from sevis.hooks import keep_hooks
 from sevis.images import Preprocessing
 from sevis.weights import Card, ReadyModel
@@ -83,9 +85,46 @@ def test_other_errors_are_not_swallowed_and_an_image_too_large_for_the_cpu_is_an
         raise RuntimeError("something else")
 
     def too_large(_: ReadyModel, __: slice) -> None:
-        raise torch.OutOfMemoryError("out of memory")
+        torch.empty(1 << 60)  # for which PyTorch has no class of error
 
     with pytest.raises(RuntimeError, match="something else"):
         list(run_batches(ready, 1, broken, batch_size=1))
-    with pytest.raises(MemoryError, match="one image of small does not fit into memory"):
-        list(run_batches(replace(ready, device=torch.device("cpu")), 1, too_large, batch_size=1))
+    said: list[str] = []
+    with pytest.raises(SevisError, match="one image of small does not fit into memory: choose a smaller network"):
+        list(run_batches(replace(ready, device=torch.device("cpu")), 2, too_large, batch_size=2, say=said.append))
+    assert said == ["The memory of cpu does not hold 2 images at once: going on with 1."]
+
+
+def test_the_copy_for_the_cpu_needs_no_memory_where_the_model_is(ready: ReadyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(given: ReadyModel, _: slice) -> ReadyModel:
+        if given.device.type == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return given
+
+    def refuse(tensor: torch.Tensor, _: object) -> None:
+        raise AssertionError(f"a tensor of shape {tuple(tensor.shape)} was copied where it is")
+
+    monkeypatch.setattr(torch.Tensor, "__deepcopy__", refuse)
+    monkeypatch.setattr(nn.Parameter, "__deepcopy__", refuse)
+    (fallback,) = run_batches(ready, 1, work, batch_size=1)
+    state = ready.model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in fallback.model.state_dict().items())
+    assert not fallback.model.training
+
+
+def test_the_failed_pass_is_forgotten_before_the_next_is_tried(ready: ReadyModel) -> None:
+    alive: list[weakref.ref[torch.Tensor]] = []
+
+    def work(_: ReadyModel, part: slice) -> None:
+        assert [held for held in alive if held() is not None] == []
+        activation = torch.ones(part.stop - part.start)
+        alive.append(weakref.ref(activation))
+        if part.stop - part.start > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    list(run_batches(ready, 4, work, batch_size=4, say=lambda _: nothing_held(alive)))
+
+
+def nothing_held(alive: list[weakref.ref[torch.Tensor]]) -> None:
+    """When the visitor is told, nothing of the failed pass is held any more."""
+    assert [held for held in alive if held() is not None] == []

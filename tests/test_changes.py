@@ -116,6 +116,17 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "shape": ({"SE_3_1": np.ones(15)}, r"expected a number or an array of shape \(16,\) or \(N, 16\) for SE_3_1, got shape \(15,\)"),
     "shape of channels": ({"SE_3_1": Change(np.ones(16), channels=[1, 2])}, r"of shape \(2,\) or \(N, 2\) for SE_3_1, got shape \(16,\)"),
     "stage of two widths": ({"SE": np.ones(16)}, r"of shape \(8,\) or \(N, 8\) for SE_2_1, got shape \(16,\)"),
+    "half a channel": (
+        {"SE_3_1": Change(1.0, channels=[3.9])},
+        r"expected channels of SE_3_1 as a list of whole numbers from 0 to 15, got",
+    ),
+    "channels as text": ({"SE_3_1": Change(1.0, channels="12")}, r"expected channels of SE_3_1 as a list of whole numbers"),
+    "channels as a mask": ({"SE_3_1": Change(1.0, channels=[True, False])}, r"expected channels of SE_3_1 as a list of whole numbers"),
+    "one number of a channel": ({"SE_3_1": Change(1.0, channels=3)}, r"expected channels of SE_3_1 as a list of whole numbers"),
+    "images by name": ({"SE_3_1": Change(1.0, images=["a"])}, r"expected images at SE_3_1 as a list of whole numbers from 0, got"),
+    "complex": ({"SE_3_1": torch.ones(16, dtype=torch.complex64)}, r"expected a number or an array for SE_3_1"),
+    "number as text": ({"SE_3_1": "0.5"}, r"expected a number or an array for SE_3_1, got '0.5'"),
+    "too large for any precision": ({"SE_3_1": 10**400}, r"expected a number or an array for SE_3_1"),
     "text": ({"SE_3_1": "open"}, r"expected a number or an array for SE_3_1, got 'open'"),
 }
 
@@ -134,7 +145,7 @@ def test_an_image_that_the_batch_lacks_is_refused_by_the_forward(network: nn.Mod
         network(a_batch(3))
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_the_two_identities_hold_in_every_precision_and_layout(network: nn.Module, dtype: torch.dtype, layout: torch.memory_format) -> None:
     network.to(dtype=dtype, memory_format=layout)
@@ -142,21 +153,24 @@ def test_the_two_identities_hold_in_every_precision_and_layout(network: nn.Modul
     with torch.no_grad():
         with capture(network, maps=["SE_4_1"]) as record:
             plain = network(images)
-        assert record["SE_4_1"].scale.dtype == record["SE_4_1"].maps.dtype == torch.float32
-        scales = {name: record[name].scale for name in record}
-        if dtype is torch.float64:  # the record rounds to single precision, so put back only what was rounded
-            scales = {name: scale.double() for name, scale in scales.items()}
-        with override(network, scales):
-            again = network(images)
+        readable = torch.float64 if dtype is torch.float64 else torch.float32
+        assert record["SE_4_1"].scale.dtype == record["SE_4_1"].maps.dtype == readable
+        with override(network, {name: record[name].scale for name in record}):
+            assert torch.equal(network(images), plain)
         with override(network, {"SE": 1.0}):
             opened = network(images)
         for site in find_sites(network):
             network.get_submodule(site.path.removesuffix(".se")).se = nn.Identity()
         assert torch.equal(opened, network(images))
-    if dtype is torch.bfloat16:
-        assert torch.equal(again, plain)
-    else:
-        torch.testing.assert_close(again, plain, atol=1e-5, rtol=1e-5)
+        assert opened.isfinite().all()
+
+
+def test_a_value_that_half_precision_does_not_hold_is_refused(network: nn.Module) -> None:
+    with torch.no_grad(), override(network, {"SE_3_1": 70000.0}):
+        assert network(a_batch()).isfinite().all()
+        network.half()
+        with pytest.raises(SevisError, match=r"expected finite scales for SE_3_1, got inf, as torch.float16"):
+            network(a_batch().half())
 
 
 def test_a_change_of_no_image_changes_nothing(network: nn.Module, own: np.ndarray) -> None:

@@ -200,3 +200,5 @@ def test_statistics_of_other_weights_are_refused() -> None:
         statistics.check_weights("0123456789012345")
     with pytest.raises(SevisError, match=r"belong to unnamed weights"):
         ClassStatistics(CHANNELS, CLASSES).check_weights("0123")
+    with pytest.raises(SevisError, match=r"belong to weights abcabcabcabc of mine"):
+        statistics.gates(weights="0123456789012345")

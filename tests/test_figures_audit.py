@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sevis.audit import ALL, CHANGES, Audit, Outcome
+from sevis.audits import ALL, CHANGES, Audit, Outcome
 from sevis.figures.audit import audit_chart, describe_audit, last_stage_answer, reading
 
 BLOCKS = ("SE_2_1", "SE_4_1", "SE_5_1", "SE_5_2")

@@ -164,7 +164,7 @@ def test_a_failed_forward_leaves_no_numbers_of_the_one_before(network: nn.Module
         network(a_batch())
         with pytest.raises(RuntimeError):
             network(torch.zeros(1, 5, 33, 33))
-    with pytest.raises(KeyError, match=r"SE_2_1 has not run: call the model inside"):
+    with pytest.raises(KeyError, match=r"SE_2_1 has not run: call the model, not compiled, inside"):
         record["SE_2_1"]
 
 
@@ -351,6 +351,112 @@ def test_kept_hooks_stay_until_they_are_released(network: nn.Module) -> None:
     with capture(network):
         pass
     assert hook_count(network) == attached
+
+
+def test_overrides_that_end_in_another_order_or_another_thread_leave_nothing(network: nn.Module) -> None:
+    def holding(changes: dict[str, float]) -> Iterator[None]:
+        with override(network, changes), capture(network):
+            yield
+
+    release = keep_hooks(network)
+    with torch.no_grad():
+        plain = network(a_batch())
+        first, second, third = (holding({"SE": value}) for value in (0.0, 0.25, 0.5))
+        for generator in (first, second, third):
+            next(generator)
+        first.close()
+        second.close()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(third.close).result()
+        assert torch.equal(network(a_batch()), plain)
+        with capture(network) as record:
+            network(a_batch())
+        assert record["SE_2_1"].scale.unique().numel() > 1
+    release()
+    assert hook_count(network) == 0
+
+
+class Channelwise(nn.Module):
+    """A user's block with the children of an SE block; `squeezes` says what it feeds them."""
+
+    def __init__(self, *squeezes: Callable[[Tensor], Tensor], gate: nn.Module | None = None) -> None:
+        super().__init__()
+        self.squeezes = squeezes
+        self.fc1, self.fc2, self.gate = nn.Conv2d(8, 2, 1), nn.Conv2d(2, 8, 1), gate or nn.Sigmoid()
+
+    def forward(self, u: Tensor) -> Tensor:
+        logits = sum(self.fc2(input=self.fc1(input=squeeze(u)).relu()) for squeeze in self.squeezes)
+        return u * self.gate(logits)
+
+
+def the_mean(u: Tensor) -> Tensor:
+    return u.mean((2, 3), keepdim=True)
+
+
+def the_maximum(u: Tensor) -> Tensor:
+    return u.amax((2, 3), keepdim=True)
+
+
+def test_inputs_by_keyword_are_seen() -> None:
+    block, u = Channelwise(the_mean), torch.randn(2, 8, 3, 3)
+    with torch.no_grad(), capture(nn.ModuleDict({"one": block}), maps=["SE_2_1"]) as record:
+        output = block(u=u)
+    assert torch.equal(record["SE_2_1"].maps, u)
+    assert torch.equal(record["SE_2_1"].squeeze, u.mean((2, 3)))
+    assert torch.equal(record["SE_2_1"].scale[:, :, None, None] * u, output)
+
+
+@pytest.mark.parametrize(
+    ("squeezes", "message"),
+    [
+        ((the_mean, the_maximum), r"SE_2_1 is not the paper's block: it squeezes twice"),
+        ((lambda u: u,), r"SE_2_1 is not the paper's block: expected a squeeze of shape \(N, 8\), .* got \(2, 8, 3, 3\)"),
+    ],
+)
+def test_a_block_that_turns_out_to_squeeze_otherwise_is_refused(squeezes: tuple[Callable[[Tensor], Tensor], ...], message: str) -> None:
+    model = nn.Sequential(Channelwise(*squeezes))
+    with torch.no_grad(), pytest.raises(SevisError, match=message), capture(model):
+        model(torch.randn(2, 8, 3, 3))
+    assert hook_count(model) == 0
+
+
+def test_blocks_that_share_their_gate_are_refused_with_the_cure() -> None:
+    gate = nn.Sigmoid()
+    model = nn.Sequential(Channelwise(the_mean, gate=gate), Channelwise(the_mean, gate=gate))
+    with pytest.raises(SevisError, match=r"SE_2_1 and SE_2_2 share their Sigmoid: give every SE block one of its own"), capture(model):
+        pytest.fail("it was captured")
+    model[1].gate = nn.Sigmoid()
+    with capture(model) as record:
+        model(torch.randn(2, 8, 3, 3))
+    assert len(record) == 2
+    assert hook_count(model) == 0
+
+
+def test_a_traced_graph_gives_its_gates_and_says_that_it_hides_its_maps(network: nn.Module) -> None:
+    graph = torch.fx.symbolic_trace(network)
+    with torch.no_grad(), capture(network) as record, capture(graph) as traced, capture(graph, maps=["SE_2_1"]) as wanting:
+        network(a_batch())
+        graph(a_batch())
+    assert torch.equal(traced["SE_4_1"].scale, record["SE_4_1"].scale)
+    with pytest.raises(KeyError, match=r"the maps of SE_2_1 were not seen: in a traced graph"):
+        wanting["SE_2_1"]
+
+
+def test_scales_captured_in_inference_mode_serve_a_forward_with_gradients(network: nn.Module) -> None:
+    with torch.inference_mode(), capture(network) as record:
+        network(a_batch())
+    scales = {name: Change(record[name].scale, multiply=True) for name in record}
+    with override(network, scales):
+        network(a_batch()).sum().backward()
+    assert network.conv1.weight.grad.abs().sum() > 0
+
+
+def test_what_becomes_of_a_value_after_the_override_began_changes_nothing(network: nn.Module) -> None:
+    scales = torch.full((16,), 0.5)
+    with torch.no_grad(), override(network, {"SE_3_1": scales}), capture(network) as record:
+        scales.zero_()
+        network(a_batch())
+    assert record["SE_3_1"].scale.unique().tolist() == [0.5]
 
 
 class TwiceThroughOne(nn.Module):

@@ -212,3 +212,27 @@ def test_a_block_says_its_gate_and_bias() -> None:
 def test_the_stem_is_stage_1() -> None:
     with torch.device("meta"):
         assert names(timm.create_model("repvgg_d2se"))[:3] == ["SE_1_4", "SE_2_1", "SE_2_2"]
+
+
+class ChannelAttention(nn.Module):
+    """CBAM's block as many write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.avg_pool, self.max_pool = nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(1)
+        self.fc1, self.fc2, self.sigmoid = nn.Conv2d(16, 4, 1), nn.Conv2d(4, 16, 1), nn.Sigmoid()
+
+
+def test_a_users_cbam_is_refused_by_name_or_by_its_second_pool() -> None:
+    with pytest.raises(SevisError, match=r"its 1 ChannelAttention are none: CBAM squeezes"):
+        require_sites(nn.Sequential(ChannelAttention()))
+    assert find_sites(nn.Sequential(type("Gate", (ChannelAttention,), {})())) == ()
+
+
+def test_a_compiled_gate_is_an_obstacle_and_an_empty_one_is_not() -> None:
+    block = SqueezeExcitation(16)
+    block.gate = nn.Sequential()
+    assert names(nn.Sequential(block)) == ["SE_2_1"]
+    block.gate = torch.compile(nn.Sigmoid())
+    with pytest.raises(SevisError, match=r"compiled, .*: pass the model as it was before torch\.compile"):
+        find_sites(nn.Sequential(block))

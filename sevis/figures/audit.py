@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from sevis.audit import ALL, CHANGES, Audit, Outcome
+from sevis.audits import ALL, CHANGES, Audit, Outcome
 from sevis.figures.style import NEUTRAL, PALETTE, finish
 
 NAMES = {"open": "opened (s = 1)", "frozen": "frozen at its mean", "shuffled": "shuffled among photos"}

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from sevis.audit import Audit
+from sevis.audits import Audit
 from sevis.errors import SevisError
 from sevis.figures.audit import audit_chart, describe_audit, last_stage_answer, reading
 from sevis.pages.show import show, show_error

@@ -14,8 +14,8 @@ from scipy.stats import binomtest
 from torch import nn
 
 import sevis
-from sevis.audit import ALL, CHANGES, Audit, Outcome
 from sevis.auditing import audit, count_parameters, draw_sample
+from sevis.audits import ALL, CHANGES, Audit, Outcome
 from sevis.cli import main
 from sevis.datasets import open_dataset
 from sevis.errors import SevisError
