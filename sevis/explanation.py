@@ -167,7 +167,7 @@ def explain(
         say: told in a sentence when the image does not fit into an accelerator's memory, and runs on the CPU instead.
 
     Raises:
-        SevisError: for a block that the network does not have.
+        SevisError: for a block that the network does not have, and for outputs that are no finite numbers.
     """
     from sevis.batches import run_batches
 
@@ -191,6 +191,8 @@ def _explain_view(ready: "ReadyModel", view: NDArray[np.uint8], maps: Sequence[s
         started = time.perf_counter()
         probabilities = ready.model(batch).float().softmax(dim=1)[0].cpu()
         seconds = time.perf_counter() - started
+    if not probabilities.isfinite().all():
+        raise SevisError("the network's outputs are no longer finite numbers: with changed scales, use smaller values")
     blocks = dict(record.items())
     parts: dict[str, Any] = {part: {site: getattr(block, part)[0].numpy() for site, block in blocks.items()} for part in PARTS}
     return Explanation(

@@ -5,7 +5,6 @@ number (s is set to it), `open` (s = 1), xNUMBER (s is multiplied), `static` (s 
 the mean over a class) or `photo=NAME` (by the scales of another photo). Reading and writing the text imports no torch.
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 Action = Literal["set", "multiply", "static", "class", "photo"]
 Gates = Mapping[str, NDArray[np.floating]]
 GRAMMAR = "expected WHERE:WHAT such as SE_4_6:open, SE_5:x0.5, SE_5_3[3,17]:0, SE:static, SE_4_6:class=NAME or SE_4:photo=NAME"
+MAX_TEXT = 10_000  # characters: links are shorter
 MAX_STEPS = 100
 MAX_CHANNEL = 65535
 LARGEST = float(np.finfo(np.float32).max)
@@ -60,19 +60,21 @@ class Step:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"SE(_\w+)?", self.where, re.ASCII):
-            raise SevisError(f"expected a block (SE_5_3), a stage (SE_5) or SE for every block, got {self.where!r}")
+            raise SevisError(f"expected a block (SE_5_3), a stage (SE_5) or SE for every block, got {self.where!r:.120}")
         if self.action not in ("set", "multiply", "static", "class", "photo"):
             raise SevisError(f"expected one of set, multiply, static, class and photo, got {self.action!r}")
         number, named = self.action in ("set", "multiply"), self.action in ("class", "photo")
         if (self.value is not None) != number or bool(self.name) != named or (self.name is not None) != named:
             wanted = "a value" if number else "a name" if named else "neither value nor name"
             raise SevisError(f"expected {wanted} to {self.action} the scales of {self.where}, got {self.value!r} and {self.name!r}")
-        if self.value is not None and not (math.isfinite(self.value) and abs(self.value) <= LARGEST):
+        if self.value is not None and not (isinstance(self.value, int | float) and abs(self.value) <= LARGEST):  # not of NaN either
             raise SevisError(f"expected a finite number for the scales of {self.where}, got {self.value}")
         if self.channels is not None:
             self._check_channels(self.channels)
 
     def _check_channels(self, channels: tuple[int, ...]) -> None:
+        if not all(type(channel) is int for channel in channels):
+            raise SevisError(f"expected channels of {self.where} as whole numbers, got {channels!r:.120}")
         if not channels or min(channels) < 0 or max(channels) > MAX_CHANNEL or len(set(channels)) != len(channels):
             raise SevisError(
                 f"expected channels of {self.where} from 0 to {MAX_CHANNEL}, each once, got {_write_channels(channels) or 'none'}"
@@ -140,7 +142,9 @@ class Sources:
 
 def parse_steps(text: str) -> tuple[Step, ...]:
     """Reads what `format_steps` wrote. Raises SevisError that names the step that cannot be read; none is left out."""
-    if not text.strip():
+    if len(text) > MAX_TEXT:
+        raise SevisError(f"expected at most {MAX_TEXT} characters of steps, got {len(text)}")
+    if not (text := text.strip().removesuffix(";")).strip():
         return ()
     parts = text.split(";")
     if len(parts) > MAX_STEPS:
@@ -159,11 +163,13 @@ def parse_channels(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         found = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", part.strip(), re.ASCII)
         if not found:
-            raise SevisError(f"expected channels such as 3,17-20, got {text!r}")
+            raise SevisError(f"expected channels such as 3,17-20, got {text!r:.120}")
         first, last = int(found[1]), int(found[2] or found[1])
         if last < first or last > MAX_CHANNEL:
             raise SevisError(f"expected a range of channels up to {MAX_CHANNEL} that rises, got {part.strip()!r}")
         channels += range(first, last + 1)
+        if len(channels) > MAX_CHANNEL + 1:
+            raise SevisError(f"expected every channel at most once, got {text!r:.120}")
     return tuple(channels)
 
 
@@ -176,7 +182,7 @@ def _parse_step(number: int, text: str) -> Step:
         channels = None if found[2] is None else parse_channels(found[2])
         return _read_what(found[1], what.strip(), channels)
     except SevisError as error:
-        raise SevisError(f"step {number}, {text!r}, cannot be read: {error}") from None
+        raise SevisError(f"step {number}, {text!r:.120}, cannot be read: {error}") from None
 
 
 def _read_what(where: str, what: str, channels: tuple[int, ...] | None) -> Step:
@@ -199,7 +205,9 @@ def _read_name(text: str) -> str:
             raise ValueError
         return unquote(text, errors="strict")
     except ValueError:
-        raise SevisError(f"the name {text!r} is damaged: a % must be followed by two hexadecimal digits (%25 is the sign itself)") from None
+        raise SevisError(
+            f"the name {text!r:.120} is damaged: a % must be followed by two hexadecimal digits (%25 is the sign itself)"
+        ) from None
 
 
 def _write_channels(channels: Sequence[int]) -> str:

@@ -3,7 +3,7 @@
 Every row of a batch is the same image with another change of the scales, so that one forward pass answers many questions.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sevis.errors import SevisError
+from sevis.interventions import Gates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +28,6 @@ Array = NDArray[np.float32]
 Picture = Image.Image | NDArray[np.float32]
 Way = Literal["opened", "frozen"]
 Say = Callable[[str], None]
-Gates = Mapping[str, NDArray[np.floating]]
 BATCH_PIXELS = 8 * 224 * 224  # of a batch, unless told otherwise: larger ones are no quicker on a CPU
 
 

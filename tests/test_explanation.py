@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import sevis
-from sevis import Explanation, SevisError, explain
+from sevis import Explanation, SevisError, explain, override
 from sevis.images import Preprocessing
 from sevis.weights import Card, ReadyModel, make_ready
 
@@ -65,6 +65,11 @@ def test_knows_where_it_comes_from(ready: ReadyModel, photo: Image.Image) -> Non
     assert result.maps == {}
     assert result.seconds > 0
     assert (result.view.shape, result.view.dtype) == ((32, 32, 3), np.uint8)
+
+
+def test_outputs_that_are_no_numbers_are_no_answer(ready: ReadyModel, photo: Image.Image) -> None:
+    with pytest.raises(SevisError, match="outputs are no longer finite numbers: with changed scales, use smaller values"):
+        explain(ready, photo, within=lambda on: override(on.model, {"SE": 1e38}))
 
 
 def test_top_is_sorted_and_named(ready: ReadyModel, photo: Image.Image) -> None:

@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -220,12 +221,34 @@ def test_too_many_steps_are_refused():
         {"action": "static", "channels": ()},
         {"action": "static", "channels": (-1,)},
         {"action": "static", "channels": (1, 1)},
+        {"action": "static", "channels": (1.5,)},
+        {"action": "static", "channels": (True,)},
+        {"action": "set", "value": "1"},
         {"action": "static", "where": "layer1"},
     ],
 )
 def test_a_step_that_makes_no_sense_is_refused(fields):
     with pytest.raises(SevisError, match="expected"):
         Step(**{"where": "SE_2", **fields})
+
+
+def test_a_semicolon_at_the_end_is_no_step():
+    assert parse_steps("SE_2:open;") == parse_steps(" SE_2:open ; ") == parse_steps("SE_2:open")
+    assert parse_steps(";") == parse_steps(" ") == ()
+    with pytest.raises(SevisError, match="step 2, '', cannot be read"):
+        parse_steps("SE_2:open;;")
+
+
+def test_a_short_text_cannot_ask_for_much_memory():
+    tracemalloc.start()
+    for text in ("0-65535," * 1000 + "1", "SE[" + "0-65535," * 1000 + "1]:open"):
+        with pytest.raises(SevisError, match="expected every channel at most once, got '0-65535,0-65535") as error:
+            parse_channels(text) if text[0] == "0" else parse_steps(text)
+        assert len(str(error.value)) < 500
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+    with pytest.raises(SevisError, match="expected at most 10000 characters of steps, got 10001"):
+        parse_steps("A" * 10_001)
 
 
 def test_channels_are_read():
