@@ -1,9 +1,9 @@
 """A description and weights become a network: one of sevis's, timm's or torchvision's; with fresh weights, the library's, or a file's."""
 
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from torch import nn
 
 from sevis import networks, zoo
 from sevis.checkpoints import SUFFIXES, Checkpoint, check_fits, count_classes, fingerprint, fits, read_checkpoint
-from sevis.errors import SevisError
+from sevis.errors import SevisError, one_line
 from sevis.files import sha256
 from sevis.images import Preprocessing
 from sevis.recipe import Recipe
@@ -22,17 +22,25 @@ from sevis.sources import find_weights
 from sevis.weights import RANDOM, Card, list_pretrained, read_card
 
 Architecture = Mapping[str, Any]
+KEPT = ("architecture", "classes", "wnids", "preprocessing")  # what of a card is true with any weights: not the score, nor the licence
 # Fresh weights come from PyTorch's one generator, and are the same at every call only if no other thread draws from it.
-BUILDING = threading.Lock()
+_BUILDING = threading.RLock()
 
 
-def describe(name: str, weights: str | Path | None = None) -> Card:
+@contextmanager
+def building() -> Iterator[None]:
+    """One network is built at a time, and PyTorch's generator is afterwards as it was."""
+    with _BUILDING, torch.random.fork_rng(devices=[]):
+        yield
+
+
+def describe(name: str | Path) -> Card:
     """The card of a network of timm or torchvision, or of a checkpoint that describes itself; it lacks the hash of the weights.
 
     Raises:
-        SevisError: for an unknown name, a network without SE blocks, and a file that does not say which network it is of.
+        SevisError: for an unknown name, a network without SE blocks, and a file that is missing or does not say which network it is of.
     """
-    if Path(name).suffix in SUFFIXES and weights in (None, RANDOM):
+    if isinstance(name, Path) or Path(name).suffix.lower() in SUFFIXES:
         return _describe_checkpoint(Path(name))
     origin = zoo.find(name)
     if origin is None:
@@ -56,31 +64,25 @@ def assemble(card: Card, weights: str | Path | None, *, download: bool = True) -
         SevisError: for a file that is missing, damaged or of another network.
     """
     if weights == RANDOM:
-        with BUILDING:
-            model = _fresh(card["architecture"])
+        model = _fresh(card["architecture"])
         return _with(card, sha256=fingerprint(model.state_dict()), weights=RANDOM), model
     origin = _origin(card["architecture"])
     if weights is None and origin is not None:
         checkpoint = read_checkpoint(find_weights(origin, download=download))
-        with BUILDING:
-            model = _convert(origin, checkpoint)
-        fields: dict[str, Any] = {}
+        model = _convert(origin, checkpoint)
+        changed: dict[str, Any] = {}
     else:
         checkpoint = read_checkpoint(Path(weights or card.name))
-        with BUILDING:
-            model, num_classes = _fit(card, checkpoint)
-        fields = {} if num_classes == len(card.classes) else _class_fields(num_classes, checkpoint)
-        fields["architecture"] = {**card["architecture"], "num_classes": num_classes}
-    return _with(card, **fields, sha256=sha256(checkpoint.path), weights=checkpoint.path.name), model
+        model, num_classes = _fit(card, checkpoint)
+        changed = {} if num_classes == len(card.classes) else _class_fields(num_classes, checkpoint)
+        changed["architecture"] = {**card["architecture"], "num_classes": num_classes}
+    return _with(card, **changed, sha256=sha256(checkpoint.path), weights=checkpoint.path.name), model
 
 
-def build_architecture(architecture: Architecture, *, num_classes: int | None = None) -> nn.Module:
+def build_architecture(architecture: Architecture) -> nn.Module:
     """A network with fresh weights, as an entry of index.json describes it: sevis's own, or that of the `library` it names."""
     origin = _origin(architecture)
-    options = {} if num_classes is None else {"num_classes": num_classes}
-    if origin is not None:
-        return zoo.build(origin, num_classes=options.get("num_classes", architecture.get("num_classes")))
-    return networks.build(**{**architecture, **options})
+    return networks.build(**architecture) if origin is None else zoo.build(origin, num_classes=architecture.get("num_classes"))
 
 
 def skeleton(name: str) -> nn.Module:
@@ -90,11 +92,12 @@ def skeleton(name: str) -> nn.Module:
 
 def on_meta(architecture: Architecture) -> nn.Module:
     """The network without any memory for its weights, where its library can do that: for its blocks and shapes."""
-    try:
-        with torch.device("meta"):
+    with building():
+        try:
+            with torch.device("meta"):
+                return build_architecture(architecture)
+        except NotImplementedError:  # torchvision's RegNets compute their widths with tensors
             return build_architecture(architecture)
-    except NotImplementedError:  # torchvision's RegNets compute their widths with tensors
-        return build_architecture(architecture)
 
 
 def _origin(architecture: Architecture) -> zoo.Origin | None:
@@ -108,9 +111,9 @@ def _origin(architecture: Architecture) -> zoo.Origin | None:
 
 
 def _fresh(architecture: Architecture) -> nn.Module:
-    """The same weights at every call; PyTorch's global generator stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    """The same weights at every call."""
+    with building():
+        torch.default_generator.manual_seed(0)  # torch.manual_seed would set those of the accelerators too
         model = build_architecture(architecture)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d) and module.weight is not None and not module.weight.any():
@@ -120,25 +123,31 @@ def _fresh(architecture: Architecture) -> nn.Module:
 
 def _convert(origin: zoo.Origin, checkpoint: Checkpoint) -> nn.Module:
     """The library's own way from its published files to its network."""
-    try:
-        return zoo.build(origin, state=checkpoint.state)
-    except Exception as error:  # timm's conversions stumble in their own ways over what they do not know
-        check_fits(zoo.build(origin), checkpoint, origin.name)
-        reason = " ".join(str(error).split())[:200]
-        raise SevisError(f"{checkpoint.path} does not hold the weights of {origin.name} ({reason}): delete it and fetch it again") from None
+    with building():
+        try:
+            return zoo.build(origin, state=checkpoint.state)
+        except Exception as error:  # timm's conversions stumble in their own ways over what they do not know
+            check_fits(zoo.build(origin), checkpoint, origin.name)
+            raise SevisError(
+                f"{checkpoint.path} does not hold the weights of {origin.name} ({one_line(error)}): delete it and fetch it again"
+            ) from None
 
 
 def _fit(card: Card, checkpoint: Checkpoint) -> tuple[nn.Module, int]:
     """A network with the weights of a file, and as many outputs as they have."""
-    architecture = card["architecture"]
-    num_classes = count_classes(on_meta(architecture), checkpoint.state, len(card.classes))
-    model = build_architecture(architecture, num_classes=num_classes)
-    origin = _origin(architecture)
-    if origin is not None and origin.library == "timm" and not fits(model, checkpoint.state):
-        with suppress(Exception):  # perhaps it has the names of an older timm, or of the project that the network comes from
+    num_classes = count_classes(on_meta(card["architecture"]), checkpoint.state, len(card.classes))
+    architecture = {**card["architecture"], "num_classes": num_classes}
+    outline, origin = on_meta(architecture), _origin(architecture)
+    if origin is not None and origin.library == "timm" and not fits(outline, checkpoint.state):
+        with suppress(Exception), building():  # perhaps it has the names of an older timm, or of the project that the network comes from
             return zoo.build(origin, num_classes=num_classes, state=dict(checkpoint.state)), num_classes
-    check_fits(model, checkpoint, card.name)
-    model.load_state_dict(checkpoint.state, strict=False)  # only counters that nothing reads may be missing
+    check_fits(outline, checkpoint, card.name)  # before any memory is taken
+    with building():
+        model = build_architecture(architecture)
+    try:
+        model.load_state_dict(checkpoint.state, strict=False)  # only counters that nothing reads may be missing
+    except RuntimeError as error:
+        raise SevisError(f"{checkpoint.path} does not hold the weights of {card.name} ({one_line(error)})") from None
     return model, num_classes
 
 
@@ -146,16 +155,27 @@ def _describe_checkpoint(path: Path) -> Card:
     """The card of a checkpoint that `python -m sevis train` wrote."""
     about = read_checkpoint(path).about
     try:
-        recipe, wnids = Recipe(**about["recipe"]), tuple(str(wnid) for wnid in about["data"]["classes"])
+        recipe, wnids = _read_recipe(about["recipe"]), tuple(str(wnid) for wnid in about["data"]["classes"])
     except (KeyError, TypeError):
         raise SevisError(
-            f"{path} does not say which network it is of: load(NAME, weights={str(path)!r}), or --model NAME --weights {path}"
+            f"{path} does not say which network it is of: load(NAME, weights={str(path)!r}), or --model NAME --weights {path} "
+            "(in `sevis add`, --network NAME)"
         ) from None
     architecture = {"name": recipe.model, "num_classes": len(wnids)}
     architecture |= {option: getattr(recipe, option) for option in ("width", "stem", "reduction")}
     preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
     entry = {"architecture": architecture, "preprocessing": asdict(preprocess), "classes": zoo.name_wnids(wnids), "wnids": wnids}
     return Card(str(path), entry, shipped=False)
+
+
+def _read_recipe(values: Mapping[str, Any]) -> Recipe:
+    """The recipe in a file that may come from anyone. Raises TypeError where a value is of another type than the recipe's."""
+    recipe = Recipe(**values)
+    for option in fields(Recipe):
+        expected = int | float if isinstance(option.default, float) else type(option.default)
+        if not isinstance(getattr(recipe, option.name), expected):
+            raise TypeError(option.name)
+    return recipe
 
 
 def _class_fields(num_classes: int, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
@@ -169,5 +189,6 @@ def _class_fields(num_classes: int, checkpoint: Checkpoint | None = None) -> dic
     return {"classes": classes, "wnids": known}
 
 
-def _with(card: Card, **fields: Any) -> Card:
-    return replace(card, entry={**card.entry, **fields}, shipped=False)
+def _with(card: Card, **changed: Any) -> Card:
+    """A card for other weights."""
+    return replace(card, entry={name: card.entry[name] for name in KEPT if name in card.entry} | changed, shipped=False)

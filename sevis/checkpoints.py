@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ NUMBERS = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.
 NUMBERS |= {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 WEIGHTS = ("weight", "bias", "running_mean", "running_var")  # the last part of the names of what is never whole numbers
 COUNTER = "num_batches_tracked"
+OF_ANOTHER_KIND = "of another kind"
 SHOWN = 3  # names of each kind in the message about a mismatch
 
 
@@ -59,7 +61,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if path.stat().st_size > MAX_BYTES:
         raise SevisError(f"{path} is larger than the {MAX_BYTES / 1e9:.0f} GB that are read: save the weights alone")
     content = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_pickle(path)
-    tensors = _find_tensors(content)
+    tensors = _find_tensors(content, set())
     if not tensors:
         raise SevisError(f"{path} holds no weights: expected tensors by name, as torch.save(model.state_dict(), ...) writes them")
     for name, tensor in tensors.items():
@@ -81,7 +83,8 @@ def _read_pickle(path: Path) -> Mapping[Any, Any]:
         _check_archive(path)
     try:
         # A Namespace holds a training script's options; timm's trainer saves it with the weights.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what PyTorch says of kinds of tensors that are refused here
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error) or "GLOBAL" in str(error):
@@ -108,12 +111,12 @@ def _check_archive(path: Path) -> None:
         raise SevisError(f"{path} unpacks to {unpacked:,} bytes, more than its own size, as no file of PyTorch's does: it was not read")
 
 
-def _find_tensors(content: Mapping[Any, Any], outside: tuple[Mapping[Any, Any], ...] = ()) -> dict[str, Tensor]:
-    """The tensors of the first wrapper that holds any, else those that lie here; `outside` are the wrappers around."""
-    inner = [content[wrapper] for wrapper in WRAPPERS if wrapper in content]
-    for wrapped in inner if len(outside) < NESTING else []:
-        is_new = isinstance(wrapped, Mapping) and not any(wrapped is known for known in (*outside, content))
-        if is_new and (found := _find_tensors(wrapped, (*outside, content))):
+def _find_tensors(content: Mapping[Any, Any], seen: set[int], *, depth: int = NESTING) -> dict[str, Tensor]:
+    """The tensors of the first wrapper that holds any, else those that lie here; no dictionary is searched twice (`seen`: their ids)."""
+    seen.add(id(content))
+    for wrapper in WRAPPERS if depth else ():
+        inner = content.get(wrapper)
+        if isinstance(inner, Mapping) and id(inner) not in seen and (found := _find_tensors(inner, seen, depth=depth - 1)):
             return found
     # torch's AveragedModel counts its updates in n_averaged
     return {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor) and key != "n_averaged"}
@@ -168,8 +171,8 @@ def count_classes(model: nn.Module, state: Mapping[str, Tensor], num_classes: in
 
 
 def fits(model: nn.Module, state: Mapping[str, Tensor]) -> bool:
-    """Whether a file has exactly the tensors of a network, in the same shapes, fractions where it has fractions."""
-    return not any(_differences(model, state).values())
+    """Whether a file has exactly the tensors of a network, in the same shapes."""
+    return not any(names for kind, names in _differences(model, state).items() if kind != OF_ANOTHER_KIND)
 
 
 def check_fits(model: nn.Module, checkpoint: Checkpoint, name: str) -> None:
@@ -193,7 +196,7 @@ def _differences(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, lis
         "of another shape": [
             f"{key} {tuple(found.shape)}, expected {tuple(tensor.shape)}" for key, found, tensor in both if found.shape != tensor.shape
         ],
-        "of another kind": [
+        OF_ANOTHER_KIND: [
             f"{key} {_kind(found)}, expected {_kind(tensor)}"
             for key, found, tensor in both
             if found.is_floating_point() != tensor.is_floating_point() and not key.endswith(COUNTER)

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _is_exhaustion(error: Exception) -> bool:
-    """Whether memory ran out: Python's, an accelerator's ("CUDA out of memory") or PyTorch's own on the CPU, which have no class in common."""
+    """Whether memory ran out: Python's, an accelerator's, or PyTorch's on the CPU, whose errors have no class in common."""
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 

@@ -61,10 +61,8 @@ def add_command(arguments: Arguments) -> None:
     from sevis.publishing import adopt
     from sevis.weights import load
 
-    if arguments.network:
-        ready = load(arguments.network, weights=arguments.weights, device="cpu")
-    else:
-        ready = load(arguments.weights, device="cpu")
+    network, weights = arguments.network, arguments.weights
+    ready = load(network, weights=weights, device="cpu") if network else load(weights, device="cpu")
     card = adopt(arguments.name, ready, classes=_read_lines(arguments.classes) if arguments.classes else None)
     print(f"{card.name}: {len(card.classes)} classes, {card.path}")
 

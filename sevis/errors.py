@@ -15,6 +15,18 @@ def one_line(error: BaseException) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 
+class NoBlocks(SevisError):  # noqa: N818  (as WeightsMissing)
+    """A network has no SE block to look into.
+
+    Attributes:
+        reason: that it has none, and what it has instead: a clause to follow the name of the network.
+    """
+
+    def __init__(self, network: str, reason: str) -> None:
+        super().__init__(f"{network} {reason}: choose an SE network, such as sevis.build('se_resnet50')")
+        self.reason = reason
+
+
 class WeightsMissing(SevisError):  # noqa: N818  (it says what is so, as FileNotFoundError's cause does)
     """The trained weights of a network are not here, and may not or cannot be downloaded; the message says what to fetch by hand.
 

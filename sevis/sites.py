@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from sevis.errors import SevisError
+from sevis.errors import NoBlocks, SevisError
 
 # The children of a block that project, project back, and gate, in the libraries that hold the paper's block.
 CHILDREN = (
@@ -102,16 +102,13 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
 
 
 def require_sites(model: nn.Module) -> tuple[Site, ...]:
-    """`find_sites`, or a SevisError where a model has no SE block to look into."""
+    """`find_sites`, or NoBlocks, a SevisError, where a model has no SE block to look into."""
     sites = find_sites(model)
     if sites:
         return sites
     found = Counter(type(module).__name__ for module in model.modules())
     cousins = [f"its {found[name]} {name} are none: {reason}" for name, reason in COUSINS.items() if name in found]
-    raise SevisError(
-        f"{type(model).__name__} has no Squeeze-and-Excitation block{''.join(f' ({cousin})' for cousin in cousins)}: "
-        "choose an SE network, such as sevis.build('se_resnet50')"
-    )
+    raise NoBlocks(type(model).__name__, f"has no Squeeze-and-Excitation block{''.join(f' ({cousin})' for cousin in cousins)}")
 
 
 def site_named(sites: Mapping[str, Site], name: str) -> Site:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import sevis
-from sevis import SevisError, load
+from sevis import SevisError, assembly, load
 from sevis.assembly import skeleton
 from sevis.checkpoints import fingerprint
 from sevis.errors import WeightsMissing
@@ -27,6 +27,7 @@ from sevis.publishing import adopt
 from sevis.recipe import Recipe
 from sevis.sources import find_source
 from sevis.training import train
+from sevis.weights import DEFAULT
 from sevis.zoo import find
 
 
@@ -254,8 +255,73 @@ def test_a_file_that_does_not_say_what_it_is(tmp_path: Path) -> None:
         SevisError, match=r"does not say which network it is of: load\(NAME, weights='.*mine\.pth'\), or --model NAME --weights"
     ):
         load(tmp_path / "mine.pth", device="cpu")
+    for gone in (tmp_path / "gone.pt", str(tmp_path / "GONE.PT"), tmp_path / "gone"):
+        with pytest.raises(SevisError, match=r"there is no file of weights at .*(gone|GONE)"):
+            load(gone, device="cpu")
     with pytest.raises(SevisError, match=r"there is no file of weights at .*gone\.pt"):
-        load(tmp_path / "gone.pt", device="cpu")
+        load(tmp_path / "gone.pt", weights=tmp_path / "mine.pth", device="cpu")
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"recipe": {"width": "wide"}, "data": {"classes": ["a"]}},
+        {"recipe": {"model": 5}, "data": {"classes": ["a"]}},
+        {"recipe": [1], "data": {"classes": ["a"]}},
+        {"recipe": {}, "data": 3},
+    ],
+)
+def test_a_checkpoint_that_describes_nothing_real(tmp_path: Path, about: dict[str, Any]) -> None:
+    torch.save({"model": {"a": torch.zeros(1)}, **about}, tmp_path / "mine.pth")
+    with pytest.raises(SevisError, match=r"does not say which network it is of"):
+        load(tmp_path / "mine.pth", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.tensor(3.0), r"of another shape: last_linear\.weight \(\), expected \(1000, 512\)"),
+        (torch.zeros(1, 512).expand(10**13, 512), r"last_linear\.weight claims 5,120,000,000,000,000 numbers, more than the file holds"),
+        (torch.zeros(1000, 512, dtype=torch.int64), r"last_linear\.weight consists of int64 numbers, expected float32"),
+    ],
+)
+def test_a_classifier_that_is_none(tmp_path: Path, value: torch.Tensor, message: str) -> None:
+    torch.save(timm_net("legacy_seresnet18").state_dict() | {"last_linear.weight": value}, tmp_path / "mine.pth")
+    with pytest.raises(SevisError, match=message) as caught:
+        load("legacy_seresnet18", weights=tmp_path / "mine.pth", device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_pytorch_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(load(weights="random", device="cpu").model.state_dict() | {"fc.bias": torch.zeros(7)}, tmp_path / "mine.pth")
+    monkeypatch.setattr(assembly, "check_fits", lambda *_: None)
+    with pytest.raises(SevisError, match=r"mine\.pth does not hold the weights of se_resnet50x0_5\.tiny20 \(.*size mismatch") as caught:
+        load(weights=tmp_path / "mine.pth", device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_no_way_to_load_changes_the_generator(tmp_path: Path) -> None:
+    torch.save(timm_net("mobilenetv3_small_050", num_classes=7).state_dict(), tmp_path / "timm.pth")
+    torch.save(made(lambda: torchvision.models.mobilenet_v3_small(num_classes=7)).state_dict(), tmp_path / "torchvision.pth")
+    torch.save(made(torchvision.models.regnet_y_400mf).state_dict(), tmp_path / "regnet.pth")
+    place = find_source(find("mobilenetv3_small_050")).path
+    place.parent.mkdir(parents=True)
+    save_file(timm_net("mobilenetv3_small_050").state_dict(), place)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    for name, weights in [
+        ("mobilenetv3_small_050", None),
+        ("mobilenetv3_small_050", "random"),
+        ("mobilenetv3_small_050", tmp_path / "timm.pth"),
+        ("torchvision/mobilenet_v3_small", tmp_path / "torchvision.pth"),
+        ("torchvision/regnet_y_400mf", tmp_path / "regnet.pth"),
+        ("regnety_004", tmp_path / "regnet.pth"),
+        (DEFAULT, None),
+    ]:
+        load(name, weights=weights, download=False, device="cpu")
+        assert torch.equal(torch.get_rng_state(), state), name
+    skeleton("torchvision/regnet_y_400mf")
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_checkpoint_of_sevis_describes_itself(tmp_path: Path) -> None:

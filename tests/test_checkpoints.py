@@ -4,6 +4,7 @@ import argparse
 import collections
 import hashlib
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,12 @@ def test_wrappers_and_prefixes_are_taken_off(tmp_path: Path, what: str, zipped: 
 def test_safetensors_are_read(tmp_path: Path) -> None:
     save_file({f"module.{key}": value for key, value in STATE.items()}, tmp_path / "weights.safetensors")
     read = read_checkpoint(tmp_path / "weights.safetensors").state
+    assert_same({key: read[key] for key in STATE})
+
+
+def test_the_case_of_the_suffix_does_not_matter(tmp_path: Path) -> None:
+    save_file(dict(STATE), tmp_path / "WEIGHTS.SAFETENSORS")
+    read = read_checkpoint(tmp_path / "WEIGHTS.SAFETENSORS").state
     assert_same({key: read[key] for key in STATE})
 
 
@@ -152,6 +159,64 @@ REFUSED: dict[str, tuple[str, Callable[[Path], object], str]] = {
 }
 
 
+def nested(levels: int) -> dict[str, Any]:
+    content: dict[str, Any] = STATE
+    for _ in range(levels):
+        content = {"model": content}
+    return content
+
+
+def in_itself() -> dict[str, Any]:
+    content: dict[str, Any] = {"epoch": 3}
+    content |= {"model": content, "state_dict": {"model": content}}
+    return content
+
+
+def many_ways(levels: int) -> dict[str, Any]:
+    """Dictionaries, each of which holds the next under every name of a wrapper: ten to the power of `levels` ways down."""
+    content: dict[str, Any] = {"epoch": 3}
+    for _ in range(levels):
+        content = dict.fromkeys(checkpoints.WRAPPERS, content)
+    return content
+
+
+def saves(content: Any) -> Callable[[Path], object]:
+    return lambda path: torch.save(content, path)
+
+
+def with_value(name: str, value: float) -> dict[str, Tensor]:
+    changed = STATE[name].clone()
+    changed.view(-1)[-1] = value
+    return STATE | {name: changed}
+
+
+REFUSED |= {
+    "a dictionary that holds itself": ("a.pth", saves(in_itself()), r"holds no weights: expected tensors by name"),
+    "nested too deep": ("a.pth", saves(nested(50)), r"holds no weights: expected tensors by name"),
+    "nested in many ways": ("a.pth", saves(many_ways(8)), r"holds no weights: expected tensors by name"),
+    "a giant of one number": (
+        "a.pth",
+        saves(STATE | {"fc.weight": torch.zeros(1, 4).expand(10**13, 4)}),
+        r"a\.pth holds no usable weights: fc\.weight claims 40,000,000,000,000 numbers, more than the file holds of it",
+    ),
+    "rows that overlap": ("a.pth", saves({"a": torch.zeros(9).as_strided((5, 5), (1, 1))}), r"a claims 25 numbers, more than"),
+    "no values": ("a.pth", saves({"a": torch.zeros(3, device="meta")}), r"a is sparse, nested or without its values"),
+    "sparse": ("a.pth", saves({"a": torch.eye(3).to_sparse()}), r"a is sparse, nested or without its values"),
+    "quantised": ("a.pth", lambda path: torch.save({"a": quantised()}, path), r"a consists of qint8 numbers"),
+    "complex": ("a.pth", saves({"a": torch.ones(3, dtype=torch.complex64)}), r"a consists of complex64 numbers"),
+    "whole numbers": ("a.pth", saves(STATE | {"fc.weight": STATE["fc.weight"].long()}), r"fc\.weight consists of int64 numbers, expected"),
+    "not a number": ("a.pth", saves(with_value("fc.bias", np.nan)), r"fc\.bias has values that are not finite \(NaN or infinite\)"),
+    "infinite": ("a.safetensors", lambda path: save_file(with_value("norm.running_var", np.inf), path), r"norm\.running_var has values"),
+    "too large for float32": ("a.pth", saves({"a": torch.tensor([1e300], dtype=torch.float64)}), r"a has values that are not finite"),
+}
+
+
+def quantised() -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch is about to give them up
+        return torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
+
+
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_is_no_file_of_weights_is_refused_in_a_sentence(tmp_path: Path, what: str) -> None:
     name, make, message = REFUSED[what]
@@ -218,7 +283,8 @@ def test_a_file_of_another_network_is_told_apart(tmp_path: Path) -> None:
 def test_a_file_that_fits(tmp_path: Path) -> None:
     whole = checkpoint_of(tmp_path / "a.pth", STATE)
     old = checkpoint_of(tmp_path / "b.pth", {key: value for key, value in STATE.items() if key != "norm.num_batches_tracked"})
-    for checkpoint in (whole, old):
+    halved = checkpoint_of(tmp_path / "c.pth", {key: value.half() for key, value in STATE.items()})  # the counter too
+    for checkpoint in (whole, old, halved):
         assert fits(small(), checkpoint.state)
         check_fits(small(), checkpoint, "small")
 
@@ -228,3 +294,24 @@ def test_the_classes_are_counted_in_the_file() -> None:
     assert count_classes(small(), STATE, 5) == 5
     assert count_classes(small(), {}, 5) == 5
     assert count_classes(small(), {**STATE, "conv.weight": torch.zeros(9, 3, 3, 3)}, 5) == 5
+    assert count_classes(small(), {**STATE, "fc.weight": torch.tensor(7.0)}, 5) == 5  # no classifier's
+    assert count_classes(small(), {**STATE, "fc.weight": torch.zeros(0, 4)}, 5) == 5
+
+
+def test_only_a_convolution_of_one_pixel_is_a_classifier() -> None:
+    def counted(side: int) -> int:
+        model = nn.Sequential(nn.Conv2d(3, 5, 1), nn.Conv2d(5, 5, side))
+        return count_classes(model, {"0.weight": torch.zeros(7, 3, 1, 1), "1.weight": torch.zeros(9, 5, side, side)}, 5)
+
+    assert counted(1) == 9
+    assert counted(3) == 7
+
+
+def test_fractions_are_told_from_whole_numbers(tmp_path: Path) -> None:
+    model = nn.Module()
+    model.register_parameter("gain", nn.Parameter(torch.ones(3)))
+    model.register_buffer("index", torch.arange(3))
+    check_fits(model, checkpoint_of(tmp_path / "a.pth", {"gain": torch.ones(3).half(), "index": torch.arange(3).int()}), "small")
+    swapped = checkpoint_of(tmp_path / "b.pth", {"gain": torch.arange(3), "index": torch.ones(3)})
+    with pytest.raises(SevisError, match=r"of another kind: gain int64, expected float32, index float32, expected int64"):
+        check_fits(model, swapped, "small")

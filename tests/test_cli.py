@@ -13,17 +13,19 @@ import timm
 import torch
 from hub import serving
 from networks import stir
-from pictures import write_colours
+from pictures import open_colours, write_colours
 from PIL import Image
 from safetensors.torch import save_file
 from timm.data import create_transform, resolve_model_data_config
 from torch import nn
 
 import sevis
-from sevis import downloads
+from sevis import commands, downloads
 from sevis.cli import main
 from sevis.files import sha256
 from sevis.images import read_image
+from sevis.recipe import Recipe
+from sevis.training import train
 from sevis.weights import DEFAULT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -279,6 +281,51 @@ def test_a_network_of_ones_own_in_one_command(
     assert {entry["class"] for entry in json.loads(capsys.readouterr().out)["top"]} == {"red fox", "grey wolf", "polar bear"}
     assert main(["add", "mine", *words]) == 2
     assert "there is a network called mine already" in capsys.readouterr().err
+
+
+def test_a_checkpoint_needs_no_name(elsewhere: Path, trained: tuple[Path, nn.Module], capsys: pytest.CaptureFixture[str]) -> None:
+    data = open_colours(write_colours(elsewhere / "colours", train=4, val=1))
+    recipe = Recipe(model="se_resnet18", width=0.125, reduction=4, stem="small", size=32, epochs=1, batch_size=6)
+    train(recipe, data, elsewhere / "run")
+    checkpoint = str(elsewhere / "run" / "checkpoint.pt")
+    assert main(["add", "mine", "--weights", checkpoint]) == 0
+    assert "mine: 3 classes" in capsys.readouterr().out
+    theirs = sevis.load(checkpoint, device="cpu")
+    for key, value in sevis.load("mine", device="cpu").model.state_dict().items():
+        assert torch.equal(value, theirs.model.state_dict()[key])
+    tables = []
+    for words in ([checkpoint], ["mine"], [checkpoint, "--weights", "random"]):
+        assert main(["sites", *words]) == 0
+        tables.append(capsys.readouterr().out)
+    assert tables[0] == tables[1] == tables[2]
+    assert tables[0].count("SE_") == 8
+    for words in (["add", "other", "--weights", "gone.pt"], ["add", "other", "--weights", "gone"], ["sites", "gone.pt"]):
+        assert main(words) == 2
+        assert "there is no file of weights at gone" in capsys.readouterr().err
+    assert main(["add", "other", "--weights", str(trained[0])]) == 2
+    assert "does not say which network it is of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+    ],
+)
+def test_too_little_memory_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, "models", fail)
+    assert main(["models"]) == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1
+    assert told.startswith("sevis: there is not enough memory")
+    error = RuntimeError("a bug")
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["models"])
 
 
 def test_collect_and_figure6_of_any_network(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

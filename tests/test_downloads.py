@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sevis import SevisError, downloads
-from sevis.downloads import fetch, fetch_tiny_imagenet
+from sevis.downloads import check_answers, fetch, fetch_tiny_imagenet
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -224,6 +224,44 @@ def test_a_silent_server_times_out(path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(downloads, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(SevisError, match="timed out"):
         fetch(f"http://127.0.0.1:{silent.getsockname()[1]}/file", path, progress=False)
+
+
+# --- is a server there at all? ---
+
+
+def test_what_answers_is_there(server: Server) -> None:
+    check_answers(server.url())  # it answers 501 to HEAD: a refusal is an answer
+
+
+def test_a_name_whose_lookup_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        released.wait(10)
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(downloads, "PATIENCE", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    with pytest.raises(SevisError, match=r"^silent\.invalid cannot be reached: timed out$"):
+        check_answers("http://silent.invalid/file")
+    released.set()
+
+
+def test_many_silent_addresses_share_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    released, tried = threading.Event(), []
+
+    def connect(address: tuple[str, int], timeout: float, *_: object) -> None:
+        for number in range(5):  # as socket.create_connection does it with the addresses of a name
+            tried.append(number)
+            released.wait(timeout)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(downloads, "PATIENCE", 0.2)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with pytest.raises(SevisError, match=r"silent\.invalid cannot be reached: timed out"):
+        check_answers("http://silent.invalid/file")
+    assert 1 <= len(tried) < 5
+    released.set()
 
 
 def test_a_place_that_cannot_be_written_is_named(server: Server, tmp_path: Path) -> None:

@@ -168,3 +168,26 @@ def test_other_weights_of_a_shipped_network(folder: Path) -> None:
         assert torch.equal(copy.model(images), shipped.model(images))
         assert not torch.equal(fresh.model(images), shipped.model(images))
     assert fresh.classes == copy.classes == shipped.classes
+
+
+def test_the_score_belongs_to_the_weights(folder: Path) -> None:
+    about_weights = {"top1": 0.8, "top5": 0.9, "gates": {"std_over_images": 0.1}, "recipe": {"epochs": 5}, "date": "2026-11-01"}
+    about_weights |= {"licence": "MIT (weights)", "command": "python -m sevis train", "data": {"name": "colours"}}
+    write_index(folder, wnids=["n1", "n2", "n3"], **about_weights)
+    shipped = load("small", device="cpu").card
+    assert shipped["top1"] == 0.8
+    for weights in ("random", folder / "small.safetensors"):
+        card = load("small", weights=weights, device="cpu").card
+        assert card.get("top1") is None
+        assert set(card.entry) == {"architecture", "classes", "wnids", "preprocessing", "sha256", "weights"}
+        for field in ("architecture", "classes", "wnids", "preprocessing"):
+            assert card[field] == shipped[field]
+
+
+def test_loading_leaves_the_generator_as_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", None)  # would set the accelerators' generators, for good
+    for weights in (None, "random", folder / "small.safetensors"):
+        load("small", weights=weights, device="cpu")
+        assert torch.equal(torch.get_rng_state(), state)

@@ -1,5 +1,7 @@
 """The panel "Is the gate dynamic?": what a network loses when its gates may not answer to the photo."""
 
+import shlex
+
 import streamlit as st
 
 from sevis.audits import Audit
@@ -48,7 +50,8 @@ def _read(path: str, modified: int) -> Audit:
 def _say_how(card: Card) -> None:
     weights = f" --weights {card.get('weights')}" if card.get("weights") == RANDOM else ""
     st.info(
-        "There is no audit of this network yet. It takes photos of its classes, one folder a class, called by the class's WordNet id:\n\n"
-        f"    python -m sevis audit --model {card.name}{weights} --data FOLDER",
+        "There is no audit of this network yet. This command makes one; it takes photos of the network's classes, one folder a class, "
+        "called by the class's WordNet id:",
         icon=":material/info:",
     )
+    st.code(f"python -m sevis audit --model {shlex.quote(card.name)}{weights} --data FOLDER", language="bash", wrap_lines=True)

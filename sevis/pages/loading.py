@@ -1,5 +1,6 @@
-"""The networks that all visitors share: loaded beside the pages, at most a few at a time in memory."""
+"""The networks that all visitors share: loaded beside the pages, none beyond a limit, at most a few at a time in memory."""
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -8,13 +9,14 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from sevis.errors import SevisError, WeightsMissing
-from sevis.weights import load
+from sevis.weights import list_pretrained, load
 
 if TYPE_CHECKING:
     from sevis.weights import ReadyModel
 
 HEAD_START = 4.0  # seconds
 NETWORKS = 4  # are kept; a fifth drives out the one that was used the longest ago
+LARGEST = 200_000_000  # parameters, of 4 bytes each
 GLANCE = 0.2  # seconds between two chances for Streamlit to end a run that nobody waits for any more
 
 
@@ -55,6 +57,8 @@ class Loading:
         try:
             from sevis.hooks import keep_hooks
 
+            if weights is not None or name not in list_pretrained():
+                check_size(name)
             ready = load(name, weights=weights, download=self.download)
             self._unhook = keep_hooks(ready.model)
             self._result.set_result(ready)
@@ -62,6 +66,38 @@ class Loading:
             self._result.set_exception(error)
         except BaseException as error:  # handed to whoever waits, who would otherwise wait for ever
             self._result.set_exception(SevisError(f"the network {name} could not be loaded ({type(error).__name__}: {error})"))
+
+
+def check_size(name: str) -> None:
+    """Raises SevisError for a network with more parameters than the app loads: one visitor's would take the memory of all."""
+    count, most = count_parameters(name), most_parameters()
+    if count > most:
+        raise SevisError(
+            f"{name} has {count / 1e6:,.0f} million parameters ({4 * count / 1e9:,.1f} GB), and this app loads networks of at most "
+            f"{most / 1e6:,.0f} million ({4 * most / 1e9:,.1f} GB): choose a smaller SE network such as legacy_seresnet50, or start the app "
+            "with a higher SEVIS_MAX_PARAMETERS"
+        )
+
+
+def count_parameters(name: str) -> int:
+    """How many parameters a network has, without the memory for them; 0 for a name that nobody knows. Raises SevisError as `load`."""
+    from sevis import zoo
+    from sevis.assembly import skeleton
+
+    shipped = name in list_pretrained()
+    origin = None if shipped else zoo.find(name)
+    if origin is not None and origin.library == "torchvision":  # whose RegNets cannot be built without memory
+        return int(zoo.torchvision_weights(origin).meta["num_params"])
+    known = shipped or origin is not None
+    return sum(parameter.numel() for parameter in skeleton(name).parameters()) if known else 0
+
+
+def most_parameters() -> int:
+    """How many parameters a network may have: SEVIS_MAX_PARAMETERS, else LARGEST. Raises SevisError for other values."""
+    text = os.environ.get("SEVIS_MAX_PARAMETERS") or str(LARGEST)
+    if not text.isdecimal() or not int(text):
+        raise SevisError(f"expected SEVIS_MAX_PARAMETERS to be a whole number from 1, got {text!r}: set it to how many a network may have")
+    return int(text)
 
 
 @st.cache_resource(max_entries=NETWORKS, show_spinner=False, on_release=Loading.release)
@@ -80,7 +116,7 @@ def wait_for(name: str, weights: str | None, *, download: bool = False) -> "Read
 
     Raises:
         WeightsMissing: when they are not on this machine and may not, or cannot, be downloaded.
-        SevisError: when it cannot be loaded for another reason. The next call tries again.
+        SevisError: when it cannot be loaded for another reason, such as its size. The next call tries again.
     """
     loading = start_loading(name, weights, _download=download)
     try:

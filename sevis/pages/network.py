@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 
 import streamlit as st
 
-from sevis.errors import SevisError, WeightsMissing
+from sevis.errors import NoBlocks, SevisError, WeightsMissing
 from sevis.pages.loading import wait_for
 from sevis.pages.show import show_error
 from sevis.weights import DEFAULT, list_pretrained
@@ -125,7 +125,21 @@ def _check(network: Network) -> None:
             f"expected the name of a network, such as efficientnet_b0 or torchvision/efficientnet_b0, got {network.name!r:.120}"
         )
     if network != Network() and not network.shipped:  # the default's own page says what is wrong with it
+        _load(network)
+
+
+def _load(network: Network) -> None:
+    """Loads a network. Raises SevisError that names it as the visitor did, who may never have heard of its class."""
+    try:
         wait_for(network.name, network.weights)
+    except NoBlocks as error:
+        raise SevisError(f"{network.name} {error.reason}: choose an SE network such as {WELL_KNOWN[0]}") from None
+    except WeightsMissing:
+        raise
+    except SevisError as error:
+        if network.name in str(error):
+            raise
+        raise SevisError(f"{network.name} cannot be shown ({error}): choose an SE network such as {WELL_KNOWN[0]}") from None
 
 
 def _offer(missing: WeightsMissing, name: str) -> None:
