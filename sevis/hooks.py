@@ -28,6 +28,7 @@ class _Attachment:
     users: int
     sites: tuple[Site, ...]
     handles: list[RemovableHandle]
+    maps: bool = False  # whether the blocks' inputs are seen, too, which costs one more hook a block
 
 
 class _Entry(Generic[T]):
@@ -61,7 +62,7 @@ def capture(model: nn.Module, *, maps: Sequence[str] = ()) -> Iterator[Record]:
         SevisError: when the model has no SE block, cannot be hooked, or `maps` names a block that it does not have; from the forward pass,
             when a block turns out to squeeze otherwise than the paper's.
     """
-    with _hooks(model) as sites:
+    with _hooks(model, maps=bool(maps)) as sites:
         by_name = {site.name: site for site in sites}
         record = Record(sites, frozenset(site_named(by_name, name).name for name in maps))
         with _entered(_records, model, record):
@@ -94,7 +95,7 @@ def keep_hooks(model: nn.Module) -> Callable[[], None]:
     Raises:
         SevisError: when the model has no SE block.
     """
-    _acquire(model)
+    _acquire(model, maps=True)
     held = [model]  # emptied by the first call, so that a second one releases nothing
 
     def release() -> None:
@@ -116,22 +117,27 @@ def _entered(place: ContextVar[tuple[_Entry[T], ...]], model: nn.Module, content
 
 
 @contextmanager
-def _hooks(model: nn.Module) -> Iterator[tuple[Site, ...]]:
-    sites = _acquire(model)
+def _hooks(model: nn.Module, *, maps: bool = False) -> Iterator[tuple[Site, ...]]:
+    sites = _acquire(model, maps=maps)
     try:
         yield sites
     finally:
         _release(model)
 
 
-def _acquire(model: nn.Module) -> tuple[Site, ...]:
+def _acquire(model: nn.Module, *, maps: bool) -> tuple[Site, ...]:
     """Attaches the model's hooks unless they are there already."""
     with _lock:
         if model not in _attached:
             sites = require_sites(model)
             _attached[model] = _Attachment(0, sites, _attach(model, sites))
-        _attached[model].users += 1
-        return _attached[model].sites
+        attachment = _attached[model]
+        if maps and not attachment.maps:
+            blocks = ((site.name, model.get_submodule(site.path)) for site in attachment.sites)
+            attachment.handles += [_before(block, _Hook(model, name, _begin_block)) for name, block in blocks]
+            attachment.maps = True
+        attachment.users += 1
+        return attachment.sites
 
 
 def _release(model: nn.Module) -> None:
@@ -147,26 +153,27 @@ def _attach(model: nn.Module, sites: Sequence[Site]) -> list[RemovableHandle]:
     parts = {site: _parts(model, site) for site in sites}
     owners: dict[nn.Module, str] = {}
     for site, modules in parts.items():
-        for part in modules[1:]:
+        for part in modules:
             if owners.setdefault(part, site.name) != site.name:
                 raise SevisError(f"{owners[part]} and {site.name} share their {type(part).__name__}: give every SE block one of its own")
     handles = [_before(model, _Hook(model, "", _begin_pass))]
-    for site, (block, first, second, gate) in parts.items():
+    for site, (first, second, gate) in parts.items():
         handles += [
-            _before(block, _Hook(model, site.name, _begin_block)),
             _before(first, _Hook(model, site.name, _keeping("squeeze"))),
             _before(second, _Hook(model, site.name, _keeping("hidden"))),
-            _before(gate, _Hook(model, site.name, _keeping("logits"))),  # now: a gate may work in place
-            gate.register_forward_hook(_Hook(model, site.name, _on_scale)),
         ]
+        in_place = getattr(gate, "inplace", type(gate) not in (nn.Sigmoid, nn.Tanh))  # then, or perhaps, it overwrites the logits
+        if in_place:
+            handles.append(_before(gate, _Hook(model, site.name, _keep_logits)))
+        act = _on_scale if in_place else _on_gate
+        handles.append(gate.register_forward_hook(_Hook(model, site.name, act), with_kwargs=True))
     return handles
 
 
-def _parts(model: nn.Module, site: Site) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
-    """The block, its two projections and its gate."""
+def _parts(model: nn.Module, site: Site) -> tuple[nn.Module, ...]:
+    """The two projections and the gate of a block."""
     block = model.get_submodule(site.path)
-    first, second, gate = (block.get_submodule(part) for part in site.parts)
-    return block, first, second, gate
+    return tuple(block.get_submodule(part) for part in site.parts)
 
 
 def _before(module: nn.Module, hook: "_Hook") -> RemovableHandle:
@@ -178,16 +185,14 @@ class _Hook:
 
     __slots__ = ("act", "model", "site")
 
-    def __init__(self, model: nn.Module, site: str, act: Callable[[nn.Module, str, Tensor], Tensor | None]) -> None:
+    def __init__(self, model: nn.Module, site: str, act: Callable[..., Tensor | None]) -> None:
         self.model = model
         self.site = site
         self.act = act
 
-    def __call__(self, _: nn.Module, inputs: tuple[Tensor, ...], last: Any) -> Tensor | None:
-        """`last` is the output, or before the module has run, its inputs by keyword."""
-        if isinstance(last, dict):
-            last = inputs[0] if inputs else next(iter(last.values()), None)
-        return self.act(self.model, self.site, last)
+    def __call__(self, _: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], *output: Tensor) -> Tensor | None:
+        given = args[0] if args else next(iter(kwargs.values()), None)
+        return self.act(self.model, self.site, given, *output)
 
     def __reduce__(self) -> tuple[type["_Nothing"], tuple[()]]:
         return _Nothing, ()
@@ -221,10 +226,15 @@ def _keeping(part: str) -> Callable[[nn.Module, str, Tensor], None]:
     return keep
 
 
-_keep_scale = _keeping("scale")
+_keep_logits, _keep_scale = _keeping("logits"), _keeping("scale")
 
 
-def _on_scale(model: nn.Module, site: str, scale: Tensor) -> Tensor | None:
+def _on_gate(model: nn.Module, site: str, logits: Tensor, scale: Tensor) -> Tensor | None:
+    _keep_logits(model, site, logits)
+    return _on_scale(model, site, logits, scale)
+
+
+def _on_scale(model: nn.Module, site: str, _: Tensor, scale: Tensor) -> Tensor | None:
     changed = None
     for entry in _overrides.get():
         if entry.model is model:

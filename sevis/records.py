@@ -73,22 +73,27 @@ class Record(Mapping[str, Excitation]):
             self._runs[name] = 0
 
     def begin(self, site: str, u: Tensor) -> None:
-        """Begins a run of a block, whose input is u."""
+        """Begins a run of a block, whose input is u, where the maps are wanted."""
         self._kept[site].clear()
-        self._runs[site] += 1
         if site in self.maps:
             self.keep(site, "maps", u)
 
     def keep(self, site: str, part: str, value: Tensor) -> None:
-        """Keeps a copy, because many networks overwrite what they computed (in-place activations and sums).
+        """Keeps a copy, because many networks overwrite what they computed (in-place activations and sums); a squeeze begins a run.
 
         Raises:
             SevisError: for a squeeze that is not one number per channel, or the second of one run.
         """
         if part == "squeeze":
-            self._check(site, value)
-        self._fetched = False
+            self._begin_run(site, value)
         self._kept[site][part] = value.detach().clone()
+
+    def _begin_run(self, site: str, squeeze: Tensor) -> None:
+        self._check(site, squeeze)
+        if "scale" in self._kept[site]:  # of the run before, where nothing told of the block's beginning
+            self._kept[site].clear()
+        self._runs[site] += 1
+        self._fetched = False
 
     def _check(self, site: str, squeeze: Tensor) -> None:
         channels = self._channels[site]

@@ -59,12 +59,14 @@ def test_without_an_audit_it_says_how_to_make_one(folder):
     page = run()
     assert not page.exception
     assert not page.get("plotly_chart")
-    assert "python -m sevis audit --model small --data FOLDER" in page.info[0].value
+    assert page.code[0].value == "python -m sevis audit --model small --data FOLDER"
+    assert page.code[0].proto.wrap_lines
+    assert "There is no audit of this network yet." in page.info[0].value
 
 
 def test_for_random_weights_the_command_says_so(folder):
     page = run(weights="random", shipped=False)
-    assert "python -m sevis audit --model efficientnet_b0 --weights random --data FOLDER" in page.info[0].value
+    assert page.code[0].value == "python -m sevis audit --model efficientnet_b0 --weights random --data FOLDER"
 
 
 def test_it_finds_the_audit_of_a_network_that_is_not_shipped(folder):

@@ -215,6 +215,56 @@ def test_a_block_that_the_next_network_lacks_is_closed(loads, monkeypatch):
     assert app.selectbox(key="block").value is None
 
 
+@pytest.mark.parametrize("name", ["eca_resnet33ts", "timm/resnet18"])
+def test_a_network_without_se_is_refused_by_the_name_that_was_typed(name):
+    app = open_app(network=name, weights="random")
+    assert words(app.error).startswith(f"{name[:1].upper()}{name[1:]} has no Squeeze-and-Excitation block".replace("_", r"\_"))
+    assert "choose an SE network such as legacy" in words(app.error)
+    for code in ("ByobNet", "ResNet has", "sevis.build"):
+        assert code not in words(app.error)
+
+
+def test_an_error_that_does_not_name_the_network_gets_its_name(monkeypatch):
+    def load(*_, **__):
+        raise SevisError("its channels are odd")
+
+    monkeypatch.setattr(loading, "load", load)
+    app = open_app(network=SMALL, weights="random")
+    assert words(app.error).replace("\\", "").startswith("Small_net cannot be shown (its channels are odd): choose an SE network such as")
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "legacy_seresnet50", "torchvision/mobilenet_v3_small", DEFAULT])
+def test_the_parameters_of_a_network_are_counted_without_loading_it(name):
+    whole = sevis.load(name, weights="random").model
+    assert loading.count_parameters(name) == sum(parameter.numel() for parameter in whole.parameters())
+
+
+@pytest.mark.parametrize("name", ["regnety_1280", "torchvision/regnet_y_128gf"])
+@pytest.mark.parametrize("weights", ["random", None])
+def test_a_network_that_would_take_everybody_s_memory_is_never_loaded(loads, name, weights):
+    with pytest.raises(SevisError, match=r"has 645 million parameters \(2\.6 GB\), and this app loads .* at most 200 million \(0\.8 GB\)"):
+        wait_for(name, weights)
+    assert loads == []
+
+
+def test_the_limit_is_that_of_the_one_who_runs_the_app(loads, monkeypatch):
+    exact = sum(parameter.numel() for parameter in timm.create_model("efficientnet_b0").parameters())
+    monkeypatch.setenv("SEVIS_MAX_PARAMETERS", str(exact - 1))
+    app = open_app(network="efficientnet_b0", weights="random")
+    assert len(drawn_blocks(app)) == 16, "the default's"
+    assert "5 million parameters" in words(app.error)
+    assert loads == []
+    monkeypatch.setenv("SEVIS_MAX_PARAMETERS", str(exact))
+    assert wait_for("efficientnet_b0", "random").card.name == "efficientnet_b0"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "2e8", "many"])
+def test_a_limit_that_is_no_number_is_said(monkeypatch, value):
+    monkeypatch.setenv("SEVIS_MAX_PARAMETERS", value)
+    with pytest.raises(SevisError, match=r"expected SEVIS_MAX_PARAMETERS to be a whole number from 1, got"):
+        loading.most_parameters()
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("eficientnet_b0", "efficientnet_b0"), ("timm/resnet18", "no Squeeze-and-Excitation block"), ("timm/ecaresnet26t", "ECA")],

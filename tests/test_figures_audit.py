@@ -98,6 +98,23 @@ def test_the_answer_about_the_last_stage():
     assert "from 10.0 % to 3.0 %" in text
 
 
+def test_for_a_network_that_guesses_there_is_no_answer_but_the_parameters():
+    text = last_stage_answer(replace(MIXED, metadata={**MIXED.metadata, "outputs": 1}))
+    assert "only guesses" in text
+    assert "points" not in text
+    assert "from 10.0 % to 3.0 %" in text
+
+
+def test_the_legend_has_room_below_the_title():
+    """On a phone, 366 pixels wide, the legend wraps: each entry takes about 8 pixels a letter, and 45 for its mark and the gaps."""
+    figure = audit_chart(MIXED)
+    entries = [8 * len(trace.name) + 45 for trace in figure.data if trace.showlegend]
+    lines, left = 1, 0
+    for entry in entries:
+        lines, left = (lines, left + entry) if left + entry <= 366 - 120 else (lines + 1, entry)
+    assert figure.layout.margin.t >= 40 + 22 * lines
+
+
 def test_the_source_is_named():
     text = describe_audit(MIXED)
     for part in ("small (weights abcdef01)", "80.0%", "1,000 photos of 5 classes", "photos val", "seed 7", "2026-11-23"):

@@ -33,8 +33,8 @@ def test_before_and_after_stand_side_by_side():
     bars = {trace.name: trace for trace in figure.data}
     assert np.array_equal(bars["before"].x, before)
     assert np.array_equal(bars["after"].x, after)
-    assert list(bars["before"].text) == ["71.7 %", "4.9 %", "0.024 %"]
-    assert list(bars["after"].text) == ["45.0 % (−26.7)", "30.0 % (+25.1)", "0.024 % (±0.0)"]
+    assert list(bars["before"].text) == ["71.7 %", "4.9 %", "< 0.1 %"]
+    assert list(bars["after"].text) == ["45.0 % (−26.7)", "30.0 % (+25.1)", "< 0.1 % (±0.0)"]
     assert list(figure.layout.yaxis.ticktext) == ["tabby", "lion", "<b>"]
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # the first on top
     for place in range(3):  # the two bars of a class neither cover each other nor leave its row
@@ -42,6 +42,44 @@ def test_before_and_after_stand_side_by_side():
         assert -0.5 < low[0] < low[1] <= high[0] < high[1] < 0.5, place
     table = compare_table(["tabby", "lion", "<b>"], before, after)
     assert np.allclose(table["change"], after - before)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (3.8e-7, 0.0, ["< 0.1 %", "< 0.1 % (±0.0)"]),
+        (0.00099, 0.001, ["< 0.1 %", "0.1 % (±0.0)"]),
+        (0.0012, 3.8e-7, ["0.1 %", "< 0.1 % (−0.1)"]),
+        (0.0, 1.0, ["< 0.1 %", "100.0 % (+100.0)"]),
+    ],
+)
+def test_small_probabilities_are_said_to_be_small(before, after, said):
+    figure = compare_bars(["tabby"], np.float32([before]), np.float32([after]))
+    assert [bar.text[0] for bar in figure.data] == said
+
+
+def test_a_long_class_leaves_room_for_its_bars():
+    name = "great white shark, white shark, man-eater"
+    figure = compare_bars([name], np.float32([0.5]), np.float32([0.25]))
+    (label,) = figure.layout.yaxis.ticktext
+    assert len(label) < 25
+    assert name.startswith(label.rstrip("…"))
+    assert figure.data[0].customdata[0] == name, "the mouse finds it whole"
+
+
+@pytest.mark.parametrize("reach", [1e-9, 0.004, 0.2, 19.9, 20.1, 49, 100])
+def test_the_axis_of_a_change_has_three_ticks_that_fit(reach):
+    for figure in (
+        sensitivity_strip(["SE_2_1"], np.float32([reach / 100]), None),
+        channel_bars(np.array([3]), np.float32([-reach / 100]), site="SE_2_1"),
+    ):
+        axis = figure.layout.xaxis
+        low, zero, high = axis.tickvals
+        assert zero == 0
+        assert axis.range[1] / 4 <= high == -low <= 0.8 * axis.range[1]
+        assert [float(text.replace("−", "-")) for text in axis.ticktext] == pytest.approx([low, 0, high])
+        assert "e" not in "".join(axis.ticktext)
+        assert axis.tickangle == 0
 
 
 def test_every_channel_s_move_has_its_colour(random):
@@ -110,11 +148,11 @@ def test_what_is_not_measured_yet_is_not_drawn():
 
 
 def test_the_channels_have_bars_with_their_signs():
-    figure = channel_bars(np.array([17, 3, 250]), np.float32([-0.02, 0.0101, 0.00001]), site="SE_5_3")
+    figure = channel_bars(np.array([17, 3, 250, 9]), np.float32([-0.02, 0.0101, 0.00002, 4e-9]), site="SE_5_3")
     (bars,) = figure.data
-    assert np.allclose(bars.x, [-2, 1.01, 0.001])
-    assert list(bars.text) == ["−2.00", "+1.01", "+0.001"]
-    assert list(figure.layout.yaxis.ticktext) == ["channel 17", "channel 3", "channel 250"]
+    assert np.allclose(bars.x, [-2, 1.01, 0.002, 4e-7])
+    assert list(bars.text) == ["−2.00", "+1.01", "+0.002", "< 0.001"]
+    assert list(figure.layout.yaxis.ticktext) == ["channel 17", "channel 3", "channel 250", "channel 9"]
     assert bars.marker.color[0] != bars.marker.color[1] == bars.marker.color[2]
     assert figure.layout.xaxis.range[0] == -figure.layout.xaxis.range[1] < -2
     assert "SE_5_3" in figure.layout.title.text

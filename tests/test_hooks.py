@@ -121,6 +121,7 @@ def test_what_a_network_overwrites_is_kept_as_it_was() -> None:
     u = torch.randn(2, 8, 3, 3)
     with torch.no_grad(), capture(model, maps=["SE_2_1"]) as record:
         output = model(u.clone())
+    with torch.no_grad():
         logits = model[0].fc2(model[0].fc1(u.mean((2, 3))).relu())
     block = record["SE_2_1"]
     assert torch.equal(block.maps, u)

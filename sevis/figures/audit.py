@@ -9,10 +9,10 @@ from plotly.subplots import make_subplots
 from sevis.audits import ALL, CHANGES, Audit, Outcome
 from sevis.figures.style import NEUTRAL, PALETTE, finish
 
-NAMES = {"open": "opened (s = 1)", "frozen": "frozen at its mean", "shuffled": "shuffled among photos"}
+NAMES = {"open": "open (s = 1)", "frozen": "frozen", "shuffled": "shuffled"}
 COLOURS = dict(zip(CHANGES, (PALETTE[1], PALETTE[0], PALETTE[2]), strict=True))
 SYMBOLS = dict(zip(CHANGES, ("diamond", "circle", "square"), strict=True))
-ROW, SPACE = 36, 180  # pixels: a row, and all that is not rows
+ROW, SPACE = 36, 200  # pixels: a row, and all that is not rows
 GRID = "rgba(127, 127, 127, 0.25)"
 OFFSET = 0.25  # of a row, between the three dots
 PAPER = (
@@ -35,8 +35,10 @@ def audit_chart(audit: Audit) -> go.Figure:
         figure.update_xaxes(range=_span(audit, addresses), row=row, col=1)
     height = ROW * (len(single) + len(several)) + 80 + SPACE
     finish(figure, title="Change of top-1, block by block", height=height)
-    figure.update_layout(hovermode="closest", margin={"t": 100, "b": 64})
-    figure.update_xaxes(zeroline=True, zerolinewidth=2, zerolinecolor=NEUTRAL, showgrid=True, gridcolor=GRID, fixedrange=True, nticks=7)
+    figure.update_layout(hovermode="closest", margin={"t": 120, "b": 64})
+    figure.update_xaxes(
+        zeroline=True, zerolinewidth=2, zerolinecolor=NEUTRAL, showgrid=True, gridcolor=GRID, fixedrange=True, nticks=7, tickangle=0
+    )
     figure.update_xaxes(title_text="percentage points, with 95 % intervals", row=2, col=1)
     figure.update_yaxes(showgrid=False, zeroline=False, fixedrange=True)
     return figure
@@ -44,7 +46,7 @@ def audit_chart(audit: Audit) -> go.Figure:
 
 def reading(audit: Audit) -> str:
     """What the audit says of single blocks and of all of them, in a few sentences that follow from its numbers."""
-    if audit.real.top1_interval[0] <= 1 / audit.metadata.get("outputs", np.inf):
+    if _guesses(audit):
         return f"The network recognises {audit.real.top1:.1%} of the photos, no more than by guessing: nothing is lost, nothing follows."
     free = [name for name in audit.blocks if audit.outcomes[name]["frozen"].change_interval[1] >= 0]
     dear = min(audit.blocks, key=lambda name: audit.outcomes[name]["frozen"].change)
@@ -66,11 +68,15 @@ def reading(audit: Audit) -> str:
 def last_stage_answer(audit: Audit) -> str:
     """The paper's question, and this network's answer: what the last stage's SE blocks are worth, and what they cost."""
     outcomes, (with_last, without_last) = audit.outcomes[audit.last_stage], audit.shares
+    worth = (
+        f"Here, with nothing trained anew, top-1 changes by {_with_interval(outcomes['open'])} where they are opened (s = 1), and by "
+        f"{_with_interval(outcomes['frozen'])} where they are frozen."
+    )
     return (
-        f"**What are the SE blocks of the last stage ({audit.last_stage}) worth?** {PAPER} Here, with nothing trained anew, top-1 changes "
-        f"by {_with_interval(outcomes['open'])} where they are opened (s = 1), and by {_with_interval(outcomes['frozen'])} where they are "
-        "frozen. Either way they need no parameters, for a constant scale can be multiplied into the weights beside it: without the last "
-        f"stage's, what SE adds falls from {_percent(with_last)} to {_percent(without_last)} of the network without SE."
+        f"**What are the SE blocks of the last stage ({audit.last_stage}) worth?** {PAPER} "
+        f"{'This network only guesses, so it cannot say what they are worth here.' if _guesses(audit) else worth} Opened or frozen, they "
+        "need no parameters, for a constant scale can be multiplied into the weights beside it: without the last stage's, what SE adds "
+        f"falls from {_percent(with_last)} to {_percent(without_last)} of the network without SE."
     )
 
 
@@ -85,6 +91,11 @@ def describe_audit(audit: Audit) -> str:
         f"({low:.1%} to {high:.1%}) of {audit.real.images:,} photos of {known.get('classes')} classes: {data}{left_out}, seed "
         f"{known.get('seed')}, audited on {known.get('date')}."
     )
+
+
+def _guesses(audit: Audit) -> bool:
+    """Whether the network recognises no more than chance would."""
+    return bool(audit.real.top1_interval[0] <= 1 / audit.metadata.get("outputs", np.inf))
 
 
 def _dots(audit: Audit, addresses: Sequence[str], change: str, *, labelled: bool) -> go.Scatter:

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from sevis.figures.style import LOWERED, NEUTRAL, PALETTE, RAISED, SCALE_COLOURS, TEXT_SIZE, finish
+from sevis.figures.style import LOWERED, NEUTRAL, PALETTE, RAISED, SCALE_COLOURS, TEXT_SIZE, finish, name_rows
 
 Array = NDArray[np.float32]
 ROW = 27  # pixels: the height of a block's row in the gate map
@@ -55,14 +55,7 @@ def gate_map(scale: Mapping[str, Array]) -> go.Figure:
     finish(figure, title="Scale s of every channel, block by block", height=(ROW if len(scale) <= MANY else LOW) * len(scale) + 116)
     figure.update_layout(showlegend=False, hovermode="closest", margin={"t": 44, "b": 72})
     figure.update_xaxes(visible=False, range=[-0.5, width - 0.5], fixedrange=True)
-    figure.update_yaxes(
-        range=[len(scale) - 0.5, -0.5],
-        tickvals=list(range(len(scale))),
-        ticktext=list(scale),
-        showgrid=False,
-        zeroline=False,
-        fixedrange=True,
-    )
+    name_rows(figure, list(scale))
     return figure
 
 
@@ -112,15 +105,8 @@ def top_bars(top: Sequence[tuple[str, float]]) -> go.Figure:
     finish(figure, title=f"The {len(top)} most probable classes", height=46 * len(top) + 60)
     figure.update_layout(bargap=0.35, margin={"b": 12})
     figure.update_xaxes(visible=False, range=[0, 1.15], fixedrange=True)
-    figure.update_yaxes(
-        range=[len(top) - 0.5, -0.5],
-        tickvals=list(range(len(top))),
-        ticktext=[shorten(name) for name in names],
-        tickfont={"size": 16},
-        showgrid=False,
-        zeroline=False,
-        fixedrange=True,
-    )
+    name_rows(figure, [shorten(name) for name in names])
+    figure.update_yaxes(tickfont={"size": 16})
     return figure
 
 

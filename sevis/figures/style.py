@@ -1,5 +1,7 @@
 """What all figures share: colours that survive projectors and colour blindness, and one finish. No torch, no streamlit."""
 
+from collections.abc import Sequence
+
 import plotly.graph_objects as go
 
 # Okabe and Ito's hues (jfly.uni-koeln.de/color), the light ones darkened: each has a contrast of 3 or more on white and on the dark theme.
@@ -40,3 +42,15 @@ def finish(figure: go.Figure, *, title: str, height: int) -> go.Figure:
     figure.update_xaxes(tickfont=text, title_font=text, automargin=True, title_standoff=8)
     figure.update_yaxes(tickfont=text, title_font=text, automargin=True, title_standoff=8)
     return figure
+
+
+def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
+    """Gives a figure one row for each name, the first on top, without lines between them."""
+    figure.update_yaxes(
+        range=[len(names) - 0.5, -0.5],
+        tickvals=list(range(len(names))),
+        ticktext=list(names),
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+    )

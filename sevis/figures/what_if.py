@@ -6,12 +6,14 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from sevis.figures.gates import LOW, MANY, ROW, gate_map
-from sevis.figures.style import LOWERED, NEUTRAL, PALETTE, RAISED, SIGNED_COLOURS, finish
+from sevis.figures.gates import LOW, MANY, ROW, gate_map, shorten
+from sevis.figures.style import LOWERED, NEUTRAL, PALETTE, RAISED, SIGNED_COLOURS, finish, name_rows
 
 Array = NDArray[np.float32]
 BEFORE, AFTER = NEUTRAL, PALETTE[0]
 OPENED, FROZEN = PALETTE[1], PALETTE[0]
+SMALL, SMALLEST = 0.1, 0.001  # per cent of probability, points of change: less is said to be less
+NARROWEST = 0.01  # percentage points: the reach of an axis on which nothing moves
 PLACES = 41  # points of a row that answer to the mouse
 
 
@@ -49,7 +51,7 @@ def compare_bars(names: Sequence[str], before: Array, after: Array) -> go.Figure
     finish(figure, title="The most probable classes, before and after", height=58 * len(names) + 92)
     figure.update_layout(barmode="overlay", margin={"b": 12, "t": 74}, hovermode="closest")
     figure.update_xaxes(visible=False, range=[0, 1.5], fixedrange=True)
-    _rows(figure, names)
+    name_rows(figure, [shorten(name) for name in names])
     figure.update_yaxes(tickfont={"size": 15})
     return figure
 
@@ -97,7 +99,7 @@ def sensitivity_strip(sites: Sequence[str], opened: Array, frozen: Array | None)
     """
     ways = [("opened (s = 1)", opened, OPENED, "diamond", -0.16)]
     ways += [("frozen at its mean", frozen, FROZEN, "circle", 0.16)] if frozen is not None else []
-    reach = 1.12 * max(float(100 * np.nanmax(np.abs(values), initial=0)) for _, values, *_ in ways) or 1.0
+    reach = max(NARROWEST, *(1.12 * float(100 * np.nanmax(np.abs(values), initial=0)) for _, values, *_ in ways))
     figure = go.Figure([_row_places(sites, [values for _, values, *_ in ways], [label for label, *_ in ways], reach)])
     for label, values, colour, symbol, offset in ways:
         points, y = (100 * values).astype(np.float32), np.arange(len(sites)) + (offset if len(ways) > 1 else 0)
@@ -115,16 +117,8 @@ def sensitivity_strip(sites: Sequence[str], opened: Array, frozen: Array | None)
         figure.add_scatter(x=points, y=y, mode="markers", marker=marker, name=label, hoverinfo="skip", unselected=whole)
     finish(figure, title="One block changed at a time", height=(ROW if len(sites) <= MANY else LOW) * len(sites) + 140)
     figure.update_layout(hovermode="closest", margin={"t": 74, "b": 60})
-    figure.update_xaxes(
-        title_text="change of the probability, in percentage points",
-        range=[-reach, reach],
-        zeroline=True,
-        zerolinecolor=NEUTRAL,
-        fixedrange=True,
-        exponentformat="none",
-        nticks=7,
-    )
-    _rows(figure, sites)
+    _change_axis(figure, reach, title="change of the probability, in percentage points")
+    name_rows(figure, sites)
     return figure
 
 
@@ -137,7 +131,7 @@ def channel_bars(channels: NDArray[np.intp], change: Array, *, site: str) -> go.
         site: the block.
     """
     points = 100 * change
-    reach = 1.45 * float(np.abs(points).max(initial=0)) or 1.0
+    reach = max(NARROWEST, 1.45 * float(np.abs(points).max(initial=0)))
     figure = go.Figure(
         go.Bar(
             y=np.arange(len(channels)),
@@ -153,16 +147,8 @@ def channel_bars(channels: NDArray[np.intp], change: Array, *, site: str) -> go.
     )
     finish(figure, title=f"The channels of {site} that matter most", height=30 * len(channels) + 110)
     figure.update_layout(bargap=0.3, margin={"b": 60})
-    figure.update_xaxes(
-        title_text="change of the probability without the channel, in percentage points",
-        range=[-reach, reach],
-        zeroline=True,
-        zerolinecolor=NEUTRAL,
-        fixedrange=True,
-        exponentformat="none",
-        nticks=5,
-    )
-    _rows(figure, [f"channel {channel}" for channel in channels])
+    _change_axis(figure, reach, title="change without the channel, in percentage points")
+    name_rows(figure, [f"channel {channel}" for channel in channels])
     return figure
 
 
@@ -184,31 +170,33 @@ def _row_places(sites: Sequence[str], ways: Sequence[Array], labels: Sequence[st
     )
 
 
-def _rows(figure: go.Figure, names: Sequence[str]) -> None:
-    figure.update_yaxes(
-        range=[len(names) - 0.5, -0.5],
-        tickvals=list(range(len(names))),
-        ticktext=list(names),
-        showgrid=False,
-        zeroline=False,
+def _change_axis(figure: go.Figure, reach: float, *, title: str) -> None:
+    """An axis from -reach to reach with three ticks, which stand side by side on a phone, too."""
+    power = 10.0 ** np.floor(np.log10(0.8 * reach))
+    tick = max(power * step for step in (1, 2, 5) if power * step <= 0.8 * reach)
+    figure.update_xaxes(
+        title_text=title,
+        range=[-reach, reach],
+        tickvals=[-tick, 0, tick],
+        ticktext=[f"−{tick:g}", "0", f"+{tick:g}"],
+        tickangle=0,
+        zeroline=True,
+        zerolinecolor=NEUTRAL,
         fixedrange=True,
     )
 
 
 def _probability(value: float) -> str:
-    return f"{_digits(100 * value)} %"
+    return f"{100 * value:.1f} %" if value >= SMALL / 100 else f"< {SMALL:g} %"
 
 
 def _moved(before: float, after: float) -> str:
-    points = 100 * (after - before)
-    sign = "+" if points > 0 else "−" if points < 0 else "±"
-    return f"{_probability(after)} ({sign}{_digits(abs(points))})"
+    points = f"{100 * (after - before):+.1f}".replace("-", "−")
+    return f"{_probability(after)} ({points if points.strip('+−0.') else '±0.0'})"
 
 
 def _signed(points: float) -> str:
-    return f"{points:+.2f}".replace("-", "−") if abs(points) >= 0.01 or points == 0 else f"{points:+.1g}".replace("-", "−")
-
-
-def _digits(percent: float) -> str:
-    """One digit after the point, or two that count where that would be nothing."""
-    return f"{percent:.1f}" if percent >= 0.1 or percent < 1e-6 else f"{percent:.2g}"
+    """Two digits after the point, or one that counts where these would be nothing; the bar shows the sign of what is smaller still."""
+    if 0 < abs(points) < SMALLEST:
+        return f"< {SMALLEST:g}"
+    return f"{points:{'+.2f' if abs(points) >= 0.01 or points == 0 else '+.1g'}}".replace("-", "−")

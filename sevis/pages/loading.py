@@ -74,8 +74,8 @@ def check_size(name: str) -> None:
     if count > most:
         raise SevisError(
             f"{name} has {count / 1e6:,.0f} million parameters ({4 * count / 1e9:,.1f} GB), and this app loads networks of at most "
-            f"{most / 1e6:,.0f} million ({4 * most / 1e9:,.1f} GB): choose a smaller SE network such as legacy_seresnet50, or start the app "
-            "with a higher SEVIS_MAX_PARAMETERS"
+            f"{most / 1e6:,.0f} million ({4 * most / 1e9:,.1f} GB): choose a smaller SE network such as legacy_seresnet50, or start the "
+            "app with a higher SEVIS_MAX_PARAMETERS"
         )
 
 
