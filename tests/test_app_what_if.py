@@ -2,9 +2,11 @@
 
 import base64
 import copy
+import dataclasses
 import json
 import re
 import shutil
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +21,16 @@ from torch import nn
 
 import sevis
 from sevis.datasets import sample_photos
+from sevis.errors import SevisError
 from sevis.files import sha256
 from sevis.images import read_image
 from sevis.interventions import Step
-from sevis.pages import growing
+from sevis.pages import collecting, growing
+from sevis.pages.counterfactuals import Means
+from sevis.pages.models import note_seconds, seconds_of
 from sevis.pages.show import to_png
 from sevis.pages.steps import describe
+from sevis.sensitivity import scan_blocks
 from sevis.weights import DEFAULT
 
 PAGE = Path(__file__).resolve().parent.parent / "sevis" / "pages" / "what_if.py"
@@ -279,6 +285,9 @@ def test_an_uploaded_photo_lends_its_gates_in_its_own_session_only(ready):
     lent = sevis.explain(ready, Image.fromarray(picture)).scale
     after = probabilities(ready, {site: held(scale) for site, scale in lent.items()})
     assert_compares(page, probabilities(ready), after)
+    page = page.button(key="undo").click().run()  # the photo is still lent, not only as long as it is chosen
+    page = page.text_input(key="steps").set_value(steps).run()
+    assert_compares(page, probabilities(ready), after)
     elsewhere = run_page(steps=steps)
     assert "a link holds no uploaded picture" in sentence(elsewhere)
     assert_plain(elsewhere, probabilities(ready))
@@ -368,3 +377,146 @@ def test_a_file_that_is_no_picture_is_refused_in_one_sentence(folder):
     page = page.file_uploader(key="upload").upload("photo.png", b"no picture", "image/png").run()
     assert "picture" in sentence(page)
     assert page.text_input(key="steps").value == "SE:open"
+
+
+def lending(page, number):
+    """Uploads a photo of its own for every number, and gives what a step would call it; nothing is lent by that."""
+    picture = np.full((8, 8, 3), number, dtype=np.uint8)
+    page = page.file_uploader(key="lend_upload").upload(f"{number}.png", to_png(picture), "image/png").run()
+    assert not page.exception
+    return page
+
+
+def test_a_photo_is_lent_by_the_button_alone_and_kept_as_long_as_a_step_needs_it(folder):
+    page = run_page(where="SE_2_1", lend_source="Upload")
+    page = lending(page, 0)
+    assert "lent-photos" not in page.session_state
+    page = page.button(key="take-photo").click().run()
+    for number in range(1, 7):
+        page = lending(page, number).button(key="take-photo").click().run()
+        assert not page.error
+    assert len(page.session_state["lent-photos"]) == 7
+    page = page.button(key="undo").click().run()
+    page = lending(page, 2).button(key="take-photo").click().run()  # one that is kept already is the newest then
+    assert [name.split(".")[0] for name in page.session_state["lent-photos"]] == ["4", "5", "6", "2"]
+
+
+def test_a_bad_picture_to_lend_is_said_beside_its_chooser_and_the_page_stands(ready):
+    page = run_page(lend_source="Upload", steps="SE_3_1:open")
+    page = page.file_uploader(key="lend_upload").upload("x.png", b"no picture", "image/png").run()
+    assert "picture" in sentence(page)
+    assert_compares(page, probabilities(ready), probabilities(ready, {"SE_3_1": torch.ones_like}))
+    assert len(strip(page, "opened")) == 8
+
+
+def test_a_damaged_text_is_open_to_be_mended_and_can_be_undone(ready):
+    page = run_page(steps="SE_3_1:opne")
+    assert [box.proto.expanded for box in page.expander if box.label == "The changes as text"] == [True]
+    page = page.button(key="undo").click().run()
+    assert not page.error
+    assert [box.proto.expanded for box in page.expander if box.label == "The changes as text"] == [False]
+    assert_plain(page, probabilities(ready))
+
+
+def test_a_step_is_added_after_a_separator_at_the_end(ready):
+    page = run_page(steps="SE_2_1:open;", where="SE_3_1")
+    page = page.button(key="open").click().run()
+    assert page.text_input(key="steps").value == "SE_2_1:open;SE_3_1:open"
+    opened = dict.fromkeys(("SE_2_1", "SE_3_1"), torch.ones_like)
+    assert_compares(page, probabilities(ready), probabilities(ready, opened))
+
+
+@pytest.mark.parametrize(
+    ("steps", "said", "not_said"),
+    [
+        ("SE:open", "8 of 8 blocks. All of them are changed by hand.", "later"),
+        ("SE_5_2:open", "1 of 8 blocks. Changed by hand is SE_5_2.", "later"),
+        ("SE_2_1:open", "Changed by hand is SE_2_1; the others that moved come later", "All of them"),
+        ("SE_5_1:x1", "No scale s differs by more than 0.01", "Changed by hand"),
+    ],
+)
+def test_what_moved_is_told_as_it_is(ready, steps, said, not_said):
+    captions = " ".join(caption.value for caption in run_page(steps=steps).caption)
+    assert said in captions
+    assert not_said not in captions
+
+
+def test_outputs_that_are_no_numbers_are_said_and_the_photo_s_own_stay(ready):
+    page = run_page(steps="SE:x1e38")
+    assert "finite" in sentence(page)
+    assert_plain(page, probabilities(ready))
+
+
+@pytest.mark.parametrize("slices", [0, 2])
+def test_an_error_in_the_middle_of_the_work_stays_until_it_is_tried_again(ready, monkeypatch, slices):
+    monkeypatch.setattr(growing, "SLICE", 0.0)
+    monkeypatch.setattr("sevis.sensitivity.BATCH_PIXELS", 32 * 32 * 5)
+    calls = []
+
+    def scan(*args, **options):
+        calls.append(1)
+        yield from islice(scan_blocks(*args, **options), slices)
+        raise SevisError("the network fell asleep")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sevis.sensitivity.scan_blocks", scan)
+        page = run_page()
+        while "growing-strip" in page.session_state:
+            page = page.run()
+        for _ in range(3):
+            assert sentence(page) == "The network fell asleep."
+            page = page.run()
+        assert len(calls) == 1
+        page = page.button(key="again-strip").click().run()
+        while "growing-strip" in page.session_state:
+            page = page.run()
+        assert len(calls) == 2
+    page = page.button(key="again-strip").click().run()
+    while "growing-strip" in page.session_state:
+        page = page.run()
+    assert not page.error
+    assert len(strip(page, "opened")) == 8
+
+
+def test_what_was_said_about_memory_stays_and_the_work_does_not(ready, monkeypatch):
+    def scan(*args, say, **options):
+        say("Memory was short.")
+        yield from scan_blocks(*args, say=say, **options)
+
+    monkeypatch.setattr("sevis.sensitivity.scan_blocks", scan)
+    for _ in range(2):  # the second visitor gets the kept answer
+        page = run_page()
+        while "growing-strip" in page.session_state:
+            page = page.run()
+        page = page.run()
+        assert [box.value for box in page.info if "Memory" in box.value] == ["Memory was short."]
+
+
+def test_the_comparison_is_there_before_the_sample_photos_are_looked_at(folder, monkeypatch):
+    (folder / f"{DEFAULT}.statistics.safetensors").unlink()
+
+    def refuse(*_):
+        raise SevisError("not now")
+
+    monkeypatch.setattr(Means, "gates", refuse)
+    page = run_page(steps="SE_3_1:open")
+    assert sentence(page) == "Not now."
+    assert COMPARED in figures(page)
+    assert "How far the scale of every channel moved" in figures(page)
+
+
+def test_statistics_that_were_collected_on_the_page_are_taken(folder, ready, means):
+    (folder / f"{DEFAULT}.statistics.safetensors").unlink()
+    assert run_page().button_group  # without them it works as well
+    collecting._newest(ready.card.sha256)[:] = [means]
+    page = run_page(steps="SE_4_1:static;SE_5_1:class=espresso")
+    gates = {"SE_4_1": held(means.gates()["SE_4_1"]), "SE_5_1": held(means.mean("SE_5_1")[CLASSES.index("espresso")])}
+    assert_compares(page, probabilities(ready), probabilities(ready, gates))
+
+
+def test_the_quickest_pass_says_how_long_the_strip_takes(ready):
+    slow, quick = (dataclasses.replace(sevis.explain(ready, Image.new("RGB", (8, 8))), seconds=seconds) for seconds in (5.0, 0.01))
+    assert seconds_of(slow) == 5.0
+    note_seconds(slow)
+    note_seconds(quick)
+    assert seconds_of(slow) == 0.01

@@ -76,7 +76,7 @@ def test_the_axis_of_a_change_has_three_ticks_that_fit(reach):
         axis = figure.layout.xaxis
         low, zero, high = axis.tickvals
         assert zero == 0
-        assert axis.range[1] / 4 <= high == -low <= 0.8 * axis.range[1]
+        assert 0.39 * axis.range[1] <= high == -low <= 0.8 * axis.range[1]
         assert [float(text.replace("−", "-")) for text in axis.ticktext] == pytest.approx([low, 0, high])
         assert "e" not in "".join(axis.ticktext)
         assert axis.tickangle == 0

@@ -12,7 +12,7 @@ from sevis.figures.style import NEUTRAL, PALETTE, finish
 NAMES = {"open": "open (s = 1)", "frozen": "frozen", "shuffled": "shuffled"}
 COLOURS = dict(zip(CHANGES, (PALETTE[1], PALETTE[0], PALETTE[2]), strict=True))
 SYMBOLS = dict(zip(CHANGES, ("diamond", "circle", "square"), strict=True))
-ROW, SPACE = 36, 200  # pixels: a row, and all that is not rows
+ROW, SPACE = 36, 184  # pixels: a row, and all that is not rows
 GRID = "rgba(127, 127, 127, 0.25)"
 OFFSET = 0.25  # of a row, between the three dots
 PAPER = (
@@ -35,7 +35,7 @@ def audit_chart(audit: Audit) -> go.Figure:
         figure.update_xaxes(range=_span(audit, addresses), row=row, col=1)
     height = ROW * (len(single) + len(several)) + 80 + SPACE
     finish(figure, title="Change of top-1, block by block", height=height)
-    figure.update_layout(hovermode="closest", margin={"t": 120, "b": 64})
+    figure.update_layout(hovermode="closest", margin={"t": 104, "b": 64})
     figure.update_xaxes(
         zeroline=True, zerolinewidth=2, zerolinecolor=NEUTRAL, showgrid=True, gridcolor=GRID, fixedrange=True, nticks=7, tickangle=0
     )

@@ -173,7 +173,7 @@ def _row_places(sites: Sequence[str], ways: Sequence[Array], labels: Sequence[st
 def _change_axis(figure: go.Figure, reach: float, *, title: str) -> None:
     """An axis from -reach to reach with three ticks, which stand side by side on a phone, too."""
     power = 10.0 ** np.floor(np.log10(0.8 * reach))
-    tick = max(power * step for step in (1, 2, 5) if power * step <= 0.8 * reach)
+    tick = max(power * step for step in (1, 2, 4, 5) if power * step <= 0.8 * reach)
     figure.update_xaxes(
         title_text=title,
         range=[-reach, reach],

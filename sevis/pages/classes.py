@@ -14,7 +14,8 @@ from sevis.errors import SevisError
 from sevis.figures import class_captions as captions
 from sevis.figures import classes as figures
 from sevis.pages.collecting import collected_here
-from sevis.pages.models import card_of
+from sevis.pages.growing import leave
+from sevis.pages.models import card_of, read_statistics
 from sevis.pages.network import Network, chosen
 from sevis.pages.show import show, show_error
 from sevis.weights import Card
@@ -34,15 +35,10 @@ class Choice:
     channels: int | None
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _read(path: str, modified: int) -> ClassStatistics:
-    return ClassStatistics.load(path)
-
-
 def load_statistics(card: Card) -> ClassStatistics:
     """The class statistics in a network's file, which all visitors share. Raises SevisError where it is missing, damaged or out of date."""
     path = card.statistics_path
-    statistics = _read(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
+    statistics = read_statistics(path)
     if statistics.metadata.get("weights", card["sha256"]) != card["sha256"]:
         raise SevisError(f"{path.name} was made with other weights of {card.name}: make it again with python -m sevis collect")
     return statistics
@@ -179,6 +175,7 @@ def draw_page(statistics: ClassStatistics) -> None:
     st.caption(captions.describe_source(statistics))
 
 
+leave()
 st.title("Classes")
 st.markdown("Which channels a network turns up and down for whole classes: Figures 6 and 7 of the SENet paper, drawn for this network.")
 try:

@@ -58,7 +58,19 @@ def collected_here(network: Network, card: Card) -> ClassStatistics | None:
         with place.container():
             made = _collect(network, pick(photos, amount))
     place.empty()
+    _newest(card["sha256"])[:] = [made]
     return _kept(*keys, _made=made)
+
+
+def collected(card: Card) -> ClassStatistics | None:
+    """The class statistics of these weights that were collected on the page last; None where there are none."""
+    return next(iter(_newest(card["sha256"])), None)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _newest(weights: str) -> list[ClassStatistics]:
+    """None or one."""
+    return []
 
 
 def _wanted(network: Network, card: Card, photos: ImageDataset, amount: Amount) -> bool:

@@ -1,7 +1,7 @@
 """What the page What if? asks of the network: a photo with changed gates, and where those gates come from."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,8 +15,9 @@ from sevis.errors import SevisError
 from sevis.explanation import Explanation, explain
 from sevis.images import read_image
 from sevis.interventions import Sources, Step, format_steps, intervene
+from sevis.pages.collecting import collected
 from sevis.pages.keeping import keep, look_up
-from sevis.pages.models import Photo, explanation_of, ready_model
+from sevis.pages.models import Photo, explanation_of, note_seconds, read_statistics, ready_model
 from sevis.pages.network import Network
 from sevis.pages.photos import validation_photos
 from sevis.pages.turns import turn
@@ -31,42 +32,58 @@ class Means:
     """The gates that a block is frozen at.
 
     Attributes:
-        statistics: the class means; None where there are none of these weights.
-        static: the mean scales by block, shape (C,).
+        network: whose they are.
+        statistics: the class means; None where there are none of these weights: then it is the sample photos that count.
         said: over what the mean is.
         key: changes with them.
     """
 
+    network: Network
     statistics: ClassStatistics | None
-    static: Mapping[str, NDArray[np.floating]]
     said: str
     key: str
 
+    def gates(self) -> Mapping[str, NDArray[np.floating]]:
+        """The mean scales by block, shape (C,); empty without statistics and sample photos.
+
+        It is asked for only when needed, for without statistics the network looks at all sample photos, and the page says how far it is.
+        """
+        if self.statistics is not None:
+            return self.statistics.gates()
+        samples, scales, place = sample_photos(), [], st.empty()
+        for done, (title, file) in enumerate(samples.items()):
+            with place.container():
+                st.progress(done / len(samples), f"Mean over the {len(samples)} samples: {done} of {len(samples)}")
+            scales.append(explanation_of(Photo(title, file.read_bytes()), self.network, block=None).scale)
+        place.empty()
+        return {block: np.mean([scale[block] for scale in scales], axis=0) for block in scales[0]} if scales else {}
+
 
 def means_of(network: Network, card: Card) -> Means:
-    """The means of the network's statistics, or where there are none of its weights, those over the sample photos.
+    """The means of the network's statistics, those of its file or collected here, or where there are none, those over the sample photos.
 
     Raises:
         SevisError: when the file of statistics is damaged.
     """
     path = card.statistics_path
     if path.is_file():
-        modified = path.stat().st_mtime_ns
-        statistics = _statistics(str(path), modified)
-        if statistics.metadata.get("weights") == card["sha256"] and statistics.count.any():
-            data = " ".join(str(statistics.metadata[field]) for field in ("data", "split") if statistics.metadata.get(field))
-            said = f"{statistics.count.sum():,} photos{f' ({data})' if data else ''}"
-            return Means(statistics, statistics.gates(), said, f"statistics {modified}")
-    samples = [Photo(title, file.read_bytes()) for title, file in sample_photos().items()]
-    scales = [explanation_of(photo, network, block=None).scale for photo in samples]
-    static = {block: np.mean([scale[block] for scale in scales], axis=0) for block in scales[0]} if scales else {}
-    said = f"the {len(scales)} sample photos, for there are no class statistics of these weights"
-    return Means(None, static, said, f"{len(scales)} samples")
+        statistics, key = read_statistics(path), f"statistics {path.stat().st_mtime_ns}"
+        if _usable(statistics, card):
+            return Means(network, statistics, _describe(statistics), key)
+    here = collected(card)
+    if here is not None and _usable(here, card):
+        return Means(network, here, _describe(here), f"collected {here.metadata.get('data')} {here.classes} {here.count.tolist()}")
+    count = len(sample_photos())
+    return Means(network, None, f"the {count} sample photos, for there are no class statistics of these weights", f"{count} samples")
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _statistics(path: str, modified: int) -> ClassStatistics:
-    return ClassStatistics.load(path)
+def _usable(statistics: ClassStatistics, card: Card) -> bool:
+    return statistics.metadata.get("weights") == card["sha256"] and bool(statistics.count.any())
+
+
+def _describe(statistics: ClassStatistics) -> str:
+    data = " ".join(str(statistics.metadata[field]) for field in ("data", "split") if statistics.metadata.get(field))
+    return f"{statistics.count.sum():,} photos{f' ({data})' if data else ''}"
 
 
 def changed(photo: Photo, network: Network, card: Card, steps: Sequence[Step], means: Means) -> Explanation:
@@ -82,24 +99,30 @@ def changed(photo: Photo, network: Network, card: Card, steps: Sequence[Step], m
     if (kept := look_up(*keys)) is not None:
         return cast(Explanation, kept)
     scales = {name: explanation_of(found, network, block=None) for name, found in lent.items()}
-    sources, said = Sources(means.statistics, scales, means.static or None), list[str]()
+    static = means.gates() if any(step.action == "static" for step in steps) else None
+    sources, said = Sources(means.statistics, scales, static or None), list[str]()
     ready = ready_model(network)
     with turn():
         answer = explain(ready, read_image(photo.data), within=lambda on: intervene(on, steps, sources), say=said.append)
     keep(answer, *keys)
+    note_seconds(answer)
     for sentence in said:
         st.info(sentence, icon=":material/memory:")
     return answer
 
 
-def lend(photo: Photo, card: Card) -> str:
-    """The name under which a step finds this photo again: its title, or for an uploaded one its title and the beginning of its hash."""
+def name_of(photo: Photo, card: Card) -> str:
+    """What a step calls this photo: its title, or for an uploaded one, which must be lent, its title and the beginning of its hash."""
     if (found := _open_photo(photo.title, card)) is not None and found.digest == photo.digest:
         return photo.title
-    name = f"{photo.title} #{photo.digest[:8]}"
-    lent = {**st.session_state.get(LENT, {}), name: photo}
-    st.session_state[LENT] = dict(list(lent.items())[-MOST_LENT:])
-    return name
+    return f"{photo.title} #{photo.digest[:8]}"
+
+
+def lend(photo: Photo, name: str, *, needed: Collection[str]) -> None:
+    """Keeps a photo for the steps of this session that name it, with the MOST_LENT last ones and those that are needed."""
+    lent = {key: value for key, value in st.session_state.get(LENT, {}).items() if key != name} | {name: photo}
+    last = list(lent)[-MOST_LENT:]
+    st.session_state[LENT] = {key: value for key, value in lent.items() if key in last or key in needed}
 
 
 def find_photo(step: Step, card: Card) -> Photo:

@@ -18,10 +18,11 @@ from sevis.figures.gates import (
 )
 from sevis.figures.mosaic import enlarge, mosaic
 from sevis.pages.block_words import BlockForm, form_of
-from sevis.pages.models import SHOWN, Look, blocks_of, card_of, explanation_of, look, read_example
+from sevis.pages.growing import leave
+from sevis.pages.models import SHOWN, Look, blocks_of, card_of, example_of, explanation_of, look
 from sevis.pages.network import Network, chosen
 from sevis.pages.photos import choose_photo
-from sevis.pages.show import show, show_error, show_picture
+from sevis.pages.show import clicked_row, maps_table, show, show_error, show_picture
 from sevis.weights import Card
 
 MAPS, OVERLAYS = "As maps", "On the photo"
@@ -32,7 +33,7 @@ COUNT = 8  # channels at either end of the order
 @st.fragment
 def explore(network: Network, card: Card) -> None:
     """All that changes with the photo or the block: a fragment, so that quick clicks do not run beside each other."""
-    shipped = _shipped(card)
+    shipped = example_of(card)
     try:
         photo = choose_photo(card)
         seen, gates, inside = st.container(), st.container(), st.container()
@@ -54,14 +55,6 @@ def explore(network: Network, card: Card) -> None:
         show_error(error)
 
 
-def _shipped(card: Card) -> Explanation | None:
-    try:
-        return read_example(card)
-    except SevisError as error:
-        show_error(error)
-        return None
-
-
 def _choose_block(blocks: tuple[str, ...]) -> str | None:
     """The block to look into; none at first: so much the sooner the first page stands."""
     st.header("Inside one block", anchor="inside")
@@ -71,10 +64,10 @@ def _choose_block(blocks: tuple[str, ...]) -> str | None:
 
 
 def _open_clicked_block(blocks: tuple[str, ...]) -> None:
-    """After a click on the gate map: y is the number of the row."""
-    points = st.session_state["gate-map"]["selection"]["points"]
-    if points:
-        st.session_state["block"] = blocks[round(points[0]["y"])]
+    """After a click on the gate map."""
+    row = clicked_row("gate-map")
+    if row is not None:
+        st.session_state["block"] = blocks[row]
 
 
 def _show_prediction(explanation: Explanation, pictures: Look, *, title: str, stored: bool) -> None:
@@ -177,17 +170,11 @@ def _show_maps(explanation: Explanation, block: str, channels: NDArray[np.intp],
         key=f"{block}-most-{name}",
         caption=f"Above, the map u of each channel ({size}; red above zero, blue below, its range under its scale); "
         "below, s·u in the same colours: the paler, the more it is turned down.",
-        table=_maps_table(maps, scale, channels),
+        table=maps_table(channels, {"": (maps, scale)}),
     )
 
 
-def _maps_table(maps: NDArray[np.float32], scale: NDArray[np.float32], channels: NDArray[np.intp]) -> dict[str, NDArray[np.generic]]:
-    _, height, width = maps.shape
-    channel, row, column = (grid.ravel() for grid in np.meshgrid(channels, np.arange(height), np.arange(width), indexing="ij"))
-    u = maps[channel, row, column]
-    return {"channel": channel, "row": row, "column": column, "u": u, "s_u": scale[channel] * u}
-
-
+leave()
 st.title("One photo, every gate")
 st.markdown(
     "Choose a photo and see what a Squeeze-and-Excitation network recognises in it, and how its gates turn every channel up or down."

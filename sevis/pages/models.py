@@ -3,18 +3,22 @@
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from sevis.class_statistics import ClassStatistics
+from sevis.errors import SevisError
 from sevis.explanation import Explanation, explain
 from sevis.figures.mosaic import framed
 from sevis.images import Preprocessing, read_image
 from sevis.pages.keeping import keep, look_up
 from sevis.pages.loading import wait_for
 from sevis.pages.network import Network
+from sevis.pages.show import show_error
 from sevis.pages.turns import turn
 from sevis.weights import Card, read_card
 
@@ -117,9 +121,45 @@ def _explain_in_turn(photo: Photo, network: Network, keys: tuple[str, ...]) -> E
         if explanation is None:
             explanation = explain(ready, image, maps=(block,) if block else (), say=said.append)
             keep(explanation, *keys)
+            note_seconds(explanation)
     for sentence in said:
         st.info(sentence, icon=":material/memory:")
     return explanation
+
+
+def note_seconds(explanation: Explanation) -> None:
+    """Remembers how quick a network is on this machine."""
+    quickest = _quickest()
+    quickest[explanation.weights] = min(explanation.seconds, quickest.get(explanation.weights, explanation.seconds))
+
+
+def seconds_of(explanation: Explanation) -> float:
+    """How long a forward pass of this network takes: the least that was seen here, for the first one takes longer than those after it."""
+    return _quickest().get(explanation.weights, explanation.seconds)
+
+
+@st.cache_resource(show_spinner=False)
+def _quickest() -> dict[str, float]:
+    return {}
+
+
+def read_statistics(path: Path) -> ClassStatistics:
+    """The class statistics in a file, which all visitors share. Raises SevisError where it is missing or damaged."""
+    return _statistics(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _statistics(path: str, modified: int) -> ClassStatistics:
+    return ClassStatistics.load(path)
+
+
+def example_of(card: Card) -> Explanation | None:
+    """`read_example`, or None where its file is damaged, which the page then says."""
+    try:
+        return read_example(card)
+    except SevisError as error:
+        show_error(error)
+        return None
 
 
 def read_example(card: Card) -> Explanation | None:

@@ -133,13 +133,13 @@ def _load(network: Network) -> None:
     try:
         wait_for(network.name, network.weights)
     except NoBlocks as error:
-        raise SevisError(f"{network.name} {error.reason}: choose an SE network such as {WELL_KNOWN[0]}") from None
+        raise SevisError(f"the network {network.name} {error.reason}: choose an SE network such as {WELL_KNOWN[0]}") from None
     except WeightsMissing:
         raise
     except SevisError as error:
         if network.name in str(error):
             raise
-        raise SevisError(f"{network.name} cannot be shown ({error}): choose an SE network such as {WELL_KNOWN[0]}") from None
+        raise SevisError(f"the network {network.name} cannot be shown ({error}): choose an SE network such as {WELL_KNOWN[0]}") from None
 
 
 def _offer(missing: WeightsMissing, name: str) -> None:

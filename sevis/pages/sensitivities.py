@@ -14,10 +14,10 @@ from sevis.figures.what_if import channel_bars, sensitivity_strip
 from sevis.images import read_image
 from sevis.pages.counterfactuals import Means
 from sevis.pages.growing import Work, drop, show_growing
-from sevis.pages.keeping import keep, look_up
-from sevis.pages.models import Photo, ready_model
+from sevis.pages.keeping import look_up
+from sevis.pages.models import Photo, ready_model, seconds_of
 from sevis.pages.network import Network
-from sevis.pages.show import show
+from sevis.pages.show import clicked_row, show
 
 if TYPE_CHECKING:
     from sevis.sensitivity import Ablation, Sensitivity
@@ -51,6 +51,11 @@ class Question:
         return self.before.classes[self.target]
 
     @property
+    def seconds(self) -> float:
+        """Of a forward pass."""
+        return seconds_of(self.before)
+
+    @property
     def keys(self) -> tuple[str, str, str]:
         """What the measurements depend on; the class is none of it, for they keep all classes."""
         return self.photo.digest, self.before.weights, self.means.key
@@ -58,39 +63,38 @@ class Question:
     @property
     def batch_size(self) -> int | None:
         """How many rows at once: fewer on a slow network, so that others get their turn."""
-        return max(1, int(WORK / self.before.seconds)) if self.before.seconds > WORK / 16 else None
+        return max(1, int(WORK / self.seconds)) if self.seconds > WORK / 16 else None
 
 
 def show_strip(question: Question, choose: Callable[[str], None]) -> None:
     """The sensitivity of all blocks; a click on a row calls `choose` with the name of its block."""
     blocks = len(question.before.sites)
-    seconds = (1 + 2 * blocks) * question.before.seconds
-    draw = partial(_draw_strip, question, choose)
-    if (kept := look_up("strip", *question.keys)) is not None:
-        draw(kept)
-    elif seconds < PATIENCE or st.toggle(f"Measure all {blocks} blocks: about {seconds:.0f} s", key="measure", bind="query-params"):
-        show_growing("strip", question.keys, partial(_begin_strip, question), draw)
+    seconds = (1 + 2 * blocks) * question.seconds
+    keys, draw = ("strip", *question.keys), partial(_draw_strip, question, choose)
+    asked = f"Measure all {blocks} blocks: about {seconds:.0f} s"
+    if look_up(*keys) is not None or seconds < PATIENCE or st.toggle(asked, key="measure", bind="query-params"):
+        show_growing("strip", keys, partial(_begin_strip, question, keys), draw)
+    else:
+        drop("strip")
 
 
 def show_channels(question: Question, block: str | None) -> None:
     """The channels of a block that matter most, once that is asked for."""
     st.header("Which channels of a block?", anchor="channels")
     if block is None:
+        drop(WANTED)
         st.markdown("Choose a block above, or click its row, to see which of its channels the prediction depends on.")
         return
     count = len(question.before.scale[block])
     sites = question.before.sites
     left = 1 - (sites.index(block) + 0.5) / len(sites)  # of the network: what comes before the block is computed once a batch
-    seconds = 0.75 * left * count * question.before.seconds
+    seconds = 0.75 * left * count * question.seconds
     asked = f"Turn off each of the {count} channels of {block} in turn" + (f": about {seconds:.0f} s" if seconds > 2 else "")
     if not st.toggle(asked, key=WANTED, bind="query-params"):
         drop(WANTED)
         return
     keys, draw = ("channels", *question.keys[:2], block), partial(_draw_channels, question)
-    if (kept := look_up(*keys)) is not None:
-        draw(kept)
-        return
-    show_growing(WANTED, keys, partial(_begin_channels, question, block), draw, cancel=_cancel)
+    show_growing(WANTED, keys, partial(_begin_channels, question, keys), draw, cancel=_cancel)
 
 
 def _cancel() -> None:
@@ -98,27 +102,27 @@ def _cancel() -> None:
     st.session_state[WANTED] = False
 
 
-def _begin_strip(question: Question) -> "Work[Sensitivity]":
+def _begin_strip(question: Question, keys: tuple[str, ...]) -> "Work[Sensitivity]":
     from sevis.sensitivity import scan_blocks
 
     said: list[str] = []
     parts = scan_blocks(
         ready_model(question.network),
         read_image(question.photo.data),
-        static=question.means.static or None,
+        static=question.means.gates() or None,
         batch_size=question.batch_size,
         say=said.append,
     )
-    return Work(parts, lambda answer: keep(answer, "strip", *question.keys), said)
+    return Work(keys, parts, said)
 
 
-def _begin_channels(question: Question, block: str) -> "Work[Ablation]":
+def _begin_channels(question: Question, keys: tuple[str, ...]) -> "Work[Ablation]":
     from sevis.sensitivity import ablate_channels
 
     said: list[str] = []
     image = read_image(question.photo.data)
-    parts = ablate_channels(ready_model(question.network), image, block, batch_size=question.batch_size, say=said.append)
-    return Work(parts, lambda answer: keep(answer, "channels", *question.keys[:2], block), said)
+    parts = ablate_channels(ready_model(question.network), image, keys[-1], batch_size=question.batch_size, say=said.append)
+    return Work(keys, parts, said)
 
 
 def _draw_strip(question: Question, choose: Callable[[str], None], answer: "Sensitivity") -> None:
@@ -127,9 +131,9 @@ def _draw_strip(question: Question, choose: Callable[[str], None], answer: "Sens
     key, sites = "sensitivity", answer.sites
 
     def clicked() -> None:
-        points = st.session_state[key]["selection"]["points"]
-        if points:
-            choose(sites[round(points[0]["y"])])
+        row = clicked_row(key)
+        if row is not None:
+            choose(sites[row])
 
     probability = question.before.probabilities[question.target]
     held = f"; frozen means held at its mean over {question.means.said}" if frozen is not None else ""

@@ -74,6 +74,28 @@ def describe(*, key: str, caption: str, table: Mapping[str, ArrayLike], picture:
         _save_button("CSV", partial(to_csv, table), key=key, help="Download the data of this figure")
 
 
+def clicked_row(key: str) -> int | None:
+    """The row of the map `key` that was clicked, counted from the top; None after a click that takes the choice back."""
+    points = st.session_state[key]["selection"]["points"]
+    return round(points[0]["y"]) if points else None
+
+
+def maps_table(channels: NDArray[np.intp], gated: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]) -> dict[str, ArrayLike]:
+    """The data of a mosaic: one row per place of each channel.
+
+    Args:
+        channels: the channels that it shows.
+        gated: the maps u, shape (C, H, W), and the scales s, shape (C,), by what their columns' names end in, such as `_A`.
+    """
+    _, height, width = next(iter(gated.values()))[0].shape
+    channel, row, column = (grid.ravel() for grid in np.meshgrid(channels, np.arange(height), np.arange(width), indexing="ij"))
+    table: dict[str, ArrayLike] = {"channel": channel, "row": row, "column": column}
+    for end, (maps, scale) in gated.items():
+        u = maps[channel, row, column]
+        table |= {f"u{end}": u, f"s_u{end}": scale[channel] * u}
+    return table
+
+
 def _in_theme_ink(figure: go.Figure) -> go.Figure:
     """Writes a figure in the theme's own text colour: Streamlit writes axes in a grey that fades on a projector."""
     theme = st.context.theme.type

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import numpy as np
 import streamlit as st
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from sevis.errors import SevisError
 from sevis.explanation import Explanation
 from sevis.interventions import Step, format_steps, parse_channels, parse_steps
-from sevis.pages.counterfactuals import Means, lend
-from sevis.pages.models import look
+from sevis.pages.counterfactuals import LENT, Means, lend, name_of
+from sevis.pages.models import Photo, look
 from sevis.pages.photos import choose_photo
 from sevis.pages.show import show_error
 from sevis.weights import Card
@@ -60,17 +61,27 @@ def choose_block(block: str) -> None:
     st.session_state[WHERE] = block
 
 
-def read_steps() -> tuple[Step, ...] | None:
-    """The changes so far; None where their text is damaged, which the page then says."""
-    try:
-        return parse_steps(st.session_state.get(STEPS) or "")
-    except SevisError as error:
-        show_error(error)
-        return None
+def read_steps() -> tuple[Step, ...]:
+    """The changes so far: also before `edit_text` is drawn, for then they are in the URL alone. Raises SevisError for a damaged text."""
+    return parse_steps(_text())
+
+
+def _text() -> str:
+    return st.session_state.get(STEPS, st.query_params.get(STEPS)) or ""
 
 
 def edit_text() -> None:
-    """The steps as text: it must be drawn in every run, for it holds the state and the URL."""
+    """The steps as text, open where it is damaged: it must be drawn in every run, for it holds the state and the URL."""
+    try:
+        read_steps()
+        damaged = False
+    except SevisError:
+        damaged = True
+    with st.expander("The changes as text", expanded=damaged):
+        _edit_text()
+
+
+def _edit_text() -> None:
     st.text_input(
         "The changes as text, applied from left to right",
         key=STEPS,
@@ -81,8 +92,19 @@ def edit_text() -> None:
     )
 
 
-def show_steps(steps: Sequence[Step]) -> None:
-    """The changes so far, each with a click to take it back."""
+def show_steps() -> tuple[Step, ...]:
+    """The changes so far, each with a click to take it back; none where their text is damaged, which the page then says."""
+    try:
+        steps = read_steps()
+    except SevisError as error:
+        show_error(error)
+        _undo()
+        return ()
+    _show_steps(steps)
+    return steps
+
+
+def _show_steps(steps: Sequence[Step]) -> None:
     if not steps:
         st.caption("Nothing is changed yet: choose where, and press one of the buttons.")
         return
@@ -98,7 +120,11 @@ def show_steps(steps: Sequence[Step]) -> None:
                 icon_position="right",
                 help="Take this change back",
             )
-        st.button("Undo all", key="undo", on_click=_set, args=((),), type="tertiary", icon=":material/undo:")
+        _undo()
+
+
+def _undo() -> None:
+    st.button("Undo all", key="undo", on_click=_set, args=((),), type="tertiary", icon=":material/undo:")
 
 
 def show_buttons(scope: Scope, before: Explanation, means: Means, card: Card) -> None:
@@ -112,7 +138,11 @@ def show_buttons(scope: Scope, before: Explanation, means: Means, card: Card) ->
         with st.popover("Shut the most raised", icon=":material/door_front:", disabled=scope.block is None, help=single):
             if scope.block:
                 _shut(scope.block, before.scale[scope.block])
-        missing = None if means.statistics else "There are no class statistics of these weights: python -m sevis collect makes them."
+        missing = (
+            None
+            if means.statistics
+            else "There are no class statistics of these weights: collect them on the page Classes, or with python -m sevis collect."
+        )
         with st.popover("A class's gates", icon=":material/category:", disabled=means.statistics is None, help=missing):
             _of_class(scope, means)
         with st.popover("A photo's gates", icon=":material/image:"):
@@ -137,13 +167,14 @@ def _of_class(scope: Scope, means: Means) -> None:
 
 
 def _of_photo(scope: Scope, card: Card) -> None:
-    photo = choose_photo(card, key="lend_")
-    if photo:
-        st.image(look(photo, card).photo, width=160, output_format="JPEG")
-        name = lend(photo, card)
-        _button(
-            f"Take the gates of {plain(photo.title)}", Step(scope.address, "photo", name=name, channels=scope.channels), key="take-photo"
-        )
+    try:
+        photo = choose_photo(card, key="lend_")
+        if photo:
+            st.image(look(photo, card).photo, width=160, output_format="JPEG")
+            step = Step(scope.address, "photo", name=name_of(photo, card), channels=scope.channels)
+            st.button(f"Take the gates of {plain(photo.title)}", key="take-photo", on_click=_borrow, args=(photo, step))
+    except SevisError as error:
+        show_error(error)
 
 
 def _number(scope: Scope) -> None:
@@ -160,11 +191,23 @@ def _button(label: str, step: Step, *, key: str, icon: str | None = None, help: 
 
 def _add(step: Step) -> None:
     """Appends to the text, whatever it is: what cannot be read is not lost."""
-    st.session_state[STEPS] = ";".join(filter(None, [(st.session_state.get(STEPS) or "").strip(), str(step)]))
+    st.session_state[STEPS] = ";".join(filter(None, [_text().strip("; "), str(step)]))
+
+
+def _borrow(photo: Photo, step: Step) -> None:
+    """Adds a step that takes the gates of a photo, and keeps the photo for it."""
+    _add(step)
+    names = unquote(_text())  # also of steps that cannot be read
+    lend(photo, step.name or "", needed=[name for name in st.session_state.get(LENT, {}) if name in names])
 
 
 def _set(steps: Sequence[Step]) -> None:
     st.session_state[STEPS] = format_steps(steps)
+
+
+def touched(steps: Sequence[Step], sites: Sequence[str]) -> list[str]:
+    """The blocks that the steps are for."""
+    return [site for site in sites if any(f"{site}_".startswith(f"{step.where}_") for step in steps)]
 
 
 def describe(step: Step) -> str:

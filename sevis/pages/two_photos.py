@@ -23,10 +23,11 @@ from sevis.figures.differences import (
 )
 from sevis.figures.gates import gate_map, gate_map_table, top_bars
 from sevis.figures.mosaic import mosaic_pair
+from sevis.pages.growing import leave
 from sevis.pages.models import Look, Photo, blocks_of, card_of, explanation_of, look, read_example
 from sevis.pages.network import Network, chosen
 from sevis.pages.photos import choose_photo
-from sevis.pages.show import show, show_error, show_picture
+from sevis.pages.show import clicked_row, maps_table, show, show_error, show_picture
 from sevis.weights import Card
 
 MAPS, OVERLAYS = "As maps", "On the photo"
@@ -91,10 +92,10 @@ def _choose_block(blocks: tuple[str, ...]) -> str | None:
 
 
 def _open_clicked_block(blocks: tuple[str, ...], key: str) -> None:
-    """After a click on a map: y is the number of the row."""
-    points = st.session_state[key]["selection"]["points"]
-    if points:
-        st.session_state["block"] = blocks[round(points[0]["y"])]
+    """After a click on a map."""
+    row = clicked_row(key)
+    if row is not None:
+        st.session_state["block"] = blocks[row]
 
 
 def _look_at(name: str, photo: Photo, network: Network, *, block: str | None, shipped: Explanation | None) -> Seen | None:
@@ -194,20 +195,11 @@ def _show_maps(block: str, seen: Mapping[str, Seen], channels: NDArray[np.intp],
         key=f"{block}-more-for-{name}",
         caption=f"The map u of each channel ({size}) for photo A and for photo B, and below each s·u in the same colours "
         "(red above zero, blue below; a channel's range, under its scale, is the same for both photos).",
-        table=_maps_table(seen, block, channels),
+        table=maps_table(channels, {f"_{name}": (one.explanation.maps[block], one.explanation.scale[block]) for name, one in seen.items()}),
     )
 
 
-def _maps_table(seen: Mapping[str, Seen], block: str, channels: NDArray[np.intp]) -> dict[str, NDArray[np.generic]]:
-    _, height, width = seen[FIRST].explanation.maps[block].shape
-    channel, row, column = (grid.ravel() for grid in np.meshgrid(channels, np.arange(height), np.arange(width), indexing="ij"))
-    table: dict[str, NDArray[np.generic]] = {"channel": channel, "row": row, "column": column}
-    for name, one in seen.items():
-        u, scale = one.explanation.maps[block][channel, row, column], one.explanation.scale[block][channel]
-        table |= {f"u_{name}": u, f"s_u_{name}": scale * u}
-    return table
-
-
+leave()
 st.title("Two photos")
 st.markdown("The same network, the same gates, two photos: where does it open a channel for one and close it for the other?")
 try:

@@ -10,14 +10,15 @@ from sevis.errors import SevisError
 from sevis.explanation import Explanation
 from sevis.figures.gates import describe_channels, gate_map, gate_map_table, top_bars
 from sevis.figures.what_if import change_map, compare_bars, compare_table, union_of_top
+from sevis.interventions import Step
 from sevis.pages.audit_panel import show_audit
 from sevis.pages.counterfactuals import Means, changed, means_of
-from sevis.pages.models import Photo, card_of, explanation_of, look, read_example
+from sevis.pages.models import Photo, card_of, example_of, explanation_of, look
 from sevis.pages.network import Network, chosen
 from sevis.pages.photos import choose_photo
 from sevis.pages.sensitivities import Question, show_channels, show_strip
-from sevis.pages.show import show, show_error
-from sevis.pages.steps import choose_block, choose_scope, edit_text, read_steps, show_buttons, show_steps
+from sevis.pages.show import clicked_row, show, show_error
+from sevis.pages.steps import choose_block, choose_scope, edit_text, show_buttons, show_steps, touched
 from sevis.weights import Card
 
 MOVED, AFTER, BEFORE = "How far they moved", "After", "Before"
@@ -33,34 +34,26 @@ def explore(network: Network, card: Card) -> None:
         picture, editor, seen = st.columns([3, 7, 9], gap="medium")
         gates, blocks = st.container(), st.container()
         with editor:
-            scope, steps, text = st.container(), st.container(), st.expander("The changes as text")
-        with text:
+            scope, changes = st.container(), st.container()
             edit_text()
         if photo is None:
             return
         picture.image(look(photo, card).photo, caption=photo.title, width="stretch", output_format="JPEG")
-        before = explanation_of(photo, network, block=None, shipped=_shipped(card))
+        before = explanation_of(photo, network, block=None, shipped=example_of(card))
         means = means_of(network, card)
         with scope:
             block = _edit(before, means, card)
-        with steps:
-            after = _apply(photo, network, card, before, means)
+        with changes:
+            steps = show_steps()
+            after = _apply(photo, network, before, steps, means) if steps else before
         with seen:
             _show_comparison(before, after)
         with gates:
-            _show_gates(before, after)
+            _show_gates(before, after, steps)
         with blocks:
             _show_sensitivity(Question(photo, network, before, means, target=0), block)
     except SevisError as error:
         show_error(error)
-
-
-def _shipped(card: Card) -> Explanation | None:
-    try:
-        return read_example(card)
-    except SevisError as error:
-        show_error(error)
-        return None
 
 
 def _edit(before: Explanation, means: Means, card: Card) -> str | None:
@@ -72,15 +65,10 @@ def _edit(before: Explanation, means: Means, card: Card) -> str | None:
     return scope.block if scope else None
 
 
-def _apply(photo: Photo, network: Network, card: Card, before: Explanation, means: Means) -> Explanation:
-    """The changes so far, and what the network makes of the photo with them; where they cannot be had, the page says so."""
-    steps = read_steps()
-    if steps is not None:
-        show_steps(steps)
-    if not steps:
-        return before
+def _apply(photo: Photo, network: Network, before: Explanation, steps: Sequence[Step], means: Means) -> Explanation:
+    """What the network makes of the photo with the changes; where that cannot be had, the page says so."""
     try:
-        return changed(photo, network, card, steps, means)
+        return changed(photo, network, card_of(network), steps, means)
     except SevisError as error:
         show_error(error)
         return before
@@ -110,25 +98,37 @@ def _show_comparison(before: Explanation, after: Explanation) -> None:
     )
 
 
-def _show_gates(before: Explanation, after: Explanation) -> None:
+def _show_gates(before: Explanation, after: Explanation, steps: Sequence[Step]) -> None:
     st.header("Every gate of the network" if after is before else "What became of the gates", anchor="gates")
     if after is before:
         _show_map(before)
         return
     view = st.segmented_control("Show the gates", [MOVED, AFTER, BEFORE], default=MOVED, required=True, key="gates", bind="query-params")
     if view == MOVED:
-        moved = sum(bool(np.abs(before.scale[site] - after.scale[site]).max() > SEEN) for site in before.sites)
         show(
             change_map(before.scale, after.scale),
             key="gate-change",
-            caption="By how much s of every channel differs from the unchanged network: "
-            f"by more than {SEEN} in {moved} of {len(before.sites)} blocks, in those that were changed, and in the later ones, "
-            "whose gates answer to what now reaches them. **Click a row to choose that block.**",
+            caption=f"{_describe_change(before, after, steps)} **Click a row to choose that block.**",
             table={**gate_map_table(before.scale), "s_after": gate_map_table(after.scale)["s"]},
             on_select=lambda: _choose_clicked(before.sites, "gate-change"),
         )
         return
     _show_map(after if view == AFTER else before)
+
+
+def _describe_change(before: Explanation, after: Explanation, steps: Sequence[Step]) -> str:
+    """What moved, and why."""
+    sites = before.sites
+    moved = [site for site in sites if np.abs(before.scale[site].astype(np.float64) - after.scale[site]).max() > SEEN]
+    if not moved:
+        return f"No scale s differs by more than {SEEN} from that of the unchanged network."
+    text = f"By how much s of every channel differs from the unchanged network: by more than {SEEN} in {len(moved)} of {len(sites)} blocks."
+    held = touched(steps, sites)
+    if len(held) == len(sites):
+        return f"{text} All of them are changed by hand."
+    named = held[0] if len(held) == 1 else f"{len(held)} blocks"
+    answer = " the others that moved come later, and answer to what now reaches them." if set(moved) - set(held) else ""
+    return f"{text} Changed by hand {'is' if len(held) == 1 else 'are'} {named}{';' if answer else '.'}{answer}"
 
 
 def _show_map(shown: Explanation) -> None:
@@ -148,10 +148,10 @@ def _beyond(shown: Explanation) -> bool:
 
 
 def _choose_clicked(sites: tuple[str, ...], key: str) -> None:
-    """After a click on a gate map: y is the number of the row."""
-    points = st.session_state[key]["selection"]["points"]
-    if points:
-        choose_block(sites[round(points[0]["y"])])
+    """After a click on a gate map."""
+    row = clicked_row(key)
+    if row is not None:
+        choose_block(sites[row])
 
 
 def _show_sensitivity(question: Question, block: str | None) -> None:
