@@ -520,3 +520,15 @@ def test_the_quickest_pass_says_how_long_the_strip_takes(ready):
     note_seconds(slow)
     note_seconds(quick)
     assert seconds_of(slow) == 0.01
+
+
+def test_the_mean_over_the_samples_says_how_far_it_is(folder, ready, monkeypatch):
+    (folder / f"{DEFAULT}.statistics.safetensors").unlink()
+    texts, draw = [], st.progress
+    monkeypatch.setattr(st, "progress", lambda value, text: (texts.append(text), draw(value, text))[1])
+    page = run_page(steps="SE_4_1:static")
+    count = len(sample_photos())
+    assert [text for text in texts if "Mean" in text][:count] == [
+        f"Mean over the {count} samples: {done} of {count}" for done in range(count)
+    ]
+    assert not page.get("progress")
