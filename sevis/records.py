@@ -87,13 +87,13 @@ class Record(Mapping[str, Excitation]):
         if part == "squeeze":
             self._begin_run(site, value)
         self._kept[site][part] = value.detach().clone()
+        self._fetched = False
 
     def _begin_run(self, site: str, squeeze: Tensor) -> None:
         self._check(site, squeeze)
         if "scale" in self._kept[site]:  # of the run before, where nothing told of the block's beginning
             self._kept[site].clear()
         self._runs[site] += 1
-        self._fetched = False
 
     def _check(self, site: str, squeeze: Tensor) -> None:
         channels = self._channels[site]

@@ -8,15 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
-import torch
-from networks import stir
 from PIL import Image
-from safetensors.torch import save_file
+from shelves import write_shelf
 from streamlit.testing.v1 import AppTest
 
 import sevis
 from sevis.datasets import sample_photos
-from sevis.files import sha256
 from sevis.images import read_image
 from sevis.weights import DEFAULT
 
@@ -29,20 +26,7 @@ CLASSES = {"n02123045": "tabby", "n02129165": "lion", "n07920052": "espresso"}
 def shelf(tmp_path_factory):
     """A folder as `pretrained/` with a small network under the default's name."""
     folder = tmp_path_factory.mktemp("pretrained")
-    architecture = {"name": "se_resnet18", "num_classes": len(CLASSES), "width": 0.25, "reduction": 4}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = stir(sevis.build(**architecture))
-    weights = folder / f"{DEFAULT}.safetensors"
-    save_file(model.state_dict(), weights)
-    entry = {
-        "architecture": architecture,
-        "classes": list(CLASSES.values()),
-        "wnids": list(CLASSES),
-        "preprocessing": {"resize": 32, "crop": 32},
-        "sha256": sha256(weights),
-    }
-    (folder / "index.json").write_text(json.dumps({DEFAULT: entry}))
+    write_shelf(folder, list(CLASSES.values()), list(CLASSES))
     return folder
 
 

@@ -13,16 +13,14 @@ import numpy as np
 import pytest
 import streamlit as st
 import torch
-from networks import stir
 from PIL import Image
-from safetensors.torch import save_file
+from shelves import write_shelf
 from streamlit.testing.v1 import AppTest
 from torch import nn
 
 import sevis
 from sevis.datasets import sample_photos
 from sevis.errors import SevisError
-from sevis.files import sha256
 from sevis.images import read_image
 from sevis.interventions import Step
 from sevis.pages import collecting, growing
@@ -43,16 +41,8 @@ COMPARED, STRIP = "The most probable classes, before and after", "One block chan
 def shelf(tmp_path_factory):
     """A folder as `pretrained/` with a small network under the default's name, and made-up class statistics of it."""
     folder = tmp_path_factory.mktemp("pretrained")
-    architecture = {"name": "se_resnet18", "num_classes": len(CLASSES), "width": 0.25, "reduction": 4}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = stir(sevis.build(**architecture))
-    weights = folder / f"{DEFAULT}.safetensors"
-    save_file(model.state_dict(), weights)
-    preprocessing = {"resize": 32, "crop": 32}
-    entry = {"architecture": architecture, "classes": CLASSES, "preprocessing": preprocessing, "sha256": sha256(weights)}
-    (folder / "index.json").write_text(json.dumps({DEFAULT: entry}))
-    make_statistics(model, {"weights": entry["sha256"], "data": "made up"}).save(folder / f"{DEFAULT}.statistics.safetensors")
+    model, sha256 = write_shelf(folder, CLASSES)
+    make_statistics(model, {"weights": sha256, "data": "made up"}).save(folder / f"{DEFAULT}.statistics.safetensors")
     return folder
 
 
