@@ -97,8 +97,19 @@ def _choose() -> Network:
             help="Choose one, or type the name of any Squeeze-and-Excitation network of timm or torchvision, such as regnety_008; "
             "timm/NAME and torchvision/NAME say which library.",
         )
-        weights = st.radio("Weights", [TRAINED, RANDOM], horizontal=True, key="weights", bind="query-params")
+        if "weights" not in st.session_state:
+            st.session_state["weights"] = RANDOM if st.query_params.get("weights") == RANDOM else TRAINED
+        weights = st.radio("Weights", [TRAINED, RANDOM], horizontal=True, key="weights")
+    _show_in_url(weights)
     return Network((name or DEFAULT).strip(), RANDOM if weights == RANDOM else None)
+
+
+def _show_in_url(weights: str | None) -> None:
+    """Keeps the weights in the URL: a bound control loses its place there when the page is changed soon after it was opened."""
+    if weights == RANDOM:
+        st.query_params["weights"] = RANDOM
+    else:
+        st.query_params.pop("weights", None)
 
 
 def _options() -> list[str]:
