@@ -8,11 +8,11 @@ import argparse
 from functools import partial
 
 import torch
-from pairs import paired
 from torch import Tensor, nn
 
 import sevis
 from sevis.hooks import keep_hooks
+from sevis.timing import paired
 
 CASES = {"the shipped default, 64 px": ({"num_classes": 20, "width": 0.5}, 64), "SE-ResNet-50, 224 px": ({}, 224)}
 

@@ -13,12 +13,12 @@ import sys
 
 import numpy as np
 import torch
-from pairs import paired
 from PIL import Image
 
 import sevis
 from sevis.collection import collect, make_loader
 from sevis.images import Preprocessing
+from sevis.timing import paired
 from sevis.weights import Card, ReadyModel, make_ready
 
 PREPROCESSING = {"resize": 64, "crop": 64}

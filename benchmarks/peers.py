@@ -16,11 +16,11 @@ from importlib.util import find_spec
 
 import timm
 import torch
-from pairs import paired
 from torch import Tensor, nn
 
 import sevis
 from sevis.hooks import keep_hooks
+from sevis.timing import paired
 
 CASES = ((1, 64), (1, 224), (16, 224))  # images, pixels
 Way = Callable[[Tensor], list[Tensor]]

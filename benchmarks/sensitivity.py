@@ -10,11 +10,11 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pairs import paired
 
 import sevis
 from sevis.hooks import keep_hooks
 from sevis.sensitivity import BATCH_PIXELS, ablate_channels, measure_sensitivity
+from sevis.timing import paired
 from sevis.weights import ReadyModel, make_ready
 
 Input = NDArray[np.float32]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sevis import commands
+from sevis import commands, cost_commands
 from sevis.commands import Arguments
 from sevis.errors import SevisError
 from sevis.weights import DEFAULT
@@ -59,7 +59,7 @@ def _complain(message: str, code: int) -> int:
 def _parser() -> Parser:
     parser = Parser(prog="sevis", description="Opens up Squeeze-and-Excitation networks; the app itself: streamlit run app.py")
     words = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-    for describe in (_networks, _data_and_training, _statistics, _figures):
+    for describe in (_networks, _costs, _data_and_training, _statistics, _figures):
         describe(words)
     return parser
 
@@ -77,6 +77,20 @@ def _networks(words: Any) -> None:
     add.add_argument("--network", help=f"which network it is: {NAMES}; not needed for a checkpoint of `sevis train`")
     add.add_argument("--weights", required=True, type=Path, help="the file: .safetensors, .pth, .pt, .bin")
     add.add_argument("--classes", type=Path, help="a text file with the name of one output a line")
+
+
+def _costs(words: Any) -> None:
+    costs = _add(words, "costs", cost_commands.costs_command, "count parameters and multiply-adds, and those of the SE blocks")
+    costs.add_argument("names", nargs="*", metavar="NAME", help=NAMES)
+    costs.add_argument("--paper", action="store_true", help="every row of the paper's Tables 2 and 3, beside what it prints")
+    costs.add_argument("--by-block", action="store_true", help="also every block, and every SE block by its equations")
+    costs.add_argument("--size", type=_from(1), help="side of the square input in pixels; by default the network's own")
+    costs.add_argument("--width", type=float, help="multiplies the channels of every stage")
+    costs.add_argument("--reduction", type=_from(1), help="the reduction ratio r (default: 16)")
+    costs.add_argument("--placement", help="of SE, as in the paper's Figure 5: standard, pre, post, identity or 3x3")
+    costs.add_argument("--stages", type=_stages, help="which stages have SE, such as 4 or 2,3; by default all")
+    costs.add_argument("--squeeze", help="avg, max, or none for the paper's NoSqueeze")
+    costs.add_argument("--no-bias", dest="bias", action="store_const", const=False, help="projections without biases, as in the ablations")
 
 
 def _data_and_training(words: Any) -> None:
@@ -143,6 +157,11 @@ def _from(low: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _stages(text: str) -> tuple[int, ...]:
+    """An argument's type: numbers of stages, separated by commas."""
+    return tuple(map(_from(1), text.split(",")))
 
 
 def _model_option(parser: Parser) -> None:

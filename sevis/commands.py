@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sevis.columns import align
 from sevis.errors import SevisError
 from sevis.weights import check_name
 
@@ -47,12 +48,7 @@ def sites_command(arguments: Arguments) -> None:
     for site in sites:
         bias = "yes" if site.bias else "no"
         rows.append((site.name, site.path, str(site.channels), str(site.hidden), f"{site.reduction:.4g}", site.gate, bias))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            text.rjust(width) if 2 <= place <= 4 else text.ljust(width) for place, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
+    print(*align(rows, right=(2, 3, 4)), sep="\n")
 
 
 def add_command(arguments: Arguments) -> None:

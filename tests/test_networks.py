@@ -1,5 +1,7 @@
 """The networks against the paper's parameter counts, timm and torchvision, with copied weights."""
 
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -12,6 +14,7 @@ from torch import nn
 
 import sevis
 from sevis import SevisError
+from sevis.networks import input_size, plain_twin
 
 
 def count(name: str, **options: object) -> int:
@@ -27,6 +30,12 @@ def count(name: str, **options: object) -> int:
         ("se_resnet50", False, 28_071_976),
         ("se_resnet101", True, 49_326_872),
         ("se_resnet152", True, 66_821_848),
+        ("se_resnext50_32x4d", True, 27_559_896),
+        ("se_resnext101_32x4d", True, 48_955_416),
+        ("senet154", True, 115_088_984),
+        ("bn_inception", True, 11_285_224),
+        ("se_bn_inception", True, 11_931_622),  # its prototxt, less what multiplies only: see sevis/networks/inception.py
+        ("mobilenet", True, 4_231_976),
     ],
 )
 def test_parameters_as_in_the_paper_and_its_release(name: str, bias: bool, parameters: int) -> None:
@@ -38,7 +47,17 @@ def test_parameters_by_reduction_as_in_table_10(reduction: int, millions: float)
     assert round(count("se_resnet50", reduction=reduction, bias=False) / 1e6, 3) == millions
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
+@pytest.mark.parametrize(("name", "millions"), [("mobilenet", 4.2), ("se_mobilenet", 4.7), ("shufflenet", 1.8), ("se_shufflenet", 2.4)])
+def test_parameters_as_in_table_3_which_cuts_digits_off(name: str, millions: float) -> None:
+    assert count(name) // 1e5 / 10 == millions
+
+
+@pytest.mark.parametrize(("name", "millions"), [("resnet110", 1.7), ("resnet164", 1.7), ("wrn16_8", 11.0)])
+def test_parameters_as_in_the_papers_of_the_networks_for_cifar(name: str, millions: float) -> None:
+    assert round(count(name) / 1e6, 1) == millions  # arXiv 1603.05027 and 1605.07146
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "vgg16_bn"])
 def test_plain_parameters_equal_torchvision(name: str) -> None:
     with torch.device("meta"):
         assert count(name) == sum(parameter.numel() for parameter in getattr(torchvision.models, name)().parameters())
@@ -48,7 +67,7 @@ def rounding_up(other: nn.Module) -> nn.Module:
     """Another library's ResNet with the max pool and the strides of the SE authors' release."""
     other.maxpool = nn.MaxPool2d(3, 2, ceil_mode=True)
     for stage in (other.layer2, other.layer3, other.layer4):
-        if hasattr(stage[0], "conv3"):
+        if hasattr(stage[0], "conv3") and stage[0].conv2.groups == 1:
             stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
     return other
 
@@ -62,7 +81,7 @@ def assert_same(mine: nn.Module, theirs: nn.Module, *, side: int) -> None:
     assert expected.std() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnext50_32x4d"])
 def test_plain_networks_equal_torchvision(name: str) -> None:
     torch.manual_seed(0)
     theirs = stir(rounding_up(getattr(torchvision.models, name)(num_classes=7)))
@@ -81,12 +100,16 @@ def test_shallow_se_networks_equal_timm(name: str) -> None:
     assert_same(mine, theirs, side=65)
 
 
-@pytest.mark.parametrize(("name", "side"), [("seresnet50", 75), ("seresnet101", 33)])
+DEEP_STEM = {"layer0.conv1": "conv1.0", "layer0.bn1": "conv1.1", "layer0.conv2": "conv1.3", "layer0.bn2": "conv1.4"}
+DEEP_STEM |= {"layer0.conv3": "conv1.6", "layer0.bn3": "bn1"}  # timm's names, and those of sevis
+
+
+@pytest.mark.parametrize(("name", "side"), [("seresnet50", 75), ("seresnet101", 33), ("seresnext50_32x4d", 45), ("senet154", 37)])
 def test_deep_se_networks_equal_timms_port_of_the_release(name: str, side: int) -> None:
     torch.manual_seed(0)
     theirs = stir(timm.create_model(f"legacy_{name}", num_classes=7))
-    mine = sevis.build(name.replace("seresnet", "se_resnet"), num_classes=7)
-    renamed = {"layer0.": "", "se_module": "se", "last_linear": "fc"}
+    mine = sevis.build(name.replace("seres", "se_res"), num_classes=7)
+    renamed = {**(DEEP_STEM if name == "senet154" else {}), "layer0.": "", "se_module": "se", "last_linear": "fc"}
     state = {}
     for key, value in theirs.state_dict().items():
         new = key
@@ -141,20 +164,76 @@ def test_no_last_norm_starts_at_zero() -> None:
     assert all(module.weight.min() == 1 for module in model.modules() if isinstance(module, nn.BatchNorm2d))
 
 
-def test_every_listed_name_builds_with_its_sites() -> None:
-    expected = {"18": 8, "34": 16, "50": 16, "101": 33, "152": 50}
-    assert len(sevis.list_models()) == 10
-    for name in sevis.list_models():
-        with torch.device("meta"):
-            sites = sevis.find_sites(sevis.build(name))
-        assert len(sites) == (expected[name.removeprefix("se_resnet")] if name.startswith("se_") else 0)
+SITES = {  # how many SE blocks each network gets: one a unit
+    **{"resnet18": 8, "resnet34": 16, "resnet50": 16, "resnet101": 33, "resnet152": 50, "resnext50_32x4d": 16, "resnext101_32x4d": 33},
+    **{"vgg16_bn": 13, "bn_inception": 10, "inception_resnet_v2": 40, "mobilenet": 13, "shufflenet": 16},
+    **{"resnet20": 9, "resnet110": 54, "resnet164": 54, "wrn16_8": 6},
+}
+
+
+def test_the_names() -> None:
+    assert sevis.list_models() == (*SITES, *(f"se_{name}" for name in SITES), "senet154")
+    assert [plain_twin(name) for name in ("resnet50", "se_resnet50", "senet154")] == ["resnet50", "resnet50", None]
+    assert [input_size(name) for name in ("se_resnet50", "inception_resnet_v2", "se_wrn16_8", "senet154")] == [224, 299, 32, 224]
+
+
+@pytest.mark.parametrize("name", sevis.list_models())
+def test_every_listed_name_builds_with_its_sites(name: str) -> None:
+    with torch.device("meta"):
+        model = sevis.build(name)
+        images = torch.empty(1, 3, input_size(name), input_size(name))
+    expected = 50 if name == "senet154" else SITES[name.removeprefix("se_")] if name.startswith("se_") else 0
+    assert len(sevis.find_sites(model)) == expected
+    with torch.inference_mode():
+        assert model.eval()(images).shape == (1, 10 if input_size(name) == 32 else 1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("se_bn_inception", "SE_3_1 SE_3_2 SE_3_3 SE_4_1 SE_4_2 SE_4_3 SE_4_4 SE_4_5 SE_5_1 SE_5_2"),
+        ("se_mobilenet", "SE_1_1 SE_2_1 SE_2_2 SE_3_1 SE_3_2 SE_4_1 SE_4_2 SE_4_3 SE_4_4 SE_4_5 SE_4_6 SE_5_1 SE_5_2"),
+        ("se_wrn16_8", "SE_2_1 SE_2_2 SE_3_1 SE_3_2 SE_4_1 SE_4_2"),
+    ],
+)
+def test_the_blocks_names_follow_the_stages(name: str, names: str) -> None:
+    with torch.device("meta"):
+        assert [site.name for site in sevis.find_sites(sevis.build(name))] == names.split()
+
+
+def test_stages_choose_where_the_blocks_are() -> None:
+    with torch.device("meta"):
+        assert {site.name[:4] for site in sevis.find_sites(sevis.build("se_resnet50", stages=(4,)))} == {"SE_4"}
+        assert sevis.find_sites(sevis.build("senet154", stages=())) == ()
+    assert count("senet154", stages=()) == 108_459_944
+
+
+def test_dropout_of_senet154() -> None:
+    with torch.device("meta"):
+        assert sevis.build("senet154", stages=()).dropout.p == 0.2
+        assert isinstance(sevis.build("resnext50_32x4d").dropout, nn.Identity)
+
+
+def test_the_narrowest_of_all_still_run() -> None:
+    for name in ("resnext50_32x4d", "mobilenet", "shufflenet", "resnet18"):
+        model = sevis.build(name, width=1 / 64, num_classes=3).eval()
+        assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
+
+
+def test_a_plain_resnet_needs_no_other_library() -> None:
+    program = "import sys, sevis; sevis.build('resnet18', width=0.125); print({'timm', 'torchvision'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"name": "se_resnet5"}, "unknown model 'se_resnet5'; the nearest names are se_resnet50"),
-        ({"name": "zzz"}, "resnet18.*se_resnet152"),
+        ({"name": "zzz"}, "resnet18.*senet154"),
+        ({"name": "vgg16_bn", "width": 0.5}, "vgg16_bn has no choice of width, got width=0.5: leave it out"),
+        ({"name": "se_mobilenet", "stem": "small"}, "se_mobilenet takes width, but no stem, got stem='small'"),
+        ({"name": "resnet50", "reduction": 8}, "resnet50 has no SE blocks for reduction=8: build se_resnet50, or leave reduction out"),
+        ({"name": "resnet50", "stages": (2,)}, "resnet50 has no SE blocks for stages=.2,."),
         ({"name": "resnet18", "stem": "big"}, "unknown stem 'big': choose one of paper, small"),
         ({"name": "resnet18", "num_classes": 0}, "at least one class, got num_classes=0"),
         ({"name": "resnet18", "width": 0}, "between 1/64 and 16, got 0"),

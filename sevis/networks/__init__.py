@@ -1,27 +1,95 @@
 """The networks that sevis builds by name, plain and with SE."""
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from typing import Any
 
 from torch import nn
 
+from sevis import zoo
 from sevis.blocks import SqueezeExcitation
 from sevis.errors import SevisError
-from sevis.networks.resnet import DEPTHS, STEMS, ResNet, graft_se
+from sevis.networks import preactivation, resnet
+from sevis.networks.inception import BNInception
+from sevis.networks.mobilenet import MobileNet
+from sevis.networks.preactivation import PreactivationResNet
+from sevis.networks.resnet import SENET154, STEMS, ResNet
+from sevis.networks.shufflenet import ShuffleNet
+
+
+@dataclass(frozen=True)
+class Spec:
+    """How a plain network is made.
+
+    Attributes:
+        make: called with `num_classes` and with the options that it takes.
+        takes: which of `width` and `stem`.
+        side: of the square input that the network is meant for, in pixels.
+        classes: how many logits, where the caller does not say.
+    """
+
+    make: Callable[..., nn.Module]
+    takes: tuple[str, ...] = ()
+    side: int = 224
+    classes: int = 1000
+
+
+PLAIN = {
+    **{name: Spec(partial(ResNet, layout), takes=("width", "stem")) for name, layout in resnet.LAYOUTS.items()},
+    "vgg16_bn": Spec(partial(zoo.build, zoo.Origin("torchvision", "vgg16_bn"))),
+    "bn_inception": Spec(BNInception),
+    "inception_resnet_v2": Spec(partial(zoo.build, zoo.Origin("timm", "inception_resnet_v2")), side=299),
+    "mobilenet": Spec(MobileNet, takes=("width",)),
+    "shufflenet": Spec(ShuffleNet, takes=("width",)),
+    **{name: Spec(partial(PreactivationResNet, layout), side=32, classes=10) for name, layout in preactivation.LAYOUTS.items()},
+}
+GATED = {f"se_{name}": spec for name, spec in PLAIN.items()} | {"senet154": Spec(partial(ResNet, SENET154))}
+DEFAULTS = {
+    "width": 1.0,
+    "stem": "paper",
+    "reduction": 16,
+    "placement": "standard",
+    "stages": None,
+    "squeeze": "avg",
+    "gate": "sigmoid",
+    "bias": True,
+}
 
 
 def list_models() -> tuple[str, ...]:
-    """The names that `build` knows."""
-    return (*DEPTHS, *(f"se_{name}" for name in DEPTHS))
+    """The names that `build` knows: the plain networks, and those with SE."""
+    return (*PLAIN, *GATED)
+
+
+def input_size(name: str) -> int:
+    """The side, in pixels, of the square input that a network is meant for. Raises SevisError for an unknown name."""
+    return _spec(name).side
+
+
+def plain_twin(name: str) -> str | None:
+    """The same network without SE: resnet50 for se_resnet50 and for itself; None for senet154, whose twin has no name of its own.
+
+    That one is `build("senet154", stages=())`.
+
+    Raises:
+        SevisError: for an unknown name.
+    """
+    _spec(name)
+    plain = name.removeprefix("se_")
+    return plain if plain in PLAIN else None
 
 
 def build(
     name: str,
     *,
-    num_classes: int = 1000,
-    reduction: int = 16,
+    num_classes: int | None = None,
     width: float = 1.0,
     stem: str = "paper",
+    reduction: int = 16,
+    placement: str = "standard",
+    stages: Sequence[int] | None = None,
     squeeze: str = "avg",
     gate: str = "sigmoid",
     bias: bool = True,
@@ -32,24 +100,50 @@ def build(
 
     Args:
         name: one of `list_models()`.
-        num_classes: how many logits.
+        num_classes: how many logits; None: 1000, or 10 of the networks for CIFAR.
+        width: multiplies the channels of every stage (0.5 halves them); of resnet*, resnext*, mobilenet and shufflenet.
+        stem: `paper` (7x7 with stride 2 and max pool) or `small` (3x3 with stride 1, for small images); of resnet* and resnext*, but
+            not of the networks for CIFAR.
         reduction, squeeze, gate, bias: the SE blocks', see `sevis.blocks.SqueezeExcitation`; a plain network has none.
-        width: multiplies the channels of every stage (0.5 halves them).
-        stem: `paper` (7x7 with stride 2 and max pool) or `small` (3x3 with stride 1, for small images).
+        placement, stages: where the SE blocks stand, see `sevis.graft`; `stages=()` gives the plain network.
 
     Raises:
-        SevisError: for an unknown name or stem (with the nearest names), or a number out of range.
+        SevisError: for an unknown name (with the nearest), an option that the network does not take, a stage that it does not have, or a
+            number out of range.
     """
+    spec = _spec(name)
+    blocks = {"reduction": reduction, "placement": placement, "stages": stages, "squeeze": squeeze, "gate": gate, "bias": bias}
+    options = {"width": width, "stem": stem}
+    _check(name, spec, options, blocks)
+    classes = spec.classes if num_classes is None else num_classes
+    if classes < 1:
+        raise SevisError(f"expected at least one class, got num_classes={num_classes}")
+    network = spec.make(num_classes=classes, **{option: options[option] for option in spec.takes})
+    if name in PLAIN:
+        return network
+    from sevis.networks.grafting import insert_blocks
+
+    make_block = partial(SqueezeExcitation, reduction=reduction, squeeze=squeeze, gate=gate, bias=bias)
+    return insert_blocks(network, make_block, placement=placement, stages=stages)
+
+
+def _spec(name: str) -> Spec:
     if name not in list_models():
         near = get_close_matches(str(name), list_models(), n=3, cutoff=0.4) or list_models()
         raise SevisError(f"unknown model {name!r}; the nearest names are {', '.join(near)}")
-    if stem not in STEMS:
-        raise SevisError(f"unknown stem {stem!r}: choose one of {', '.join(STEMS)}")
-    if num_classes < 1:
-        raise SevisError(f"expected at least one class, got num_classes={num_classes}")
-    if not 1 / 64 <= width <= 16:
-        raise SevisError(f"expected a width between 1/64 and 16, got {width}")
-    network = ResNet(name.removeprefix("se_"), num_classes=num_classes, width=width, stem=stem)
-    if not name.startswith("se_"):
-        return network
-    return graft_se(network, partial(SqueezeExcitation, reduction=reduction, squeeze=squeeze, gate=gate, bias=bias))
+    return GATED.get(name) or PLAIN[name]
+
+
+def _check(name: str, spec: Spec, options: Mapping[str, Any], blocks: Mapping[str, Any]) -> None:
+    """Refuses the options that the network does not take, unless they are as if they were not given."""
+    strange = [option for option in options if option not in spec.takes and options[option] != DEFAULTS[option]]
+    if strange:
+        known = f"takes {' and '.join(spec.takes)}, but no" if spec.takes else "has no choice of"
+        raise SevisError(f"{name} {known} {strange[0]}, got {strange[0]}={options[strange[0]]!r}: leave it out")
+    if options["stem"] not in STEMS:
+        raise SevisError(f"unknown stem {options['stem']!r}: choose one of {', '.join(STEMS)}")
+    if not 1 / 64 <= options["width"] <= 16:
+        raise SevisError(f"expected a width between 1/64 and 16, got {options['width']}")
+    idle = [option for option in blocks if name in PLAIN and blocks[option] != DEFAULTS[option]]
+    if idle:
+        raise SevisError(f"{name} has no SE blocks for {idle[0]}={blocks[idle[0]]!r}: build se_{name}, or leave {idle[0]} out")

@@ -2,8 +2,12 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from sevis.errors import SevisError
+
+FIRST = 4  # pairs before the first ratio is told: of fewer, quartiles say nothing
 
 
 @dataclass(frozen=True)
@@ -14,19 +18,36 @@ class Ratio:
         median: of the ratios of all pairs.
         low, high: the quartiles of those ratios.
         plain: the median time of the plain way, in seconds.
+        pairs: how many pairs were measured.
     """
 
     median: float
     low: float
     high: float
     plain: float
+    pairs: int
 
     def __str__(self) -> str:
         return f"{self.median:.3f}x (quartiles {self.low:.3f} to {self.high:.3f}; plain {self.plain * 1e3:.1f} ms)"
 
 
 def paired(plain: Callable[[], object], measured: Callable[[], object], *, pairs: int = 30) -> Ratio:
-    """Runs the two ways in turns, first the one and then the other leading, after one unmeasured pair."""
+    """The ratio of the times of two ways after so many pairs. Raises SevisError as `pair_up`."""
+    *_, ratio = pair_up(plain, measured, pairs=pairs)
+    return ratio
+
+
+def pair_up(plain: Callable[[], object], measured: Callable[[], object], *, pairs: int = 30) -> Iterator[Ratio]:
+    """Runs two ways in turns, first the one and then the other leading, after one unmeasured pair.
+
+    Yields:
+        The ratio so far, after each pair from the fourth on and after the last.
+
+    Raises:
+        SevisError: for fewer than two pairs, which have no quartiles.
+    """
+    if pairs < 2:
+        raise SevisError(f"expected at least two pairs to measure, got {pairs}")
     plain()
     measured()
     ratios, plains = [], []
@@ -37,8 +58,9 @@ def paired(plain: Callable[[], object], measured: Callable[[], object], *, pairs
             base, seconds = _time(plain), _time(measured)
         ratios.append(seconds / base)
         plains.append(base)
-    low, median, high = statistics.quantiles(ratios, n=4)
-    return Ratio(median, low, high, statistics.median(plains))
+        if number + 1 >= min(FIRST, pairs):
+            low, median, high = statistics.quantiles(ratios, n=4)
+            yield Ratio(median, low, high, statistics.median(plains), number + 1)
 
 
 def _time(way: Callable[[], object]) -> float:

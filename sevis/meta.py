@@ -1,0 +1,65 @@
+"""Networks on PyTorch's meta device, where tensors have shapes but no numbers: for what can be known without computing."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from sevis.errors import SevisError, one_line
+
+Size = tuple[int, int, int]
+LARGEST = 1024  # the side, in pixels, that a network is tried with before it is said to take no input of that kind
+
+
+def meta_copy(model: nn.Module) -> nn.Module:
+    """A copy of a model on the meta device, in evaluation mode; it takes no memory, and the model stays as it is."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): _outline(tensor) for tensor in tensors}).eval()
+
+
+def run_meta(skeleton: nn.Module, size: Size = (3, 224, 224)) -> None:
+    """Runs the forward pass of a `meta_copy` for one image of that size (channels, height, width), for its hooks and counters.
+
+    Raises:
+        SevisError: for an input that the network does not take, with the smallest that it takes.
+    """
+    if min(size) < 1:
+        raise SevisError(f"expected an input of at least one channel and one pixel, got {_times(size)}")
+    reason = _complaint(skeleton, size)
+    if reason:
+        raise SevisError(_refusal(skeleton, size, reason))
+
+
+def _outline(tensor: Tensor) -> Tensor:
+    outline = tensor.detach().to("meta")
+    return nn.Parameter(outline, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else outline
+
+
+def _complaint(skeleton: nn.Module, size: Size) -> str:
+    """What the forward pass says against an input of that size; empty where it takes it."""
+    dtype = next((tensor.dtype for tensor in skeleton.parameters()), torch.float32)
+    try:
+        with torch.no_grad():
+            skeleton(torch.empty(1, *size, dtype=dtype, device="meta"))
+    except Exception as error:  # every library has its own class for it
+        return one_line(error)
+    return ""
+
+
+def _refusal(skeleton: nn.Module, size: Size, reason: str) -> str:
+    """A sentence that says which inputs the network takes instead."""
+    channels, name = size[0], type(skeleton).__name__
+    if _complaint(skeleton, (channels, LARGEST, LARGEST)):
+        return f"{name} takes no input of {_times(size)} ({reason})"
+    fails, works = 0, LARGEST
+    while works - fails > 1:
+        side = (fails + works) // 2
+        if _complaint(skeleton, (channels, side, side)):
+            fails = side
+        else:
+            works = side
+    return f"an input of {_times(size)} is too small for {name}: it takes {channels} × {works} × {works} and larger"
+
+
+def _times(size: Size) -> str:
+    return " × ".join(map(str, size))
