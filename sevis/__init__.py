@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sevis.changes import Change as Change
     from sevis.class_statistics import ClassStatistics as ClassStatistics
     from sevis.collection import collect as collect
+    from sevis.costs import measure_cost as measure_cost
     from sevis.errors import SevisError as SevisError
     from sevis.explanation import Explanation as Explanation
     from sevis.explanation import explain as explain
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sevis.interventions import parse_steps as parse_steps
     from sevis.networks import build as build
     from sevis.networks import list_models as list_models
+    from sevis.networks.grafting import graft as graft
     from sevis.sensitivity import ablate_channels as ablate_channels
     from sevis.sensitivity import measure_sensitivity as measure_sensitivity
     from sevis.sites import find_sites as find_sites
@@ -42,10 +44,12 @@ _HOMES = {
     "collect": "collection",
     "explain": "explanation",
     "find_sites": "sites",
+    "graft": "networks.grafting",
     "intervene": "interventions",
     "list_models": "networks",
     "list_pretrained": "weights",
     "load": "weights",
+    "measure_cost": "costs",
     "measure_sensitivity": "sensitivity",
     "override": "hooks",
     "parse_steps": "interventions",

@@ -11,6 +11,7 @@ from sevis.errors import SevisError
 SQUEEZES: dict[str, Callable[[Tensor], Tensor]] = {
     "avg": partial(torch.mean, dim=(2, 3)),
     "max": partial(torch.amax, dim=(2, 3)),
+    "none": lambda u: u,
 }
 GATES: dict[str, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
@@ -20,15 +21,28 @@ GATES: dict[str, type[nn.Module]] = {
 }
 
 
+STARTS = ("he", "identity")
+
+
+class DoubledSigmoid(nn.Module):
+    """Twice the sigmoid, in 0..2: 1 exactly for 0, where its slope is 1/2."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return 2 * torch.sigmoid(logits)
+
+
 class SqueezeExcitation(nn.Module):
     """Recalibrates the channels of its input: (N, C, H, W) in, (N, C, H, W) out.
 
     Args:
         channels: C, the number of channels of the input.
         reduction: the reduction ratio r; the hidden layer has C // r units (the paper's 608 channels at r = 16 have 38).
-        squeeze: `avg` as in eq. (2), or `max` (Table 11).
+        squeeze: `avg` as in eq. (2), `max` (Table 11), or `none` (NoSqueeze, Table 16): the projections become 1x1 convolutions, and
+            every place has scales of its own.
         gate: `sigmoid` as in eq. (3), `tanh` or `relu` (Table 12), or `hardsigmoid` (MobileNetV3).
         bias: whether the two projections have biases. The released networks have, the paper's ablations have not.
+        start: `he`, or `identity`: the second projection starts at zero and the gate is twice the sigmoid, so that s = 1 until the block
+            learns otherwise (a sigmoid itself reaches 1 only where its gradient is gone).
 
     Raises:
         SevisError: for an unknown squeeze or gate, or a reduction that leaves no hidden unit.
@@ -42,6 +56,7 @@ class SqueezeExcitation(nn.Module):
         squeeze: str = "avg",
         gate: str = "sigmoid",
         bias: bool = True,
+        start: str = "he",
     ) -> None:
         super().__init__()
         if not 1 <= reduction <= channels:
@@ -50,11 +65,18 @@ class SqueezeExcitation(nn.Module):
             raise SevisError(f"unknown squeeze {squeeze!r}: choose one of {', '.join(SQUEEZES)}")
         if gate not in GATES:
             raise SevisError(f"unknown gate {gate!r}: choose one of {', '.join(GATES)}")
+        if start not in STARTS:
+            raise SevisError(f"unknown start {start!r}: choose one of {', '.join(STARTS)}")
+        if start == "identity" and gate != "sigmoid":
+            raise SevisError(f"a {gate} gate cannot start as the identity: choose gate='sigmoid', which is then doubled")
+        self.places = squeeze == "none"  # whether every place has scales of its own
+        project = partial(nn.Conv2d, kernel_size=1) if self.places else nn.Linear
         self.squeeze = SQUEEZES[squeeze]
-        self.fc1 = nn.Linear(channels, channels // reduction, bias=bias)
+        self.fc1 = project(channels, channels // reduction, bias=bias)
         self.relu = nn.ReLU()
-        self.fc2 = nn.Linear(channels // reduction, channels, bias=bias)
-        self.gate = GATES[gate]()
+        self.fc2 = project(channels // reduction, channels, bias=bias)
+        self.gate = DoubledSigmoid() if start == "identity" else GATES[gate]()
+        self.start = start
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -63,13 +85,15 @@ class SqueezeExcitation(nn.Module):
             nn.init.kaiming_normal_(projection.weight, nonlinearity="relu")
             if projection.bias is not None:
                 nn.init.zeros_(projection.bias)
+        if self.start == "identity":
+            nn.init.zeros_(self.fc2.weight)
 
     def forward(self, u: Tensor) -> Tensor:
         """Returns x~, eq. (4), for u of shape (N, C, H, W)."""
         z = self.squeeze(u)  # (N, C), eq. (2)
         s = self.excite(z)  # (N, C), eq. (3)
-        return s[:, :, None, None] * u  # eq. (4)
+        return (s if self.places else s[:, :, None, None]) * u  # eq. (4)
 
     def excite(self, z: Tensor) -> Tensor:
-        """Returns the scales s, eq. (3), shape (N, C), for the squeezed z of shape (N, C)."""
+        """Returns the scales s, eq. (3), shape (N, C), for the squeezed z of shape (N, C); without a squeeze, (N, C, H, W) for u."""
         return self.gate(self.fc2(self.relu(self.fc1(z))))  # type: ignore[no-any-return]

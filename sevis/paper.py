@@ -85,6 +85,15 @@ def _mega(top1: float, top5: float, operations: float, millions: float) -> Print
     return Printed(top1, top5, round(operations * 1e6), 1e6, round(millions * 1e6))
 
 
+_OTHER_INCEPTION = (
+    "Inception-ResNet-v2: at 299 pixels, Google's released network (10, 20 and 10 residual modules; timm has its weights) takes 13.16 G; "
+    "the paper does not describe its own, and its authors did not release it"
+)
+_ROUND_SHUFFLENET = (
+    "ShuffleNet: the layers of its own paper's table (1x, three groups) take 137.5 M, SE adds 0.6 M; 140 seems to be that paper's round "
+    "figure for its 1x networks with any number of groups"
+)
+
 TABLES_2_AND_3 = (
     Row("resnet50", "ResNet-50", 2, _giga(24.80, 7.48, 3.86), _giga(23.29, 6.62, 3.87)),
     Row("resnet101", "ResNet-101", 2, _giga(23.17, 6.52, 7.58), _giga(22.38, 6.07, 7.60)),
@@ -93,12 +102,12 @@ TABLES_2_AND_3 = (
     Row("resnext101_32x4d", "ResNeXt-101", 2, _giga(21.18, 5.57, 7.99), _giga(20.70, 5.01, 8.00)),
     Row("vgg16_bn", "VGG-16", 2, _giga(27.02, 8.81, 15.47), _giga(25.22, 7.70, 15.48)),
     Row("bn_inception", "BN-Inception", 2, _giga(25.38, 7.89, 2.03), _giga(24.23, 7.14, 2.04)),
-    Row("inception_resnet_v2", "Inception-ResNet-v2", 2, _giga(20.37, 5.21, 11.75), _giga(19.80, 4.79, 11.76)),
+    Row("inception_resnet_v2", "Inception-ResNet-v2", 2, _giga(20.37, 5.21, 11.75), _giga(19.80, 4.79, 11.76), _OTHER_INCEPTION),
     Row("mobilenet", "MobileNet", 3, _mega(28.4, 9.4, 569, 4.2), _mega(25.3, 7.7, 572, 4.7)),
-    Row("shufflenet", "ShuffleNet", 3, _mega(32.6, 12.5, 140, 1.8), _mega(31.0, 11.1, 142, 2.4)),
+    Row("shufflenet", "ShuffleNet", 3, _mega(32.6, 12.5, 140, 1.8), _mega(31.0, 11.1, 142, 2.4), _ROUND_SHUFFLENET),
 )
 
-_HIGH = "the paper rounds up: exactly {} million"
+_UP = "rounded up by the paper, from exactly {} million"
 
 
 def _variant(table: int, label: str, printed: Printed, note: str = "", **options: Any) -> Variant:
@@ -111,10 +120,10 @@ def _plain(table: int, printed: Printed) -> Variant:
 
 TABLE_10 = (
     _variant(10, "r = 2", Printed(22.29, 6.00, parameters=45.7e6), reduction=2),
-    _variant(10, "r = 4", Printed(22.25, 6.09, parameters=35.7e6), _HIGH.format(35.617), reduction=4),
-    _variant(10, "r = 8", Printed(22.26, 5.99, parameters=30.7e6), _HIGH.format(30.587), reduction=8),
+    _variant(10, "r = 4", Printed(22.25, 6.09, parameters=35.7e6), _UP.format(35.617), reduction=4),
+    _variant(10, "r = 8", Printed(22.26, 5.99, parameters=30.7e6), _UP.format("30.604 (with biases; 30.587 without)"), reduction=8),
     _variant(10, "r = 16", Printed(22.28, 6.03, parameters=28.1e6), reduction=16),
-    _variant(10, "r = 32", Printed(22.72, 6.20, parameters=26.9e6), _HIGH.format(26.815), reduction=32),
+    _variant(10, "r = 32", Printed(22.72, 6.20, parameters=26.9e6), _UP.format(26.815), reduction=32),
     _plain(10, Printed(23.30, 6.55, parameters=25.6e6)),
 )
 TABLE_11 = (
@@ -130,7 +139,7 @@ TABLE_13 = (
     _plain(13, _giga(23.30, 6.55, 3.86, 25.6)),
     _variant(13, "SE Stage 2", _giga(23.03, 6.48, 3.86, 25.6), stages=(2,)),
     _variant(13, "SE Stage 3", _giga(23.04, 6.32, 3.86, 25.7), stages=(3,)),
-    _variant(13, "SE Stage 4", _giga(22.68, 6.22, 3.86, 26.4), _HIGH.format(26.343), stages=(4,)),
+    _variant(13, "SE Stage 4", _giga(22.68, 6.22, 3.86, 26.4), _UP.format(26.343), stages=(4,)),
     _variant(13, "SE All", _giga(22.28, 6.03, 3.87, 28.1)),
 )
 TABLE_14 = (
@@ -141,7 +150,7 @@ TABLE_14 = (
 )
 TABLE_15 = (
     _variant(15, "SE", _giga(22.28, 6.03, 3.87, 28.1), placement="standard"),
-    _variant(15, "SE_3×3", _giga(22.48, 6.02, 3.86, 25.8), _HIGH.format(25.714), placement="3x3"),
+    _variant(15, "SE_3×3", _giga(22.48, 6.02, 3.86, 25.8), _UP.format(25.714), placement="3x3"),
 )
 TABLE_16 = (
     _plain(16, _giga(23.30, 6.55, 3.86, 25.6)),
@@ -159,6 +168,7 @@ TIMINGS = (
 )
 
 # Counted in the description files of the authors' release (github.com/hujie-frank/SENet, commit 0262d43); their projections have biases.
+# SE-BN-Inception has 13,248 fewer: two for each of the 6,624 channels that the excitation multiplies, as if those layers were learned too.
 RELEASED: Mapping[str, int] = MappingProxyType(
     {
         "se_resnet50": 28_088_024,

@@ -16,6 +16,8 @@ PARTS = ("squeeze", "hidden", "logits", "scale")
 class Excitation:
     """What one SE block did in a forward pass: detached, on the CPU, float32 (float64 where the model is).
 
+    Of a block without a squeeze (NoSqueeze), whose every place has scales of its own, all but the maps are means over the places.
+
     Attributes:
         squeeze: z, shape (N, C), eq. (2).
         hidden: relu(W1 z), shape (N, C/r).
@@ -41,6 +43,7 @@ class Record(Mapping[str, Excitation]):
         self.sites = tuple(sites)
         self.maps = maps
         self._channels = {site.name: site.channels for site in sites}
+        self._places = frozenset(site.name for site in sites if site.places)
         self._kept: dict[str, dict[str, Tensor]] = {site.name: {} for site in sites}
         self._runs = dict.fromkeys(self._kept, 0)
         self._fetched = False
@@ -84,6 +87,8 @@ class Record(Mapping[str, Excitation]):
         Raises:
             SevisError: for a squeeze that is not one number per channel, or the second of one run.
         """
+        if site in self._places and part in PARTS:
+            value = value.mean(dim=(2, 3))
         if part == "squeeze":
             self._begin_run(site, value)
         self._kept[site][part] = value.detach().clone()

@@ -47,6 +47,7 @@ class Site:
         channels, hidden: C, and the units of the hidden layer.
         gate: the class of the gate, such as Sigmoid or Hardsigmoid.
         bias: whether the projections have biases.
+        places: whether every place has scales of its own, as in the paper's NoSqueeze.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Site:
     hidden: int
     gate: str
     bias: bool
+    places: bool = False
 
     @property
     def reduction(self) -> float:
@@ -73,7 +75,7 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
     It is named by the residual block that holds it: SE_stage_block. `layerN` is stage N + 1; of other numbered stages (`stages.0`, `s1`,
     `blocks.0`), the first of its kind is stage 2, and so on, with or without SE; a module called `stem` is stage 1, and one long sequence
     is stage 2. The block's number is its position in the stage. Where two blocks would be called the same, as two SE blocks of one residual
-    block are, the second has a `b` behind its name.
+    block are, the second has a `b` behind its name. A block that `sevis.graft` put in says itself what it is called.
 
     Raises:
         TypeError: when `model` is no nn.Module.
@@ -91,13 +93,15 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
             continue
         if obstacle := obstacle or next(filter(None, map(_obstacle, parts.values())), ""):
             raise SevisError(obstacle)
-        name = _name(modules, path, stages)
+        own = vars(module)
+        name = own.get("site") or _name(modules, path, stages)
         while name in sites:  # a second SE block in one residual block
             name += "b"
         first, _, gate = parts.values()
         channels, hidden = _widths(first)
         paths = tuple(parts)
-        sites[name] = Site(name, path, paths, channels, hidden, type(gate).__name__, first.bias is not None)  # type: ignore[arg-type]
+        biased = first.bias is not None
+        sites[name] = Site(name, path, paths, channels, hidden, type(gate).__name__, biased, own.get("places") is True)  # type: ignore[arg-type]
     return tuple(sites.values())
 
 

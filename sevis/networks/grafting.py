@@ -6,17 +6,20 @@ which SE stands for each placement; the module is replaced by itself and the SE 
 
 import copy
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log2
 
+import torch
 from torch import Tensor, nn
 
 from sevis.blocks import SqueezeExcitation
 from sevis.errors import SevisError
 from sevis.meta import Size, meta_copy, run_meta
-from sevis.networks.rules import PLACEMENTS, SEQUENCES, UNITS, Place, after
+from sevis.networks.rules import PLACEMENTS, SEQUENCES, UNITS, Place
+from sevis.networks.rules import after as only_after
 from sevis.sites import find_sites
 
 
@@ -100,9 +103,9 @@ def insert_blocks(
     return _insert(network, find_units(network), make_block, placement=placement, stages=stages)
 
 
-def list_placements(units: Sequence[Unit]) -> tuple[str, ...]:
-    """The placements that all units have, in the order of PLACEMENTS."""
-    return tuple(placement for placement in PLACEMENTS if all(placement in unit.places for unit in units))
+def list_placements(model: nn.Module) -> tuple[str, ...]:
+    """The placements that the family of a network has, in the order of PLACEMENTS. Raises SevisError as `find_units`."""
+    return _common(find_units(model))
 
 
 def find_units(model: nn.Module, *, after: Sequence[str] = (), size: Size = (3, 224, 224)) -> tuple[Unit, ...]:
@@ -111,19 +114,161 @@ def find_units(model: nn.Module, *, after: Sequence[str] = (), size: Size = (3, 
     Raises:
         SevisError: for a network without a rule, with the reason; for a path that leads nowhere or to no maps (N, C, H, W).
     """
-    found = _named(model, after) if after else _by_rule(model)
-    if not found:
+    rules = _rules_at(model, after) if after else _rules(model)
+    if not rules:
         raise SevisError(
-            f"no rule says where SE goes in {type(model).__name__}: it has no units of the families {', '.join(_families())}; "
-            "name the modules yourself, as in graft(model, after=['blocks.0', 'blocks.1'])"
+            f"no rule says where SE goes in {type(model).__name__}: sevis knows {', '.join(_families())}; "
+            "name the modules on whose outputs it shall stand, as in graft(model, after=['blocks.0', 'blocks.1'])"
         )
-    shapes = _shapes(model, found, (_input_channels(model, size[0]), *size[1:]))
-    counts: dict[int, int] = {}
-    units = []
-    for path in sorted(shapes, key=list(shapes).index):
-        stage = found[path].stage or _stage(path, log2(size[1] / shapes[path][""][-2]))
-        counts[stage] = counts.get(stage, 0) + 1
-        name = f"SE_{stage}_{counts[stage]}"
-        channels = {placement: shapes[path][_key(place)][1] for placement, place in found[path].places.items()}
-        units.append(Unit(name, stage, path, found[path].places, channels))
+    units: list[Unit] = []
+    stages = _sequence_stages(model)
+    for path, shapes in _measure(model, rules, size).items():
+        stage = stages.get(path) or _stage(path) or max(1, round(log2(size[1] / shapes[_whole(path)][-2])))
+        number = 1 + sum(unit.stage == stage for unit in units)
+        channels = {placement: shapes[_spot(path, place)][1] for placement, place in rules[path].items()}
+        units.append(Unit(f"SE_{stage}_{number}", stage, path, rules[path], channels))
     return tuple(units)
+
+
+def _insert(
+    network: nn.Module, units: Sequence[Unit], make_block: Callable[[int], nn.Module], *, placement: str, stages: Sequence[int] | None
+) -> nn.Module:
+    known, there = _common(units), sorted({unit.stage for unit in units})
+    if placement not in known:
+        raise SevisError(f"{type(network).__name__} has no placement {placement!r}: choose one of {', '.join(known)}")
+    strange = [stage for stage in stages or () if stage not in there]
+    if strange:
+        raise SevisError(f"{type(network).__name__} has no stage {strange[0]}: choose among {', '.join(map(str, there))}")
+    for unit in units:
+        if stages is None or unit.stage in stages:
+            block = make_block(unit.channels[placement])
+            block.site = unit.name  # type: ignore[assignment]  # what `find_sites` calls it
+            _put(network, unit, unit.places[placement], block)
+    return network
+
+
+def _put(network: nn.Module, unit: Unit, place: Place, block: nn.Module) -> None:
+    """Fills a place that holds nothing, or replaces the module there by itself and the block."""
+    whole = network.get_submodule(unit.path)
+    like = next(whole.parameters(), None)
+    like = next(network.parameters()) if like is None else like
+    block.to(like.device, like.dtype).train(whole.training)
+    path, _, key = _join(unit.path, place.module).rpartition(".")
+    parent = network.get_submodule(path)
+    body = getattr(parent, key)
+    if body is None or isinstance(body, nn.Identity):
+        setattr(parent, key, block)
+        return
+    children = [("se", block), ("body", body)] if place.before else [("body", body), ("se", block)]
+    setattr(parent, key, Gated(OrderedDict(children)).train(whole.training))
+
+
+def _common(units: Sequence[Unit]) -> tuple[str, ...]:
+    return tuple(placement for placement in PLACEMENTS if all(placement in unit.places for unit in units))
+
+
+def _rules(model: nn.Module) -> dict[str, Mapping[str, Place]]:
+    """The rules of all units by their paths."""
+    stages = _sequence_stages(model)
+    if stages:
+        return {path: only_after("") for path in stages}
+    return {path: UNITS[name] for path, module in model.named_modules() if (name := _class_of(module)) in UNITS}
+
+
+def _rules_at(model: nn.Module, paths: Sequence[str]) -> dict[str, Mapping[str, Place]]:
+    modules = dict(model.named_modules())
+    for path in paths:
+        if not path or path not in modules:
+            raise SevisError(f"{type(model).__name__} has no module {path!r}: its named_modules() lists those that it has")
+    return {path: only_after("") for path in paths}
+
+
+def _sequence_stages(model: nn.Module) -> dict[str, int]:
+    """The stage of every non-linearity of a network that is one sequence: a max pool ends it. Empty for any other network."""
+    sequence = SEQUENCES.get(_class_of(model))
+    stages, stage = {}, 1
+    for key, child in model.get_submodule(sequence).named_children() if sequence else ():
+        gated = isinstance(child, Gated)
+        if isinstance(child.body if gated else child, nn.ReLU):
+            stages[f"{sequence}.{key}.body" if gated else f"{sequence}.{key}"] = stage
+        stage += isinstance(child, nn.MaxPool2d)
+    return stages
+
+
+def _stage(path: str) -> int:
+    """The number that the network itself gives to the stage; 0 where it gives none."""
+    for key in path.split("."):
+        if named := re.fullmatch(r"(layer|stage)(\d+)", key):
+            return int(named[2]) + (named[1] == "layer")
+        if key == "stem":
+            return 1
+    return 0
+
+
+def _measure(model: nn.Module, rules: Mapping[str, Mapping[str, Place]], size: Size) -> dict[str, dict[tuple[str, bool], torch.Size]]:
+    """The shapes at all places of every unit that runs, in the order in which they run.
+
+    A place that holds nothing has the shape of the unit's output.
+    """
+    skeleton = meta_copy(model)
+    seen: dict[tuple[str, bool], torch.Size] = {}
+    order: dict[str, None] = {}
+    for path, places in rules.items():
+        skeleton.get_submodule(path).register_forward_pre_hook(lambda _, __, path=path: order.setdefault(path))
+        for place in (Place(""), *places.values()):
+            module = _module_at(skeleton, _join(path, place.module))
+            if module is not None:
+                _note_shape(module, _spot(path, place), seen)
+    run_meta(skeleton, (_input_channels(model, size[0]), *size[1:]))
+    shapes = {}
+    for path in order:
+        whole = seen[_whole(path)]
+        shapes[path] = {spot: seen.get(spot, whole) for spot in [_whole(path), *(_spot(path, place) for place in rules[path].values())]}
+        if any(len(shape) != 4 for shape in shapes[path].values()):
+            raise SevisError(f"expected maps of shape (N, C, H, W) out of {path}, got {tuple(whole)}: SE gates the channels of maps")
+    return shapes
+
+
+def _note_shape(module: nn.Module, spot: tuple[str, bool], seen: dict[tuple[str, bool], torch.Size]) -> None:
+    def note_input(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+        seen[spot] = args[0].shape
+
+    def note_output(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
+        seen[spot] = output.shape
+
+    if spot[1]:
+        module.register_forward_pre_hook(note_input)
+    else:
+        module.register_forward_hook(note_output)
+
+
+def _spot(path: str, place: Place) -> tuple[str, bool]:
+    return _join(path, place.module), place.before
+
+
+def _whole(path: str) -> tuple[str, bool]:
+    return path, False
+
+
+def _join(path: str, below: str) -> str:
+    return f"{path}.{below}" if below else path
+
+
+def _module_at(model: nn.Module, path: str) -> nn.Module | None:
+    parent, _, key = path.rpartition(".")
+    module = getattr(model.get_submodule(parent), key)
+    return module if isinstance(module, nn.Module) else None
+
+
+def _input_channels(model: nn.Module, channels: int) -> int:
+    """Those of the first convolution; `channels` where there is none."""
+    return next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), channels)
+
+
+def _class_of(module: nn.Module) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def _families() -> list[str]:
+    """What the classes with rules are called, for people: library and file."""
+    return sorted({f"{library}'s {file}" for library, *_, file, _ in (name.split(".") for name in (*UNITS, *SEQUENCES))})

@@ -1,0 +1,70 @@
+"""Where SE goes, family by family: beside which module of a unit, for each placement of arXiv 1709.01507, Figures 2, 3 and 5."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PLACEMENTS = ("standard", "pre", "post", "identity", "3x3")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Before or after a module.
+
+    Attributes:
+        module: its path below the unit; empty for the unit itself.
+        before: whether SE stands before it.
+    """
+
+    module: str
+    before: bool = False
+
+
+def after(module: str) -> Mapping[str, Place]:
+    """The rule of a family that has the standard placement only."""
+    return {"standard": Place(module)}
+
+
+def residual(last: str, *, first: str = "conv1", shortcut: str = "downsample", wide: str = "") -> Mapping[str, Place]:
+    """The rule of residual units: their first and last module of the branch, the shortcut, and what follows the 3x3 convolution, if SE
+    behind that is no other placement already (in a unit of two 3x3 convolutions, it is the standard one).
+    """
+    places = {
+        "standard": Place(last),  # before the sum
+        "pre": Place(first, before=True),  # on the branch, before the residual unit
+        "post": Place(""),  # after the sum and its ReLU
+        "identity": Place(shortcut),  # on the identity connection, after the projection where there is one
+    }
+    return {**places, "3x3": Place(wide, before=True)} if wide else places
+
+
+# By the class of the unit. A place that holds nothing (None, nn.Identity) is filled; any other module is replaced by itself and SE.
+UNITS: Mapping[str, Mapping[str, Place]] = {
+    "sevis.networks.resnet.BasicBlock": residual("se"),
+    "sevis.networks.resnet.Bottleneck": residual("se", wide="conv3"),
+    "sevis.networks.preactivation.PreactivationBlock": residual("se"),
+    "sevis.networks.preactivation.PreactivationBottleneck": residual("se", wide="conv3"),
+    "sevis.networks.inception.Inception": after("se"),  # the whole module, after the concatenation
+    "sevis.networks.mobilenet.Separable": after("se"),  # after the pointwise convolution
+    "sevis.networks.shufflenet.ShuffleUnit": after("se"),  # on the branch, before the merge
+    "torchvision.models.resnet.BasicBlock": residual("bn2"),
+    "torchvision.models.resnet.Bottleneck": residual("bn3", wide="conv3"),
+    "torchvision.models.regnet.ResBottleneckBlock": residual("f", first="f", shortcut="proj"),
+    "torchvision.models.googlenet.Inception": after(""),
+    **{f"torchvision.models.inception.Inception{letter}": after("") for letter in "ABCDE"},
+    "torchvision.models.mobilenetv2.InvertedResidual": after("conv"),
+    "torchvision.models.shufflenetv2.InvertedResidual": after("branch2"),
+    "torchvision.models.densenet._DenseLayer": after("conv2"),  # on the new maps, before the concatenation
+    "timm.models.resnet.BasicBlock": residual("se"),
+    "timm.models.resnet.Bottleneck": residual("se", wide="conv3"),
+    "timm.models.regnet.Bottleneck": residual("conv3"),
+    **{f"timm.models.inception_resnet_v2.Block{side}": after("conv2d") for side in (35, 17, 8)},
+    **{f"timm.models.inception_v3.Inception{letter}": after("") for letter in "ABCDE"},
+    "timm.models._efficientnet_blocks.DepthwiseSeparableConv": after("bn2"),
+    "timm.models._efficientnet_blocks.InvertedResidual": after("bn3"),
+    "timm.models.densenet.DenseLayer": after("conv2"),
+}
+# By the class of a network that is one sequence: its path. A unit is a non-linearity behind a convolution, a stage ends at a max pool.
+SEQUENCES: Mapping[str, str] = {
+    "torchvision.models.vgg.VGG": "features",
+    "timm.models.vgg.VGG": "features",
+}
