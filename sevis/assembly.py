@@ -35,7 +35,7 @@ def building() -> Iterator[None]:
 
 
 def describe(name: str | Path) -> Card:
-    """The card of a network of timm or torchvision, or of a checkpoint that describes itself; it lacks the hash of the weights.
+    """The card of a network of timm, torchvision or sevis, or of a checkpoint that describes itself; it lacks the hash of the weights.
 
     Raises:
         SevisError: for an unknown name, a network without SE blocks, and a file that is missing or does not say which network it is of.
@@ -43,8 +43,10 @@ def describe(name: str | Path) -> Card:
     if isinstance(name, Path) or Path(name).suffix.lower() in SUFFIXES:
         return _describe_checkpoint(Path(name))
     origin = zoo.find(name)
+    if origin is None and name in networks.list_models():
+        return _describe_own(name)
     if origin is None:
-        known = dict.fromkeys([*list_pretrained(), *zoo.list_names()])
+        known = dict.fromkeys([*list_pretrained(), *networks.list_models(), *zoo.list_names()])
         near = get_close_matches(name, known, n=3, cutoff=0.4) or list_pretrained()
         raise SevisError(
             f"there are no weights called {name!r}, and no network of timm or torchvision; the nearest are {', '.join(near) or '(none)'}"
@@ -67,6 +69,10 @@ def assemble(card: Card, weights: str | Path | None, *, download: bool = True) -
         model = _fresh(card["architecture"])
         return _with(card, sha256=fingerprint(model.state_dict()), weights=RANDOM), model
     origin = _origin(card["architecture"])
+    if weights is None and card.name in networks.list_models():
+        raise SevisError(
+            f"sevis has no trained weights of {card.name}: take fresh ones with weights='random' (--weights random), or a file"
+        )
     if weights is None and origin is not None:
         checkpoint = read_checkpoint(find_weights(origin, download=download))
         model = _convert(origin, checkpoint)
@@ -149,6 +155,18 @@ def _fit(card: Card, checkpoint: Checkpoint) -> tuple[nn.Module, int]:
     except RuntimeError as error:
         raise SevisError(f"{checkpoint.path} does not hold the weights of {card.name} ({one_line(error)})") from None
     return model, num_classes
+
+
+def _describe_own(name: str) -> Card:
+    """The card of a network that sevis builds by name; pictures are prepared as in the paper (section 5.1)."""
+    architecture = {"name": name}
+    skeleton = on_meta(architecture)
+    require_sites(skeleton)
+    side = networks.input_size(name)
+    preprocess = Preprocessing(resize={224: 256, 299: 352}.get(side, side), crop=side)
+    outputs = [module.out_features for module in skeleton.modules() if isinstance(module, nn.Linear)][-1]
+    entry = {"architecture": architecture, "preprocessing": asdict(preprocess)}
+    return Card(name, entry | _class_fields(outputs), shipped=False)
 
 
 def _describe_checkpoint(path: Path) -> Card:

@@ -1,6 +1,7 @@
 """What `python -m sevis costs` prints: parameters and multiply-adds, and those of the SE blocks, beside the paper's."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from sevis.columns import align
@@ -11,13 +12,15 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sevis.costs import Cost
-    from sevis.paper import Row
+    from sevis.paper import Printed
 
 OPTIONS = ("width", "reduction", "placement", "stages", "squeeze", "bias")  # of sevis.build: those that change what a network costs
 FAR = 0.01  # a deviation from what the paper prints that needs a reason
+LARGEST = 100_000  # the side of an input, in pixels
 ABOUT = (
-    "SE adds: to the network without its SE blocks; the projections' multiply-adds only, as the paper counts\n"
-    "eq. (5): the closed form (2/r) sum N C^2, weights only; (paper): as the paper prints it; -: it does not"
+    "SE adds: to the network without its SE blocks; eq. (5): the closed form (2/r) sum N C^2, weights only\n"
+    "multiply-adds: of convolutions and linear layers; + squeeze: with the additions of SE's means, which the paper seems to count\n"
+    "(paper): as the paper prints it; -: it does not"
 )
 Rows = list[tuple[str, ...]]
 
@@ -33,9 +36,9 @@ def costs_command(arguments: Arguments) -> None:
     if not arguments.names:
         raise SevisError("expected the name of a network, such as se_resnet50, or --paper")
     costs = {name: _measure(name, options, arguments.size) for name in dict.fromkeys(arguments.names)}
-    rows: Rows = [("name", "input", "parameters", "SE adds", "eq. (5)", "(paper)", "multiply-adds", "SE adds", "(paper)")]
+    rows: Rows = [("name", "input", "parameters", "SE adds", "eq. (5)", "(paper)", "multiply-adds", "SE adds", "+ squeeze", "(paper)")]
     rows += [_row(name, cost, options) for name, cost in costs.items()]
-    print(*align(rows, right=range(1, 9)), ABOUT, sep="\n")
+    print(*align(rows, right=range(1, 10)), ABOUT, sep="\n")
     if arguments.by_block:
         for name, cost in costs.items():
             _print_blocks(name, cost)
@@ -46,6 +49,8 @@ def _measure(name: str, options: Mapping[str, Any], side: int | None) -> "Cost":
 
     model, own_side = _outline(name, options)
     side = side or own_side
+    if side > LARGEST:
+        raise SevisError(f"expected an input of at most {LARGEST} pixels a side, got {side}")
     return measure_cost(model, (3, side, side))
 
 
@@ -64,6 +69,9 @@ def _outline(name: str, options: Mapping[str, Any]) -> "tuple[nn.Module, int]":
         card = read_card(name) if name in list_pretrained() else describe(name)
     except NoBlocks:
         return _outline_of_a_plain_network(name)
+    except SevisError as error:
+        near = get_close_matches(name, list_models(), n=2)
+        raise SevisError(f"{error}; of sevis's own, {', '.join(near)}" if near else str(error)) from None
     return on_meta(card["architecture"]), card["preprocessing"]["crop"]
 
 
@@ -93,6 +101,7 @@ def _row(name: str, cost: "Cost", options: Mapping[str, Any]) -> tuple[str, ...]
         f"{printed.parameters / 1e6:.1f} M" if printed.parameters else "-",
         short(cost.multiply_adds),
         _added(short(cost.se_multiply_adds), cost.se_multiply_adds, cost.multiply_adds),
+        short(cost.multiply_adds + cost.squeeze) if cost.sites else "-",
         short(multiply_adds, printed.digit) if multiply_adds else "-",
     )
 
@@ -133,26 +142,32 @@ def _print_blocks(name: str, cost: "Cost") -> None:
 def _print_paper() -> None:
     from sevis.paper import TABLES_2_AND_3
 
-    rows: Rows = [("table", "network", "parameters", "(paper)", "multiply-adds", "(paper)", "deviation")]
+    rows: Rows = [("table", "network", "parameters", "(paper)", "multiply-adds", "+ squeeze", "(paper)", "deviation")]
     notes = []
     for row in TABLES_2_AND_3:
-        for name in (row.name, f"se_{row.name}"):
-            cells, far = _beside_paper(row, name)
-            rows.append(cells)
+        for name, printed in ((row.name, row.plain), (f"se_{row.name}", row.gated)):
+            cells, far = _beside_paper(name, printed)
+            rows.append((str(row.table), *cells))
             if far and row.note not in notes:
                 notes.append(row.note)
-    print(*align(rows, right=range(2, 7)), sep="\n")
-    for note in notes:
-        print(note)
+    print(*align(rows, right=range(2, 8)), sep="\n")
+    print("+ squeeze: with the additions of SE's means, which the paper seems to count; deviation: of the multiply-adds, * above 1 %")
+    print(*(f"* {note}" for note in notes), sep="\n")
 
 
-def _beside_paper(row: "Row", name: str) -> tuple[tuple[str, ...], bool]:
+def _beside_paper(name: str, printed: "Printed") -> tuple[tuple[str, ...], bool]:
     """A line of the table, and whether it deviates by more than 1 %."""
     cost = _measure(name, {}, None)
-    printed = row.plain if name == row.name else row.gated
     expected = printed.multiply_adds or 0.0
     deviation = cost.multiply_adds / expected - 1
-    millions = f"{printed.parameters / 1e6:.1f} M" if printed.parameters else "-"
-    counted, told = short(cost.multiply_adds), short(expected, printed.digit)
     far = abs(deviation) > FAR
-    return (str(row.table), name, f"{cost.parameters:,}", millions, counted, told, f"{deviation:+.2%}{' *' if far else '  '}"), far
+    cells = (
+        name,
+        f"{cost.parameters:,}",
+        f"{printed.parameters / 1e6:.1f} M" if printed.parameters else "-",
+        short(cost.multiply_adds),
+        short(cost.multiply_adds + cost.squeeze) if cost.sites else "-",
+        short(expected, printed.digit),
+        f"{deviation:+.2%} {'*' if far else ' '}",
+    )
+    return cells, far

@@ -388,3 +388,20 @@ def test_an_entry_of_a_network_that_the_library_does_not_have(shelf: Path) -> No
     (shelf / "index.json").write_text(json.dumps(index))
     with pytest.raises(SevisError, match=r"index\.json names a network 'gone_050' of timm, which does not have it: repair the entry"):
         load("mine", device="cpu")
+
+
+def test_the_networks_of_the_paper_come_with_fresh_weights() -> None:
+    ready = sevis.load("se_resnet20", weights="random", device="cpu")
+    again = sevis.load("se_resnet20", weights="random", device="cpu")
+    assert all(torch.equal(value, again.model.state_dict()[key]) for key, value in ready.model.state_dict().items())
+    assert (len(ready.classes), ready.card["preprocessing"]["crop"]) == (10, 32)
+    with sevis.capture(ready.model) as record, torch.inference_mode():
+        ready.model(torch.randn(1, 3, 32, 32))
+    assert len(record) == 9
+
+
+def test_the_networks_of_the_paper_have_no_trained_weights_here() -> None:
+    with pytest.raises(SevisError, match="sevis has no trained weights of se_vgg16_bn: take fresh ones with weights='random'"):
+        sevis.load("se_vgg16_bn")
+    with pytest.raises(SevisError, match="has no Squeeze-and-Excitation block"):
+        sevis.load("mobilenet", weights="random")

@@ -12,7 +12,7 @@ from timm.models.senet import SEModule as LegacySEModule
 from torch import nn
 
 from sevis import SevisError, SqueezeExcitation
-from sevis.blocks import GATES, SQUEEZES
+from sevis.blocks import GATES
 
 NUMPY_SQUEEZES = {"avg": lambda u: u.mean((2, 3)), "max": lambda u: u.max((2, 3))}
 NUMPY_GATES = {
@@ -35,7 +35,7 @@ def a_batch() -> torch.Tensor:
     return torch.randn(3, 24, 7, 5, generator=torch.Generator().manual_seed(2)) * 2
 
 
-@pytest.mark.parametrize(("squeeze", "gate", "bias"), [*itertools.product(SQUEEZES, GATES, (True, False))])
+@pytest.mark.parametrize(("squeeze", "gate", "bias"), [*itertools.product(NUMPY_SQUEEZES, GATES, (True, False))])
 def test_equals_the_equations_in_numpy(squeeze: str, gate: str, bias: bool) -> None:
     block, u = a_block(reduction=5, squeeze=squeeze, gate=gate, bias=bias), a_batch()
     weights = {name: value.detach().numpy().astype(np.float64) for name, value in block.named_parameters()}
@@ -49,6 +49,25 @@ def test_equals_the_equations_in_numpy(squeeze: str, gate: str, bias: bool) -> N
 
     np.testing.assert_allclose(block.excite(torch.from_numpy(z).float()).detach().numpy(), s, atol=1e-6, rtol=1e-6)
     np.testing.assert_allclose(block(u).detach().numpy(), s[:, :, None, None] * x, atol=1e-6, rtol=1e-5)
+
+
+def test_without_a_squeeze_every_place_is_projected_by_itself() -> None:
+    block, u = a_block(reduction=4, squeeze="none"), a_batch()
+    with torch.no_grad():
+        for row, column in itertools.product(range(7), range(5)):
+            one = u[:, :, row, column]
+            hidden = torch.relu(one @ block.fc1.weight[:, :, 0, 0].T + block.fc1.bias)
+            s = torch.sigmoid(hidden @ block.fc2.weight[:, :, 0, 0].T + block.fc2.bias)
+            torch.testing.assert_close(block(u)[:, :, row, column], s * one, atol=1e-5, rtol=1e-5)
+
+
+def test_the_identity_start_is_exact_and_not_dead() -> None:
+    block, u = SqueezeExcitation(24, reduction=4, start="identity"), a_batch()
+    assert torch.equal(block(u), u)
+    block(u).square().sum().backward()
+    assert block.fc2.weight.grad.abs().max() > 0
+    block.reset_parameters()
+    assert torch.equal(block(u), u)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +120,7 @@ def test_the_gradient_reaches_input_and_both_projections() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"squeeze": "median"}, "unknown squeeze 'median': choose one of avg, max"),
+        ({"squeeze": "median"}, "unknown squeeze 'median': choose one of avg, max, none"),
         ({"gate": "softmax"}, "unknown gate 'softmax': choose one of sigmoid, tanh, relu, hardsigmoid"),
         ({"reduction": 25}, "between 1 and the 24 channels of the block, got 25"),
         ({"reduction": 0}, "got 0"),

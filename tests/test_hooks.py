@@ -420,3 +420,24 @@ def test_autocast_and_channels_last_and_inference_mode(network: nn.Module) -> No
         network(images)
     torch.testing.assert_close(mixed["SE_2_1"].scale, plain["SE_2_1"].scale, atol=0.05, rtol=0.05)
     assert mixed["SE_2_1"].scale.dtype == torch.float32
+
+
+def test_without_a_squeeze_the_record_holds_means_over_places_and_overrides_reach_every_place() -> None:
+    torch.manual_seed(0)
+    model = sevis.build("se_resnet18", width=0.25, reduction=4, squeeze="none", num_classes=3).eval()
+    block = model.layer2[1].se
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode(), sevis.capture(model, maps=["SE_3_2"]) as record:
+        plain = model(images)
+        u = record["SE_3_2"].maps
+        torch.testing.assert_close(record["SE_3_2"].squeeze, u.mean((2, 3)))
+        torch.testing.assert_close(record["SE_3_2"].scale, block.excite(u).mean((2, 3)))
+        assert block.excite(u).std((2, 3)).min() > 0
+    with torch.inference_mode(), sevis.override(model, {"SE": 1.0}):
+        opened = model(images)
+    for module in model.modules():
+        if isinstance(module, sevis.SqueezeExcitation):
+            module.forward = lambda u: u
+    with torch.inference_mode():
+        assert torch.equal(opened, model(images))
+    assert not torch.equal(opened, plain)
