@@ -124,10 +124,10 @@ def measure_parts(batches: list[int], pairs: int, device: torch.device) -> None:
 
 def measure_networks(batches: list[int], pairs: int, device: torch.device) -> None:
     print(PAPER)
-    backbone = timm.create_model("resnet50", zero_init_last=False)
+    backbone, theirs = (timm.create_model(name, zero_init_last=False) for name in ("resnet50", "seresnet50"))
     couples = {
         "sevis's SE-ResNet-50 against its ResNet-50": (sevis.build("resnet50"), sevis.build("se_resnet50")),
-        "timm's resnet50 with sevis's blocks against timm's seresnet50": (timm.create_model("seresnet50"), sevis.graft(backbone)),
+        "timm's resnet50 with sevis's blocks against timm's seresnet50": (theirs, sevis.graft(backbone)),
     }
     for (title, couple), (batch, layout, run) in product(couples.items(), cells(batches)):
         images = make_maps((batch, 3, 224, 224), layout, device, leaf=False)

@@ -12,7 +12,7 @@ from timm.models.senet import SEModule as LegacySEModule
 from torch import nn
 
 from sevis import SevisError, SqueezeExcitation
-from sevis.blocks import GATES
+from sevis.blocks import GATES, average
 
 NUMPY_SQUEEZES = {"avg": lambda u: u.mean((2, 3)), "max": lambda u: u.max((2, 3))}
 NUMPY_GATES = {
@@ -59,6 +59,14 @@ def test_without_a_squeeze_every_place_is_projected_by_itself() -> None:
             hidden = torch.relu(one @ block.fc1.weight[:, :, 0, 0].T + block.fc1.bias)
             s = torch.sigmoid(hidden @ block.fc2.weight[:, :, 0, 0].T + block.fc2.bias)
             torch.testing.assert_close(block(u)[:, :, row, column], s * one, atol=1e-5, rtol=1e-5)
+
+
+def test_half_precision_does_not_overflow() -> None:
+    u = torch.full((1, 2, 64, 64), 100.0)
+    assert torch.equal(average(u.half()), torch.full((1, 2), 100.0, dtype=torch.float16))
+    assert torch.equal(average(u.bfloat16()), torch.full((1, 2), 100.0, dtype=torch.bfloat16))
+    noise = torch.randn(2, 3, 9, 7, dtype=torch.float64)
+    torch.testing.assert_close(average(noise), noise.mean((2, 3)), atol=1e-15, rtol=1e-15)
 
 
 def test_the_identity_start_is_exact_and_not_dead() -> None:

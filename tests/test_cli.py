@@ -93,20 +93,6 @@ def test_help_everywhere() -> None:
         (["figure6", "--statistics", "{tmp}/text.png", "--out", "{tmp}/out.html"], "damaged"),
         (["figure6", "--statistics", "{tmp}/gone", "--out", "{tmp}/out.html"], "no class statistics at"),
         (["costs"], "expected the name of a network, such as se_resnet50, or --paper"),
-        (["costs", "se_resnet51"], "of sevis's own, se_resnet50"),
-        (["costs", "resnet18", "se_resnet51"], "se_resnet50"),
-        (["costs", "--paper", "--size", "64"], "leave names and other options out"),
-        (["costs", "se_resnet50", "--size", "0"], "expected a whole number from 1 on, got '0'"),
-        (["costs", "se_resnet50", "--size", "100001"], "at most 100000 pixels a side, got 100001"),
-        (["costs", "vgg16_bn", "--size", "16"], "3 × 16 × 16 is too small for VGG: it takes 3 × 32 × 32 and larger"),
-        (["costs", "se_resnet50", "--stages", "4,x"], "expected a whole number from 1 on, got 'x'"),
-        (["costs", "se_resnet50", "--stages", "6"], "no stage 6"),
-        (["costs", "se_resnet50", "--placement", "up"], "standard, pre, post, identity, 3x3"),
-        (["costs", "se_resnet50", "--squeeze", "min"], "unknown squeeze 'min'"),
-        (["costs", "se_resnet50", "--reduction", "257"], "between 1 and the 256 channels"),
-        (["costs", "se_resnet50", "--width", "nan"], "got nan"),
-        (["costs", "resnet50", "--reduction", "8"], "build se_resnet50, or leave reduction out"),
-        (["costs", "efficientnet_b0", "--no-bias"], "--no-bias: only for the networks that sevis builds itself"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, photo: Path, words: list[str], message: str) -> None:
@@ -145,6 +131,36 @@ def test_costs_of_networks_by_any_name(capsys: pytest.CaptureFixture[str]) -> No
     assert cells["torchvision/densenet121"][2] == "7,978,856"
     assert cells["torchvision/densenet121"][3:6] == ["-"] * 3
     assert cells[DEFAULT][1] == "64"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["costs", "se_resnet51"], "of sevis's own, se_resnet50"),
+        (["costs", "resnet18", "se_resnet51"], "se_resnet50"),
+        (["costs", "--paper", "--size", "64"], "leave names and other options out"),
+        (["costs", "se_resnet50", "--size", "0"], "expected a whole number from 1 on, got '0'"),
+        (["costs", "se_resnet50", "--size", "100001"], "at most 100000 pixels a side, got 100001"),
+        (["costs", "vgg16_bn", "--size", "16"], "3 × 16 × 16 is too small for VGG: it takes 3 × 32 × 32 and larger"),
+        (["costs", "se_resnet50", "--stages", "4,x"], "expected a whole number from 1 on, got 'x'"),
+        (["costs", "se_resnet50", "--stages", "6"], "no stage 6"),
+        (["costs", "se_resnet50", "--placement", "up"], "standard, pre, post, identity, 3x3"),
+        (["costs", "se_resnet50", "--squeeze", "min"], "unknown squeeze 'min'"),
+        (["costs", "se_resnet50", "--reduction", "257"], "between 1 and the 256 channels"),
+        (["costs", "se_resnet50", "--width", "nan"], "got nan"),
+        (["costs", "resnet50", "--squeeze", "max"], "build se_resnet50, or leave squeeze out"),
+        (["costs", "efficientnet_b0", "--no-bias"], "--no-bias: only for the networks that sevis builds itself"),
+    ],
+)
+def test_a_mistake_about_costs_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+    try:
+        code: object = main(words)
+    except SystemExit as error:  # argparse's own
+        code = error.code
+    told = capsys.readouterr()
+    assert (code, told.out) == (2, "")
+    assert len(told.err.splitlines()) == 1
+    assert message in told.err
 
 
 @pytest.mark.parametrize(

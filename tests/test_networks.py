@@ -232,7 +232,7 @@ def test_a_plain_resnet_needs_no_other_library() -> None:
         ({"name": "zzz"}, "resnet18.*senet154"),
         ({"name": "vgg16_bn", "width": 0.5}, "vgg16_bn has no choice of width, got width=0.5: leave it out"),
         ({"name": "se_mobilenet", "stem": "small"}, "se_mobilenet takes width, but no stem, got stem='small'"),
-        ({"name": "resnet50", "reduction": 8}, "resnet50 has no SE blocks for reduction=8: build se_resnet50, or leave reduction out"),
+        ({"name": "resnet50", "gate": "tanh"}, "resnet50 has no SE blocks for gate='tanh': build se_resnet50, or leave gate out"),
         ({"name": "resnet50", "stages": (2,)}, "resnet50 has no SE blocks for stages=.2,."),
         ({"name": "resnet18", "stem": "big"}, "unknown stem 'big': choose one of paper, small"),
         ({"name": "resnet18", "num_classes": 0}, "at least one class, got num_classes=0"),

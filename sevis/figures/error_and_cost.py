@@ -166,7 +166,7 @@ def _name_points(figure: go.Figure, points: Sequence[Point]) -> None:
         if point.cost and (not point.gated or point.title not in plain):
             left = point.title in LEFT
             figure.add_annotation(
-                x=log10(point.cost / 1e9),
+                x=log10((min if left else max)(point.printed or point.cost, point.cost) / 1e9),
                 y=point.top1,
                 text=point.title,
                 showarrow=False,

@@ -12,6 +12,7 @@ from sevis import zoo
 from sevis.blocks import SqueezeExcitation
 from sevis.errors import SevisError
 from sevis.networks import preactivation, resnet
+from sevis.networks.grafting import insert_blocks
 from sevis.networks.inception import BNInception
 from sevis.networks.mobilenet import MobileNet
 from sevis.networks.preactivation import PreactivationResNet
@@ -104,7 +105,8 @@ def build(
         width: multiplies the channels of every stage (0.5 halves them); of resnet*, resnext*, mobilenet and shufflenet.
         stem: `paper` (7x7 with stride 2 and max pool) or `small` (3x3 with stride 1, for small images); of resnet* and resnext*, but
             not of the networks for CIFAR.
-        reduction, squeeze, gate, bias: the SE blocks', see `sevis.blocks.SqueezeExcitation`; a plain network has none.
+        reduction, squeeze, gate, bias: the SE blocks', see `sevis.blocks.SqueezeExcitation`; a plain network has none, and a reduction,
+            which every recipe has, means nothing to it.
         placement, stages: where the SE blocks stand, see `sevis.graft`; `stages=()` gives the plain network.
 
     Raises:
@@ -121,8 +123,6 @@ def build(
     network = spec.make(num_classes=classes, **{option: options[option] for option in spec.takes})
     if name in PLAIN:
         return network
-    from sevis.networks.grafting import insert_blocks
-
     make_block = partial(SqueezeExcitation, reduction=reduction, squeeze=squeeze, gate=gate, bias=bias)
     return insert_blocks(network, make_block, placement=placement, stages=stages)
 
@@ -144,6 +144,6 @@ def _check(name: str, spec: Spec, options: Mapping[str, Any], blocks: Mapping[st
         raise SevisError(f"unknown stem {options['stem']!r}: choose one of {', '.join(STEMS)}")
     if not 1 / 64 <= options["width"] <= 16:
         raise SevisError(f"expected a width between 1/64 and 16, got {options['width']}")
-    idle = [option for option in blocks if name in PLAIN and blocks[option] != DEFAULTS[option]]
+    idle = [option for option in blocks if name in PLAIN and option != "reduction" and blocks[option] != DEFAULTS[option]]
     if idle:
         raise SevisError(f"{name} has no SE blocks for {idle[0]}={blocks[idle[0]]!r}: build se_{name}, or leave {idle[0]} out")
