@@ -14,8 +14,8 @@ WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 def average(u: Tensor) -> Tensor:
     """The mean over the places, eq. (2): (N, C, H, W) in, (N, C) out.
 
-    It is a sum and a division, because the backward pass of a sum writes no maps and that of a mean does: a training step of the block takes
-    about two thirds of the time. Half precision, where a sum may overflow, is summed in float32.
+    It is a sum and a division, because the backward pass of a sum writes no maps and that of a mean does: a training step of the block
+    takes about two thirds of the time. Half precision, where a sum may overflow, is summed in float32.
     """
     total = u.sum((2, 3), dtype=WIDER.get(u.dtype))  # a look-up and no condition, so that torch.fx can trace it
     return (total / (u.shape[2] * u.shape[3])).to(u.dtype)

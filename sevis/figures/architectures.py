@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import log10
 
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from sevis.figures.style import NEUTRAL, PALETTE, finish, name_rows
 
-PLAIN, GATED, CHOSEN = NEUTRAL, PALETTE[1], PALETTE[0]
-ROW, NARROW = 44, 8  # pixels: the height of a row of blocks; the fewest blocks over which a row stretches
+PLAIN, GATED, PRINTED = NEUTRAL, PALETTE[1], PALETTE[0]
+ROW = 44  # pixels: the height of a row of blocks
+NARROW, LONG = 8, 12  # blocks: a row stretches over that many at least; with more than so many, there is room for short names only
 HEADROOM = 1.18  # of the highest bar: for what is written above it
 UNITS = ((1e9, "billion"), (1e6, "million"), (1e3, "thousand"), (1, ""))
 PARAMETERS, MULTIPLY_ADDS = "parameters", "multiply-adds"
@@ -54,6 +56,7 @@ def block_strip(cells: Sequence[Cell]) -> go.Figure:
     sides = list(dict.fromkeys(cell.side for cell in cells))
     places = _columns(cells)
     longest = max(NARROW, *(column + 1 for column in places), 1)
+    labels = {cell.path: cell.label.removeprefix("SE_") if longest > LONG else cell.label for cell in cells}
     figure = go.Figure()
     for name, colour, gated in (("with SE", GATED, True), ("without SE", PLAIN, False)):
         mine = [(cell, column) for cell, column in zip(cells, places, strict=True) if bool(cell.gate) == gated]
@@ -65,7 +68,7 @@ def block_strip(cells: Sequence[Cell]) -> go.Figure:
             width=0.78,
             name=name,
             marker={"color": colour, "line": {"width": 0}},
-            text=[cell.label for cell, _ in mine],
+            text=[labels[cell.path] for cell, _ in mine],
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
@@ -74,7 +77,7 @@ def block_strip(cells: Sequence[Cell]) -> go.Figure:
             hovertemplate="<b>%{customdata[1]}</b>: %{customdata[2]}<br>%{customdata[3]}<extra></extra>",
             unselected={"marker": {"opacity": 1}},  # after a click, Plotly would fade the others
         )
-    finish(figure, title="The blocks of the network, by the size of their output", height=ROW * len(sides) + 92)
+    finish(figure, title="The blocks, by output size", height=ROW * len(sides) + 92)
     figure.update_layout(barmode="overlay", margin={"t": 74, "b": 12}, uniformtext={"minsize": 11, "mode": "hide"}, hovermode="closest")
     figure.update_xaxes(visible=False, range=[0, longest], fixedrange=True)
     name_rows(figure, [f"{side} × {side}" for side in sides])
@@ -116,10 +119,16 @@ def stage_bars(stages: Sequence[Stage], *, what: str) -> go.Figure:
             hovertemplate=f"<b>%{{x}} × %{{x}}</b>, %{{customdata[0]}} blocks: %{{customdata[1]}} {what}<extra>{name}</extra>",
         )
     figure.update_traces(
-        text=[_share(stage) for stage in stages], textposition="outside", cliponaxis=False, textangle=0, selector={"name": "SE"}
+        text=[_share(stage) for stage in stages],
+        textposition="outside",
+        textfont={"size": 13},
+        constraintext="none",
+        cliponaxis=False,
+        textangle=0,
+        selector={"name": "SE"},
     )
     finish(figure, title=f"{what.capitalize()} by output size", height=380)
-    figure.update_layout(barmode="stack", bargap=0.25, margin={"t": 74}, hovermode="closest", uniformtext={"minsize": 11, "mode": "show"})
+    figure.update_layout(barmode="stack", bargap=0.25, margin={"t": 74}, hovermode="closest", legend_traceorder="normal")
     figure.update_xaxes(title_text="side of the output, in pixels", type="category", fixedrange=True)
     figure.update_yaxes(title_text=f"{word} {what}".strip(), range=[0, HEADROOM * highest / unit], fixedrange=True)
     return figure
@@ -160,7 +169,7 @@ def reduction_curve(counts: Mapping[int, int], plain: int, *, chosen: int, print
             x=list(printed),
             y=[value / 1e6 for value in printed.values()],
             mode="markers",
-            marker={"symbol": "diamond-open", "size": 15, "color": PALETTE[2], "line": {"width": 3}},
+            marker={"symbol": "diamond-open", "size": 17, "color": PRINTED, "line": {"width": 2}},
             name="the paper's figure",
             hovertemplate="r = %{x}: %{y:.1f} million<extra>the paper's figure</extra>",
         )
@@ -168,15 +177,18 @@ def reduction_curve(counts: Mapping[int, int], plain: int, *, chosen: int, print
         figure.add_scatter(
             x=[chosen],
             y=[counts[chosen] / 1e6],
-            mode="markers+text",
-            marker={"size": 13, "color": CHOSEN},
-            text=[f" r = {chosen}: {counts[chosen] / 1e6:.2f} million"],
-            textposition="top right" if chosen < 12 else "top left",
-            textfont={"size": 15},
-            name="chosen",
+            mode="markers",
+            marker={"size": 12, "color": GATED},
+            name=f"r = {chosen}",
             hoverinfo="skip",
         )
-    finish(figure, title="Parameters against the reduction ratio r", height=400)
+        figure.add_annotation(
+            **{"x": 1, "xref": "paper", "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "top"},
+            text=f"r = {chosen}: {counts[chosen] / 1e6:.2f} million",
+            showarrow=False,
+            font={"size": 17},
+        )
+    finish(figure, title="Parameters against the reduction ratio r", height=430)
     figure.add_hline(y=plain / 1e6, line={"dash": "dot", "color": PLAIN, "width": 2})
     figure.add_annotation(
         x=1, xref="paper", y=plain / 1e6, text=f"without SE: {plain / 1e6:.2f} million", showarrow=False, xanchor="right", yanchor="top"
@@ -189,8 +201,15 @@ def _ratio_axes(figure: go.Figure, ratios: Sequence[int], span: tuple[int, int])
     low, high = (value / 1e6 for value in span)
     room = max(0.02 * high, 0.16 * (high - low))
     ticks = [ratio for ratio in (2, 4, 8, 16, 32) if ratio in ratios]
-    figure.update_layout(margin={"t": 74}, hovermode="closest")
-    figure.update_xaxes(title_text="reduction ratio r", type="log", tickvals=ticks, ticktext=[str(tick) for tick in ticks], fixedrange=True)
+    figure.update_layout(margin={"t": 104}, hovermode="closest")
+    figure.update_xaxes(
+        title_text="reduction ratio r",
+        type="log",
+        range=[log10(min(ratios) / 1.15), log10(max(ratios) * 1.15)],
+        tickvals=ticks,
+        ticktext=[str(tick) for tick in ticks],
+        fixedrange=True,
+    )
     figure.update_yaxes(title_text="million parameters", range=[low - room, high + room], fixedrange=True)
 
 
@@ -219,4 +238,4 @@ def _share(stage: Stage) -> str:
     if not stage.gated:
         return ""
     share = 100 * stage.gated / stage.plain if stage.plain else float("inf")
-    return f"+{share:.0f} %" if share >= 9.5 else f"+{share:.2g} %" if share >= 0.01 else "< 0.01 %"
+    return f"+{share:.0f} %" if share >= 9.5 else f"+{share:.1g} %" if share < 0.01 else f"+{share:.2g} %"

@@ -11,7 +11,9 @@ from sevis.figures.style import NEUTRAL, PALETTE, finish, name_rows
 
 PLAIN, GATED, PRINTED = NEUTRAL, PALETTE[1], PALETTE[0]
 COUNTED, PAPER = "counted here", "the paper's figure"
-LEFT = ("VGG-16", "BN-Inception", "ResNeXt-50", "Inception-ResNet-v2", "SENet-154")  # their names would lie on others to the right
+LEFT = ("VGG-16", "ResNeXt-50", "SENet-154")  # to the right, their names would lie on others, or outside on a phone
+SHIFTED = {"BN-Inception": 6, "ResNeXt-101": -5, "Inception-ResNet-v2": -9}  # pixels upwards, for the same reason
+LINES = {"Inception-ResNet-v2": "Inception-<br>ResNet-v2"}
 SPAN = (0.1, 70)  # billions: with room for the names
 
 
@@ -43,13 +45,15 @@ class Slowdown:
     """By how much SE makes a network slower.
 
     Attributes:
-        label: of what, measured where.
+        label: of its row.
+        what: was measured, and where.
         ratio: of the times, with SE to without.
         quartiles: of that ratio; None where only two times are known.
         plain, gated: the times in milliseconds.
     """
 
     label: str
+    what: str
     ratio: float
     quartiles: tuple[float, float] | None
     plain: float
@@ -70,23 +74,23 @@ def error_and_cost(points: Sequence[Point]) -> go.Figure:
             mode="markers",
             marker={"size": 13, "color": colour},
             customdata=[_title(point) for point in mine],
-            name=f"{name}: cost {COUNTED}",
-            hovertemplate=f"<b>%{{customdata}}</b><br>%{{y:.2f}} % ({PAPER})<br>%{{x:.4g}} billion multiply-adds ({COUNTED})<extra></extra>",
+            name=name,
+            hovertemplate=_hover(COUNTED),
         )
     printed = [point for point in points if point.printed]
     figure.add_scatter(
         x=[_billions(point.printed) for point in printed],
         y=[point.top1 for point in printed],
         mode="markers",
-        marker={"size": 16, "symbol": "diamond-open", "color": PRINTED, "line": {"width": 1.5}},
+        marker={"size": 16, "symbol": "diamond-open", "color": PRINTED, "line": {"width": 2}},
         customdata=[_title(point) for point in printed],
-        name=f"cost: {PAPER}",
-        hovertemplate=f"<b>%{{customdata}}</b><br>%{{y:.2f}} % ({PAPER})<br>%{{x:.4g}} billion multiply-adds ({PAPER})<extra></extra>",
+        name="the paper's cost",
+        hovertemplate=_hover(PAPER),
     )
     finish(figure, title="Top-1 error on ImageNet against cost", height=700)
     _name_points(figure, points)
     _draw_arrows(figure, points)
-    figure.update_layout(hovermode="closest", margin={"t": 74})
+    figure.update_layout(hovermode="closest", margin={"t": 104})
     figure.update_xaxes(
         title_text="billion multiply-adds (GFLOPs)",
         type="log",
@@ -95,7 +99,8 @@ def error_and_cost(points: Sequence[Point]) -> go.Figure:
         ticktext=["0.1", "0.3", "1", "3", "10", "30"],
         fixedrange=True,
     )
-    figure.update_yaxes(title_text="top-1 error, in %", fixedrange=True)
+    errors = [point.top1 for point in points] or [0.0]
+    figure.update_yaxes(title_text="top-1 error, in %", range=[min(errors) - 1, max(errors) + 1], fixedrange=True)
     return figure
 
 
@@ -112,17 +117,17 @@ def cost_table(points: Sequence[Point]) -> dict[str, ArrayLike]:
 def slowdown_chart(rows: Sequence[Slowdown]) -> go.Figure:
     """How much longer a network takes with SE: a row for each measurement, with its quartiles where it has some."""
     figure = go.Figure()
-    for measured, name, colour, symbol in ((True, "measured here, with quartiles", GATED, "circle"), (False, PAPER, PRINTED, "diamond")):
+    for measured, name, colour, symbol in ((True, "here, with quartiles", GATED, "circle"), (False, PAPER, PRINTED, "diamond")):
         mine = [(place, row) for place, row in enumerate(rows) if bool(row.quartiles) == measured]
-        ends = [row.quartiles or (row.ratio, row.ratio) for _, row in mine]
+        spans = [row.quartiles or (row.ratio, row.ratio) for _, row in mine]
         figure.add_scatter(
             x=[row.ratio for _, row in mine],
             y=[place for place, _ in mine],
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": [high - row.ratio for (_, row), (_, high) in zip(mine, ends, strict=True)],
-                "arrayminus": [row.ratio - low for (_, row), (low, _) in zip(mine, ends, strict=True)],
+                "array": [high - row.ratio for (_, row), (_, high) in zip(mine, spans, strict=True)],
+                "arrayminus": [row.ratio - low for (_, row), (low, _) in zip(mine, spans, strict=True)],
                 "visible": measured,
                 "thickness": 2.5,
                 "width": 6,
@@ -132,13 +137,13 @@ def slowdown_chart(rows: Sequence[Slowdown]) -> go.Figure:
             text=[f"{row.ratio:.3f}×" for _, row in mine],
             textposition="top center",
             textfont={"size": 15},
-            customdata=[(row.label, row.plain, row.gated) for _, row in mine],
-            hovertemplate="<b>%{customdata[0]}</b>: %{customdata[1]:.1f} ms without SE, %{customdata[2]:.1f} ms with<extra></extra>",
+            customdata=[(row.what, row.plain, row.gated) for _, row in mine],
+            hovertemplate="<b>%{customdata[0]}</b>: %{customdata[1]:.1f} → %{customdata[2]:.1f} ms<extra></extra>",
             name=name,
         )
     ends = [1.0, *(end for row in rows for end in (row.quartiles or (row.ratio,)))]
     room = 0.12 * (max(ends) - min(ends)) + 0.01
-    finish(figure, title="Time with SE, in multiples of the time without", height=62 * len(rows) + 140)
+    finish(figure, title="Time with SE against without", height=62 * len(rows) + 140)
     figure.update_layout(hovermode="closest", margin={"t": 74, "b": 60})
     figure.add_vline(x=1, line={"color": NEUTRAL, "width": 2})
     figure.update_xaxes(title_text="time with SE / time without", range=[min(ends) - room, max(ends) + room], fixedrange=True)
@@ -150,7 +155,7 @@ def slowdown_table(rows: Sequence[Slowdown]) -> dict[str, ArrayLike]:
     """The data of `slowdown_chart`; the quartiles are empty where there are none."""
     quartiles = [row.quartiles or ("", "") for row in rows]
     return {
-        "what": [row.label for row in rows],
+        "what": [row.what for row in rows],
         "ratio": [row.ratio for row in rows],
         "lower_quartile": [str(low) for low, _ in quartiles],
         "upper_quartile": [str(high) for _, high in quartiles],
@@ -168,7 +173,9 @@ def _name_points(figure: go.Figure, points: Sequence[Point]) -> None:
             figure.add_annotation(
                 x=log10((min if left else max)(point.printed or point.cost, point.cost) / 1e9),
                 y=point.top1,
-                text=point.title,
+                text=LINES.get(point.title, point.title),
+                align="left",
+                yshift=SHIFTED.get(point.title, 0),
                 showarrow=False,
                 xanchor="right" if left else "left",
                 xshift=-12 if left else 12,
@@ -194,6 +201,11 @@ def _draw_arrows(figure: go.Figure, points: Sequence[Point]) -> None:
                 standoff=7,
                 startstandoff=7,
             )
+
+
+def _hover(source: str) -> str:
+    """What the mouse finds on a point whose cost is from that source."""
+    return f"<b>%{{customdata}}</b><br>%{{y:.2f}} % ({PAPER})<br>%{{x:.4g}} billion multiply-adds ({source})<extra></extra>"
 
 
 def _billions(value: float | None) -> float | None:
