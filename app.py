@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from sevis.errors import SevisError
+from sevis.pages.growing import leave
 from sevis.pages.loading import start_loading
 from sevis.pages.network import choose_network
 
@@ -16,15 +17,26 @@ ICON = Path(__file__).parent / "sevis" / "pages" / "icon.svg"  # a page's Materi
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 st.set_page_config(page_title="sevis", page_icon=str(ICON), layout="wide")
+architectures = st.Page("sevis/pages/architectures.py", title="Architectures", icon=":material/account_tree:")
 page = st.navigation(
     [
         st.Page("sevis/pages/explain.py", title="Explain", icon=":material/image_search:", default=True),
         st.Page("sevis/pages/what_if.py", title="What if?", icon=":material/tune:"),
         st.Page("sevis/pages/two_photos.py", title="Two photos", icon=":material/compare:"),
         st.Page("sevis/pages/classes.py", title="Classes", icon=":material/stacked_line_chart:"),
+        architectures,
     ],
     position="top",
 )
+if st.session_state.get("shown-page") != page.url_path:
+    leave()
+    st.session_state["shown-page"] = page.url_path
+if page == architectures:  # it chooses among networks without weights: two choosers would only confuse
+    for control in ("network", "weights"):  # Streamlit forgets a control that it does not draw
+        if control in st.session_state:
+            st.session_state[control] = st.session_state[control]
+    page.run()
+    st.stop()
 network = choose_network()
 page.run()
 with suppress(SevisError):  # the page has said it

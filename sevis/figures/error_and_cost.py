@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log10
+from typing import Any
 
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
@@ -88,9 +89,8 @@ def error_and_cost(points: Sequence[Point]) -> go.Figure:
         hovertemplate=_hover(PAPER),
     )
     finish(figure, title="Top-1 error on ImageNet against cost", height=700)
-    _name_points(figure, points)
-    _draw_arrows(figure, points)
-    figure.update_layout(hovermode="closest", margin={"t": 104})
+    annotations = [*_names(points), *_arrows(points)]  # all at once: Plotly looks at all of them again with each that is added
+    figure.update_layout(hovermode="closest", margin={"t": 104}, annotations=annotations)
     figure.update_xaxes(
         title_text="billion multiply-adds (GFLOPs)",
         type="log",
@@ -164,43 +164,45 @@ def slowdown_table(rows: Sequence[Slowdown]) -> dict[str, ArrayLike]:
     }
 
 
-def _name_points(figure: go.Figure, points: Sequence[Point]) -> None:
-    """Writes each name once, beside the plain network, or that with SE where there is no other."""
+def _names(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Each name once, beside the plain network, or that with SE where there is no other."""
     plain = {point.title for point in points if not point.gated}
-    for point in points:
-        if point.cost and (not point.gated or point.title not in plain):
-            left = point.title in LEFT
-            figure.add_annotation(
-                x=log10((min if left else max)(point.printed or point.cost, point.cost) / 1e9),
-                y=point.top1,
-                text=LINES.get(point.title, point.title),
-                align="left",
-                yshift=SHIFTED.get(point.title, 0),
-                showarrow=False,
-                xanchor="right" if left else "left",
-                xshift=-12 if left else 12,
-            )
+    return [_name(point) for point in points if point.cost and (not point.gated or point.title not in plain)]
 
 
-def _draw_arrows(figure: go.Figure, points: Sequence[Point]) -> None:
+def _name(point: Point) -> dict[str, Any]:
+    known = [cost for cost in (point.printed, point.counted) if cost]
+    left = point.title in LEFT
+    return {
+        "x": _place(min(known) if left else max(known)),
+        "y": point.top1,
+        "text": LINES.get(point.title, point.title),
+        "align": "left",
+        "showarrow": False,
+        "xanchor": "right" if left else "left",
+        "xshift": -12 if left else 12,
+        "yshift": SHIFTED.get(point.title, 0),
+    }
+
+
+def _arrows(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """From each plain network to the one with SE."""
     ends = {point.title: point for point in points if point.gated}
-    for point in points:
-        end = ends.get(point.title)
-        if not point.gated and end is not None and point.cost and end.cost:
-            figure.add_annotation(
-                x=log10(end.cost / 1e9),
-                y=end.top1,
-                ax=log10(point.cost / 1e9),
-                ay=point.top1,
-                axref="x",
-                ayref="y",
-                text="",
-                arrowhead=2,
-                arrowwidth=2,
-                arrowcolor=GATED,
-                standoff=7,
-                startstandoff=7,
-            )
+    pairs = [(point, ends[point.title]) for point in points if not point.gated and point.title in ends]
+    style = {"text": "", "arrowhead": 2, "arrowwidth": 2, "arrowcolor": GATED, "standoff": 7, "startstandoff": 7}
+    return [
+        {
+            **{"x": _place(end.cost), "y": end.top1, "ax": _place(start.cost), "ay": start.top1, "axref": "x", "ayref": "y"},
+            **style,
+        }
+        for start, end in pairs
+        if start.cost and end.cost
+    ]
+
+
+def _place(cost: float) -> float:
+    """Where a cost is on the logarithmic axis of billions, as Plotly wants it of annotations."""
+    return log10(cost / 1e9)
 
 
 def _hover(source: str) -> str:
