@@ -21,10 +21,15 @@ def average(u: Tensor) -> Tensor:
     return (total / (u.shape[2] * u.shape[3])).to(u.dtype)
 
 
+def unsqueezed(u: Tensor) -> Tensor:
+    """The maps themselves, as in the paper's NoSqueeze."""
+    return u
+
+
 SQUEEZES: dict[str, Callable[[Tensor], Tensor]] = {
     "avg": average,
     "max": partial(torch.amax, dim=(2, 3)),
-    "none": lambda u: u,
+    "none": unsqueezed,
 }
 GATES: dict[str, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,

@@ -1,6 +1,8 @@
 """The SE block against NumPy, timm and torchvision."""
 
+import copy
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -59,6 +61,7 @@ def test_without_a_squeeze_every_place_is_projected_by_itself() -> None:
             hidden = torch.relu(one @ block.fc1.weight[:, :, 0, 0].T + block.fc1.bias)
             s = torch.sigmoid(hidden @ block.fc2.weight[:, :, 0, 0].T + block.fc2.bias)
             torch.testing.assert_close(block(u)[:, :, row, column], s * one, atol=1e-5, rtol=1e-5)
+        assert torch.equal(copy.deepcopy(block)(u), pickle.loads(pickle.dumps(block))(u))  # noqa: S301
 
 
 def test_half_precision_does_not_overflow() -> None:

@@ -143,11 +143,12 @@ def slowdown_chart(rows: Sequence[Slowdown]) -> go.Figure:
         )
     ends = [1.0, *(end for row in rows for end in (row.quartiles or (row.ratio,)))]
     room = 0.12 * (max(ends) - min(ends)) + 0.01
-    finish(figure, title="Time with SE against without", height=62 * len(rows) + 140)
-    figure.update_layout(hovermode="closest", margin={"t": 74, "b": 60})
+    finish(figure, title="Time with SE against without", height=62 * len(rows) + 172)
+    figure.update_layout(hovermode="closest", margin={"t": 92, "b": 60})
     figure.add_vline(x=1, line={"color": NEUTRAL, "width": 2})
     figure.update_xaxes(title_text="time with SE / time without", range=[min(ends) - room, max(ends) + room], fixedrange=True)
     name_rows(figure, [row.label for row in rows])
+    figure.update_yaxes(range=[len(rows) - 0.5, -0.8])  # with room above the first row for its number
     return figure
 
 

@@ -21,7 +21,7 @@ RATIOS = (2, 4, 8, 16, 32)
 PLACEMENTS = {"standard": "Standard", "pre": "Pre", "post": "Post", "identity": "Identity", "3x3": "3×3"}
 SQUEEZES = {"avg": "Mean", "max": "Maximum", "none": "None (NoSqueeze)"}
 GATES = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "ReLU"}
-OF_ONE_NETWORK = ("width", "placement", "stages", "unit")  # what is chosen anew for the next one
+OF_ONE_NETWORK = ("width", "placement", "stages", "unit")  # what another may lack
 
 
 @st.fragment
@@ -47,6 +47,11 @@ def explore() -> None:
     show_costs(design, plain, cost)
     show_stages(design, cost)
     show_ratios(design, plain)
+    if cost.sites:
+        _show_time(design)
+
+
+def _show_time(design: Design) -> None:
     st.header("The time it takes here", anchor="time")
     try:
         show_overhead(design)
@@ -69,7 +74,7 @@ def _choose_network(names: list[str]) -> str:
 
 
 def _forget() -> None:
-    """Another network has other stages and placements."""
+    """Another network may lack what was chosen; what it has too comes back from the URL."""
     for key in OF_ONE_NETWORK:
         st.session_state.pop(key, None)
 
@@ -151,7 +156,7 @@ def _show_unit(design: Design, family: Family, name: str, *, gated: bool) -> Non
     ways = {"without SE": design.plain, "with SE": design} if gated else {"without SE": design.plain}
     for column, (way, one) in zip(st.columns(2, gap="large"), ways.items(), strict=False):
         with column:
-            drawing = drawing_of(one, path)
+            drawing = drawing_of(one, name)
             show(
                 block_drawing(drawing),
                 key=f"{name}-{way.replace(' ', '-')}",

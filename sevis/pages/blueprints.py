@@ -141,11 +141,11 @@ def cost_of(design: Design) -> "Cost":
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
-def drawing_of(design: Design, path: str) -> "Drawing":
-    """How the unit at that path is put together. Raises SevisError where the options do not fit the network."""
+def drawing_of(design: Design, unit: str) -> "Drawing":
+    """How a unit, SE_stage_block, is put together. Raises SevisError where the options do not fit the network."""
     from sevis.drawings import draw_unit
 
-    return draw_unit(skeleton_of(design), path, size=family_of(design.name, design.width).size)
+    return draw_unit(skeleton_of(design), unit, size=family_of(design.name, design.width).size)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

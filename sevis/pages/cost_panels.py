@@ -21,6 +21,9 @@ def show_costs(design: Design, plain: "Cost", cost: "Cost") -> None:
     whole, share = st.columns([4, 3], gap="large")
     whole.table(_totals(design, plain, cost), hide_index=True, width="stretch")
     share.table(_share(cost), hide_index=True, width="stretch")
+    if not cost.sites:
+        st.info("No stage is chosen, so there is no SE to count.", icon=":material/info:")
+        return
     ratio = f"r = {design.reduction}"
     biases = cost.se_parameters - cost.closed_form
     st.markdown(
