@@ -313,6 +313,8 @@ def show_architectures(page: Page, width: int):
     if width < 600:
         page.get_by_test_id("stExpandSidebarButton").click()
     page.get_by_role("link", name="Architectures").click()
+    if width < 600:
+        page.get_by_role("button", name="Collapse sidebar").click()
     expect(page.get_by_text("16 of 16 units have SE")).to_be_visible()
     expect(page.get_by_text("Where the paper's figure is not met").first).to_be_visible()
     expect(page.get_by_text("% measured")).to_have_count(0)
