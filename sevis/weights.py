@@ -84,9 +84,7 @@ class Card:
     def _beside(self, what: str, suffix: str = "safetensors") -> Path:
         if self.shipped:
             return pretrained_folder() / f"{self.name}.{what}.{suffix}"
-        folder = cache_folder()
-        folder = folder.parent if folder.suffix == ".zip" else folder
-        return folder / what / f"{re.sub('[^A-Za-z0-9_.-]', '_', self.name)[:100].lstrip('.')}.{self.sha256[:12]}.{suffix}"
+        return _folder_of(what) / f"{re.sub('[^A-Za-z0-9_.-]', '_', self.name)[:100].lstrip('.')}.{self.sha256[:12]}.{suffix}"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -127,6 +125,16 @@ class ReadyModel:
     classes: tuple[str, ...]
     preprocess: Preprocessing
     device: "torch.device"
+
+
+def statistics_folder() -> Path:
+    """Where the class statistics of networks lie that do not come with sevis."""
+    return _folder_of("statistics")
+
+
+def _folder_of(what: str) -> Path:
+    folder = cache_folder()
+    return (folder.parent if folder.suffix == ".zip" else folder) / what
 
 
 def list_pretrained() -> tuple[str, ...]:
