@@ -1,23 +1,24 @@
-"""Labelled pictures: Tiny ImageNet-200 in its official layout and any folder with one folder a class, on disk or straight from a zip.
+"""Labelled pictures, on disk or straight from a zip, as a sequence of (RGB image, class index).
 
-A data set is a sequence of (RGB image, class index); nothing is unpacked, and no file name leaves its root.
+Tiny ImageNet-200 in its official layout, any folder with one folder a class (ImageNet's training images), or flat files with a list that
+says which class each belongs to (ImageNet's validation images).
 """
 
+import hashlib
 import os
 import re
-import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from PIL import Image
 
 from sevis.errors import SevisError
-from sevis.images import MAX_BYTES, read_image
+from sevis.images import read_image
+from sevis.places import Folder, Source, Zip
 
 TINY_IMAGENET = "tiny-imagenet-200"
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif")
@@ -28,86 +29,6 @@ SAMPLE_PHOTOS = {  # ships with scikit-image, so it is there without internet
     "Rocket": "rocket.jpg",
     "Astronaut": "astronaut.png",
 }
-
-
-class Source(Protocol):
-    """Where the files of a data set lie: their names, relative, with slashes, sorted, none hidden; and their bytes.
-
-    `read` raises SevisError for a file that is missing, damaged or larger than MAX_BYTES.
-    """
-
-    @property
-    def root(self) -> Path: ...
-    def names(self) -> list[str]: ...
-    def read(self, name: str) -> bytes: ...
-
-
-@dataclass(frozen=True)
-class Folder:
-    """Files below a folder."""
-
-    root: Path
-
-    def names(self) -> list[str]:
-        # os.walk does not follow links to folders, so a listing cannot leave the root or run in a circle.
-        found = (Path(folder, name) for folder, _, files in os.walk(self.root) for name in files)
-        return _listed(path.relative_to(self.root).as_posix() for path in found)
-
-    def read(self, name: str) -> bytes:
-        path = self.root / name
-        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):  # resolve() fails on a link to itself
-            raise SevisError(f"{path} is a link that leads out of {self.root}: replace it by a copy of the file")
-        try:
-            if path.stat().st_size > MAX_BYTES:
-                raise SevisError(f"{path} is larger than the {MAX_BYTES / 1e6:.0f} MB that are read: save it smaller")
-            return path.read_bytes()
-        except OSError as error:
-            raise SevisError(f"{path} cannot be read ({error.strerror}): restore it") from None
-
-
-@dataclass
-class Zip:
-    """Members of a zip file, read in place. Each process opens its own handle: a forked one would share the file position."""
-
-    root: Path
-    _handle: zipfile.ZipFile | None = field(default=None, repr=False)
-    _owner: int = field(default=0, repr=False)
-
-    def __getstate__(self) -> dict[str, Path]:
-        return {"root": self.root}
-
-    def __setstate__(self, state: dict[str, Path]) -> None:
-        self.__init__(state["root"])  # type: ignore[misc]
-
-    def _open(self) -> zipfile.ZipFile:
-        if self._handle is None or self._owner != os.getpid():
-            try:
-                self._handle = zipfile.ZipFile(self.root)
-            except (zipfile.BadZipFile, OSError) as error:
-                raise SevisError(f"{self.root} is no readable zip file ({error}): download it again") from None
-            self._owner = os.getpid()
-        return self._handle
-
-    def names(self) -> list[str]:
-        return _listed(name for name in self._open().namelist() if not name.endswith("/"))
-
-    def read(self, name: str) -> bytes:
-        archive = self._open()
-        try:
-            member = archive.getinfo(name)
-            if member.file_size > MAX_BYTES:
-                raise SevisError(f"{name} in {self.root} unpacks to more than the {MAX_BYTES / 1e6:.0f} MB that are read")
-            return archive.read(member)
-        except SevisError:
-            raise
-        except Exception as error:
-            # Damage shows as whatever the damaged bytes lead to: BadZipFile, zlib.error, EOFError, RuntimeError, ...
-            raise SevisError(f"{name} in {self.root} is damaged ({error}): download the zip again") from None
-
-
-def _listed(names: Iterable[str]) -> list[str]:
-    """The names of a data set's own files: nothing hidden (.git, macOS's ._ files), and nothing that points out of its root."""
-    return sorted({name for name in names if not name.startswith(("/", ".", "__MACOSX/")) and "/." not in name})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +43,7 @@ class ImageDataset:
         labels: one class index per image.
         wnids: the folder names of the classes, in the order of the indices (WordNet ids in ImageNet).
         classes: their names for people.
+        empty: the folders without an image among those of the classes; they are none.
     """
 
     name: str
@@ -131,6 +53,7 @@ class ImageDataset:
     labels: tuple[int, ...]
     wnids: tuple[str, ...]
     classes: tuple[str, ...]
+    empty: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -155,6 +78,13 @@ class ImageDataset:
     def indices_of(self, label: int) -> Sequence[int]:
         """Where the images of one class are."""
         return self._by_label.get(label, [])
+
+    def fingerprint(self) -> str:
+        """The SHA-256, in hexadecimal, of all file names, sizes and labels, whatever their order; the files are not read."""
+        found = hashlib.sha256()
+        for file, label in sorted(zip(self.files, self.labels, strict=True)):
+            found.update(f"{file}\0{self.source.size(file)}\0{self.wnids[label]}\n".encode(errors="surrogateescape"))
+        return found.hexdigest()
 
     def select(self, wnids: Iterable[str]) -> "ImageDataset":
         """The images of some classes only, labelled 0, 1, ... in the order given. Raises SevisError for a class that is not there."""
@@ -194,17 +124,27 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sevis"
 
 
-def open_dataset(path: str | Path, split: str = "val") -> ImageDataset:
+def open_dataset(path: str | Path, split: str = "val", *, labels: Path | None = None) -> ImageDataset:
     """Opens a folder or zip: Tiny ImageNet's layout where wnids.txt is found, else one folder a class, below `split` where that exists.
 
+    Args:
+        path: the folder or zip.
+        split: train, val or test, where it has several.
+        labels: a text file for files that are not sorted into folders: on each line the name of a file (below the root, or below the
+            folder of the split; its suffix may be left off) and its class, with a space, tab or comma between. What it does not name
+            is left out.
+
     Raises:
-        SevisError: when nothing is there, or no image is found.
+        SevisError: when nothing is there, no image is found, or it cannot be listed: a folder that may not be read, more than MAX_FILES
+            files, folders nested deeper than MAX_DEPTH.
     """
     path = Path(path)
     if not path.exists():
         raise SevisError(f"there is no data at {path}: name a folder with one folder of images a class, or the Tiny ImageNet zip")
     source: Source = Folder(path) if path.is_dir() else Zip(path)
     names = source.names()
+    if labels is not None:
+        return _listed_files(source, names, split, labels)
     roots = [name.removesuffix("wnids.txt") for name in names if re.fullmatch(r"([^/]+/)?wnids\.txt", name)]
     if roots:
         return _tiny_imagenet(source, names, split, roots[0])
@@ -243,20 +183,58 @@ def _tiny_imagenet(source: Source, names: list[str], split: str, root: str) -> I
 
 def _class_folders(source: Source, names: list[str], split: str) -> ImageDataset:
     """One folder a class, below a folder for the split where there is one; the classes are those of all splits together."""
-    paths = {name: PurePosixPath(name).parts for name in names if name.lower().endswith(SUFFIXES) and "/" in name}
-    tops = {parts[0] for parts in paths.values()}
-    if isinstance(source, Zip) and len(tops) == 1 and not tops & set(SPLITS) and all(len(parts) > 2 for parts in paths.values()):
-        paths = {name: parts[1:] for name, parts in paths.items()}  # zipped with the folder that holds it all
-    splits = {parts[0] for parts in paths.values() if len(parts) > 2} & set(SPLITS)
+    names = [name for name in names if "/" in name and name.lower().endswith(SUFFIXES)]
+    tops = {_part(name, 0) for name in names}
+    around = ""  # of a zip: the folder that holds it all
+    if isinstance(source, Zip) and len(tops) == 1 and not tops & set(SPLITS) and all(name.count("/") > 1 for name in names):
+        around = f"{min(tops)}/"
+    level = around.count("/")
+    splits = {_part(name, level) for name in names if name.count("/") > level + 1} & set(SPLITS)
     if splits and split not in splits:
         raise SevisError(f"there is no {split!r} in {source.root}: choose one of {', '.join(sorted(splits))}")
     if splits:
-        found = [(name, parts[1]) for name, parts in paths.items() if parts[0] == split and len(parts) > 2]
-        wnids = {parts[1] for parts in paths.values() if parts[0] in splits and len(parts) > 2}
-    else:
-        found = [(name, parts[0]) for name, parts in paths.items()]
-        wnids = {parts[0] for parts in paths.values()}
-    return _labelled(source, found, name=source.root.stem, split=split if splits else "", wnids=tuple(sorted(wnids)), words={})
+        names = [name for name in names if _part(name, level) in splits and name.count("/") > level + 1]
+    wnids = {_part(name, level + bool(splits)) for name in names}
+    found = [(name, _part(name, level + bool(splits))) for name in names if not splits or _part(name, level) == split]
+    _check_level(source, found, level + bool(splits))
+    empty = set(source.folders(f"{around}{split if splits else ''}".rstrip("/"))) - wnids
+    dataset = _labelled(source, found, name=source.root.stem, split=split if splits else "", wnids=tuple(sorted(wnids)), words={})
+    return replace(dataset, empty=tuple(sorted(empty)))
+
+
+def _part(name: str, number: int) -> str:
+    """The name of one of the folders around a file, counted from the outermost."""
+    return name.split("/", number + 1)[number]
+
+
+def _check_level(source: Source, found: list[tuple[str, str]], level: int) -> None:
+    """Refuses a folder too high up: all images in one class, whose folder holds several folders of images and no image itself."""
+    deep = {_part(name, level + 1) for name, _ in found if name.count("/") > level + 1}
+    if len({wnid for _, wnid in found}) == 1 and len(deep) > 1 and all(name.count("/") > level + 1 for name, _ in found):
+        place = "/".join(found[0][0].split("/")[: level + 1])
+        raise SevisError(
+            f"all images in {source.root} lie below {place}, nested too deep for one folder a class: name {source.root.name}/{place} instead"
+        )
+
+
+def _listed_files(source: Source, names: list[str], split: str, labels: Path) -> ImageDataset:
+    """Files that a list gives their classes."""
+    images = [name for name in names if name.lower().endswith(SUFFIXES)]
+    known = {key: name for name in images for below in (name, name.removeprefix(f"{split}/")) for key in (below, below.rpartition(".")[0])}
+    try:
+        lines = labels.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise SevisError(f"{labels} is no text: expected lines of a file's name and its class") from None
+    rows = [line.split("\t") if "\t" in line else line.replace(",", " ").split() for line in lines]
+    found = sorted({known[row[0]]: row[1].strip() for row in rows if len(row) > 1 and row[0] in known}.items())
+    if not found:
+        raise SevisError(
+            f"none of the {len(lines)} lines of {labels} names one of the {len(images)} images in {source.root}: "
+            "expected lines such as ILSVRC2012_val_00000001.JPEG n01751748"
+        )
+    there = any(name.startswith(f"{split}/") for name, _ in found)
+    wnids = tuple(sorted({wnid for _, wnid in found}))
+    return _labelled(source, found, name=source.root.stem, split=split if there else "", wnids=wnids, words={})
 
 
 def _labelled(
@@ -265,7 +243,9 @@ def _labelled(
     index = {wnid: label for label, wnid in enumerate(wnids)}
     found = [(file, wnid) for file, wnid in found if wnid in index]
     if not found:
-        raise SevisError(f"no images in {source.root}: expected one folder a class with files ending in {', '.join(SUFFIXES)}")
+        raise SevisError(
+            f"no images in {source.root}: expected one folder a class with files ending in {', '.join(SUFFIXES)}, or flat files and a list of their classes (--labels)"
+        )
     return ImageDataset(
         name=name,
         split=split,
