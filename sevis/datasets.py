@@ -213,7 +213,7 @@ def _check_level(source: Source, found: list[tuple[str, str]], level: int) -> No
     if len({wnid for _, wnid in found}) == 1 and len(deep) > 1 and all(name.count("/") > level + 1 for name, _ in found):
         place = "/".join(found[0][0].split("/")[: level + 1])
         raise SevisError(
-            f"all images in {source.root} lie below {place}, nested too deep for one folder a class: name {source.root.name}/{place} instead"
+            f"all images in {source.root} lie in folders below {place}, nested too deep for one folder a class: name {place} itself"
         )
 
 
@@ -244,7 +244,8 @@ def _labelled(
     found = [(file, wnid) for file, wnid in found if wnid in index]
     if not found:
         raise SevisError(
-            f"no images in {source.root}: expected one folder a class with files ending in {', '.join(SUFFIXES)}, or flat files and a list of their classes (--labels)"
+            f"no images in {source.root}: expected one folder a class with files ending in {', '.join(SUFFIXES)}, "
+            "or flat files and a list of their classes (--labels)"
         )
     return ImageDataset(
         name=name,
