@@ -8,21 +8,8 @@ import pytest
 from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.figures.class_captions import describe_source, mean_caption, spread_caption
-from sevis.figures.classes import (
-    MAX_CLASSES,
-    PAPER_BLOCKS,
-    drawable_channels,
-    entries,
-    figure6,
-    figure7,
-    mean_panel,
-    mean_table,
-    missing,
-    paper_blocks,
-    sample_channels,
-    spread_panel,
-    spread_table,
-)
+from sevis.figures.class_tables import MAX_CURVES, OVERALL, STROKES, entries, mean_table, missing, sample_channels, spread_table
+from sevis.figures.classes import PAPER_BLOCKS, drawable_channels, figure6, figure7, mean_panel, paper_blocks, spread_panel
 from sevis.figures.style import NEUTRAL, PALETTE
 
 RESNET50 = tuple(f"SE_{stage}_{block}" for stage, blocks in zip((2, 3, 4, 5), (3, 4, 6, 3), strict=True) for block in range(1, blocks + 1))
@@ -144,9 +131,9 @@ def test_curves_are_svg_lines_between_0_and_1_in_the_order_of_the_legend(statist
     assert {trace.type for trace in figure.data} == {"scatter"}
     assert {trace.mode for trace in figure.data} == {"lines"}
     assert list(figure.layout.yaxis.range) == [0, 1]
-    colours = entries(statistics, ["goldfish", "cliff"])
-    assert list(colours.values()) == [PALETTE[0], PALETTE[1], NEUTRAL]
-    assert {name: trace.line.color for name, trace in curves(figure).items()} == colours
+    strokes = entries(statistics, ["goldfish", "cliff"])
+    assert list(strokes.values()) == [(PALETTE[0], "solid"), (PALETTE[1], "solid"), (NEUTRAL, "dot")]
+    assert {name: (trace.line.color, trace.line.dash) for name, trace in curves(figure).items()} == strokes
     assert [trace.line.dash for trace in figure.data] == ["dot", "solid", "solid"]
 
 
@@ -177,7 +164,7 @@ def test_figure_7_holds_a_panel_for_each_class_and_block(statistics):
         "cliff: SE_2_1",
         "cliff: SE_5_3",
     ]
-    alone = spread_panel(statistics, "SE_5_3", "cliff", colour=PALETTE[1])
+    alone = spread_panel(statistics, "SE_5_3", "cliff", stroke=STROKES[1])
     for drawn, expected in zip(figure.data[-len(alone.data) :], alone.data, strict=True):
         np.testing.assert_array_equal(drawn.y, expected.y)
         assert drawn.line.color == expected.line.color
@@ -186,7 +173,7 @@ def test_figure_7_holds_a_panel_for_each_class_and_block(statistics):
 def test_the_points_of_a_page_stay_within_the_limit():
     statistics = ClassStatistics(dict.fromkeys(RESNET50, 2048), ("goldfish",))
     assert drawable_channels(statistics, PAPER_BLOCKS, 2) is None
-    for curves_drawn in (5, MAX_CLASSES + 1):
+    for curves_drawn in (5, MAX_CURVES + 1):
         count = drawable_channels(statistics, RESNET50, curves_drawn)
         assert count is not None
         assert 50 < count < 2048
@@ -235,11 +222,11 @@ def test_an_unknown_block_is_refused_with_the_known_ones(statistics):
         figure6(statistics, ["SE_9_9"], ["goldfish"])
 
 
-def test_more_classes_than_colours_are_refused():
-    names = tuple(f"class {number}" for number in range(MAX_CLASSES + 1))
+def test_twelve_curves_differ_in_colour_or_line_and_more_are_refused():
+    names = tuple(f"class {number}" for number in range(MAX_CURVES + 1))
     statistics = ClassStatistics({"SE_2_1": 2}, names)
-    assert len(set(entries(statistics, names[:MAX_CLASSES]).values())) == MAX_CLASSES + 1
-    with pytest.raises(SevisError, match=f"at most {MAX_CLASSES} classes .* got {MAX_CLASSES + 1}: choose fewer"):
+    assert len({*STROKES, OVERALL}) == len(set(entries(statistics, names[:MAX_CURVES]).values())) == MAX_CURVES + 1 == 13
+    with pytest.raises(SevisError, match=f"at most {MAX_CURVES} curves .* got {MAX_CURVES + 1}: choose fewer"):
         figure6(statistics, ["SE_2_1"], names)
 
 

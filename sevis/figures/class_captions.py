@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sevis.class_statistics import ClassStatistics
-from sevis.figures.classes import PAPER_BLOCKS, missing, paper_blocks
+from sevis.figures.class_tables import INDEX, MEAN, SHARE, Curve, count_of, means_of, std_of
+from sevis.figures.classes import PAPER_BLOCKS, paper_blocks
 
 SATURATED = 0.9
 ABOUT_MEANS = (
@@ -25,28 +26,38 @@ _CLAIMS = {
     "SE_5_3": "In the paper the last block's classes are alike up to a modest change in scale",
 }
 
+_ORDERED = {
+    INDEX: "",
+    MEAN: "; the channels run from the highest mean over all images to the lowest",
+    SHARE: "; the channels run from the one whose variance lies most between the classes to the least (class share omega squared)",
+}
 
-def mean_caption(statistics: ClassStatistics, site: str, classes: Sequence[str]) -> str:
+
+def mean_caption(statistics: ClassStatistics, site: str, curves: Sequence[Curve], *, order: str = INDEX) -> str:
     """One sentence under a panel of Figure 6: what this network shows, beside what the paper says of the block."""
-    empty = missing(statistics, classes)
-    rows = [statistics.index(name) for name in classes if name not in empty]
-    if not rows:
+    drawn = [curve for curve in curves if count_of(statistics, curve)]
+    if not drawn:
         return "None of the chosen classes has an image, so only the axes are drawn."
-    means, overall = statistics.mean(site)[rows], statistics.overall_mean(site)
-    finding = f"a class lies {np.abs(means - overall).mean():.2f} from the mean of all on average"
+    overall = statistics.overall_mean(site)
+    distance = np.abs(means_of(statistics, site, drawn) - overall).mean()
+    what = "class" if all(isinstance(curve, str) for curve in drawn) else "curve"
+    finding = f"a {what} lies {distance:.2f} from the mean of all on average{_ORDERED[order]}"
     claim = _CLAIMS.get(site) if paper_blocks(statistics.sites) == PAPER_BLOCKS else None
     if claim and site == "SE_5_2":
         finding = f"{np.mean(overall > SATURATED):.0%} of the channels have a mean above {SATURATED}, and {finding}"
     return f"{claim}; here {finding}." if claim else f"{finding[0].upper()}{finding[1:]}."
 
 
-def spread_caption(statistics: ClassStatistics, site: str, name: str) -> str:
-    """One sentence under a panel of Figure 7: how far the images of a class differ."""
-    count = int(statistics.count[statistics.index(name)])
+def spread_caption(statistics: ClassStatistics, site: str, curve: Curve, *, order: str = INDEX) -> str:
+    """One sentence under a panel of Figure 7: how far the images of a class, or of a group, differ."""
+    count, what = count_of(statistics, curve), "class" if isinstance(curve, str) else "group"
     if count < 2:
-        return f"There is {'only one photo' if count else 'no photo'} of this class, so no spread can be drawn."
-    within = statistics.std(site)[statistics.index(name)].mean()
-    return f"Over the {count} photos of the class, a channel's excitation has a standard deviation of {within:.2f} on average."
+        return f"There is {'only one photo' if count else 'no photo'} of this {what}, so no spread can be drawn."
+    within = std_of(statistics, site, curve).mean()
+    return (
+        f"Over the {count} photos of the {what}, a channel's excitation has a standard deviation of {within:.2f} on average"
+        f"{_ORDERED[order]}."
+    )
 
 
 def describe_source(statistics: ClassStatistics) -> str:

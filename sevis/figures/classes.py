@@ -6,7 +6,6 @@ Curves are SVG lines: Plotly's WebGL traces draw ten times slower on machines wi
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from html import escape
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,15 +13,25 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from sevis.class_statistics import ClassStatistics
-from sevis.errors import SevisError
-from sevis.figures.style import NEUTRAL, PALETTE, finish
+from sevis.figures.class_tables import (
+    INDEX,
+    OVERALL,
+    PAPER_CHANNELS,
+    STROKES,
+    Curve,
+    Stroke,
+    Table,
+    entries,
+    label_of,
+    mean_table,
+    overall_label,
+    spread_table,
+)
+from sevis.figures.style import finish
 
-Table = dict[str, NDArray[Any]]
 PAPER_BLOCKS = ("SE_2_3", "SE_3_4", "SE_4_6", "SE_5_1", "SE_5_2", "SE_5_3")  # the panels of SE-ResNet-50, section 7.2
 PAPER_CLASSES = ("goldfish", "Chihuahua", "bullet train", "cliff")  # the nearest to the paper's goldfish, pug, plane and cliff
-PAPER_CHANNELS = 50
 COLUMNS = 3
-MAX_CLASSES = len(PALETTE)
 DENSE = 200  # curves of more points are drawn thinner
 
 
@@ -44,19 +53,6 @@ def paper_classes(statistics: ClassStatistics) -> list[str]:
     return [name for name in PAPER_CLASSES if name in statistics.classes] or list(dict.fromkeys(statistics.classes))[:4]
 
 
-def sample_channels(width: int, count: int | None = PAPER_CHANNELS) -> NDArray[np.intp]:
-    """The indices of `count` uniformly spaced channels out of `width`, ascending, the first and the last among them; None is all.
-
-    Raises:
-        SevisError: for a count below 1.
-    """
-    if count is not None and count < 1:
-        raise SevisError(f"expected at least one channel to draw, got {count}")
-    if count is None or count >= width:
-        return np.arange(width)
-    return np.linspace(0, width - 1, count).round().astype(np.intp)
-
-
 def drawable_channels(statistics: ClassStatistics, sites: Iterable[str], curves: int, *, limit: int = 40_000) -> int | None:
     """How many channels a block may show when all are asked for, so that a page holds at most `limit` points; None is all.
 
@@ -69,133 +65,108 @@ def drawable_channels(statistics: ClassStatistics, sites: Iterable[str], curves:
     return None if count >= max(widths, default=1) else count
 
 
-def entries(statistics: ClassStatistics, classes: Sequence[str]) -> dict[str, str]:
-    """The legend: a label with the number of images, and its colour, for each class and for the curve over all classes.
-
-    Raises:
-        SevisError: for more than MAX_CLASSES classes, or one that the statistics do not hold.
-    """
-    names = list(dict.fromkeys(classes))
-    if len(names) > MAX_CLASSES:
-        raise SevisError(f"at most {MAX_CLASSES} classes can be told apart by their colours, got {len(names)}: choose fewer")
-    colours = {_label(statistics, name): colour for name, colour in zip(names, PALETTE, strict=False)}
-    return colours | {_all_label(statistics): NEUTRAL}
-
-
-def missing(statistics: ClassStatistics, classes: Sequence[str]) -> list[str]:
-    """Those of the classes that the statistics hold no image of."""
-    return [name for name in classes if not statistics.count[statistics.index(name)]]
-
-
-def mean_table(statistics: ClassStatistics, site: str, classes: Sequence[str], *, channels: int | None = PAPER_CHANNELS) -> Table:
-    """What a panel of Figure 6 draws: the channels' indices, and the mean scale by class and over all images, each of shape (channels,).
-
-    A class without images is left out.
-
-    Raises:
-        SevisError: for a class or a block that the statistics do not hold.
-    """
-    means = statistics.mean(site)
-    picked = sample_channels(means.shape[1], channels)
-    empty = missing(statistics, classes)
-    rows = {_label(statistics, name): means[statistics.index(name), picked] for name in classes if name not in empty}
-    return {"channel": picked, **rows, **_overall(statistics, site, picked)}
-
-
-def spread_table(statistics: ClassStatistics, site: str, name: str, *, channels: int | None = PAPER_CHANNELS) -> Table:
-    """What a panel of Figure 7 draws: the channels' indices, the mean of a class, its standard deviation (n - 1), the mean over all images.
-
-    A class without images has no mean, one with a single image no standard deviation.
-
-    Raises:
-        SevisError: for a class or a block that the statistics do not hold.
-    """
-    table = mean_table(statistics, site, [name], channels=channels)
-    row = statistics.index(name)
-    if statistics.count[row] > 1:
-        table["standard deviation"] = statistics.std(site)[row, table["channel"]]
-    return table
-
-
-def mean_panel(statistics: ClassStatistics, site: str, classes: Sequence[str], *, channels: int | None = PAPER_CHANNELS) -> go.Figure:
-    """One panel of Figure 6: the mean scale of each channel, a curve by class and one over all. The legend is `entries`."""
-    return _panel(_mean_traces(statistics, site, classes, channels), _title(statistics, site), "mean excitation")
+def mean_panel(
+    statistics: ClassStatistics, site: str, curves: Sequence[Curve], *, channels: int | None = PAPER_CHANNELS, order: str = INDEX
+) -> go.Figure:
+    """One panel of Figure 6: what `mean_table` holds, a curve for each class or group and one over all. The legend is `entries`."""
+    table = mean_table(statistics, site, curves, channels=channels, order=order)
+    return _panel(_mean_traces(table, entries(statistics, curves)), _title(statistics, site), "mean excitation", order)
 
 
 def spread_panel(
-    statistics: ClassStatistics, site: str, name: str, *, colour: str = PALETTE[0], channels: int | None = PAPER_CHANNELS
+    statistics: ClassStatistics,
+    site: str,
+    curve: Curve,
+    *,
+    stroke: Stroke = STROKES[0],
+    channels: int | None = PAPER_CHANNELS,
+    order: str = INDEX,
 ) -> go.Figure:
-    """One panel of Figure 7: the mean scale of each channel over the images of a class, in a band of one standard deviation each side."""
-    return _panel(_spread_traces(statistics, site, name, colour, channels), _title(statistics, site), "excitation")
+    """One panel of Figure 7: what `spread_table` holds, the mean of a class or group in a band of one standard deviation each side."""
+    table = spread_table(statistics, site, curve, channels=channels, order=order)
+    return _panel(_spread_traces(statistics, table, curve, stroke), _title(statistics, site), "excitation", order)
 
 
 def figure6(
-    statistics: ClassStatistics, sites: Sequence[str], classes: Sequence[str], *, channels: int | None = PAPER_CHANNELS
+    statistics: ClassStatistics,
+    sites: Sequence[str],
+    classes: Sequence[Curve],
+    *,
+    channels: int | None = PAPER_CHANNELS,
+    order: str = INDEX,
 ) -> go.Figure:
     """The panels of Figure 6 in one figure with one legend."""
-    panels = {_title(statistics, site): _mean_traces(statistics, site, classes, channels) for site in sites}
-    return _grid(panels, title="Mean excitation per channel, by class", axis="mean excitation")
+    strokes = entries(statistics, classes)
+    panels = {
+        _title(statistics, site): _mean_traces(mean_table(statistics, site, classes, channels=channels, order=order), strokes)
+        for site in sites
+    }
+    return _grid(panels, title="Mean excitation per channel, by class", axis="mean excitation", order=order)
 
 
 def figure7(
-    statistics: ClassStatistics, sites: Sequence[str], classes: Sequence[str], *, channels: int | None = PAPER_CHANNELS
+    statistics: ClassStatistics,
+    sites: Sequence[str],
+    classes: Sequence[Curve],
+    *,
+    channels: int | None = PAPER_CHANNELS,
+    order: str = INDEX,
 ) -> go.Figure:
-    """The panels of Figure 7 in one figure, class after class."""
-    colours = entries(statistics, classes)
+    """The panels of Figure 7 for each class or group in one figure with one legend."""
+    curves = list(dict.fromkeys(classes))
+    strokes = entries(statistics, curves)
     panels = {
-        f"{escape(name)}: {_title(statistics, site)}": _spread_traces(statistics, site, name, colours[_label(statistics, name)], channels)
-        for name in classes
+        f"{escape(str(curve))}: {_title(statistics, site)}": _spread_traces(
+            statistics,
+            spread_table(statistics, site, curve, channels=channels, order=order),
+            curve,
+            strokes[label_of(statistics, curve)],
+        )
+        for curve in curves
         for site in sites
     }
-    return _grid(
-        panels, title="Excitation per channel within a class: mean, and a band of one standard deviation each side", axis="excitation"
-    )
-
-
-def _label(statistics: ClassStatistics, name: str) -> str:
-    return f"{name} (n = {statistics.count[statistics.index(name)]:,})"
-
-
-def _all_label(statistics: ClassStatistics) -> str:
-    return f"all {np.count_nonzero(statistics.count)} classes (n = {statistics.count.sum():,})"
+    title = "Excitation per channel within a class: mean, and a band of one standard deviation each side"
+    return _grid(panels, title=title, axis="excitation", order=order)
 
 
 def _title(statistics: ClassStatistics, site: str) -> str:
     return f"{escape(site)} · {statistics.channels.get(site, 0)} channels"
 
 
-def _overall(statistics: ClassStatistics, site: str, picked: NDArray[np.intp]) -> Table:
-    return {_all_label(statistics): statistics.overall_mean(site)[picked]} if statistics.count.any() else {}
-
-
-def _mean_traces(statistics: ClassStatistics, site: str, classes: Sequence[str], channels: int | None) -> list[go.Scatter]:
+def _mean_traces(table: Table, strokes: Mapping[str, Stroke]) -> list[go.Scatter]:
     """The curve over all classes, and above it one for each class."""
-    table = mean_table(statistics, site, classes, channels=channels)
-    *colours, overall = entries(statistics, classes).items()
-    return [_line(table, label, colour) for label, colour in (overall, *colours) if label in table]
+    *curves, overall = strokes.items()
+    return [_line(table, label, stroke) for label, stroke in (overall, *curves) if label in table]
 
 
-def _spread_traces(statistics: ClassStatistics, site: str, name: str, colour: str, channels: int | None) -> list[go.Scatter]:
+def _spread_traces(statistics: ClassStatistics, table: Table, curve: Curve, stroke: Stroke) -> list[go.Scatter]:
     """A band, above it the curve over all classes, and above that the mean of the class."""
-    table = spread_table(statistics, site, name, channels=channels)
-    label, overall = _label(statistics, name), _all_label(statistics)
-    band = _band(table, label, colour) if "standard deviation" in table else []
-    return [*band, *(_line(table, key, shade) for key, shade in ((overall, NEUTRAL), (label, colour)) if key in table)]
+    label, overall = label_of(statistics, curve), overall_label(statistics)
+    band = _band(table, label, stroke.colour) if "standard deviation" in table else []
+    return [*band, *(_line(table, key, way) for key, way in ((overall, OVERALL), (label, stroke)) if key in table)]
 
 
-def _line(table: Table, label: str, colour: str) -> go.Scatter:
-    """A curve, dotted where it stands for all classes; a name from outside is escaped, because Plotly reads tags in it."""
-    overall, dense = colour == NEUTRAL, len(table[label]) > DENSE
+def _line(table: Table, label: str, stroke: Stroke) -> go.Scatter:
+    """A curve; that over all classes tells the channels, too, where they are not in the order of their index.
+
+    A name from outside is escaped, because Plotly reads tags in it.
+    """
+    overall, dense, ranked = stroke == OVERALL, len(table[label]) > DENSE, "rank" in table
     return go.Scatter(
-        x=table["channel"].astype(np.uint16),
+        x=_places(table),
         y=table[label].astype(np.float32),
+        customdata=table["channel"].astype(np.uint16) if overall and ranked else None,
         name=escape(label, quote=False),
         legendgroup=escape(label, quote=False),
         legendrank=2 if overall else 1,
         mode="lines",
-        line={"color": colour, "width": (1 if dense else 1.6) * (1.4 if overall else 1), "dash": "dot" if overall else "solid"},
-        hovertemplate="%{y:.3f}",
+        line={"color": stroke.colour, "width": (1 if dense else 1.6) * (1.4 if overall else 1), "dash": stroke.dash},
+        hovertemplate="%{y:.3f} in channel %{customdata}" if overall and ranked else "%{y:.3f}",
     )
+
+
+def _places(table: Table) -> NDArray[np.uint16]:
+    return table.get("rank", table["channel"]).astype(np.uint16)
 
 
 def _band(table: Table, label: str, colour: str) -> list[go.Scatter]:
@@ -204,7 +175,7 @@ def _band(table: Table, label: str, colour: str) -> list[go.Scatter]:
     edges = (table[label] - table["standard deviation"], table[label] + table["standard deviation"])
     lower, upper = (
         go.Scatter(
-            x=table["channel"].astype(np.uint16),
+            x=_places(table),
             y=edge.astype(np.float32),
             mode="lines",
             line={"width": 0, "color": colour},
@@ -222,20 +193,20 @@ def _translucent(colour: str) -> str:
     return f"rgba({red}, {green}, {blue}, 0.25)"
 
 
-def _panel(traces: Sequence[go.Scatter], title: str, axis: str) -> go.Figure:
-    figure = go.Figure(data=traces, layout=_panel_layout(axis, *_range(traces)))
+def _panel(traces: Sequence[go.Scatter], title: str, axis: str, order: str) -> go.Figure:
+    figure = go.Figure(data=traces, layout=_panel_layout(axis, order, *_range(traces)))
     figure.layout.title.text = title
     return figure
 
 
 @lru_cache(maxsize=16)  # dressing a figure takes five times as long as its curves
-def _panel_layout(axis: str, low: float, high: float) -> go.Layout:
+def _panel_layout(axis: str, order: str, low: float, high: float) -> go.Layout:
     figure = finish(go.Figure(), title="", height=300)
-    _dress_axes(figure, axis, low, high)
+    _dress_axes(figure, axis, order, low, high)
     return figure.update_layout(showlegend=False, margin_b=8).layout
 
 
-def _grid(panels: Mapping[str, Sequence[go.Scatter]], *, title: str, axis: str) -> go.Figure:
+def _grid(panels: Mapping[str, Sequence[go.Scatter]], *, title: str, axis: str, order: str) -> go.Figure:
     columns = min(COLUMNS, len(panels)) or 1
     rows = -(-len(panels) // columns) or 1
     figure = make_subplots(
@@ -248,7 +219,7 @@ def _grid(panels: Mapping[str, Sequence[go.Scatter]], *, title: str, axis: str) 
                 trace.showlegend = trace.name not in seen
                 seen.add(trace.name)
             figure.add_trace(trace, row=place // columns + 1, col=place % columns + 1)
-    _dress_axes(figure, axis, *_range(figure.data))
+    _dress_axes(figure, axis, order, *_range(figure.data))
     height = 150 + 290 * rows
     finish(figure, title=title, height=height)
     figure.update_layout(margin_t=120, title_pad_l=8, legend={"yref": "container", "y": 1 - 40 / height, "yanchor": "top"})
@@ -261,7 +232,10 @@ def _range(traces: Iterable[go.Scatter]) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def _dress_axes(figure: go.Figure, axis: str, low: float, high: float) -> None:
+def _dress_axes(figure: go.Figure, axis: str, order: str, low: float, high: float) -> None:
+    place = "channel" if order == INDEX else "rank"
     figure.update_yaxes(range=[low, high], title_text=axis, fixedrange=True)
-    figure.update_xaxes(title_text="channel", fixedrange=True, unifiedhovertitle_text="channel %{x}")
+    figure.update_xaxes(
+        title_text="channel" if order == INDEX else f"rank by {order}", fixedrange=True, unifiedhovertitle_text=f"{place} %{{x}}"
+    )
     figure.update_layout(hovermode="x unified")
