@@ -1,5 +1,6 @@
 """How every page shows a figure: the chart, one sentence below it, and its downloads; and how it says what went wrong."""
 
+import base64
 import csv
 import io
 import re
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from sevis.errors import SevisError
+from sevis.pages.svg_button import svg_button
 
 
 def show(
@@ -24,9 +26,9 @@ def show(
     table: Mapping[str, ArrayLike],
     on_select: Callable[[], None] | Literal["ignore"] = "ignore",
 ) -> None:
-    """Draws a figure over the whole width, its caption, and a button that saves its data.
+    """Draws a figure over the whole width, its caption, and buttons that save it as SVG and its data as CSV.
 
-    The picture itself is saved by the camera button that appears over the figure.
+    As PNG it is saved by the camera button that appears over the figure.
 
     Args:
         figure: from `sevis.figures`.
@@ -51,7 +53,7 @@ def show(
         },
         alt=caption,
     )
-    describe(key=key, caption=caption, table=table)
+    describe(key=key, caption=caption, table=table, others=partial(svg_button, key))
 
 
 def show_picture(picture: NDArray[np.uint8], *, key: str, caption: str, table: Mapping[str, ArrayLike]) -> None:
@@ -62,15 +64,19 @@ def show_picture(picture: NDArray[np.uint8], *, key: str, caption: str, table: M
         key, caption, table: as for `show`.
     """
     st.image(picture, width="stretch", output_format="PNG", alt=caption)
-    describe(key=key, caption=caption, table=table, picture=picture)
+
+    def others() -> None:
+        _save_button("PNG", partial(to_png, picture), key=key, help="Download this picture")
+        _save_button("SVG", partial(to_svg, picture), key=key, help="Download this picture as SVG")
+
+    describe(key=key, caption=caption, table=table, others=others)
 
 
-def describe(*, key: str, caption: str, table: Mapping[str, ArrayLike], picture: NDArray[np.uint8] | None = None) -> None:
-    """The caption of a figure and a button that saves its data as CSV, with another for a picture that has no button of its own."""
+def describe(*, key: str, caption: str, table: Mapping[str, ArrayLike], others: Callable[[], None]) -> None:
+    """The caption of a figure and the buttons that save it: those that `others` draws, and one for its data as CSV."""
     with st.container(horizontal=True, vertical_alignment="top", gap="small", wrap=False):
         st.caption(caption, width="stretch")
-        if picture is not None:
-            _save_button("PNG", partial(to_png, picture), key=key, help="Download this picture")
+        others()
         _save_button("CSV", partial(to_csv, table), key=key, help="Download the data of this figure")
 
 
@@ -129,8 +135,23 @@ def to_png(picture: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
+def to_svg(picture: NDArray[np.uint8]) -> bytes:
+    """An array of pixels as an SVG file, whose pixels stay sharp however large it is drawn."""
+    height, width = picture.shape[:2]
+    data = base64.b64encode(to_png(picture)).decode()
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+        f'<image width="{width}" height="{height}" style="image-rendering:pixelated" href="data:image/png;base64,{data}"/></svg>'
+    ).encode()
+
+
 def show_error(error: SevisError) -> None:
     """Says in one sentence, in place of a figure, what a user can mend."""
     message = str(error)
     sentence = message[:1].upper() + message[1:] + ("" if message.endswith(".") else ".")
-    st.error(re.sub(r"([\\`*\[\]$<>~#|])", r"\\\1", sentence), icon=":material/error:")
+    st.error(as_text(sentence), icon=":material/error:")
+
+
+def as_text(text: str) -> str:
+    """A text from outside, such as a file's name, as Markdown that shows it as it is."""
+    return re.sub(r"([\\`*\[\]$<>~#|])", r"\\\1", text)
