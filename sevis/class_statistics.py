@@ -1,61 +1,22 @@
-"""Count, mean, standard deviation and extremes of z and s, per class, block and channel: streaming, mergeable, saved without pickle.
+"""What the SE blocks of a network do per class: moments of z and s, and of s also histograms, extremes and a sample; streaming, mergeable.
 
-The moments follow Chan, Golub & LeVeque (1979), doi:10.2307/2683386, in float64: any order and any split of the images gives the same
-numbers, and scales near 0 or 1 keep their small variances.
+Any order and any split of the images gives the same numbers: `sevis.moments` and `sevis.sketches` say how.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from sevis.errors import SevisError
-from sevis.files import replace_file
+from sevis.moments import Array, Moments, side_by_side
+from sevis.reservoir import Sample
+from sevis.sketches import Extremes, Histogram, Sketches, check_ids
+from sevis.statistics_file import StatisticsFile, read_statistics, write_statistics
 
-Array = NDArray[np.float64]
 QUANTITIES = ("squeeze", "scale")
-FORMAT = "sevis-class-statistics-1"
-
-
-@dataclass
-class Moments:
-    """Per class (rows) and channel (columns): mean, M2 (the sum of squared deviations), minimum and maximum, each of shape (K, C)."""
-
-    mean: Array
-    m2: Array
-    low: NDArray[np.float32]  # the values are float32, so their extremes are exact in it
-    high: NDArray[np.float32]
-
-    @classmethod
-    def empty(cls, classes: int, channels: int) -> "Moments":
-        shape = (classes, channels)
-        return cls(np.zeros(shape), np.zeros(shape), np.full(shape, np.inf, np.float32), np.full(shape, -np.inf, np.float32))
-
-    @classmethod
-    def of_images(cls, values: NDArray[np.float32]) -> "Moments":
-        """The moments of the rows of `values`, shape (N, C), as those of one class."""
-        mean = np.asarray(np.mean(values, axis=0, dtype=np.float64, keepdims=True))
-        deviation = values - mean
-        m2 = np.einsum("nc,nc->c", deviation, deviation)[None]
-        return cls(mean, m2, values.min(axis=0, keepdims=True), values.max(axis=0, keepdims=True))
-
-    def row(self, index: int) -> "Moments":
-        """A view of the moments of one class."""
-        return Moments(*(array[index : index + 1] for array in vars(self).values()))
-
-    def absorb(self, other: "Moments", *, count: int, more: int) -> None:
-        """Merges the moments of `more` further images of one class into these, which stand for `count` images of it so far."""
-        delta = other.mean - self.mean
-        self.mean += delta * (more / (count + more))
-        self.m2 += other.m2 + np.square(delta) * (count * more / (count + more))
-        np.minimum(self.low, other.low, out=self.low)
-        np.maximum(self.high, other.high, out=self.high)
 
 
 class ClassStatistics:
@@ -64,88 +25,171 @@ class ClassStatistics:
     Args:
         channels: the number of channels C by site name, in the order of the blocks.
         classes: the names of the K classes, for people.
-        metadata: provenance, as JSON: model, hash of the weights, data, preprocessing, versions, date.
-
-    Attributes:
-        count: the number of images by class, shape (K,).
+        metadata: provenance, as JSON: model, hash of the weights, data, preprocessing, versions, date; and "seed" (by default 0), which
+            decides what images are sampled.
+        sample: how many whole gate vectors of each class are kept, see `sevis.sketches.default_sample`; None keeps moments only.
     """
 
-    def __init__(self, channels: Mapping[str, int], classes: tuple[str, ...], metadata: Mapping[str, Any] | None = None) -> None:
+    _file: StatisticsFile | None = None
+    _sketches: Sketches | None = None
+    _wrong: Moments | None = None  # of the scales of the images that were predicted wrong; None: the predictions are unknown
+
+    def __init__(
+        self, channels: Mapping[str, int], classes: tuple[str, ...], metadata: Mapping[str, Any] | None = None, *, sample: int | None = None
+    ) -> None:
+        self._describe(channels, classes, metadata or {})
+        self._moments = {quantity: Moments.empty(len(self.classes), self._width) for quantity in QUANTITIES}
+        if sample is not None:
+            seed = self.metadata.setdefault("seed", 0)
+            self._sketches = Sketches.empty(len(self.classes), tuple(self.channels.values()), sample=sample, seed=seed)
+
+    def _describe(self, channels: Mapping[str, int], classes: tuple[str, ...], metadata: Mapping[str, Any]) -> None:
         if not channels or not classes:
             raise SevisError(f"expected at least one block and one class, got {len(channels)} and {len(classes)}")
         self.channels = dict(channels)
         self.classes = tuple(classes)
-        self.metadata: dict[str, Any] = dict(metadata or {})
-        self.count: NDArray[np.int64] = np.zeros(len(self.classes), dtype=np.int64)
+        self.metadata: dict[str, Any] = dict(metadata)
         ends = np.cumsum(list(self.channels.values())).tolist()
         self._columns = {site: slice(end - width, end) for (site, width), end in zip(self.channels.items(), ends, strict=True)}
-        self._moments = {quantity: Moments.empty(len(self.classes), ends[-1]) for quantity in QUANTITIES}
+        self._width = int(ends[-1])
 
     @property
     def sites(self) -> tuple[str, ...]:
         """The names of the blocks, in order."""
         return tuple(self.channels)
 
-    def update(self, labels: NDArray[np.int64], values: Mapping[str, Mapping[str, NDArray[np.float32]]]) -> None:
-        """Adds a batch: `values[site]["squeeze" or "scale"]` has shape (N, C), `labels` shape (N,).
+    @property
+    def count(self) -> NDArray[np.int64]:
+        """The number of images by class, shape (K,)."""
+        return self._moments["scale"].count
+
+    @property
+    def wrong_count(self) -> NDArray[np.int64] | None:
+        """The number of images by class that the network predicted wrong, shape (K,); None where its predictions are unknown."""
+        return self._wrong.count if self._wrong else None
+
+    @property
+    def detailed(self) -> bool:
+        """Whether there are histograms, extremes and a sample, beside the moments."""
+        return self._sketches is not None
+
+    def update(
+        self,
+        labels: NDArray[np.int64],
+        values: Mapping[str, Mapping[str, NDArray[np.float32]]],
+        *,
+        ids: NDArray[np.int64] | None = None,
+        right: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Adds a batch.
+
+        Args:
+            labels: the class of each image, shape (N,).
+            values: `values[site]["squeeze" or "scale"]` has shape (N, C).
+            ids: the place of each image in the data set, from 0, no two the same, shape (N,); None: counted on from the images so far.
+            right: whether the network predicted each image right, shape (N,). It counts only if it is known of every image.
 
         Raises:
-            SevisError: for a label outside 0..K-1, or shapes that do not fit.
+            SevisError: for a label outside 0..K-1, shapes that do not fit, ids that cannot be, and values that are no numbers.
         """
         labels = np.asarray(labels)
         if not len(labels):
             return
         if labels.min() < 0 or labels.max() >= len(self.classes):
             raise SevisError(f"expected labels from 0 to {len(self.classes) - 1}, got {labels.min()} to {labels.max()}")
-        batches = {quantity: np.concatenate([values[site][quantity] for site in self.channels], axis=1) for quantity in QUANTITIES}
-        for quantity, batch in batches.items():
-            expected = (len(labels), self._moments[quantity].mean.shape[1])
-            if batch.shape != expected:
-                raise SevisError(f"expected {quantity} of shape {expected} in all, got {batch.shape}")
-        # Class by class: its few rows stay in the processor's cache, which is ten times quicker than all of them at once.
-        for row in np.unique(labels).tolist():
-            chosen = np.flatnonzero(labels == row)
-            self._absorb(row, {quantity: Moments.of_images(batch[chosen]) for quantity, batch in batches.items()}, more=len(chosen))
+        ids = np.arange(len(labels)) + self.count.sum() if ids is None else np.asarray(ids)
+        check_ids(ids, images=len(labels))
+        if right is not None and len(right) != len(labels):
+            raise SevisError(f"expected {len(labels)} predictions, right or wrong, got {len(right)}")
+        batches = {name: side_by_side(values, name, channels=self.channels, images=len(labels)) for name in QUANTITIES}
+        self._keep_wrong(known=right is not None)
+        for place, row in enumerate(labels.tolist()):
+            for name, batch in batches.items():
+                self._moments[name].add(row, batch[place])
+            if self._wrong and right is not None and not right[place]:
+                self._wrong.add(row, batches["scale"][place])
+        if self._sketches:
+            self._sketches.add(labels, ids, batches["scale"])
 
     def merge(self, other: "ClassStatistics") -> None:
-        """Adds the images of another pass over the same network and classes; raises SevisError where they differ."""
+        """Adds the images of another pass over the same network and classes; raises SevisError where they or what is kept differ."""
         if self.channels != other.channels or self.classes != other.classes:
             raise SevisError("only statistics of the same blocks and classes can be merged")
-        for row in np.flatnonzero(other.count).tolist():
-            self._absorb(row, {name: moments.row(row) for name, moments in other._moments.items()}, more=int(other.count[row]))
+        if not (self._sketches.fits(other._sketches) if self._sketches else other._sketches is None):
+            raise SevisError("only statistics with samples of the same size and seed can be merged")
+        if not other.count.any():
+            return
+        self._keep_wrong(known=other._wrong is not None)
+        for name, moments in self._moments.items():
+            moments.absorb(other._moments[name])
+        if self._wrong and other._wrong:
+            self._wrong.absorb(other._wrong)
+        if self._sketches and other._sketches:
+            self._sketches.absorb(other._sketches)
 
-    def _absorb(self, row: int, groups: Mapping[str, Moments], *, more: int) -> None:
-        for quantity, group in groups.items():
-            self._moments[quantity].row(row).absorb(group, count=int(self.count[row]), more=more)
-        self.count[row] += more
+    def _keep_wrong(self, *, known: bool) -> None:
+        """Begins to keep wrong predictions apart, or ends it where they are not known of every image."""
+        if not known:
+            self._wrong = None
+        elif not self.count.any():
+            self._wrong = Moments.empty(len(self.classes), self._width, bounds=False)
 
     def mean(self, site: str, quantity: str = "scale") -> Array:
         """The mean over the images of each class, shape (K, C); NaN for a class without images."""
-        return np.where(self.count[:, None] > 0, self._of(site, quantity).mean, np.nan)
+        return self._of(site, quantity, "mean").seen("mean")
+
+    def m2(self, site: str, quantity: str = "scale") -> Array:
+        """The sum of the squared deviations of each class's images from its mean, shape (K, C)."""
+        return self._of(site, quantity, "m2").m2.copy()
 
     def std(self, site: str, quantity: str = "scale") -> Array:
         """The standard deviation over the images of each class, with n - 1, shape (K, C); NaN for a class with fewer than two."""
-        freedom = np.where(self.count > 1, self.count - 1, np.nan)[:, None]
-        return np.sqrt(self._of(site, quantity).m2 / freedom)
+        return self._of(site, quantity, "m2").deviations()
 
     def min(self, site: str, quantity: str = "scale") -> Array:
         """The minimum over the images of each class, shape (K, C); NaN for a class without images."""
-        return np.where(self.count[:, None] > 0, self._of(site, quantity).low, np.nan)
+        return self._of(site, quantity, "low").seen("low")
 
     def max(self, site: str, quantity: str = "scale") -> Array:
         """The maximum over the images of each class, shape (K, C); NaN for a class without images."""
-        return np.where(self.count[:, None] > 0, self._of(site, quantity).high, np.nan)
+        return self._of(site, quantity, "high").seen("high")
 
     def overall_mean(self, site: str, quantity: str = "scale") -> Array:
         """The mean over all images of all classes, shape (C,): the paper's curve "all"."""
         weights = self.count / max(self.count.sum(), 1)
-        return np.asarray(weights @ self._of(site, quantity).mean)
+        return np.asarray(weights @ self._of(site, quantity, "mean").mean)
 
     def overall_std(self, site: str, quantity: str = "scale") -> Array:
         """The standard deviation over all images of all classes, with n - 1, shape (C,)."""
-        moments, centre = self._of(site, quantity), self.overall_mean(site, quantity)
+        moments, centre = self._of(site, quantity, "mean", "m2"), self.overall_mean(site, quantity)
         squares = moments.m2.sum(axis=0) + self.count @ np.square(moments.mean - centre)
         return np.asarray(np.sqrt(squares / max(self.count.sum() - 1, 1)))
+
+    def mean_of(self, site: str, *, right: bool) -> Array:
+        """The mean scale over the images of each class that were predicted right, or wrong, shape (K, C); NaN where there are none."""
+        return self._predicted(site, right).seen("mean")
+
+    def std_of(self, site: str, *, right: bool) -> Array:
+        """The standard deviation of the scale over the same images as `mean_of`, with n - 1; NaN where there are fewer than two."""
+        return self._predicted(site, right).deviations()
+
+    def histogram(self, site: str) -> Histogram:
+        """How often the scales of a block take which value, by class; raises SevisError where only moments are kept."""
+        return self._detail(site).histograms.of(self.sites.index(site))
+
+    def extremes(self, site: str) -> Extremes:
+        """The images with the highest and lowest scale of each channel of a block; raises SevisError where only moments are kept."""
+        extremes = self._detail(site).tops.of(self._columns[site])
+        if self._file:
+            self._file.check(site, extremes.highest[extremes.highest_ids >= 0], extremes.lowest[extremes.lowest_ids >= 0])
+        return extremes
+
+    def sample(self, site: str) -> Sample:
+        """The scales of a block for the sampled images; raises SevisError where only moments are kept."""
+        sample = self._detail(site).reservoir.of(self._columns[site])
+        if self._file:
+            self._file.check(site, sample.values)
+        return sample
 
     def gates(self, name: str | None = None, *, weights: str | None = None) -> dict[str, Array]:
         """The mean scales of every block, shape (C,) each, as `sevis.override` takes them: those of a class, or over all images (None).
@@ -182,51 +226,65 @@ class ClassStatistics:
         return self.classes.index(name)
 
     def save(self, path: str | Path) -> None:
-        """Writes a safetensors file with the provenance as JSON, as a whole or not at all."""
-        arrays = {"count": self.count}
-        for quantity, moments in self._moments.items():
-            arrays |= {f"{quantity}.{name}": array for name, array in vars(moments).items()}
-        header = {"format": FORMAT, "channels": self.channels, "classes": self.classes, "metadata": self.metadata}
-        replace_file(Path(path), save(arrays, metadata={"sevis": json.dumps(header)}))
+        """Writes a safetensors file with the provenance as JSON, as a whole or not at all; raises SevisError when the disk is full."""
+        moments = {**self._moments, "wrong": self._wrong}
+        arrays = {f"{part}.{name}": array for part, held in moments.items() if held for name, array in held.arrays().items()}
+        arrays |= self._sketches.arrays() if self._sketches else {}
+        size = self._sketches.reservoir.ids.shape[1] if self._sketches else None
+        header = {"channels": self.channels, "classes": self.classes, "sample": size, "metadata": self.metadata}
+        write_statistics(Path(path), header, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "ClassStatistics":
-        """Reads what `save` wrote. Raises SevisError for a file that is missing, damaged, or of another format."""
-        try:
-            with safe_open(path, framework="numpy") as file:
-                header = json.loads((file.metadata() or {}).get("sevis", "{}"))
-                if header.get("format") != FORMAT:
-                    raise SevisError(f"{path} holds {header.get('format', 'no class statistics')!r}, expected {FORMAT!r}")
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-            return cls._restore(header, arrays)
-        except FileNotFoundError:
-            raise SevisError(f"there are no class statistics at {path}: make them with python -m sevis collect") from None
-        except (SafetensorError, OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise SevisError(f"{path} is damaged ({type(error).__name__}): make it again with python -m sevis collect") from None
-
-    @classmethod
-    def _restore(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "ClassStatistics":
-        widths = header["channels"].values()
-        if not all(type(width) is int and width > 0 for width in widths) or not isinstance(header["metadata"], dict):
-            raise TypeError("the header is damaged")
-        shape = (len(header["classes"]), sum(widths))
-        names = [f"{quantity}.{field.name}" for quantity in QUANTITIES for field in fields(Moments)]
-        shapes = {arrays[name].shape for name in names}
-        if shapes != {shape} or arrays["count"].shape != shape[:1]:  # before anything is allocated by what the header says
-            raise SevisError(f"the statistics hold arrays of shapes {sorted(shapes)}, expected {shape}: make them again")
-        if arrays["count"].dtype.kind not in "iu" or (arrays["count"] < 0).any():
-            raise TypeError("the counts are damaged")
-        statistics = cls(header["channels"], tuple(header["classes"]), header["metadata"])
-        statistics.count += arrays["count"]
-        for name in names:
-            quantity, field = name.split(".")
-            np.copyto(getattr(statistics._moments[quantity], field), arrays[name], casting="same_kind")
+        """Opens a file that `save` wrote; of its values only those that are asked for are read. Raises SevisError for a damaged one."""
+        file = read_statistics(Path(path))
+        statistics = cls.__new__(cls)
+        statistics._describe(file.header["channels"], tuple(file.header["classes"]), file.header["metadata"])
+        statistics._moments = {name: Moments(**file.part(name)) for name in QUANTITIES}
+        if wrong := file.part("wrong"):
+            statistics._wrong = Moments(**wrong)
+        if file.detailed:
+            statistics._sketches = Sketches.of_arrays(
+                file.arrays, tuple(statistics.channels.values()), seed=statistics.metadata.get("seed", 0)
+            )
+        statistics._file = file
         return statistics
 
-    def _of(self, site: str, quantity: str) -> Moments:
+    def _of(self, site: str, quantity: str, *read: str) -> Moments:
+        """The moments of a block, a view, of which these arrays are to be read."""
+        if quantity not in QUANTITIES:
+            raise SevisError(f"unknown quantity {quantity!r}: choose one of {', '.join(QUANTITIES)}")
+        moments = self._moments[quantity].part(self._place(site))
+        self._check(site, moments, *read)
+        return moments
+
+    def _place(self, site: str) -> slice:
         if site not in self._columns:
             raise SevisError(f"no SE block is called {site!r}: there are {', '.join(self._columns)}")
-        if quantity not in self._moments:
-            raise SevisError(f"unknown quantity {quantity!r}: choose one of {', '.join(QUANTITIES)}")
-        columns = self._columns[site]
-        return Moments(*(array[:, columns] for array in vars(self._moments[quantity]).values()))
+        return self._columns[site]
+
+    def _predicted(self, site: str, right: bool) -> Moments:
+        if self._wrong is None:
+            raise SevisError(
+                f"{self._name()} does not say which images the network predicted right: collect it again with python -m sevis collect"
+            )
+        wrong = self._wrong.part(self._place(site))
+        self._check(site, wrong, "mean", "m2")
+        return self._of(site, "scale", "mean", "m2").without(wrong) if right else wrong
+
+    def _detail(self, site: str) -> Sketches:
+        self._place(site)
+        if self._sketches is None:
+            raise SevisError(f"{self._name()} holds only means: collect it again with python -m sevis collect")
+        if self._file:
+            self._file.check(site)
+        return self._sketches
+
+    def _check(self, site: str, moments: Moments, *read: str) -> None:
+        """Of moments that come from a file: that they are numbers."""
+        if self._file:
+            for name in read:
+                self._file.check(site, getattr(moments, name)[moments.count > 0], least=0 if name == "m2" else -np.inf)
+
+    def _name(self) -> str:
+        return str(self._file.path) if self._file else "this class statistics"

@@ -1,20 +1,41 @@
 """Files that are whole or not there."""
 
+import errno
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+from sevis.errors import SevisError
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Writes a file as a whole or not at all: a kill at any moment leaves the old one or the new one."""
+    """Writes a file as a whole or not at all: a kill at any moment leaves the old one or the new one; so does a full disk."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """As `replace_file`, for what is written piece by piece: it takes the old one's place when the block ends without an error.
+
+    Raises:
+        SevisError: when the disk is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SevisError(f"the disk is full, so {path} was not written, and an older one is kept: make room and try again") from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from sevis.class_statistics import FORMAT, ClassStatistics
+from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
+from sevis.statistics_file import FORMAT
 
 CHANNELS = {"SE_2_1": 6, "SE_3_1": 9}
 CLASSES = ("goldfish", "lion", "pizza", "never seen")

@@ -1,0 +1,105 @@
+"""Means and standard deviations of values that arrive image by image, in any order and any split.
+
+The moments follow Welford (1962), doi:10.2307/1266577, for an image and Chan, Golub & LeVeque (1979), doi:10.2307/2683386, for a merge, in
+float64: scales near 0 or 1 keep their small variances.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sevis.errors import SevisError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of each class the number of images, shape (K,); and of each class and channel, shape (K, C), mean, M2, minimum and maximum.
+
+    M2 is the sum of the squared deviations from the mean.
+    """
+
+    count: NDArray[np.int64]
+    mean: Array
+    m2: Array
+    low: NDArray[np.float32] | None = None  # the values are float32, so their extremes are exact in it; None: not kept
+    high: NDArray[np.float32] | None = None
+
+    @classmethod
+    def empty(cls, classes: int, channels: int, *, bounds: bool = True) -> "Moments":
+        shape = (classes, channels)
+        low, high = (np.full(shape, value, np.float32) if bounds else None for value in (np.inf, -np.inf))
+        return cls(np.zeros(classes, np.int64), np.zeros(shape), np.zeros(shape), low, high)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What there is to keep, by name."""
+        return {name: array for name, array in vars(self).items() if array is not None}
+
+    def add(self, row: int, values: NDArray[np.float32]) -> None:
+        """Adds an image of one class, shape (C,): one at a time, what it needs stays in the processor's cache."""
+        self.count[row] += 1
+        count = int(self.count[row])
+        deviation = np.subtract(values, self.mean[row], dtype=np.float64)
+        self.mean[row] += deviation * (1 / count)
+        np.multiply(deviation, deviation, out=deviation)
+        deviation *= (count - 1) / count
+        self.m2[row] += deviation
+        if self.low is not None and self.high is not None:
+            np.minimum(self.low[row], values, out=self.low[row])
+            np.maximum(self.high[row], values, out=self.high[row])
+
+    def absorb(self, other: "Moments") -> None:
+        """Adds the images of another, class by class."""
+        for row in np.flatnonzero(other.count).tolist():
+            count, more = int(self.count[row]), int(other.count[row])
+            delta = other.mean[row] - self.mean[row]
+            self.mean[row] += delta * (more / (count + more))
+            self.m2[row] += other.m2[row] + np.square(delta) * (count * more / (count + more))
+            self.count[row] += more
+            if self.low is not None and self.high is not None and other.low is not None and other.high is not None:
+                np.minimum(self.low[row], other.low[row], out=self.low[row])
+                np.maximum(self.high[row], other.high[row], out=self.high[row])
+
+    def part(self, columns: slice) -> "Moments":
+        """A view of some channels."""
+        low, high = (None if array is None else array[:, columns] for array in (self.low, self.high))
+        return Moments(self.count, self.mean[:, columns], self.m2[:, columns], low, high)
+
+    def without(self, other: "Moments") -> "Moments":
+        """The moments of these images less those of another, which are among them: the reverse of `absorb`, but for minimum and maximum."""
+        count = self.count - other.count
+        left, gone = count[:, None], other.count[:, None]
+        share = np.divide(gone, left, out=np.zeros(left.shape), where=left > 0)
+        delta = np.where(gone > 0, self.mean - other.mean, 0)
+        m2 = self.m2 - other.m2 - np.square(delta) * (share * self.count[:, None])
+        return Moments(count, self.mean + delta * share, np.maximum(m2, 0))
+
+    def seen(self, name: str) -> Array:
+        """An array of these, such as "mean", shape (K, C), with NaN for a class without images."""
+        return np.where(self.count[:, None] > 0, getattr(self, name), np.nan)
+
+    def deviations(self) -> Array:
+        """The standard deviation of each class, with n - 1, shape (K, C); NaN for a class with fewer than two images."""
+        freedom = np.where(self.count > 1, self.count - 1, np.nan)[:, None]
+        return np.asarray(np.sqrt(self.m2 / freedom))
+
+
+def side_by_side(
+    values: Mapping[str, Mapping[str, NDArray[np.float32]]], quantity: str, *, channels: Mapping[str, int], images: int
+) -> NDArray[np.float32]:
+    """The values of all blocks of a batch, shape (N, sum of C). Raises SevisError for other shapes and for NaN."""
+    parts = [values[site][quantity] for site in channels]
+    expected = [(images, width) for width in channels.values()]
+    if [part.shape for part in parts] != expected:
+        raise SevisError(f"expected {quantity} of shapes {expected}, got {[part.shape for part in parts]}")
+    joined = np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
+    if not np.isfinite(joined).all():
+        site = next(site for site, part in zip(channels, parts, strict=True) if not np.isfinite(part).all())
+        raise SevisError(
+            f"{site} gave a {quantity} that is no number (NaN or infinite): the network overflows; try another precision or weights"
+        )
+    return joined

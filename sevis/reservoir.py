@@ -1,0 +1,93 @@
+"""Whole gate vectors of a few images of each class, chosen by a hash of their ids."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_BYTES = 256 * 2**20
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The scales of one block for M images, the same images for every block, in the order of their ids.
+
+    Attributes:
+        values: shape (M, C).
+        labels: the classes, shape (M,).
+        ids: the images, shape (M,).
+    """
+
+    values: NDArray[np.float32]
+    labels: Counts
+    ids: Counts
+
+
+@dataclass(frozen=True)
+class Reservoir:
+    """The images of each class with the smallest hashes of (seed, id): neither order nor split decides which they are.
+
+    Bottom-k sampling: Cohen & Kaplan (2007), doi:10.1145/1281100.1281133.
+
+    Attributes:
+        ids: shape (K, M); -1 where there is none yet.
+        values: the scales of all channels, shape (K, M, C): in float32, or in float16 where they would exceed 256 MiB.
+        seed: changes the choice.
+    """
+
+    ids: Counts
+    values: NDArray[Any]
+    seed: int
+
+    @classmethod
+    def empty(cls, classes: int, size: int, channels: int, *, seed: int) -> "Reservoir":
+        precision = sample_precision(classes, size, channels)
+        return cls(np.full((classes, size), -1, np.int64), np.zeros((classes, size, channels), precision), seed)
+
+    def add(self, labels: Counts, ids: Counts, scales: NDArray[Any]) -> None:
+        """Adds a batch, shapes (N,), (N,) and (N, C): the hashes say first which images enter, and only those are copied."""
+        if not self.ids.shape[1]:
+            return
+        hashes, worst = _hash(ids, self.seed), self._worst(labels)
+        for place in np.flatnonzero(hashes < worst).tolist():
+            row = labels[place]
+            if hashes[place] < self._worst(row):  # another of this batch may have come before
+                held = self.ids[row]
+                slot = held.argmin() if held.min() < 0 else _hash(held, self.seed).argmax()
+                self.ids[row, slot] = ids[place]
+                self.values[row, slot] = scales[place]
+
+    def _worst(self, labels: Any) -> Any:
+        """The largest hash of the sample of a class, or of several; of one that has room still, the largest there is."""
+        held = self.ids[labels]
+        return np.where(held < 0, np.uint64(2**64 - 1), _hash(held, self.seed)).max(axis=-1)
+
+    def absorb(self, other: "Reservoir") -> None:
+        """Adds the images of another sample of the same size."""
+        for row in range(len(other.ids)):
+            chosen = np.flatnonzero(other.ids[row] >= 0)
+            self.add(np.full(len(chosen), row), other.ids[row, chosen], other.values[row, chosen])
+
+    def of(self, columns: slice) -> Sample:
+        """The scales of one block, whose channels are these columns."""
+        labels, places = np.nonzero(self.ids >= 0)
+        ids = self.ids[labels, places]
+        order = np.argsort(ids, kind="stable")
+        labels, places = labels[order], places[order]
+        return Sample(self.values[labels, places, columns].astype(np.float32), labels, ids[order])
+
+
+def sample_precision(classes: int, size: int, channels: int) -> type[np.float32 | np.float16]:
+    """In which precision a sample is kept."""
+    return np.float32 if 4 * classes * size * channels <= SAMPLE_BYTES else np.float16
+
+
+def _hash(ids: Counts, seed: int) -> NDArray[np.uint64]:
+    """SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195): one-to-one, so that there are no ties."""
+    bits: NDArray[np.uint64] = (ids.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed % 2**64)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(bits ^ (bits >> 31))
