@@ -1,6 +1,5 @@
 """The Classes page in Streamlit's AppTest, on statistics made here."""
 
-import base64
 import json
 import os
 import subprocess
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import streamlit as st
 import torch
+from class_pages import CLASSES, PAGE, WIDTHS, charts, numbers, open_page, random_scales, save, titles
 from networks import stir
 from pictures import write_tiny_imagenet
 from streamlit.testing.v1 import AppTest
@@ -24,55 +24,22 @@ from sevis.pages.network import SHOWN, Network
 from sevis.pages.photos import validation_photos
 from sevis.weights import DEFAULT, Card, ReadyModel
 
-PAGE = Path(__file__).resolve().parent.parent / "sevis" / "pages" / "classes.py"
-CLASSES = ("lion", "goldfish", "Chihuahua", "bullet train", "cliff", "pizza")
 PAPER = ["SE_2_3", "SE_3_4", "SE_4_6", "SE_5_1", "SE_5_2", "SE_5_3"]
-WIDTHS = {f"SE_{stage}_{block}": 2**stage * 16 for stage, blocks in ((2, 3), (3, 4), (4, 6), (5, 3)) for block in range(1, blocks + 1)}
-MEAN, SPREAD = "Figure 6: means", "Figure 7: spread"
+SPREAD = "Figure 7: spread"
 
 
 @pytest.fixture
 def scales():
     """The scales of three photos of each class, by block: shape (3 * classes, C)."""
-    random = np.random.default_rng(0)
-    return {site: random.uniform(size=(3 * len(CLASSES), width)).astype(np.float32) for site, width in WIDTHS.items()}
+    return random_scales()
 
 
 @pytest.fixture
 def pretrained(tmp_path, monkeypatch, scales):
     """A folder as `pretrained/`, with the card and the statistics of the default network."""
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
-    entry = {"sha256": "a1b2c3d4e5", "classes": CLASSES}
-    (tmp_path / "index.json").write_text(json.dumps({DEFAULT: entry}))
     save(tmp_path, CLASSES, scales)
     return tmp_path
-
-
-def save(folder, classes, scales, **metadata):
-    known = {"model": DEFAULT, "weights": "a1b2c3d4e5", "data": "tiny-imagenet-200", "split": "val", "date": "2026-11-23"} | metadata
-    statistics = ClassStatistics(WIDTHS, classes, known)
-    values = {site: {"scale": scale, "squeeze": scale} for site, scale in scales.items()}
-    statistics.update(np.repeat(np.arange(len(scales["SE_2_1"]) // 3), 3), values)
-    statistics.save(folder / f"{DEFAULT}.statistics.safetensors")
-
-
-def open_page(**query):
-    app = AppTest.from_file(str(PAGE), default_timeout=60)
-    for name, values in query.items():
-        app.query_params[name] = values
-    return app.run()
-
-
-def charts(app):
-    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
-
-
-def titles(app):
-    return [chart["layout"]["title"]["text"].split(" · ")[0] for chart in charts(app)]
-
-
-def numbers(packed):
-    return np.frombuffer(base64.b64decode(packed["bdata"]), dtype=packed["dtype"])
 
 
 def legend(app):

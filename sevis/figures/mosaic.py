@@ -43,15 +43,15 @@ def mosaic(
     for place, channel in enumerate(channels):
         limit = float(limits[channel]) or 1.0
         top, left = corner(place, scaled=False, columns=columns)
-        draw.text((left, top - LABEL + 2), f"ch {channel}", font=_font(19), fill=INK)
-        draw.text((left + SIDE, top - LABEL + 2), f"s {scale[channel]:.2f}", font=_font(19), fill=INK, anchor="ra")
-        draw.text((left + SIDE, top - LABEL + 24), f"±{limit:.2g}", font=_font(15), fill=FAINT, anchor="ra")
+        draw.text((left, top - LABEL + 2), f"ch {channel}", font=font(19), fill=INK)
+        draw.text((left + SIDE, top - LABEL + 2), f"s {scale[channel]:.2f}", font=font(19), fill=INK, anchor="ra")
+        draw.text((left + SIDE, top - LABEL + 24), f"±{limit:.2g}", font=font(15), fill=FAINT, anchor="ra")
         for scaled, factor in ((False, 1.0), (True, float(scale[channel]))):
             top, left = corner(place, scaled=scaled, columns=columns)
             canvas.paste(Image.fromarray(_thumbnail(factor * maps[channel], limit, photo)), (left, top))
             if place % columns == 0:
-                draw.text((8, top + SIDE // 2), "s·u" if scaled else "u", font=_font(19), fill=INK, anchor="lm")
-    _draw_legend(canvas, draw)
+                draw.text((8, top + SIDE // 2), "s·u" if scaled else "u", font=font(19), fill=INK, anchor="lm")
+    draw_legend(canvas, draw, left=GUTTER)
     return np.asarray(canvas)
 
 
@@ -67,7 +67,7 @@ def mosaic_pair(first: Gated, second: Gated, channels: Sequence[int], *, columns
     for name, (maps, scale, photo) in (("A", first), ("B", second)):
         picture = mosaic(maps, scale, channels, photo=photo, columns=columns, limits=limits)
         banner = Image.new("RGB", (picture.shape[1], BANNER), GROUND)
-        ImageDraw.Draw(banner).text((8, BANNER // 2), f"Photo {name}", font=_font(22), fill=INK, anchor="lm")
+        ImageDraw.Draw(banner).text((8, BANNER // 2), f"Photo {name}", font=font(22), fill=INK, anchor="lm")
         parts += [np.asarray(banner), picture[: len(picture) - LEGEND * (name == "A")]]  # one legend, at the end, is enough
     return np.concatenate(parts)
 
@@ -133,18 +133,22 @@ def _thumbnail(values: Array, limit: float, photo: Pixels | None) -> Pixels:
     return enlarge(picture, SIDE, SIDE)
 
 
-def _draw_legend(canvas: Image.Image, draw: ImageDraw.ImageDraw) -> None:
-    """The colour bar along the bottom: its ends are each channel's own ±max|u|, which stands above its thumbnails."""
-    top, length = canvas.height - LEGEND + 6, canvas.width - GUTTER - GAP
+def draw_legend(canvas: Image.Image, draw: ImageDraw.ImageDraw, *, left: int, most: str = "max|u|") -> None:
+    """The colour bar along the bottom, from `left` on.
+
+    Its ends are `most`: by default each channel's own max|u|, which stands above its thumbnails.
+    """
+    top, length = canvas.height - LEGEND + 6, canvas.width - left - GAP
     ramp = np.tile(np.linspace(-1, 1, length, dtype=np.float32), (14, 1))
-    canvas.paste(Image.fromarray(colours(ramp, 1.0)), (GUTTER, top))
-    for x, text, anchor in ((0, "- max|u|", "la"), (length // 2, "0", "ma"), (length, "+ max|u|", "ra")):
-        draw.text((GUTTER + x, top + 18), text, font=_font(16), fill=INK, anchor=anchor)
+    canvas.paste(Image.fromarray(colours(ramp, 1.0)), (left, top))
+    for x, text, anchor in ((0, f"- {most}", "la"), (length // 2, "0", "ma"), (length, f"+ {most}", "ra")):
+        draw.text((left + x, top + 18), text, font=font(16), fill=INK, anchor=anchor)
 
 
 def _line_height() -> int:
     return LABEL + 2 * (SIDE + GAP) + GAP
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font."""
     return ImageFont.load_default(size=size)

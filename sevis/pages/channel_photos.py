@@ -1,0 +1,153 @@
+"""The photos that raise and lower one channel most, with the channel's map u over each: looked at one by one, shared by all visitors.
+
+Only photos of the configured data set are shown, and only where it is the one that the statistics were collected from.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import streamlit as st
+from numpy.typing import ArrayLike, NDArray
+
+from sevis.class_statistics import ClassStatistics
+from sevis.datasets import ImageDataset, find_data, open_dataset
+from sevis.errors import SevisError
+from sevis.explanation import explain
+from sevis.figures.mosaic import largest
+from sevis.figures.photo_grid import Example, photo_grid
+from sevis.pages.growing import Work, show_growing
+from sevis.pages.models import Photo, look, ready_model
+from sevis.pages.network import Network
+from sevis.pages.show import show_picture
+from sevis.weights import Card
+
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps u of one channel, shape (H, W), by the number of the photo: of those photos that the network has looked at."""
+
+    total: int
+    by_photo: Mapping[int, Map] = field(default_factory=dict)
+
+    @property
+    def done(self) -> float:
+        """How much of it, in 0..1."""
+        return len(self.by_photo) / self.total
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """The photos at one end of a channel: their scales, best first, and their numbers in the data set."""
+
+    title: str
+    name: str
+    scales: tuple[float, ...]
+    photos: tuple[int, ...]
+
+    @classmethod
+    def of(cls, title: str, name: str, scales: NDArray[np.float32], photos: NDArray[np.int64]) -> "Extreme":
+        """The known ones of a row of `ClassStatistics.extremes`."""
+        known = photos >= 0
+        return cls(title, name, tuple(scales[known].tolist()), tuple(photos[known].tolist()))
+
+
+def show_photos(statistics: ClassStatistics, network: Network, card: Card, *, block: str, channel: int) -> None:
+    """The nine photos at either end; where they are not at hand, a sentence that says so, and the scales alone.
+
+    Raises:
+        SevisError: when a photo cannot be read.
+    """
+    st.subheader(f"The photos that raise and lower channel {channel} most", anchor="photos")
+    found = statistics.extremes(block)
+    ends = (
+        Extreme.of("The highest scales", "highest", found.highest[channel], found.highest_ids[channel]),
+        Extreme.of("The lowest scales", "lowest", found.lowest[channel], found.lowest_ids[channel]),
+    )
+    photos = photos_of(statistics)
+    if isinstance(photos, str):
+        st.info(photos, icon=":material/info:")
+        for end in ends:
+            values = [f"{scale:.3f} (photo {photo})" for scale, photo in zip(end.scales, end.photos, strict=True)]
+            st.markdown(f"{end.title}: {', '.join(values)}.")
+        return
+    wanted = tuple(dict.fromkeys(photo for end in ends for photo in end.photos))
+    keys = ("channel-photos", card["sha256"], str(statistics.metadata["fingerprint"]), block, str(channel))
+    begin = partial(_begin, network, photos, keys, wanted)
+    show_growing("channel-photos", keys, begin, partial(_draw, ends, photos, card, (block, channel)))
+
+
+def photos_of(statistics: ClassStatistics) -> ImageDataset | str:
+    """The photos that the statistics were collected from, or a sentence that says why they are not at hand."""
+    data, known = find_data(), statistics.metadata
+    if not known.get("fingerprint"):
+        return "The statistics do not say which photos they were collected from, so only the scales are shown."
+    if data is None:
+        return f"The photos of {known.get('data') or 'the data set'} are not on this machine, so only the scales are shown."
+    try:
+        photos, fingerprint = _open(str(data), str(known.get("split") or "val"), tuple(known.get("wnids") or ()))
+    except SevisError:
+        fingerprint = ""
+    if fingerprint != known["fingerprint"]:
+        return "The data set on this machine is not the one that the statistics were collected from, so only the scales are shown."
+    return photos
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the data set …")
+def _open(path: str, split: str, wnids: tuple[str, ...]) -> tuple[ImageDataset, str]:
+    """The photos of these classes and their fingerprint."""
+    photos = open_dataset(path, split)
+    photos = photos.select(wnids) if wnids else photos
+    return photos, photos.fingerprint()
+
+
+def _begin(network: Network, photos: ImageDataset, keys: tuple[str, ...], wanted: Sequence[int]) -> Work[Maps]:
+    said: list[str] = []
+    return Work(keys, _look_at(network, photos, keys, wanted, said), said)
+
+
+def _look_at(network: Network, photos: ImageDataset, keys: tuple[str, ...], wanted: Sequence[int], said: list[str]) -> Iterator[Maps]:
+    ready, block, channel = ready_model(network), keys[-2], int(keys[-1])
+    maps: dict[int, Map] = {}
+
+    def say(sentence: str) -> None:
+        if sentence not in said:
+            said.append(sentence)
+
+    for photo in wanted:
+        image, _ = photos[photo]
+        maps[photo] = explain(ready, image, maps=(block,), say=say).maps[block][channel].copy()
+        yield Maps(len(wanted), dict(maps))
+
+
+def _draw(ends: Sequence[Extreme], photos: ImageDataset, card: Card, place: tuple[str, int], known: Maps) -> None:
+    limit = float(largest(np.stack(list(known.by_photo.values()))).max()) or 1.0
+    for column, end in zip(st.columns(2, gap="large"), ends, strict=True):
+        with column:
+            st.markdown(f"**{end.title}**")
+            examples = [_example(photos, photo, scale, card, known) for photo, scale in zip(end.photos, end.scales, strict=True)]
+            show_picture(
+                photo_grid(examples, limit=limit),
+                key=f"{place[0]}-{place[1]}-{end.name}",
+                caption=f"The {len(examples)} photos with the {end.name} scale of channel {place[1]} of {place[0]}, which stands beside "
+                "the class; over each the map u that it scales (red above zero, blue below; the same colours for all photos).",
+                table=_table(end, photos),
+            )
+
+
+def _example(photos: ImageDataset, number: int, scale: float, card: Card, known: Maps) -> Example:
+    name = photos.classes[photos.labels[number]]
+    seen = look(Photo(name, photos.read(number)), card).close_up
+    return Example(name, scale, seen, known.by_photo.get(number))
+
+
+def _table(end: Extreme, photos: ImageDataset) -> dict[str, ArrayLike]:
+    return {
+        "photo": list(end.photos),
+        "file": [photos.files[number] for number in end.photos],
+        "class": [photos.classes[photos.labels[number]] for number in end.photos],
+        "s": list(end.scales),
+    }

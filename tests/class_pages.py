@@ -1,0 +1,54 @@
+"""What the tests of the Classes page share: statistics of a small network in a folder as `pretrained/`, and what a page drew of them."""
+
+import base64
+import json
+from pathlib import Path
+
+import numpy as np
+from streamlit.testing.v1 import AppTest
+
+from sevis.class_statistics import ClassStatistics
+from sevis.weights import DEFAULT
+
+PAGE = Path(__file__).resolve().parent.parent / "sevis" / "pages" / "classes.py"
+CLASSES = ("lion", "goldfish", "Chihuahua", "bullet train", "cliff", "pizza")
+WNIDS = ("n02129165", "n01443537", "n02085620", "n02917067", "n09246464", "n07873807")
+WIDTHS = {f"SE_{stage}_{block}": 2**stage * 16 for stage, blocks in ((2, 3), (3, 4), (4, 6), (5, 3)) for block in range(1, blocks + 1)}
+EACH = 3  # photos of a class
+
+
+def random_scales(classes=6, widths=WIDTHS):
+    """The scales of three photos of each class, by block: shape (3 * classes, C)."""
+    random = np.random.default_rng(0)
+    return {site: random.uniform(size=(EACH * classes, width)).astype(np.float32) for site, width in widths.items()}
+
+
+def save(folder, classes, scales, *, sample=None, **metadata):
+    """Writes the card of the default network, and its statistics over as many classes as there are scales for."""
+    known = {"model": DEFAULT, "weights": "a1b2c3d4e5", "data": "tiny-imagenet-200", "split": "val", "date": "2026-11-23"} | metadata
+    (folder / "index.json").write_text(json.dumps({DEFAULT: {"sha256": known["weights"], "classes": classes}}))
+    statistics = ClassStatistics({site: scale.shape[1] for site, scale in scales.items()}, classes, known, sample=sample)
+    values = {site: {"scale": scale, "squeeze": scale} for site, scale in scales.items()}
+    statistics.update(np.repeat(np.arange(len(next(iter(scales.values()))) // EACH), EACH), values)
+    statistics.save(folder / f"{DEFAULT}.statistics.safetensors")
+
+
+def open_page(**query):
+    app = AppTest.from_file(str(PAGE), default_timeout=60)
+    for name, values in query.items():
+        app.query_params[name] = values
+    return app.run()
+
+
+def charts(app):
+    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+
+def titles(app):
+    """Of the panels: the blocks."""
+    return [chart["layout"]["title"]["text"].split(" · ")[0] for chart in charts(app)]
+
+
+def numbers(packed):
+    """What plotly packed as base64."""
+    return np.frombuffer(base64.b64decode(packed["bdata"]), dtype=packed["dtype"])
