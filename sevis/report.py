@@ -29,9 +29,22 @@ STYLE = """
 body { margin: 2rem auto; max-width: 1400px; padding: 0 1rem; background: #ffffff; color: #1f2430;
        font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.6rem; margin: 0 0 1rem; }
-figure { margin: 0 0 2rem; }
+h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; break-after: avoid; }
+figure { margin: 0 0 2rem; min-width: 0; break-inside: avoid; }
 figcaption { color: #4b5262; }
 img { image-rendering: pixelated; width: 256px; border-radius: 4px; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); gap: 0 1.5rem; }
+@page { margin: 12mm; }
+@media print { body { margin: 0; padding: 0; } }
+"""
+# A chart keeps the width that it was drawn in, so on paper it is drawn again in that of the paper.
+PRINTING = """
+const redraw = width => {
+  document.body.style.width = width;
+  document.querySelectorAll(".js-plotly-plot").forEach(chart => Plotly.Plots.resize(chart));
+};
+addEventListener("beforeprint", () => redraw("690px"));
+addEventListener("afterprint", () => redraw(""));
 """
 
 
@@ -56,7 +69,7 @@ def write_html(
     figures: go.Figure | Sequence[go.Figure], path: str | Path, *, title: str = "sevis", captions: str | Sequence[str] = ()
 ) -> None:
     """Writes one HTML file with the figures and their captions, as a whole or not at all; see `to_html`."""
-    _replace(Path(path), to_html(figures, title=title, captions=captions).encode())
+    write_page(to_html(figures, title=title, captions=captions), path)
 
 
 def to_html(figures: go.Figure | Sequence[go.Figure], *, title: str = "sevis", captions: str | Sequence[str] = (), head: str = "") -> str:
@@ -74,16 +87,30 @@ def to_html(figures: go.Figure | Sequence[go.Figure], *, title: str = "sevis", c
     several, texts = _as_list(figures), [captions] if isinstance(captions, str) else list(captions)
     if texts and len(texts) != len(several):
         raise SevisError(f"expected a caption for each of the {len(several)} figures, got {len(texts)}")
-    config = {"displaylogo": False, "responsive": True}
-    parts = [_light(figure).to_html(full_html=False, include_plotlyjs=False, config=config) for figure in several]
-    body = "\n".join(_figure(part, text) for part, text in zip(parts, texts or [""] * len(parts), strict=True))
+    body = [figure_html(figure, text) for figure, text in zip(several, texts or [""] * len(several), strict=True)]
+    return document(title, "\n".join([head, *body]))
+
+
+def document(title: str, body: str) -> str:
+    """A self-contained HTML page that holds plotly.js, asks for nothing outside itself, and fits a phone and paper.
+
+    Args:
+        title: the heading, as plain text.
+        body: HTML, such as that of `figure_html`.
+    """
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n<script>{get_plotlyjs()}</script>\n</head>\n"
-        f"<body>\n<h1>{escape(title)}</h1>\n{head}\n{body}\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n<script>{get_plotlyjs()}</script>\n<script>{PRINTING}</script>\n"
+        f"</head>\n<body>\n<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n"
     )
+
+
+def figure_html(figure: go.Figure, caption: str = "") -> str:
+    """A figure, light, and its caption, as plain text, as a part of a `document`; the figure is not changed."""
+    config = {"displaylogo": False, "responsive": True}
+    return _figure(_light(figure).to_html(full_html=False, include_plotlyjs=False, config=config), caption)
 
 
 def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH, scale: float = 2) -> None:
@@ -125,7 +152,7 @@ def explanation_html(explanation: "Explanation", path: str | Path, *, title: str
     ]
     photo = _photo(explanation.view, f"What the network sees of the photo: {width} x {height} pixels, drawn large.")
     figures = [top_bars(top), gate_map(explanation.scale)]
-    _replace(Path(path), to_html(figures, title=title, captions=captions, head=photo).encode())
+    write_page(to_html(figures, title=title, captions=captions, head=photo), path)
 
 
 def _photo(pixels: NDArray[np.uint8], caption: str) -> str:
@@ -166,6 +193,11 @@ def _light(figure: go.Figure) -> go.Figure:
 
 def _figure(html: str, caption: str) -> str:
     return f"<figure>\n{html}\n{f'<figcaption>{escape(caption)}</figcaption>' if caption else ''}\n</figure>"
+
+
+def write_page(html: str, path: str | Path) -> None:
+    """Writes a page as a whole or not at all. Raises SevisError for a place that cannot be written to."""
+    _replace(Path(path), html.encode())
 
 
 def _replace(path: Path, data: bytes) -> None:
