@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sevis.datasets import SPLITS, SUFFIXES
 from sevis.errors import SevisError
+from sevis.places import Source, Zip
 
 VARIABLE = "SEVIS_DATA_ROOTS"
 FILES = 200_000  # in one data set
@@ -126,3 +127,11 @@ def _walk(folder: Path) -> Iterator[tuple[str, bool]]:
             raise SevisError(
                 f"{folder.name}/{below} cannot be read ({error.strerror or error}): let the user that runs this app read it"
             ) from None
+
+
+def splits_in(source: Source) -> tuple[str, ...]:
+    """The folders for training, validation and test that a data set has, the one to look at first before the others."""
+    tops = source.folders()
+    if isinstance(source, Zip) and len(tops) == 1 and tops[0] not in SPLITS:
+        tops = source.folders(tops[0])  # zipped with the folder that holds it all
+    return tuple(split for split in ("val", "test", "train") if split in tops)

@@ -42,19 +42,23 @@ class ClassZip(Zip):
         return self._handle
 
 
-def open_class_zip(data: bytes, name: str, *, split: str = "val") -> ImageDataset:
-    """The photos in a zip of class folders, which is kept in memory.
+def open_class_zip(data: bytes, name: str) -> ClassZip:
+    """A zip of class folders, kept in memory and looked through.
 
     Args:
         data: the zip file.
-        name: what it is called.
-        split: where it has folders for training, validation or test, the one to take.
+        name: what it is called; a path is cut to its last part.
 
     Raises:
-        SevisError: for a zip that is damaged, too large, encrypted, not what it seems, or without a photo in a folder.
+        SevisError: for a zip that is damaged, too large, encrypted, not what it seems, or without an image.
     """
     source = ClassZip(Path(Path(name).name or "upload.zip"), data=data)
     check_zip(source)
+    return source
+
+
+def as_dataset(source: ClassZip, split: str = "val") -> ImageDataset:
+    """The photos in a zip of class folders, of the folder `split` where there are several. Raises SevisError where no folder has one."""
     return _class_folders(source, source.names(), split)
 
 

@@ -19,9 +19,11 @@ from sevis.pages.turns import turn
 from sevis.weights import Card
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from sevis.loaders import Batch
 
 CLASSES, PHOTOS, LIMIT = 20, 10, 50
+SAMPLE = 50  # whole gate vectors kept of each class, for intervals
+VECTORS = 1000  # whole gate vectors of all classes: at most 30 MB for a network of 15,104 channels
 BATCH = 8  # photos between two looks at the row of waiting visitors
 
 
@@ -47,19 +49,19 @@ def collected_here(network: Network, card: Card) -> ClassStatistics | None:
         _name_the_command(network)
         return None
     photos = validation_photos(data, card)
-    amount = _choose_amount(photos)
-    keys, place = (card.name, card["sha256"], str(data), amount), st.empty()
-    try:
-        return _kept(*keys, _made=None)
-    except _NotKeptError:
-        with place.container():
-            if not _wanted(network, card, photos, amount):
-                return None
-        with place.container():
-            made = _collect(network, pick(photos, amount))
+    amount = choose_amount(photos, key="collect")
+    place = st.empty()
+    kept = look_up_collected(card, str(data), amount)
+    if kept is not None:
+        return kept
+    with place.container():
+        if not _wanted(network, card, photos, amount):
+            return None
+    with place.container():
+        made = collect_in_turns(network, pick(photos, amount))
     place.empty()
     _newest(card["sha256"])[:] = [made]
-    return _kept(*keys, _made=made)
+    return keep_collected(made, card, str(data), amount)
 
 
 def collected(card: Card) -> ClassStatistics | None:
@@ -92,16 +94,20 @@ def _name_the_command(network: Network) -> None:
     st.code(f"python -m sevis collect --model {shlex.quote(network.name)}{weights} --data FOLDER", language="bash", wrap_lines=True)
 
 
-def _choose_amount(photos: ImageDataset) -> Amount:
-    most = max(len(photos.indices_of(label)) for label in range(len(photos.classes)))
-    count = len(photos.classes)
+def choose_amount(photos: ImageDataset, *, key: str, most_classes: int | None = None, limit: int = LIMIT) -> Amount:
+    """The controls for how many photos to collect, whose names, in the URL, too, begin with `key`.
+
+    Args:
+        photos: to choose from.
+        key: goes before the names of the controls.
+        most_classes: that may be chosen; None: all of them.
+        limit: the most photos of each class.
+    """
+    most = min(limit, max(len(photos.indices_of(label)) for label in range(len(photos.classes))))
+    count = min(len(photos.classes), most_classes or len(photos.classes))
     with st.container(horizontal=True, gap="medium"):
-        classes = st.number_input(
-            "Classes to collect", 1, count, min(CLASSES, count), key="collect_classes", bind="query-params", width=200
-        )
-        each = st.number_input(
-            "Photos of each", 1, min(most, LIMIT), min(PHOTOS, most), key="collect_photos", bind="query-params", width=200
-        )
+        classes = st.number_input("Classes to collect", 1, count, min(CLASSES, count), key=f"{key}_classes", bind="query-params", width=200)
+        each = st.number_input("Photos of each", 1, most, min(PHOTOS, most), key=f"{key}_photos", bind="query-params", width=200)
     return Amount(int(classes), int(each))
 
 
@@ -121,27 +127,55 @@ def pick(photos: ImageDataset, amount: Amount) -> ImageDataset:
     )
 
 
-def _collect(network: Network, photos: ImageDataset) -> ClassStatistics:
+def collect_in_turns(network: Network, photos: ImageDataset) -> ClassStatistics:
     """Collects with a progress bar; a click on Cancel, like every other control, ends this run of the page and so the collecting."""
-    from sevis.collection import collect, make_loader
+    from sevis.collection import collect
+    from sevis.loaders import about, make_loader
 
     ready = ready_model(network)
     st.button("Cancel", key="cancel", icon=":material/stop:")
     with closing(_paced(make_loader(photos, ready.preprocess, batch_size=BATCH), len(photos))) as batches:
-        statistics = collect(ready, batches, classes=photos.classes)
-    statistics.metadata |= {"data": photos.name, "split": photos.split, "wnids": list(photos.wnids), "images": len(photos)}
+        statistics = collect(ready, batches, classes=photos.classes, sample=min(SAMPLE, VECTORS // len(photos.classes) or 1))
+    statistics.metadata |= about(photos)
     return statistics
 
 
-def _paced(loader: "Iterable[tuple[Tensor, Tensor]]", total: int) -> "Generator[tuple[Tensor, Tensor]]":
-    """The batches of a loader, each worked on in its own turn, so that other visitors come between; with a progress bar."""
-    bar, done, started = st.progress(0.0, "Reading the first photos …"), 0, perf_counter()
-    for inputs, labels in loader:
+def _paced(loader: "Iterable[Batch]", total: int) -> "Generator[Batch]":
+    """The batches of a loader, each worked on in its own turn, so that other visitors come between; with a progress bar.
+
+    They end where more images cannot be read than `collect` takes, which it then says.
+    """
+    from sevis.collection import BROKEN_SHARE
+
+    bar, done, broken, started = st.progress(0.0, "Reading the first photos …"), 0, 0, perf_counter()
+    for batch in loader:
         with turn():
-            yield inputs, labels
-        done += len(labels)
-        rate = done / (perf_counter() - started)
-        bar.progress(done / total, f"{done} of {total} photos, {rate:.1f} a second")
+            yield batch
+        broken += len(batch.broken)
+        if broken > BROKEN_SHARE * total:
+            return
+        done += len(batch.labels) + len(batch.broken)
+        bar.progress(done / total, describe_pace(done, total, perf_counter() - started))
+
+
+def describe_pace(done: int, total: int, seconds: float) -> str:
+    """How far it is, how quick, and how long it will take, for people."""
+    left = (total - done) * seconds / done
+    time = f"{left / 60:.0f} minutes" if left >= 90 else f"{left:.0f} seconds"
+    return f"{done} of {total} photos, {done / seconds:.1f} a second, about {time} left"
+
+
+def look_up_collected(card: Card, data: str, amount: Amount) -> ClassStatistics | None:
+    """What some visitor collected with these weights from so much of this data; None where nobody did."""
+    try:
+        return _kept(card.name, card["sha256"], data, amount, _made=None)
+    except _NotKeptError:
+        return None
+
+
+def keep_collected(made: ClassStatistics, card: Card, data: str, amount: Amount) -> ClassStatistics:
+    """Keeps what was collected for all visitors, until the app ends or there is too much of it."""
+    return _kept(card.name, card["sha256"], data, amount, _made=made)
 
 
 class _NotKeptError(Exception):

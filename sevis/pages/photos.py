@@ -68,17 +68,17 @@ def _validation_photos(path: str, wnids: tuple[str, ...], classes: tuple[str, ..
     if not wnids:
         return photos
     names = {wnid: name for wnid, name in zip(wnids, classes, strict=True) if wnid in photos.wnids}
-    return replace(photos.select(names or wnids), classes=tuple(_unique(names)))
+    return replace(photos.select(names or wnids), classes=tuple(unique(names)))
 
 
-def _unique(names: Mapping[str, str]) -> Iterator[str]:
+def unique(names: Mapping[str, str]) -> Iterator[str]:
     """The names of classes, with their ids where two have the same, as ImageNet's two cranes."""
     counts = Counter(names.values())
     yield from (name if counts[name] == 1 else f"{name} ({wnid})" for wnid, name in names.items())
 
 
 def _choose_validation_photo(photos: ImageDataset, key: str) -> Photo | None:
-    names = list(_unique(dict(zip(photos.wnids, photos.classes, strict=True))))
+    names = list(unique(dict(zip(photos.wnids, photos.classes, strict=True))))
     name = st.selectbox("Class", names, key=f"{key}photo_class", bind="query-params", width=240)
     found = photos.indices_of(names.index(name))
     number = st.number_input("Photo number", 1, max(len(found), 1), key=f"{key}photo_number", bind="query-params", width=160)
