@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sevis.changes import Change as Change
     from sevis.class_statistics import ClassStatistics as ClassStatistics
     from sevis.collection import collect as collect
+    from sevis.collection import collect_dataset as collect_dataset
     from sevis.costs import measure_cost as measure_cost
     from sevis.errors import SevisError as SevisError
     from sevis.explanation import Explanation as Explanation
@@ -42,6 +43,7 @@ _HOMES = {
     "build": "networks",
     "capture": "hooks",
     "collect": "collection",
+    "collect_dataset": "collection",
     "explain": "explanation",
     "find_sites": "sites",
     "graft": "networks.grafting",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sevis import commands, cost_commands
+from sevis import commands, cost_commands, statistics_commands
 from sevis.commands import Arguments
 from sevis.errors import SevisError
 from sevis.weights import DEFAULT
@@ -109,11 +109,19 @@ def _data_and_training(words: Any) -> None:
 
 def _statistics(words: Any) -> None:
     """What takes a data set and a network."""
-    collect = _add(words, "collect", commands.collect_command, "collect the class statistics of a network over a data set")
-    collect.add_argument("--split", default="val", help="train or val (default: val)")
+    collect = _add(words, "collect", statistics_commands.collect_command, "collect the class statistics of a network over a data set")
+    collect.add_argument("--split", default="val", help="train, val or test (default: val)")
+    collect.add_argument("--labels", type=Path, metavar="FILE", help="for images that are not sorted into folders: lines of file and class")
+    collect.add_argument("--classes", help="comma-separated class ids, or a file with one a line; by default all")
     collect.add_argument("--out", type=Path, help="the file to write; by default the one where the app looks for this network's statistics")
+    collect.add_argument("--resume", action="store_true", help="go on with a run that was cut off, beside the file to write")
+    collect.add_argument("--save-every", type=_seconds, default=60.0, help="seconds between two savings to resume from (default: 60)")
     collect.add_argument("--batch-size", type=_from(1), default=64, help="images in one forward pass (default: 64)")
     collect.add_argument("--workers", type=_from(0), default=0, help="processes that decode images (default: 0, this one)")
+    collect.add_argument("--bf16", action="store_true", help="compute in bfloat16 where that is safe (autocast)")
+    collect.add_argument("--channels-last", action="store_true", help="lay the inputs out for the convolutions of GPUs in half precision")
+    collect.add_argument("--sample", type=_from(0), help="whole gate vectors kept of each class (default: 50, or as fit into 256 MB)")
+    collect.add_argument("--seed", type=_from(0), default=0, help="of the choice of those (default: 0)")
     _data_option(collect)
     _model_option(collect)
 
@@ -134,12 +142,21 @@ def _figures(words: Any) -> None:
     explain.add_argument("--html", type=Path, metavar="OUT", help="write the figures as one HTML file")
     _model_option(explain)
 
-    figure6 = _add(words, "figure6", commands.figure6_command, "draw the paper's Figure 6: the mean excitation by class")
+    figure6 = _add(words, "figure6", statistics_commands.figure6_command, "draw the paper's Figure 6: the mean excitation by class")
     figure6.add_argument("--classes", nargs="+", help='names, such as goldfish "bullet train"; by default the four nearest to the paper\'s')
     figure6.add_argument("--blocks", nargs="+", help="names, such as SE_4_6 SE_5_1; by default those of the paper's panels")
     figure6.add_argument("--out", type=Path, required=True, help="an .html file, or .svg or .png where a Chromium is installed")
     figure6.add_argument("--statistics", type=Path, help="a file made by collect; by default the one that comes with the model")
     _model_option(figure6)
+
+    export = _add(words, "export", statistics_commands.export_command, "write class statistics as a table for other programs")
+    _statistics_argument(export)
+    export.add_argument("--out", type=Path, required=True, help="a .csv or .parquet file, one row a value, or .npz with arrays")
+
+    report = _add(words, "report", statistics_commands.report_command, "write class statistics, with all figures, as one HTML file")
+    _statistics_argument(report)
+    report.add_argument("--out", type=Path, required=True, help="the .html file to write; it needs no other file and no internet")
+    report.add_argument("--other", type=Path, metavar="FILE", help="statistics of another network on the same data, to compare with")
 
 
 def _add(words: Any, name: str, run: Callable[[Arguments], None], text: str) -> Parser:
@@ -159,6 +176,17 @@ def _from(low: int) -> Callable[[str], int]:
     return parse
 
 
+def _seconds(text: str) -> float:
+    """An argument's type: a number of seconds from 0 on."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds from 0 on, got {text!r}")
+    return seconds
+
+
 def _stages(text: str) -> tuple[int, ...]:
     """An argument's type: numbers of stages, separated by commas."""
     return tuple(map(_from(1), text.split(",")))
@@ -171,6 +199,10 @@ def _model_option(parser: Parser) -> None:
 
 def _weights_option(parser: Parser) -> None:
     parser.add_argument("--weights", help="`random`, or a file (.safetensors, .pth); by default the network's own, trained")
+
+
+def _statistics_argument(parser: Parser) -> None:
+    parser.add_argument("statistics", nargs="?", type=Path, metavar="STATS", help=f"a file made by collect (default: that of {DEFAULT})")
 
 
 def _data_option(parser: Parser) -> None:

@@ -42,7 +42,7 @@ def sites_command(arguments: Arguments) -> None:
     from sevis.assembly import skeleton
     from sevis.sites import require_sites
 
-    model = _load(arguments).model if arguments.weights not in (None, "random") else skeleton(arguments.model)
+    model = load_network(arguments).model if arguments.weights not in (None, "random") else skeleton(arguments.model)
     sites = require_sites(model)
     rows = [("name", "module", "channels", "hidden", "r", "gate", "bias")]
     for site in sites:
@@ -92,8 +92,8 @@ def train(arguments: Arguments) -> None:
 
     values = {name: getattr(arguments, name) for name in Recipe.__dataclass_fields__}
     recipe = Recipe(**values | {"bf16": torch.cuda.is_available() if arguments.bf16 is None else arguments.bf16})
-    wnids = None if arguments.classes is None else _read_classes(arguments.classes)
-    train_set, val_set = (_dataset(arguments, split, wnids) for split in ("train", "val"))
+    wnids = None if arguments.classes is None else read_classes(arguments.classes)
+    train_set, val_set = (open_data(arguments, split, wnids) for split in ("train", "val"))
     folder = arguments.folder or Path("runs") / recipe.model
     model, rows = train_network(recipe, (train_set, val_set), folder, resume=arguments.resume)
     print(f"top-1 {rows[-1]['top1']:.4f}, top-5 {rows[-1]['top5']:.4f} on {len(val_set)} images; checkpoint and log in {folder}")
@@ -116,24 +116,9 @@ def _evaluate(arguments: Arguments) -> None:
     ready = load(arguments.evaluate)
     if ready.card.wnids is None:
         raise SevisError(f"it is not known which folders of images belong to the outputs of {ready.card.name}: it cannot be scored")
-    dataset = _dataset(arguments, "val", ready.card.wnids)
+    dataset = open_data(arguments, "val", ready.card.wnids)
     result = score(ready, dataset)
     print(f"{ready.card.name}: top1 {result.top1:.4f}, top5 {result.top5:.4f} on {len(dataset)} images of {dataset.name}, {dataset.split}")
-
-
-def collect_command(arguments: Arguments) -> None:
-    """Collects class statistics into a file."""
-    from sevis.collection import collect_dataset
-
-    ready = _load(arguments)
-    dataset = _dataset(arguments, arguments.split)
-    if not arguments.data and ready.card.wnids:
-        known = ready.card.wnids if ready.card.shipped else [wnid for wnid in ready.card.wnids if wnid in dataset.wnids]
-        dataset = dataset.select(known) if known else dataset
-    statistics = collect_dataset(ready, dataset, batch_size=arguments.batch_size, workers=arguments.workers)
-    out = arguments.out or ready.card.statistics_path
-    statistics.save(out)
-    print(f"{out}: {statistics.count.sum()} images of {len(statistics.classes)} classes")
 
 
 def explain_command(arguments: Arguments) -> None:
@@ -142,7 +127,7 @@ def explain_command(arguments: Arguments) -> None:
     from sevis.images import MAX_BYTES, read_image
 
     image = read_image(_read_bytes(arguments.image, MAX_BYTES + 1))
-    explanation = explain(_load(arguments), image)
+    explanation = explain(load_network(arguments), image)
     if arguments.html:
         from sevis.report import explanation_html
 
@@ -162,11 +147,11 @@ def audit_command(arguments: Arguments) -> None:
     from sevis.auditing import audit
     from sevis.figures.audit import describe_audit, last_stage_answer, reading
 
-    ready = _load(arguments)
+    ready = load_network(arguments)
     out = arguments.out or ready.card.audit_path
     if out.is_dir():  # now, not after minutes of forward passes
         raise SevisError(f"{out} is a directory: name the file to write, such as {out / 'audit.json'}")
-    result = audit(ready, _dataset(arguments, arguments.split), batch_size=arguments.batch_size, seed=arguments.seed)
+    result = audit(ready, open_data(arguments, arguments.split), batch_size=arguments.batch_size, seed=arguments.seed)
     result.save(out)
     print(describe_audit(result))
     print("change of top-1 in points, with 95 % intervals")
@@ -179,32 +164,18 @@ def audit_command(arguments: Arguments) -> None:
     print(out)
 
 
-def figure6_command(arguments: Arguments) -> None:
-    """Draws Figure 6 into a file."""
-    from sevis.class_statistics import ClassStatistics
-    from sevis.figures.class_captions import ABOUT_MEANS, describe_source
-    from sevis.figures.classes import figure6, paper_blocks, paper_classes
-    from sevis.report import write
-
-    statistics = ClassStatistics.load(arguments.statistics or _card(arguments).statistics_path)
-    classes = arguments.classes or paper_classes(statistics)
-    sites = arguments.blocks or paper_blocks(statistics.sites)
-    caption = f"{ABOUT_MEANS} {describe_source(statistics)}"
-    write(figure6(statistics, sites, classes), arguments.out, title="Mean excitation by class", captions=caption)
-    print(arguments.out)
-
-
-def _load(arguments: Arguments) -> "ReadyModel":
+def load_network(arguments: Arguments) -> "ReadyModel":
+    """The chosen network, with the chosen weights."""
     from sevis.weights import load
 
     return load(arguments.model, weights=arguments.weights)
 
 
-def _card(arguments: Arguments) -> "Card":
+def card_of(arguments: Arguments) -> "Card":
     """The card of the chosen network and weights: read where they are shipped, for loading takes seconds."""
     from sevis.weights import list_pretrained, read_card
 
-    return read_card(arguments.model) if not arguments.weights and arguments.model in list_pretrained() else _load(arguments).card
+    return read_card(arguments.model) if not arguments.weights and arguments.model in list_pretrained() else load_network(arguments).card
 
 
 def _read_bytes(path: Path, limit: int) -> bytes:
@@ -215,7 +186,7 @@ def _read_bytes(path: Path, limit: int) -> bytes:
         return file.read(limit)
 
 
-def _read_classes(text: str) -> list[str]:
+def read_classes(text: str) -> list[str]:
     """Class ids: the lines of the file of that name where there is one, else what the commas separate."""
     try:
         is_file = Path(text).is_file()
@@ -232,11 +203,12 @@ def _read_lines(path: Path) -> list[str]:
         raise SevisError(f"{path} is no text: expected a file with one class a line, or class ids separated by commas") from None
 
 
-def _dataset(arguments: Arguments, split: str, wnids: Sequence[str] | None = None) -> "ImageDataset":
+def open_data(arguments: Arguments, split: str, wnids: Sequence[str] | None = None, *, labels: Path | None = None) -> "ImageDataset":
+    """The chosen data set: all of it, or the images of some classes."""
     from sevis.datasets import find_data, open_dataset
 
     place = arguments.data or find_data() or os.environ.get("SEVIS_DATA")
     if not place:
         raise SevisError("no data was found: name it with --data or SEVIS_DATA, or run python -m sevis data tiny-imagenet")
-    dataset = open_dataset(place, split)
+    dataset = open_dataset(place, split, labels=labels)
     return dataset if wnids is None else dataset.select(wnids)

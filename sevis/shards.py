@@ -1,0 +1,116 @@
+"""Several processes that share the images of a data set, as torchrun starts them; what they found is merged in the first.
+
+They exchange statistics, which lie in main memory, so the backend is gloo on GPUs, too, where each process has one of its own.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import distributed
+
+from sevis.class_statistics import ClassStatistics
+from sevis.errors import SevisError
+from sevis.files import replacing
+
+PATIENCE = timedelta(days=7)  # for the slowest process; if one dies, torchrun ends the others
+PIECE = 64 * 2**20  # bytes of one message
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The part of one of `world` processes: every world-th batch, from the rank-th on."""
+
+    rank: int = 0
+    world: int = 1
+
+    def numbers(self, batches: int) -> range:
+        """The numbers of its batches, of so many in all."""
+        return range(self.rank, batches, self.world)
+
+    def meet(self) -> None:
+        """Waits until all processes are here."""
+        if self.world > 1:
+            distributed.barrier()
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """The first process before the others, so that what it downloads is there when they look for it."""
+        if self.rank:
+            self.meet()
+        yield
+        if not self.rank:
+            self.meet()
+
+    def send(self, file: Path) -> None:
+        """Sends a file to the first process, piece by piece."""
+        distributed.send(torch.tensor([file.stat().st_size]), 0)
+        with file.open("rb") as source:
+            while piece := source.read(PIECE):
+                distributed.send(torch.frombuffer(bytearray(piece), dtype=torch.uint8), 0)
+
+    def receive(self, file: Path, rank: int) -> None:
+        """Writes the file that another process sends."""
+        left = torch.zeros(1, dtype=torch.int64)
+        distributed.recv(left, rank)
+        with replacing(file) as target:
+            while left > 0:
+                piece = torch.empty(min(PIECE, int(left)), dtype=torch.uint8)
+                distributed.recv(piece, rank)
+                target.write(piece.numpy().data)
+                left -= len(piece)
+
+
+@contextmanager
+def joined() -> Iterator[Shard]:
+    """This process's part; all of it where torchrun has not started several. On GPUs, each process takes the one of its LOCAL_RANK.
+
+    Raises:
+        SevisError: when there are fewer GPUs than processes on this machine.
+    """
+    if not distributed.is_torchelastic_launched() or int(os.environ["WORLD_SIZE"]) == 1:
+        yield Shard()
+        return
+    if torch.cuda.is_available():
+        local, devices = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local >= devices:
+            raise SevisError(f"expected a GPU for each process, got {devices} of them: start {devices} with --nproc-per-node")
+        torch.cuda.set_device(local)
+    distributed.init_process_group("gloo", timeout=PATIENCE)
+    try:
+        yield Shard(distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()
+
+
+def gather(statistics: ClassStatistics, shard: Shard, *, folder: Path | None = None) -> list[dict[str, Any]]:
+    """Merges what all processes found into the statistics of the first; they travel as files do, array by array.
+
+    Args:
+        statistics: what this process found.
+        shard: which process it is.
+        folder: where such a file lies for the time being; None: in the system's folder for temporary files.
+
+    Returns:
+        In the first process, the metadata of the others.
+    """
+    if shard.world == 1:
+        return []
+    found = []
+    with TemporaryDirectory(prefix="sevis-gathering-", dir=folder) as place:
+        file = Path(place) / "part"
+        if shard.rank:
+            statistics.save(file)
+            shard.send(file)
+        for rank in range(1, shard.world if shard.rank == 0 else 1):
+            shard.receive(file, rank)
+            other = ClassStatistics.load(file)
+            statistics.merge(other)
+            found.append(other.metadata)
+    return found
