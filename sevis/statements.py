@@ -96,11 +96,11 @@ def describe_regions(profile: DepthProfile) -> tuple[str, ...]:
 
 
 def percent(value: Value) -> str:
-    """A share with its interval, such as `3.1 % (2.2 % to 4.0 %)`."""
+    """A share with its interval, such as `3.1 % (2.2 % to 4.0 %)`, whose spaces do not break."""
     if isnan(value.estimate):
         return "unknown"
     digits = 0 if 0.1 <= abs(value.estimate) <= 0.9 else 1
-    parts = [f"{100 * part:.{digits}f} %".replace("-", "−") for part in (value.estimate, value.low, value.high)]
+    parts = [f"{100 * part:.{digits}f}\u00a0%".replace("-", "−") for part in (value.estimate, value.low, value.high)]
     return f"{parts[0]} (interval unknown)" if isnan(value.low) else f"{parts[0]} ({parts[1]} to {parts[2]})"
 
 
@@ -132,8 +132,8 @@ def _specific(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         "At greater depth, such as in SE_4_6 and SE_5_1, a channel becomes much more class-specific: different classes prefer different "
         "ones.",
         f"In the deeper blocks more than {100 * SPECIFIC:.0f} % of the variance lies between the classes, and more than in {first}, beyond "
-        f"the intervals. And from {first} on, the gates alone tell the class of a photo (by the nearest class mean, the photo itself left out) "
-        "more and more often: nowhere less, and in the end more, beyond the intervals.",
+        f"the intervals. And from {first} on, the gates alone tell the class of a photo (by the nearest class mean, the photo itself left "
+        "out) more and more often: nowhere less, and in the end more, beyond the intervals.",
         deeper or (first,),
         grows and rises,
         f"The share of the variance that lies between the classes is {_each(share)}. The gates tell the class of {_each(told)} of the "
