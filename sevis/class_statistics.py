@@ -287,4 +287,4 @@ class ClassStatistics:
                 self._file.check(site, getattr(moments, name)[moments.count > 0], least=0 if name == "m2" else -np.inf)
 
     def _name(self) -> str:
-        return str(self._file.path) if self._file else "this class statistics"
+        return str(self._file.path) if self._file else "this collection"

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_BYTES = 256 * 2**20
+LARGEST = np.uint64(2**64 - 1)
 
 Counts = NDArray[np.int64]
 
@@ -51,19 +52,18 @@ class Reservoir:
         """Adds a batch, shapes (N,), (N,) and (N, C): the hashes say first which images enter, and only those are copied."""
         if not self.ids.shape[1]:
             return
-        hashes, worst = _hash(ids, self.seed), self._worst(labels)
+        hashes, held = _hash(ids, self.seed), self.ids[labels]
+        worst = np.where(held < 0, LARGEST, _hash(held, self.seed)).max(axis=1)
         for place in np.flatnonzero(hashes < worst).tolist():
             row = labels[place]
-            if hashes[place] < self._worst(row):  # another of this batch may have come before
-                held = self.ids[row]
-                slot = held.argmin() if held.min() < 0 else _hash(held, self.seed).argmax()
-                self.ids[row, slot] = ids[place]
-                self.values[row, slot] = scales[place]
-
-    def _worst(self, labels: Any) -> Any:
-        """The largest hash of the sample of a class, or of several; of one that has room still, the largest there is."""
-        held = self.ids[labels]
-        return np.where(held < 0, np.uint64(2**64 - 1), _hash(held, self.seed)).max(axis=-1)
+            slot = self.ids[row].argmin()
+            if self.ids[row, slot] >= 0:  # there is no room left
+                others = _hash(self.ids[row], self.seed)
+                slot = others.argmax()
+                if others[slot] < hashes[place]:  # another of this batch came before
+                    continue
+            self.ids[row, slot] = ids[place]
+            self.values[row, slot] = scales[place]
 
     def absorb(self, other: "Reservoir") -> None:
         """Adds the images of another sample of the same size."""

@@ -77,15 +77,16 @@ class Histograms:
         """Adds a batch, shapes (N,) and (N, C), image by image, which stays in the processor's cache."""
         blocks = np.repeat(np.arange(len(self.widths)), self.widths)
         starts = blocks * (BINS + 2) + 1
+        lowest, highest = scales.min(), scales.max()
         for row, image in zip(labels.tolist(), scales, strict=True):
             places = image * np.float64(BINS)  # exact, for a float32 has 24 bits: no value falls on the wrong side of an edge
-            np.floor(places, out=places)
-            np.clip(places, -1, BINS, out=places)
+            if lowest < 0 or highest > 1:
+                places = np.clip(np.floor(places), -1, BINS)
             places += starts
             found = np.bincount(places.astype(np.int64), minlength=self.bins[row].size).reshape(self.bins.shape[1:])
             self.bins[row] += found
-            for exact, value, place in ((0, 0, 1), (1, 1, -1)):
-                if found[:, place].any():  # only then can a scale be exactly 0, or 1
+            for exact, value in enumerate((0, 1)):
+                if lowest <= value <= highest:
                     self.exact[row, :, exact] += np.bincount(blocks[image == value], minlength=len(self.widths))
 
     def absorb(self, other: "Histograms") -> None:
@@ -117,8 +118,8 @@ class Tops:
 
     def add(self, ids: Counts, scales: Floats) -> None:
         """Adds a batch, shapes (N,) and (N, C)."""
-        _enter(self.highest, ids, scales, scales.max(axis=0))
-        _enter(self.lowest, ids, -scales, -scales.min(axis=0))
+        _enter(self.highest, ids, scales)
+        _enter(self.lowest, ids, -scales)
 
     def absorb(self, other: "Tops") -> None:
         """Adds other images."""
@@ -132,19 +133,24 @@ class Tops:
         return Extremes(highest, highest_ids, -lowest, lowest_ids)
 
 
-def _enter(kept: Keys, ids: Counts, scales: Floats, best: Floats) -> None:
+def _enter(kept: Keys, ids: Counts, scales: Floats) -> None:
     """Takes the images of a batch that belong to the highest; only the channels that the batch can change are looked at."""
     worst, worst_ids = _unpack(kept[:, -1])
     worst[worst_ids < 0] = -np.inf
+    best = scales.max(axis=0)
     columns = np.flatnonzero((best > worst) | ((best == worst) & (ids.min() < worst_ids)))
-    if len(columns):
-        scales = scales[:, columns].T
-        enters = (scales > worst[columns, None]) | ((scales == worst[columns, None]) & (ids < worst_ids[columns, None]))
+    if not len(columns):
+        return
+    scales = scales.T[columns]
+    enters = scales >= worst[columns, None]  # and a few equals too many
+    counts = enters.sum(axis=1)
+    if counts.max() > len(ids) // 2:
+        more = _pack(scales, ids)
+    else:
         rows, images = np.divmod(np.flatnonzero(enters), len(ids))
-        counts = enters.sum(axis=1)
         more = np.zeros((len(columns), counts.max()), np.uint64)
         more[rows, np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)] = _pack(scales[rows, images], ids[images])
-        kept[columns] = _best(kept[columns], more)
+    kept[columns] = _best(kept[columns], more)
 
 
 def _best(some: Keys, others: Keys) -> Keys:

@@ -1,15 +1,10 @@
 """The streaming moments against NumPy on all values at once, in any order and split."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
-from sevis.statistics_file import FORMAT
 
 CHANNELS = {"SE_2_1": 6, "SE_3_1": 9}
 CLASSES = ("goldfish", "lion", "pizza", "never seen")
@@ -64,6 +59,61 @@ def test_any_order_split_and_merge_equals_numpy(seed: int) -> None:
     assert_equal_to_numpy(shards[0], labels, values)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_right_and_wrong_predictions_apart_equal_numpy(seed: int) -> None:
+    labels, values = random_images(seed)
+    rng = np.random.default_rng(seed + 200)
+    right = (rng.random(len(labels)) < 0.6) & (labels != 2) | (labels == 1)  # all of class 1, none of class 2
+    shards = [ClassStatistics(CHANNELS, CLASSES) for _ in range(3)]
+    for number, rows in enumerate(np.array_split(rng.permutation(len(labels)), 9)):
+        shards[number % 3].update(labels[rows], part(values, rows), right=right[rows])
+    for shard in shards[1:]:
+        shards[0].merge(shard)
+    np.testing.assert_array_equal(shards[0].wrong_count, np.bincount(labels[~right], minlength=len(CLASSES)))
+    for site, block in values.items():
+        exact = block["scale"].astype(np.float64)
+        for judged in (True, False):
+            mean, std = shards[0].mean_of(site, right=judged), shards[0].std_of(site, right=judged)
+            for row in range(len(CLASSES)):
+                chosen = exact[(labels == row) & (right == judged)]
+                if len(chosen):
+                    np.testing.assert_allclose(mean[row], chosen.mean(axis=0), rtol=1e-11)
+                    np.testing.assert_allclose(std[row], chosen.std(axis=0, ddof=1), rtol=1e-7)
+                else:
+                    assert np.isnan([mean[row], std[row]]).all()
+    assert_equal_to_numpy(shards[0], labels, values)
+
+
+def test_predictions_that_are_not_known_of_every_image_are_unknown() -> None:
+    labels, values = random_images(4)
+    known, unknown = ClassStatistics(CHANNELS, CLASSES), ClassStatistics(CHANNELS, CLASSES)
+    known.update(labels, values, right=labels > 0)
+    unknown.update(labels, values)
+    for first, second in ((known, unknown), (unknown, known)):
+        both = ClassStatistics(CHANNELS, CLASSES)
+        both.merge(first)
+        assert (both.wrong_count is None) == (first is unknown)
+        both.merge(ClassStatistics(CHANNELS, CLASSES))  # without an image: it changes nothing
+        assert (both.wrong_count is None) == (first is unknown)
+        both.merge(second)
+        assert both.wrong_count is None
+        with pytest.raises(SevisError, match="does not say which images the network predicted right"):
+            both.mean_of("SE_2_1", right=True)
+
+
+def test_the_sum_of_squared_deviations_is_that_of_numpy() -> None:
+    labels, values = random_images(5)
+    statistics = ClassStatistics(CHANNELS, CLASSES)
+    statistics.update(labels, values)
+    for quantity in ("squeeze", "scale"):
+        of_class = values["SE_3_1"][quantity][labels == 1].astype(np.float64)
+        deviations = ((of_class - of_class.mean(axis=0)) ** 2).sum(axis=0)
+        np.testing.assert_allclose(statistics.m2("SE_3_1", quantity)[1], deviations, rtol=1e-9)
+        np.testing.assert_array_equal(statistics.m2("SE_3_1", quantity)[3], 0)
+    statistics.m2("SE_3_1")[:] = 7  # a copy
+    assert (statistics.m2("SE_3_1") < 7).all()
+
+
 def test_one_image_has_a_mean_and_no_standard_deviation() -> None:
     labels, values = random_images(0)
     statistics = ClassStatistics(CHANNELS, CLASSES)
@@ -81,83 +131,6 @@ def test_update_leaves_the_callers_arrays_alone() -> None:
             np.testing.assert_array_equal(array, before[site][quantity])
 
 
-def test_saved_and_loaded_is_the_same(tmp_path) -> None:
-    labels, values = random_images(2)
-    statistics = ClassStatistics(CHANNELS, CLASSES, {"model": "a", "images": 97})
-    statistics.update(labels, values)
-    statistics.save(tmp_path / "some.safetensors")
-    assert [path.name for path in tmp_path.iterdir()] == ["some.safetensors"]
-    loaded = ClassStatistics.load(tmp_path / "some.safetensors")
-    assert (loaded.metadata, loaded.classes, loaded.channels) == (statistics.metadata, CLASSES, CHANNELS)
-    assert_equal_to_numpy(loaded, labels, values)
-    loaded.update(labels, values)  # it can go on
-    assert loaded.count.sum() == 2 * len(labels)
-
-
-def test_a_damaged_file_is_refused(tmp_path) -> None:
-    path = tmp_path / "some.safetensors"
-    with pytest.raises(SevisError, match="no class statistics at"):
-        ClassStatistics.load(path)
-    statistics = ClassStatistics(CHANNELS, CLASSES)
-    statistics.save(path)
-    whole = path.read_bytes()
-    for damaged in (b"", b"not at all", whole[:50], whole[: len(whole) // 2], whole[:-3]):
-        path.write_bytes(damaged)
-        with pytest.raises(SevisError, match="damaged"):
-            ClassStatistics.load(path)
-
-
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
-        ({}, "expected 'sevis-class-statistics-1'"),
-        ({"format": "sevis-class-statistics-99"}, "sevis-class-statistics-99"),
-        ({"format": FORMAT}, "damaged"),
-        ({"format": FORMAT, "channels": {"a": 3}, "classes": ["x"], "metadata": {}}, "damaged"),
-        ({"format": FORMAT, "channels": [], "classes": ["x"], "metadata": {}}, "damaged"),
-        ({"format": FORMAT, "channels": {"a": "wide"}, "classes": ["x"], "metadata": {}}, "damaged"),
-        ({"format": FORMAT, "channels": {"a": 10**15}, "classes": ["x"], "metadata": {}}, "damaged"),
-        ([1, 2], "damaged"),
-    ],
-)
-def test_a_strange_header_is_refused(tmp_path, header: object, message: str) -> None:
-    path = tmp_path / "some.safetensors"
-    save_file({"count": np.zeros(1, dtype=np.int64)}, path, metadata={"sevis": json.dumps(header)})
-    with pytest.raises(SevisError, match=message):
-        ClassStatistics.load(path)
-
-
-@pytest.mark.parametrize("channels", [{"a": 3, "b": 0}, {"a": 4, "b": -1}, {"a": 2, "b": True}, {"a": 1.0, "b": 2.0}])
-def test_widths_that_are_no_positive_whole_numbers_are_refused(tmp_path, channels: dict[str, object]) -> None:
-    with pytest.raises(SevisError, match="damaged"):
-        ClassStatistics.load(write_statistics(tmp_path / "some.safetensors", channels, np.ones(1, dtype=np.int64)))
-
-
-@pytest.mark.parametrize("count", [np.array([-1]), np.array([1.0]), np.array([True])])
-def test_counts_that_count_nothing_are_refused(tmp_path, count: np.ndarray) -> None:
-    assert ClassStatistics.load(write_statistics(tmp_path / "right", {"a": 3}, np.array([1]))).count.tolist() == [1]
-    with pytest.raises(SevisError, match="damaged"):
-        ClassStatistics.load(write_statistics(tmp_path / "wrong", {"a": 3}, count))
-
-
-def write_statistics(path: Path, channels: dict[str, object], count: np.ndarray) -> Path:
-    """A file of zeros for three channels and one class."""
-    names = [f"{quantity}.{name}" for quantity in ("squeeze", "scale") for name in ("mean", "m2", "low", "high")]
-    header = {"format": FORMAT, "channels": channels, "classes": ["x"], "metadata": {}}
-    arrays = {name: np.zeros((1, 3), np.float32) for name in names}
-    save_file({"count": count, **arrays}, path, metadata={"sevis": json.dumps(header)})
-    return path
-
-
-def test_arrays_of_other_shapes_are_refused(tmp_path) -> None:
-    path = tmp_path / "some.safetensors"
-    arrays = {f"{quantity}.{name}": np.zeros((1, 4)) for quantity in ("squeeze", "scale") for name in ("mean", "m2", "low", "high")}
-    header = {"format": FORMAT, "channels": {"a": 3}, "classes": ["x"], "metadata": {}}
-    save_file({"count": np.zeros(1, dtype=np.int64), **arrays}, path, metadata={"sevis": json.dumps(header)})
-    with pytest.raises(SevisError, match=r"shapes \[\(1, 4\)\]"):
-        ClassStatistics.load(path)
-
-
 def test_wrong_input_is_refused() -> None:
     labels, values = random_images(3)
     statistics = ClassStatistics(CHANNELS, CLASSES)
@@ -165,6 +138,16 @@ def test_wrong_input_is_refused() -> None:
         statistics.update(np.where(labels == 2, 9, labels), values)
     with pytest.raises(SevisError, match="expected squeeze of shape"):
         statistics.update(labels[:-1], values)
+    for broken in (np.nan, np.inf):
+        spoilt = {**values, "SE_3_1": {**values["SE_3_1"], "squeeze": np.full((97, 9), broken, np.float32)}}
+        with pytest.raises(SevisError, match="SE_3_1 gave a squeeze that is no number"):
+            statistics.update(labels, spoilt)
+    with pytest.raises(SevisError, match="expected 97 ids"):
+        statistics.update(labels, values, ids=np.arange(96))
+    with pytest.raises(SevisError, match="from 0 to 4294967294 as ids, got -1 to 95"):
+        statistics.update(labels, values, ids=np.arange(97) - 1)
+    with pytest.raises(SevisError, match="97 predictions"):
+        statistics.update(labels, values, right=np.ones(3, dtype=bool))
     assert statistics.count.sum() == 0
     with pytest.raises(SevisError, match="no SE block is called 'SE_9_9'"):
         statistics.mean("SE_9_9")
@@ -174,6 +157,14 @@ def test_wrong_input_is_refused() -> None:
         statistics.index("tiger")
     with pytest.raises(SevisError, match="same blocks and classes"):
         statistics.merge(ClassStatistics({"SE_2_1": 6}, CLASSES))
+    for other in (3, None):
+        with pytest.raises(SevisError, match="same size and seed"):
+            ClassStatistics(CHANNELS, CLASSES, sample=2).merge(ClassStatistics(CHANNELS, CLASSES, sample=other))
+    for call in (statistics.histogram, statistics.extremes, statistics.sample):
+        with pytest.raises(SevisError, match="holds only means: collect it again with python -m sevis collect"):
+            call("SE_2_1")
+        with pytest.raises(SevisError, match="no SE block is called 'SE_9_9'"):
+            call("SE_9_9")
     with pytest.raises(SevisError, match="at least one block"):
         ClassStatistics(CHANNELS, ())
 
