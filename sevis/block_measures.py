@@ -169,7 +169,7 @@ def of_moments(mean: Array, m2: Array, count: Counts) -> dict[str, Array]:
         "distance": _distance(mean, overall),
         "cosine": _cosine(mean),
         "left": measures.left_by_scale(mean, m2, count),
-        "factor": np.abs(measures.scale_fit(mean, overall)[0] - 1).mean(axis=-1),
+        "factor": np.abs(measures.scale_fit(mean, overall)[0] - 1).mean(axis=-1) if len(count) > 1 else np.full(mean.shape[:-2], nan),
     }
 
 

@@ -36,7 +36,7 @@ def omega_squared(between: Array, total: Array, *, classes: int, images: int) ->
         return np.full_like(total, nan)
     within = (total - between) / (images - classes)
     varies = total > images * RESOLUTION**2
-    return np.divide(between - (classes - 1) * within, total + within, out=np.full_like(total, nan), where=varies)
+    return _ratio(between - (classes - 1) * within, total + within, varies)
 
 
 def spreads(mean: Array, m2: Array, count: Counts) -> tuple[Array, Array]:
@@ -59,7 +59,7 @@ def overall_spread(mean: Array, m2: Array, count: Counts) -> Array:
     """The standard deviation of s over all images, with n - 1, shape (..., C); NaN for fewer than two images."""
     mean, m2, count = _held(mean, m2, count)
     images = int(count.sum())
-    return np.sqrt((_between(mean, count) + m2.sum(axis=-2)) / (images - 1 if images > 1 else nan))
+    return np.asarray(np.sqrt((_between(mean, count) + m2.sum(axis=-2)) / (images - 1 if images > 1 else nan)))
 
 
 def selectivity(mean: Array) -> Array:
@@ -78,7 +78,7 @@ def selectivity(mean: Array) -> Array:
     highest = mean.max(axis=-2)
     rest = (mean.sum(axis=-2) - highest) / (classes - 1)
     defined = (mean.min(axis=-2) >= 0) & (highest > 0)
-    return np.divide(highest - rest, highest + rest, out=np.full_like(highest, nan), where=defined)
+    return _ratio(highest - rest, highest + rest, defined)
 
 
 def saturation(values: Array) -> dict[str, Array]:
@@ -151,7 +151,7 @@ def agreement(ranks: Array, ties: Array, weights: Array) -> Array:
     sums = weights @ (ranks - (channels + 1) / 2).astype(weights.dtype)
     most = images**2 * (channels**3 - channels) - images * (weights @ ties.astype(weights.dtype))
     defined = (images > 1) & (most > 0)
-    return np.divide(12 * np.square(sums, dtype=float).sum(axis=-1), most, out=np.full_like(most, nan), where=defined)
+    return _ratio(12 * np.square(sums, dtype=float).sum(axis=-1), most, defined)
 
 
 def distances(mean: Array, metric: str = "cosine") -> Array:
@@ -167,8 +167,8 @@ def distances(mean: Array, metric: str = "cosine") -> Array:
     """
     if metric == "cosine":
         length = np.linalg.norm(mean, axis=1, keepdims=True)
-        unit = np.divide(mean, length, out=np.full(mean.shape, nan), where=length > 0)
-        return np.clip(1 - unit @ unit.T, 0, 2)
+        unit = _ratio(mean, length, length > 0)
+        return np.asarray(np.clip(1 - unit @ unit.T, 0, 2))
     if metric == "l1":
         return np.stack([np.abs(mean - row).mean(axis=1) for row in mean])
     raise SevisError(f"unknown distance {metric!r}: choose cosine or l1")
@@ -211,7 +211,7 @@ def scale_fit(mean: Array, overall: Array) -> tuple[Array, Array]:
         overall: the mean of all images, shape (..., C).
     """
     factor, difference, residual = _fit(mean, overall)
-    return factor, np.sqrt(np.divide(residual, difference, out=np.full_like(difference, nan), where=difference > 0))
+    return factor, np.sqrt(_ratio(residual, difference, difference > 0))
 
 
 def left_by_scale(mean: Array, m2: Array, count: Counts) -> Array:
@@ -232,7 +232,7 @@ def left_by_scale(mean: Array, m2: Array, count: Counts) -> Array:
     noise, times = noise.sum(axis=-1), float(np.sum(1 / count - 1 / images))
     difference = difference.sum(axis=-1) - times * noise
     residual = np.maximum(residual.sum(axis=-1) - times * (noise - along), 0)
-    return np.sqrt(np.clip(np.divide(residual, difference, out=np.full_like(difference, nan), where=difference > 0), 0, 1))
+    return np.asarray(np.sqrt(np.clip(_ratio(residual, difference, difference > 0), 0, 1)))
 
 
 def _held(mean: Array, m2: Array, count: Counts) -> tuple[Array, Array, Counts]:
@@ -245,7 +245,7 @@ def _between(mean: Array, count: Counts) -> Array:
     """SSB of each channel: Σ_k n_k (s̄_k - s̄)², shape (..., C)."""
     weights = count.astype(mean.dtype)
     overall = np.einsum("k,...kc->...c", weights / max(weights.sum(), 1), mean)
-    return np.einsum("k,...kc->...c", weights, np.square(mean - overall[..., None, :]))
+    return np.asarray(np.einsum("k,...kc->...c", weights, np.square(mean - overall[..., None, :])))
 
 
 def _fit(mean: Array, overall: Array) -> tuple[Array, Array, Array]:
@@ -256,3 +256,8 @@ def _fit(mean: Array, overall: Array) -> tuple[Array, Array, Array]:
     change = np.divide(along, square, out=np.full_like(along, nan), where=square > 0)
     length = np.einsum("...kc,...kc->...k", difference, difference)
     return 1 + change, length, np.maximum(length - change * along, 0)
+
+
+def _ratio(part: Array, whole: Array, defined: NDArray[np.bool_]) -> Array:
+    """part / whole, NaN where it is not defined."""
+    return np.divide(part, whole, out=np.full_like(part, nan), where=defined)
