@@ -9,7 +9,7 @@ from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.measures import distances, nearest_class, spreads
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 Places = NDArray[np.intp]
 STILL = 1e-12  # distances below it are rounding
 PHOTOS = 1000  # at most so many are placed on a map
@@ -96,7 +96,8 @@ def pca_maps(statistics: ClassStatistics, *, photos: int = PHOTOS) -> ClassMaps:
         sample = statistics.sample(statistics.sites[0])
         drawn = _evenly(len(sample.ids), photos)
         labels, ids = sample.labels[drawn], sample.ids[drawn]
-    places, quality, seen = [], [], []
+    places: list[Array] = []
+    quality, seen = [], []
     for site in statistics.sites:
         means = statistics.mean(site)[rows] / np.sqrt(statistics.channels[site])
         centre = means.mean(axis=0)

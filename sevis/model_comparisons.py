@@ -11,7 +11,7 @@ from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.measures import HIGH, class_share, distances, overall_spread
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 Rows = tuple[NDArray[np.intp], NDArray[np.intp]]
 MIN_CLASSES = 4  # three classes have three distances: no order to agree on
 PERMUTATIONS = 100
@@ -76,9 +76,9 @@ class ModelComparison:
 
 def match_classes(first: ClassStatistics, second: ClassStatistics) -> Rows:
     """The rows of the classes that both hold images of, in the first's order: by WordNet id where both know them, otherwise by name."""
-    by_id = [statistics.metadata.get("wnids") for statistics in (first, second)]
+    by_id: list[Any] = [statistics.metadata.get("wnids") for statistics in (first, second)]
     known = all(isinstance(ids, list) and len(ids) == len(one.classes) for ids, one in zip(by_id, (first, second), strict=True))
-    keys = by_id if known else [first.classes, second.classes]
+    keys: list[Sequence[Any]] = by_id if known else [first.classes, second.classes]
     places = [{str(key): row for row, key in reversed(list(enumerate(one)))} for one in keys]  # the first of those of one name
     common = [name for name in map(str, dict.fromkeys(keys[0])) if name in places[1]]
     rows = [(places[0][name], places[1][name]) for name in common]
@@ -100,7 +100,10 @@ def compare_models(
         SevisError: where their classes differ and `only_common` is not set, and where fewer than two are the same.
     """
     rows = match_classes(first, second)
-    check_classes(first, second, rows, only_common=only_common)
+    if not all_common(first, second, rows) and not only_common:
+        raise SevisError(
+            f"the two networks saw different classes ({describe_sizes(first, second, rows)}): compare them with only_common=True"
+        )
     sides = list(zip((first, second), rows, strict=True))
     vectors = [[_ranks(distances(one.mean(site)[row], metric)) for site in one.sites] for one, row in sides]
     named = set(first.sites) == set(second.sites)
@@ -119,18 +122,19 @@ def compare_models(
     )
 
 
-def check_classes(first: ClassStatistics, second: ClassStatistics, rows: Rows, *, only_common: bool = True) -> None:
-    """Raises SevisError unless two networks can be compared on the classes of `match_classes`: all they have, or at least two of them."""
-    common, sizes = len(rows[0]), (np.count_nonzero(first.count), np.count_nonzero(second.count))
-    if common < 2:
-        raise SevisError(
-            f"the two networks saw {sizes[0]} and {sizes[1]} classes, of which {common or 'none'} {'is' if common == 1 else 'are'} the "
-            "same, so there is nothing to compare: choose statistics of the same classes"
-        )
-    if not only_common and (common, common) != sizes:
-        raise SevisError(
-            f"the two networks saw different classes, {sizes[0]} and {sizes[1]}, of which {common} are the same: compare those"
-        )
+def all_common(first: ClassStatistics, second: ClassStatistics, rows: Rows) -> bool:
+    """Whether both hold images of the classes of `match_classes` and of no others. Raises SevisError where those are fewer than two."""
+    if len(rows[0]) < 2:
+        sizes = describe_sizes(first, second, rows)
+        raise SevisError(f"the two networks saw {sizes}, so there is nothing to compare: choose statistics of the same classes")
+    return bool(len(rows[0]) == np.count_nonzero(first.count) == np.count_nonzero(second.count))
+
+
+def describe_sizes(first: ClassStatistics, second: ClassStatistics, rows: Rows) -> str:
+    """How many classes each holds images of, and how many of them are the same, in words."""
+    common = len(rows[0])
+    same = "none is the same" if not common else f"{common} {'is' if common == 1 else 'are'} the same"
+    return f"{np.count_nonzero(first.count)} and {np.count_nonzero(second.count)} classes, of which {same}"
 
 
 def _profile(statistics: ClassStatistics, rows: NDArray[np.intp]) -> BlockProfile:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sevis.class_distances import ClassMaps
 from sevis.figures.style import NEUTRAL, PALETTE, SCALE_COLOURS, finish
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 Table = dict[str, NDArray[Any]]
 MATRIX = 320  # rows at most: 320 x 320 numbers of float32 are about half a megabyte on the wire
 MARKED = len(PALETTE)  # classes at most
@@ -146,7 +146,7 @@ def pooled(matrix: Array, names: Sequence[str], *, most: int = MATRIX) -> tuple[
     starts = np.arange(0, len(matrix), size)
     others = 1.0 - np.eye(len(matrix))
     total, count = (np.add.reduceat(np.add.reduceat(one, starts, axis=0), starts, axis=1) for one in (matrix * others, others))
-    groups = [f"{names[start]} … {names[min(start + size, len(names)) - 1]}" for start in starts]
+    groups = [f"{names[start]} … {names[min(start + size, len(names)) - 1]}" for start in range(0, len(matrix), size)]
     return np.divide(total, count, out=np.zeros_like(total), where=count > 0), groups
 
 

@@ -11,7 +11,7 @@ from sevis.figures.style import LOWERED, NEUTRAL, PALETTE, RAISED, SCALE_COLOURS
 from sevis.measures import HIGH
 from sevis.model_comparisons import BlockProfile, ModelComparison
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 Table = dict[str, NDArray[Any]]
 GRID = "rgba(127, 127, 127, 0.25)"
 MEASURES = {

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from sevis.class_distances import TOLERANCE, ClassMaps, Separation, furthest, mds_maps, pca_maps, separation, similar_order
 from sevis.class_statistics import ClassStatistics
@@ -170,12 +171,12 @@ def _mds(key: str, metric: str, *, _statistics: ClassStatistics) -> ClassMaps:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _order(key: str, site: str, metric: str, *, _statistics: ClassStatistics) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
+def _order(key: str, site: str, metric: str, *, _statistics: ClassStatistics) -> NDArray[np.intp]:
     return similar_order(distances(_statistics.mean(site)[np.flatnonzero(_statistics.count)], metric))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _furthest(key: str, metric: str, *, _statistics: ClassStatistics) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _furthest(key: str, metric: str, *, _statistics: ClassStatistics) -> NDArray[np.floating]:
     return furthest(_statistics, metric)
 
 

@@ -12,14 +12,13 @@ import streamlit as st
 from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.figures import model_comparisons as figures
-from sevis.model_comparisons import ModelComparison, check_classes, compare_models, match_classes
+from sevis.model_comparisons import ModelComparison, all_common, compare_models, describe_sizes, match_classes
 from sevis.pages.class_map import METRICS, identity
 from sevis.pages.models import read_statistics
 from sevis.pages.show import show, show_error
 from sevis.weights import Card, list_pretrained, read_card, statistics_folder
 
 UPLOAD = "a file of yours"
-SUFFIX = ".statistics"
 ABOUT = (
     "The same measures of two networks that saw the same classes, and how far they agree on which classes are alike: blocks of two "
     "networks need not have the same channels for that."
@@ -73,23 +72,20 @@ def opened(data: bytes) -> Iterator[ClassStatistics]:
         path = Path(folder) / f"{hashlib.sha256(data).hexdigest()[:12]}.safetensors"
         path.write_bytes(data)
         try:
-            statistics = ClassStatistics.load(path)
-        except SevisError as error:
+            yield ClassStatistics.load(path)
+        except SevisError as error:  # also where a damaged value is met only when it is read
             raise SevisError(str(error).replace(str(path), "the file")) from None
-        yield statistics
 
 
 def _compare(first: ClassStatistics, second: ClassStatistics, metric: str) -> None:
     rows = match_classes(first, second)
-    check_classes(first, second, rows)
-    common, sizes = len(rows[0]), (np.count_nonzero(first.count), np.count_nonzero(second.count))
-    if (common, common) != sizes:
+    if not all_common(first, second, rows):
         st.warning(
-            f"The two networks saw different classes: {sizes[0]} and {sizes[1]}, of which {common} are the same. Measures over different "
-            "classes do not compare.",
+            f"The two networks saw different classes ({describe_sizes(first, second, rows)}), and measures over different classes do not "
+            "compare.",
             icon=":material/warning:",
         )
-        if not st.toggle(f"Compare them on the {common} classes that both saw", key="models_common", bind="query-params"):
+        if not st.toggle(f"Compare them on the {len(rows[0])} classes that both saw", key="models_common", bind="query-params"):
             return
     comparison = _comparison(identity(first), identity(second), metric, _first=first, _second=second)
     _say_what_differs(comparison)
