@@ -5,10 +5,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import streamlit as st
+import torch
+from networks import stir
+from pictures import write_tiny_imagenet
 from streamlit.testing.v1 import AppTest
 
+import sevis
 from sevis.class_statistics import ClassStatistics
-from sevis.weights import DEFAULT
+from sevis.images import Preprocessing
+from sevis.pages import loading
+from sevis.pages.network import SHOWN, Network
+from sevis.weights import DEFAULT, Card, ReadyModel
 
 PAGE = Path(__file__).resolve().parent.parent / "sevis" / "pages" / "classes.py"
 CLASSES = ("lion", "goldfish", "Chihuahua", "bullet train", "cliff", "pizza")
@@ -52,3 +60,28 @@ def titles(app):
 def numbers(packed):
     """What plotly packed as base64."""
     return np.frombuffer(base64.b64decode(packed["bdata"]), dtype=packed["dtype"])
+
+
+def untold_network(tmp_path, monkeypatch):
+    """A network that no statistics came with, and a data set with five of its six classes: three photos of each."""
+    monkeypatch.setenv("SEVIS_DATA", str(write_tiny_imagenet(tmp_path / "data", [f"n0000000{number}" for number in range(1, 6)])))
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = stir(sevis.build("se_resnet18", num_classes=len(CLASSES), width=0.125, reduction=4)).eval()
+    preprocess = Preprocessing(resize=32, crop=32)
+    wnids = [f"n0000000{number}" for number in range(len(CLASSES))]
+    card = Card("untold", {"sha256": "f" * 64, "classes": CLASSES, "wnids": wnids, "preprocessing": vars(preprocess)}, shipped=False)
+    ready = ReadyModel(model, card, CLASSES, preprocess, torch.device("cpu"))
+    monkeypatch.setattr(loading, "load", lambda *_, **__: ready)
+    monkeypatch.setattr(loading, "HEAD_START", 0)
+    return ready
+
+
+def open_untold(**query):
+    app = AppTest.from_file(str(PAGE), default_timeout=60)
+    app.session_state[SHOWN] = Network("untold", "random")
+    for name, values in query.items():
+        app.query_params[name] = values
+    return app.run()

@@ -10,19 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
-import torch
-from class_pages import CLASSES, PAGE, WIDTHS, charts, numbers, open_page, random_scales, save, titles
-from networks import stir
-from pictures import write_tiny_imagenet
-from streamlit.testing.v1 import AppTest
+from class_pages import CLASSES, PAGE, WIDTHS, charts, numbers, open_page, open_untold, random_scales, save, titles, untold_network
 
 import sevis
 from sevis.class_statistics import ClassStatistics
-from sevis.images import Preprocessing, read_image
-from sevis.pages import collecting, loading, turns
-from sevis.pages.network import SHOWN, Network
+from sevis.images import read_image
+from sevis.pages import collecting, turns
 from sevis.pages.photos import validation_photos
-from sevis.weights import DEFAULT, Card, ReadyModel
+from sevis.weights import DEFAULT
 
 PAPER = ["SE_2_3", "SE_3_4", "SE_4_6", "SE_5_1", "SE_5_2", "SE_5_3"]
 SPREAD = "Figure 7: spread"
@@ -205,27 +200,7 @@ def test_the_page_needs_no_torch(pretrained):
 
 @pytest.fixture
 def untold(tmp_path, monkeypatch):
-    """A network that no statistics came with, and a data set with five of its six classes: three photos of each."""
-    monkeypatch.setenv("SEVIS_DATA", str(write_tiny_imagenet(tmp_path / "data", [f"n0000000{number}" for number in range(1, 6)])))
-    st.cache_resource.clear()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = stir(sevis.build("se_resnet18", num_classes=len(CLASSES), width=0.125, reduction=4)).eval()
-    preprocess = Preprocessing(resize=32, crop=32)
-    wnids = [f"n0000000{number}" for number in range(len(CLASSES))]
-    card = Card("untold", {"sha256": "f" * 64, "classes": CLASSES, "wnids": wnids, "preprocessing": vars(preprocess)}, shipped=False)
-    ready = ReadyModel(model, card, CLASSES, preprocess, torch.device("cpu"))
-    monkeypatch.setattr(loading, "load", lambda *_, **__: ready)
-    monkeypatch.setattr(loading, "HEAD_START", 0)
-    return ready
-
-
-def open_untold(**query):
-    app = AppTest.from_file(str(PAGE), default_timeout=60)
-    app.session_state[SHOWN] = Network("untold", "random")
-    for name, values in query.items():
-        app.query_params[name] = values
-    return app.run()
+    return untold_network(tmp_path, monkeypatch)
 
 
 def test_a_network_without_statistics_offers_to_collect_them(untold):

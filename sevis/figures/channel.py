@@ -172,7 +172,7 @@ def _describe_saturation(statistics: ClassStatistics, site: str, channel: int) -
     if not len(values):
         return ""
     parts = saturation(values)
-    exact = f", exactly 0 in {parts['zeros']:.0%} and exactly 1 in {parts['ones']:.0%}" if parts["zeros"] or parts["ones"] else ""
+    exact = "".join(f", exactly {value} in {parts[name]:.1%}" for value, name in ((0, "zeros"), (1, "ones")) if parts[name])
     return f" It is above {HIGH} in **{parts['high']:.0%}** of {len(values):,} photos and below {LOW} in **{parts['low']:.0%}**{exact}."
 
 

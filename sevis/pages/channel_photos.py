@@ -1,10 +1,10 @@
 """The photos that raise and lower one channel most, with the channel's map u over each: looked at one by one, shared by all visitors.
 
-Only photos of the configured data set are shown, and only where it is the one that the statistics were collected from.
+Only photos of the configured data set are shown, where they are those that the statistics were collected from, and the visitor's own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -17,9 +17,12 @@ from sevis.errors import SevisError
 from sevis.explanation import explain
 from sevis.figures.mosaic import largest
 from sevis.figures.photo_grid import Example, photo_grid
+from sevis.pages.collecting import Amount, pick
 from sevis.pages.growing import Work, show_growing
 from sevis.pages.models import Photo, look, ready_model
 from sevis.pages.network import Network
+from sevis.pages.own_data import own_photos
+from sevis.pages.photos import validation_photos
 from sevis.pages.show import show_picture
 from sevis.weights import Card
 
@@ -67,7 +70,7 @@ def show_photos(statistics: ClassStatistics, network: Network, card: Card, *, bl
         Extreme.of("The highest scales", "highest", found.highest[channel], found.highest_ids[channel]),
         Extreme.of("The lowest scales", "lowest", found.lowest[channel], found.lowest_ids[channel]),
     )
-    photos = photos_of(statistics)
+    photos = photos_of(statistics, card)
     if isinstance(photos, str):
         st.info(photos, icon=":material/info:")
         for end in ends:
@@ -75,25 +78,28 @@ def show_photos(statistics: ClassStatistics, network: Network, card: Card, *, bl
             st.markdown(f"{end.title}: {', '.join(values)}.")
         return
     wanted = tuple(dict.fromkeys(photo for end in ends for photo in end.photos))
-    keys = ("channel-photos", card["sha256"], str(statistics.metadata["fingerprint"]), block, str(channel))
+    keys = ("channel-photos", card["sha256"], str(statistics.metadata.get("fingerprint")), block, str(channel))
     begin = partial(_begin, network, photos, keys, wanted)
     show_growing("channel-photos", keys, begin, partial(_draw, ends, photos, card, (block, channel)))
 
 
-def photos_of(statistics: ClassStatistics) -> ImageDataset | str:
+def photos_of(statistics: ClassStatistics, card: Card) -> ImageDataset | str:
     """The photos that the statistics were collected from, or a sentence that says why they are not at hand."""
-    data, known = find_data(), statistics.metadata
-    if not known.get("fingerprint"):
-        return "The statistics do not say which photos they were collected from, so only the scales are shown."
+    own, data, known = own_photos(card), find_data(), statistics.metadata
+    if own is not None:
+        return own
     if data is None:
         return f"The photos of {known.get('data') or 'the data set'} are not on this machine, so only the scales are shown."
     try:
         photos, fingerprint = _open(str(data), str(known.get("split") or "val"), tuple(known.get("wnids") or ()))
+        if fingerprint != known.get("fingerprint"):  # then they may be those that are collected on the page
+            photos = pick(validation_photos(data, card), Amount(len(statistics.classes), int(statistics.count.max())))
+            fingerprint = photos.fingerprint()
     except SevisError:
-        fingerprint = ""
-    if fingerprint != known["fingerprint"]:
-        return "The data set on this machine is not the one that the statistics were collected from, so only the scales are shown."
-    return photos
+        fingerprint = None
+    if fingerprint is None or fingerprint != known.get("fingerprint"):
+        return "The photos on this machine are not those that the statistics were collected from, so only the scales are shown."
+    return _named(photos, statistics)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the data set …")
@@ -102,6 +108,12 @@ def _open(path: str, split: str, wnids: tuple[str, ...]) -> tuple[ImageDataset, 
     photos = open_dataset(path, split)
     photos = photos.select(wnids) if wnids else photos
     return photos, photos.fingerprint()
+
+
+def _named(photos: ImageDataset, statistics: ClassStatistics) -> ImageDataset:
+    """The photos with the names that the statistics have for their classes."""
+    names = dict(zip(statistics.metadata.get("wnids") or (), statistics.classes, strict=False))
+    return replace(photos, classes=tuple(names.get(wnid, name) for wnid, name in zip(photos.wnids, photos.classes, strict=True)))
 
 
 def _begin(network: Network, photos: ImageDataset, keys: tuple[str, ...], wanted: Sequence[int]) -> Work[Maps]:

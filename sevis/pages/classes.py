@@ -9,6 +9,7 @@ from sevis.pages.collecting import collected_here
 from sevis.pages.growing import leave
 from sevis.pages.models import card_of, read_statistics
 from sevis.pages.network import Network, chosen
+from sevis.pages.own_data import own_statistics
 from sevis.pages.show import show_error
 from sevis.weights import Card
 
@@ -27,7 +28,13 @@ def load_statistics(card: Card) -> ClassStatistics:
 
 
 def statistics_of(network: Network, card: Card) -> ClassStatistics | None:
-    """Those in the network's file; without one, for a network that does not come with sevis, what is collected here; None before that."""
+    """Those of the visitor's own photos, where there are some; else those in the network's file.
+
+    Without a file, for a network that does not come with sevis, it is what is collected here; None before that.
+    """
+    own = own_statistics(network, card)
+    if own:
+        return own
     if network.shipped or card.statistics_path.is_file():
         return load_statistics(card)
     return collected_here(network, card)
