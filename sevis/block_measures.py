@@ -278,4 +278,5 @@ def _chance(sample: Array, drawn: Drawn) -> tuple[dict[str, float], float]:
 def _interval(name: str, estimate: float, reach: float) -> Value:
     """The estimate and 1.96 standard deviations on either side, within what the measure can be."""
     lowest, highest = -1.0 if name == "class_share" else 0.0, np.inf if name in UNBOUNDED else 1.0
-    return Value(estimate, max(lowest, estimate - _Z * reach), min(highest, estimate + _Z * reach))
+    low, high = np.clip([estimate - _Z * reach, estimate + _Z * reach], lowest, highest)  # which keeps NaN
+    return Value(estimate, float(low), float(high))
