@@ -6,9 +6,11 @@ import tempfile
 import numpy as np
 import pytest
 import streamlit as st
-from class_pages import WIDTHS, charts, numbers, open_page
+from class_pages import PAGE, WIDTHS, charts, numbers, open_page
+from streamlit.testing.v1 import AppTest
 
 from sevis.class_statistics import ClassStatistics
+from sevis.pages.own_data import KEPT, Own
 from sevis.weights import DEFAULT
 
 CLASSES = ("lion", "goldfish", "Chihuahua", "bullet train", "cliff", "pizza")
@@ -215,6 +217,19 @@ def test_other_classes_are_refused_until_the_common_ones_are_asked_for(folder, s
     assert "none is the same" in nothing.error[0].value
 
 
+@pytest.mark.parametrize(("weights", "offered"), [("a1b2c3d4e5", f"{DEFAULT} without your data"), ("f" * 64, "your data with another")])
+def test_a_visitors_own_data_can_be_compared(folder, weights, offered):
+    """Own data of the network that is shown with what came before it, own data of another network with what is shown."""
+    app = AppTest.from_file(str(PAGE), default_timeout=60)
+    app.session_state[KEPT] = Own(weights, collected(make_scales(6), weights=weights), None)
+    app.query_params["figure"] = MODELS
+    app.run()
+    assert not app.exception
+    assert app.selectbox(key="models_other").options == [offered, "a file of yours"]
+    assert len(charts(app)) == 6
+    assert (numbers(charts(app)[3]["data"][0]["y"]) < 0.9).any()  # not with itself
+
+
 @pytest.fixture
 def upload(folder, monkeypatch, tmp_path):
     """Uploads bytes as statistics; the private files lie in a folder that can be looked at."""
@@ -266,4 +281,4 @@ def test_a_file_beyond_the_limit_is_refused(upload, folder, monkeypatch):
     option = st.get_option
     monkeypatch.setattr(st, "get_option", lambda name: 0 if name == "server.maxUploadSize" else option(name))
     app = upload(bytes_of(collected(make_scales(5)), folder))
-    assert "this app takes at most 0 MB" in app.error[0].value
+    assert "this app takes at most 0: collect it again" in app.error[0].value

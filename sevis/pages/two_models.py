@@ -1,8 +1,9 @@
 """The view Two models: the network's class statistics against those of another, block by block."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,9 @@ from sevis.errors import SevisError
 from sevis.figures import model_comparisons as figures
 from sevis.model_comparisons import ModelComparison, all_common, compare_models, describe_sizes, match_classes
 from sevis.pages.class_map import METRICS, identity
+from sevis.pages.collecting import collected
 from sevis.pages.models import read_statistics
+from sevis.pages.own_data import KEPT, Own
 from sevis.pages.show import show, show_error
 from sevis.weights import Card, list_pretrained, read_card, statistics_folder
 
@@ -26,10 +29,10 @@ ABOUT = (
 
 
 def draw(statistics: ClassStatistics, card: Card) -> None:
-    """The choice of the other statistics, and the comparison."""
+    """The choice of the other statistics, and the comparison. Raises SevisError where index.json cannot be read."""
     st.markdown(ABOUT)
+    there = others(card)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        there = others(card)
         name = st.selectbox("Compare with", [*there, UPLOAD], key="models_other", bind="query-params", width=420) or UPLOAD
         metric = st.segmented_control(
             "Distance", list(METRICS), default=next(iter(METRICS)), required=True, key="models_metric", bind="query-params"
@@ -37,26 +40,42 @@ def draw(statistics: ClassStatistics, card: Card) -> None:
     chosen = METRICS[metric or next(iter(METRICS))]
     try:
         if name in there:
-            _compare(statistics, read_statistics(there[name]), chosen)
+            _compare(statistics, there[name](), chosen)
         else:
             _compare_upload(statistics, chosen)
     except SevisError as error:
         show_error(error)
 
 
-def others(card: Card) -> Mapping[str, Path]:
-    """The other files of statistics on this machine, by name: the shipped ones, and those in the folder that `collect` writes to."""
-    found = {name: read_card(name).statistics_path for name in list_pretrained()}
-    found |= {path.stem: path for path in sorted(statistics_folder().glob("*.safetensors"))}
-    return {name: path for name, path in found.items() if path.is_file() and path != card.statistics_path}
+def others(card: Card) -> dict[str, Callable[[], ClassStatistics]]:
+    """Statistics to compare those of a network with, by name: shipped, collected by `python -m sevis collect`, or in this app."""
+    shipped = [(name, read_card(name).statistics_path) for name in list_pretrained()]
+    written = [(path.stem, path) for path in sorted(statistics_folder().glob("*.safetensors"))]
+    files = [(name, path) for name, path in (*shipped, *written) if path.is_file() and path != card.statistics_path]
+    return _collected_in_the_app(card) | {name: partial(read_statistics, path) for name, path in files}
+
+
+def _collected_in_the_app(card: Card) -> dict[str, Callable[[], ClassStatistics]]:
+    """A visitor's own data with another network; or, where it is this network's that is shown, the statistics that came before it."""
+    own = st.session_state.get(KEPT)
+    if not isinstance(own, Own):
+        return {}
+    if own.weights != card.sha256:
+        return {f"your data with {own.statistics.metadata.get('model')}": lambda: own.statistics}
+    name, here = f"{card.name} without your data", collected(card)
+    if card.statistics_path.is_file():
+        return {name: partial(read_statistics, card.statistics_path)}
+    return {name: lambda: here} if here else {}
 
 
 def _compare_upload(statistics: ClassStatistics, metric: str) -> None:
-    file = st.file_uploader(
-        "Class statistics: a .safetensors file that python -m sevis collect wrote", type="safetensors", key="models_upload"
-    )
+    limit = int(st.get_option("server.maxUploadSize"))
+    file = st.file_uploader(f"A file of class statistics (.safetensors, at most {limit} MB)", type="safetensors", key="models_upload")
     if file is None:
-        st.info("Choose a file of class statistics, made by `python -m sevis collect`, of the same classes.", icon=":material/upload_file:")
+        st.info(
+            "Choose a file that `python -m sevis collect` wrote, of the same classes; with `--sample 5` it is a smaller one.",
+            icon=":material/upload_file:",
+        )
         return
     with opened(file.getvalue()) as other:
         _compare(statistics, other, metric)
@@ -66,8 +85,8 @@ def _compare_upload(statistics: ClassStatistics, metric: str) -> None:
 def opened(data: bytes) -> Iterator[ClassStatistics]:
     """A stranger's class statistics, in a private file that is gone afterwards. Raises SevisError for what is none."""
     limit = int(st.get_option("server.maxUploadSize"))
-    if len(data) > limit * 1_000_000:
-        raise SevisError(f"the file has {len(data) / 1e6:,.0f} MB, and this app takes at most {limit} MB: compare it with python")
+    if len(data) > limit * 2**20:
+        raise SevisError(f"the file has {len(data) / 2**20:,.1f} MB, and this app takes at most {limit}: collect it again with --sample 5")
     with TemporaryDirectory(prefix="sevis-") as folder:
         path = Path(folder) / f"{hashlib.sha256(data).hexdigest()[:12]}.safetensors"
         path.write_bytes(data)
