@@ -152,17 +152,22 @@ def collect_dataset(
                     partial.keep(statistics, batches=number, **broken.told())
 
     _run(ready, watched(), statistics, broken, outputs=outputs_of(ready, names, told["wnids"]), options=options)
-    statistics.metadata |= broken.told()
-    for other in gather(statistics, shard, folder=options.out and options.out.parent):
-        broken.add(other["broken"], count=other["broken_count"])
-    if shard.rank == 0:
-        _finish(statistics, broken)
-        if options.out:
-            statistics.save(options.out)
-    shard.meet()
+    _join(statistics, broken, shard, out=options.out)
     if partial:
         partial.remove()
     return statistics
+
+
+def _join(statistics: ClassStatistics, broken: _BrokenImages, shard: Shard, *, out: Path | None) -> None:
+    """Brings together what all processes found, in the first of them, which writes it; the others wait for that."""
+    statistics.metadata |= broken.told()
+    for other in gather(statistics, shard, folder=out and out.parent):
+        broken.add(other["broken"], count=other["broken_count"])
+    if shard.rank == 0:
+        _finish(statistics, broken)
+        if out:
+            statistics.save(out)
+    shard.meet()
 
 
 def _empty(ready: ReadyModel, classes: tuple[str, ...], metadata: dict[str, Any], sample: int | None) -> ClassStatistics:
@@ -186,7 +191,7 @@ def _run(
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
     with capture(ready.model) as record, torch.inference_mode(), precision:
         for inputs, labels, *more in loader:
-            ids, unreadable = (*more, None, ())[:2]
+            ids, unreadable = more[0] if more else None, more[1] if len(more) > 1 else ()
             broken.add(unreadable, count=len(unreadable))
             if len(labels):
                 logits = ready.model(inputs.to(device, non_blocking=True).contiguous(memory_format=layout))

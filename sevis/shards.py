@@ -102,6 +102,8 @@ def gather(statistics: ClassStatistics, shard: Shard, *, folder: Path | None = N
     """
     if shard.world == 1:
         return []
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     found = []
     with TemporaryDirectory(prefix="sevis-gathering-", dir=folder) as place:
         file = Path(place) / "part"

@@ -1,7 +1,6 @@
 """Collecting and evaluating against a plain loop over the same images, and publishing what was trained."""
 
 import json
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,18 @@ from pictures import open_colours, write_colours
 from safetensors.numpy import load_file
 from torch import nn
 from torch.nn import functional as F
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import ToTensor
 
 import sevis
 from sevis import publishing
 from sevis.blocks import SqueezeExcitation
-from sevis.collection import collect, collect_dataset, make_loader
+from sevis.collection import CollectOptions, collect, collect_dataset, outputs_of
+from sevis.datasets import open_dataset
 from sevis.errors import SevisError
 from sevis.evaluation import evaluate, measure_gates
 from sevis.images import Preprocessing
+from sevis.loaders import make_loader
 from sevis.recipe import Recipe
 from sevis.training import build_model
 from sevis.weights import Card, ReadyModel, load, make_ready
@@ -58,7 +61,7 @@ def plain_gates(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[np.nd
 
 def test_collected_statistics_equal_a_plain_loop(ready: ReadyModel, colours: Path) -> None:
     dataset = open_colours(colours)[0]
-    statistics = collect_dataset(ready, dataset, batch_size=7)
+    statistics = collect_dataset(ready, dataset, options=CollectOptions(batch_size=7))
     inputs = torch.stack([torch.from_numpy(ready.preprocess(image)) for image, _ in dataset])
     labels = np.array(dataset.labels)
     gates = plain_gates(ready.model, inputs)
@@ -78,21 +81,12 @@ def test_collected_statistics_equal_a_plain_loop(ready: ReadyModel, colours: Pat
 
 def test_batch_size_and_workers_make_no_difference(ready: ReadyModel, colours: Path) -> None:
     dataset = open_colours(colours)[1]
-    statistics = [collect_dataset(ready, dataset, batch_size=size, workers=workers) for size, workers in ((1, 0), (5, 0), (64, 2))]
+    options = [CollectOptions(batch_size=size, workers=workers, progress=False) for size, workers in ((1, 0), (5, 0), (64, 2))]
+    statistics = [collect_dataset(ready, dataset, options=each) for each in options]
     for other in statistics[1:]:
         for site in other.sites:
             np.testing.assert_allclose(other.mean(site), statistics[0].mean(site), atol=1e-6)
             np.testing.assert_allclose(other.std(site), statistics[0].std(site), atol=1e-6)
-
-
-def test_a_loader_can_go_to_a_spawned_worker(colours: Path) -> None:
-    dataset = open_colours(colours)[1]
-    loader = make_loader(dataset, Preprocessing(resize=32, crop=32), batch_size=4)
-    collate = pickle.loads(pickle.dumps(loader.collate_fn))  # noqa: S301  (made here)
-    for (inputs, labels), start in zip(loader, range(0, len(dataset), 4), strict=True):
-        again, same = collate([dataset[index] for index in range(start, start + 4)])
-        assert torch.equal(again, inputs)
-        assert torch.equal(same, labels)
 
 
 def test_collecting_leaves_the_model_as_it_was(ready: ReadyModel, colours: Path) -> None:
@@ -104,6 +98,149 @@ def test_collecting_leaves_the_model_as_it_was(ready: ReadyModel, colours: Path)
     with pytest.raises(SevisError, match="labels from 0 to 1"):
         collect(ready, loader, classes=["only", "two"])
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in ready.model.modules())
+
+
+def test_predictions_are_told_apart_where_the_classes_are_the_networks(network: nn.Module, colours: Path) -> None:
+    dataset = open_colours(colours)[0]
+    entry = {"classes": ["x", "green", "red", "blue", "y"], "preprocessing": {"resize": 32, "crop": 32}, "sha256": "0" * 64}
+    ready = make_ready(Card("small", entry), network, device="cpu")
+    inputs = torch.stack([torch.from_numpy(ready.preprocess(image)) for image, _ in dataset])
+    with torch.no_grad():
+        network.fc.bias -= network(inputs).mean(dim=0)  # so that every output has its turn
+    statistics = collect_dataset(ready, dataset, options=CollectOptions(batch_size=5, progress=False))
+    with torch.no_grad():
+        predicted = network(inputs).argmax(dim=1).numpy()
+    labels = np.array(dataset.labels)
+    right = predicted == np.array([3, 1, 2])[labels]
+    assert 0 < right.sum() < len(right), "the test needs both"
+    assert statistics.wrong_count.tolist() == [int((~right[labels == row]).sum()) for row in range(3)]
+    scales = plain_gates(network, inputs)["SE_4_1"][1]
+    for row in range(3):
+        for told in (True, False):
+            chosen = scales[(labels == row) & (right == told)]
+            found = statistics.mean_of("SE_4_1", right=told)[row]
+            assert np.isnan(found).all() if not len(chosen) else np.allclose(found, chosen.mean(axis=0), atol=1e-5)
+
+
+def test_wnids_come_before_names_and_an_unknown_class_leaves_the_predictions_unknown(network: nn.Module, colours: Path) -> None:
+    entry = {
+        "classes": list("abcde"),
+        "wnids": ["n5", "n4", "n3", "n2", "n1"],
+        "preprocessing": {"resize": 32, "crop": 32},
+        "sha256": "0" * 64,
+    }
+    ready = make_ready(Card("small", entry), network, device="cpu")
+    assert outputs_of(ready, ["a", "b"], ["n1", "n3"]).tolist() == [4, 2]
+    assert outputs_of(ready, ["e", "b"]).tolist() == [4, 1]
+    assert outputs_of(ready, ["e", "z"], ["n1", "n9"]) is None
+    assert collect_dataset(ready, open_colours(colours)[1], options=CollectOptions(progress=False)).wrong_count is None
+    twins = make_ready(Card("twins", entry | {"classes": list("aabcd"), "wnids": None}), network, device="cpu")
+    assert outputs_of(twins, ["b"]) is None, "two outputs of one name"
+
+
+def test_ids_are_places_in_the_data_set(ready: ReadyModel, colours: Path) -> None:
+    dataset = open_colours(colours)[0]
+    inputs = torch.stack([torch.from_numpy(ready.preprocess(image)) for image, _ in dataset])
+    scales = plain_gates(ready.model, inputs)["SE_3_2"][1]
+    statistics = collect_dataset(ready, dataset, options=CollectOptions(batch_size=7, sample=4, progress=False))
+    extremes, sample = statistics.extremes("SE_3_2"), statistics.sample("SE_3_2")
+    np.testing.assert_allclose(extremes.highest, -np.sort(-scales, axis=0)[:9].T, atol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(scales.T, extremes.lowest_ids, axis=1), extremes.lowest, atol=1e-5)
+    assert np.bincount(sample.labels).tolist() == [4, 4, 4]
+    assert [dataset.labels[number] for number in sample.ids] == sample.labels.tolist()
+    np.testing.assert_allclose(sample.values, scales[sample.ids], atol=1e-5)
+    histogram = statistics.histogram("SE_3_2")
+    counts = np.stack([np.histogram(scales[np.array(dataset.labels) == row], histogram.edges)[0] for row in range(3)])
+    assert np.abs(histogram.counts - counts).sum() <= 4  # a scale computed twice may fall on either side of an edge
+
+
+def test_any_loader_of_inputs_and_labels_will_do(ready: ReadyModel) -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs, labels = torch.randn(12, 3, 32, 32, generator=generator), torch.arange(12) % 5
+    pairs = collect(ready, zip(inputs.split(5), labels.split(5), strict=True))
+    triples = collect(ready, [(inputs, labels, torch.arange(12) * 10)])
+    assert pairs.count.tolist() == triples.count.tolist() == [3, 3, 2, 2, 2]
+    assert pairs.sample("SE_2_1").ids.tolist() == list(range(12))
+    assert triples.sample("SE_2_1").ids.tolist() == list(range(0, 120, 10))
+    np.testing.assert_allclose(pairs.mean("SE_5_2"), triples.mean("SE_5_2"), atol=1e-6)
+    assert pairs.wrong_count is not None
+    with torch.no_grad():
+        wrong = ready.model(inputs).argmax(dim=1) != labels
+    assert pairs.wrong_count.tolist() == [int(wrong[labels == row].sum()) for row in range(5)]
+    with pytest.raises(SevisError, match="labels from 0 to 4"):
+        collect(ready, [(inputs, labels + 1)])
+
+
+def test_a_torchvision_data_set_is_collected(ready: ReadyModel, colours: Path) -> None:
+    ours = collect_dataset(ready, open_colours(colours)[1], options=CollectOptions(progress=False))
+    theirs = collect_dataset(ready, ImageFolder(colours / "val"), options=CollectOptions(progress=False))
+    assert theirs.classes == ours.classes
+    for site in ours.sites:
+        np.testing.assert_array_equal(theirs.mean(site), ours.mean(site))
+    assert (theirs.metadata["data"], theirs.metadata["wnids"], theirs.metadata["images"]) == ("ImageFolder", None, 12)
+    with pytest.raises(SevisError, match=r"\(PIL image, class index\), got Tensor: make it without a transform"):
+        collect_dataset(ready, ImageFolder(colours / "val", transform=ToTensor()), options=CollectOptions(progress=False))
+
+
+def test_bfloat16_and_channels_last_are_close_and_leave_the_weights_as_they_lie(ready: ReadyModel, colours: Path) -> None:
+    dataset = open_colours(colours)[1]
+    plain = collect_dataset(ready, dataset, options=CollectOptions(progress=False))
+    strides = [parameter.stride() for parameter in ready.model.parameters()]
+    for options in (CollectOptions(bf16=True, progress=False), CollectOptions(channels_last=True, progress=False)):
+        other = collect_dataset(ready, dataset, options=options)
+        error = max(np.abs(other.mean(site) - plain.mean(site)).max() for site in plain.sites)
+        assert error < (0.02 if options.bf16 else 1e-5)
+        assert error > 0 or not options.bf16, "bfloat16 has eight bits"
+        assert other.metadata["precision"] == ("bfloat16 autocast" if options.bf16 else "float32")
+    assert [parameter.stride() for parameter in ready.model.parameters()] == strides
+    assert {parameter.dtype for parameter in ready.model.parameters()} == {torch.float32}
+
+
+# --- broken images ---
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """150 validation images in three classes."""
+    return write_colours(tmp_path / "many", train=1, val=50)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_image_is_skipped_counted_and_named(ready: ReadyModel, many: Path, workers: int) -> None:
+    whole = open_colours(many)[1]
+    (many / "val" / "green" / "7.png").write_bytes(b"no picture")
+    dataset = open_colours(many)[1]
+    place = dataset.files.index("val/green/7.png")
+    options = CollectOptions(batch_size=16, workers=workers, progress=False)
+    statistics = collect_dataset(ready, dataset, options=options)
+    assert statistics.count.tolist() == [50, 49, 50]
+    assert statistics.metadata["broken"] == ["val/green/7.png"]
+    assert (statistics.metadata["broken_count"], statistics.metadata["images"]) == (1, 149)
+    assert place not in statistics.sample("SE_2_1").ids
+    kept = [index for index in range(150) if index != place]
+    inputs = torch.stack([torch.from_numpy(ready.preprocess(whole[index][0])) for index in kept if whole.labels[index] == 1])
+    np.testing.assert_allclose(statistics.mean("SE_5_1")[1], plain_gates(ready.model, inputs)["SE_5_1"][1].mean(axis=0), atol=1e-5)
+
+
+def test_more_than_one_percent_of_broken_images_stop_it(ready: ReadyModel, many: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    out.write_text("an older file")
+    (many / "val" / "green" / "7.png").write_bytes(b"no picture")
+    (many / "val" / "red" / "0.png").write_bytes(b"")
+    told = r"2 of 150 images cannot be read, .* more than 1%: .*; the first is val/green/7.png: This file is not a picture"
+    with pytest.raises(SevisError, match=told):
+        collect_dataset(ready, open_colours(many)[1], options=CollectOptions(out=out, progress=False))
+    with pytest.raises(SevisError, match=told):
+        collect(ready, make_loader(open_colours(many)[1], ready.preprocess), classes=["blue", "green", "red"])
+    assert out.read_text() == "an older file"
+
+
+def test_only_broken_images_are_an_error(ready: ReadyModel, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / "data" / "cat").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "cat" / f"{number}.png").write_bytes(b"no picture")
+    with pytest.raises(SevisError, match="1 of 3 images cannot be read"):
+        collect_dataset(ready, open_dataset(tmp_path / "data"), options=CollectOptions(batch_size=1, progress=False))
 
 
 def test_scores_equal_a_direct_count(network: nn.Module) -> None:
