@@ -33,18 +33,22 @@ h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; break-after: avoid; }
 figure { margin: 0 0 2rem; min-width: 0; break-inside: avoid; }
 figcaption { color: #4b5262; }
 img { image-rendering: pixelated; width: 256px; border-radius: 4px; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); gap: 0 1.5rem; }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); gap: 0 1.5rem; }
 @page { margin: 12mm; }
-@media print { body { margin: 0; padding: 0; } }
+.paper { margin: 0; padding: 0; width: 690px; font-size: 12px; }
+.paper figure { margin-bottom: 1rem; }
+.paper .grid { grid-template-columns: 1fr 1fr; }
+.paper h1, .paper h2 { font-size: 1.3em; margin-top: 1.5rem; }
 """
-# A chart keeps the width that it was drawn in, so on paper it is drawn again in that of the paper.
-PRINTING = """
-const redraw = width => {
-  document.body.style.width = width;
-  document.querySelectorAll(".js-plotly-plot").forEach(chart => Plotly.Plots.resize(chart));
+# A chart keeps the width that it was drawn in: it is drawn again when all of the page is there, and in the width of paper for printing.
+FITTING = """
+const fit = paper => {
+  document.body.classList.toggle("paper", paper);
+  document.querySelectorAll(".js-plotly-plot").forEach(chart => Plotly.relayout(chart, { autosize: true }));
 };
-addEventListener("beforeprint", () => redraw("690px"));
-addEventListener("afterprint", () => redraw(""));
+addEventListener("load", () => fit(false));
+addEventListener("beforeprint", () => fit(true));
+addEventListener("afterprint", () => fit(false));
 """
 
 
@@ -102,7 +106,7 @@ def document(title: str, body: str) -> str:
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n<script>{get_plotlyjs()}</script>\n<script>{PRINTING}</script>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n<script>{get_plotlyjs()}</script>\n<script>{FITTING}</script>\n"
         f"</head>\n<body>\n<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n"
     )
 

@@ -1,0 +1,31 @@
+"""A button that makes the whole Classes page into one HTML file, of whatever statistics are shown."""
+
+from functools import partial
+
+import streamlit as st
+
+from sevis.class_statistics import ClassStatistics
+from sevis.pages.class_map import identity
+from sevis.pages.keeping import look_up
+
+
+def offer_report(statistics: ClassStatistics) -> None:
+    """The button; the report is made, in a few seconds, only when it is clicked."""
+    name = str(statistics.metadata.get("model") or "network").rpartition("/")[2]
+    st.download_button(
+        "Everything as one HTML report",
+        partial(_make, statistics),
+        file_name=f"{name}.classes.html",
+        mime="text/html",
+        key="classes-report",
+        on_click="ignore",
+        icon=":material/description:",
+        help="All views of this page with their numbers and captions; opens in any browser without internet, and can be printed.",
+    )
+
+
+def _make(statistics: ClassStatistics) -> bytes:
+    from sevis.class_report import report_html
+
+    answer = look_up("depth-profile", identity(statistics))  # where the view Depth profile has measured it
+    return report_html(statistics, profile=answer.known if answer else None).encode()
