@@ -64,7 +64,7 @@ def class_map(
     _add_names(figure, places[named], [shown[place] for place in named], colours)
     finish(figure, title=f"{escape(maps.sites[block])} · map of {len(shown)} classes", height=HEIGHT)
     figure.update_layout(hovermode="closest", legend={"y": -0.12, "yanchor": "top", "itemsizing": "constant"})
-    axis = {"range": [-span, span], "gridcolor": GRID, "zeroline": False, "fixedrange": True, "nticks": 7}
+    axis = {"range": [-span, span], "showgrid": True, "gridcolor": GRID, "zeroline": False, "fixedrange": True, "nticks": 7}
     figure.update_xaxes(title_text=f"first axis ({UNITS[units]})", **axis)
     figure.update_yaxes(title_text=f"second axis ({UNITS[units]})", scaleanchor="x", **axis)
     return figure
