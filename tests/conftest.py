@@ -12,6 +12,7 @@ from networks import stir
 from torch import nn
 
 import sevis
+from sevis import downloads
 
 
 @pytest.fixture
@@ -31,3 +32,14 @@ def tiny_imagenet_zip() -> Path:
     if not path.is_file():
         pytest.skip("tiny-imagenet-200.zip is not there: set SEVIS_DATA to its folder")
     return path
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Empty caches and an empty pretrained folder; nothing can be reached."""
+    (tmp_path / "shelf").mkdir()
+    (tmp_path / "shelf" / "index.json").write_text("{}")
+    for name, value in (("SEVIS_PRETRAINED", "shelf"), ("SEVIS_DATA", "data"), ("TORCH_HOME", "torch"), ("HF_HOME", "hf")):
+        monkeypatch.setenv(name, str(tmp_path / value))
+    monkeypatch.setattr(downloads, "urlopen", None)  # a download would end in a TypeError
+    return tmp_path

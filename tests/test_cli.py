@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,8 @@ from timm.data import create_transform, resolve_model_data_config
 from torch import nn
 
 import sevis
-from sevis import commands, downloads
+from sevis import commands
 from sevis.cli import main
-from sevis.files import sha256
 from sevis.images import read_image
 from sevis.paper import TABLES_2_AND_3
 from sevis.recipe import Recipe
@@ -49,7 +47,7 @@ def photo(tmp_path: Path) -> Path:
 def test_help_everywhere() -> None:
     top = run("--help")
     assert top.returncode == 0
-    for command in ("models", "costs", "data", "train", "collect", "explain", "figure6"):
+    for command in ("models", "costs", "data", "train", "collect", "explain", "figure6", "export", "report"):
         assert command in top.stdout
         result = run(command, "--help")
         assert (result.returncode, result.stderr) == (0, "")
@@ -92,6 +90,15 @@ def test_help_everywhere() -> None:
         (["figure6", "--blocks", "SE_9_9", "--out", "{tmp}/out.html"], "SE_9_9"),
         (["figure6", "--statistics", "{tmp}/text.png", "--out", "{tmp}/out.html"], "damaged"),
         (["figure6", "--statistics", "{tmp}/gone", "--out", "{tmp}/out.html"], "no class statistics at"),
+        (["collect", "--save-every", "soon", "--out", "{tmp}/out"], "--save-every: expected seconds from 0 on, got 'soon'"),
+        (["collect", "--save-every", "-1", "--out", "{tmp}/out"], "--save-every: expected seconds from 0 on, got '-1'"),
+        (["collect", "--data", "{data}", "--out", "{tmp}/data"], "is a directory: name the file to write"),
+        (["collect", "--data", "{data}", "--classes", "red,purple", "--out", "{tmp}/out"], "no class 'purple'"),
+        (["collect", "--data", "{data}", "--labels", "{tmp}/gone", "--out", "{tmp}/out"], "gone: No such file or directory"),
+        (["export", "{tmp}/gone", "--out", "{tmp}/out.csv"], "no class statistics at"),
+        (["export", "--out", "{tmp}/out.xlsx"], "expected a file that ends in .csv, .parquet, .npz, got 'out.xlsx'"),
+        (["report", "{tmp}/text.png", "--out", "{tmp}/out.html"], "damaged"),
+        (["report", "--out", "{tmp}/out.html", "--other", "{tmp}/gone"], "no class statistics at"),
         (["costs"], "expected the name of a network, such as se_resnet50, or --paper"),
     ],
 )
@@ -273,44 +280,7 @@ def test_classes_with_spaces_and_many_of_them(tmp_path: Path) -> None:
     assert "on 30 images" in scored.stdout
 
 
-def test_collect_takes_the_networks_own_classes_by_default(tmp_path: Path, network: nn.Module) -> None:
-    names = ["red fox", "grey wolf", "polar bear", "sea otter", "ring-tailed lemur"]
-    for name in (*names, "not of this network"):
-        (tmp_path / "data" / "val" / name).mkdir(parents=True)
-        Image.new("RGB", (32, 32), (200, 10, 10)).save(tmp_path / "data" / "val" / name / "1.png")
-    with zipfile.ZipFile(tmp_path / "animals.zip", "w") as archive:
-        for path in sorted((tmp_path / "data").rglob("*.png")):
-            archive.write(path, path.relative_to(tmp_path / "data"))
-    shelf = tmp_path / "pretrained"
-    shelf.mkdir()
-    save_file(network.state_dict(), shelf / "small.safetensors")
-    entry = {
-        "architecture": {"name": "se_resnet18", "num_classes": 5, "width": 0.125, "reduction": 4},
-        "classes": names,
-        "wnids": names,
-        "preprocessing": {"resize": 32, "crop": 32},
-        "sha256": sha256(shelf / "small.safetensors"),
-    }
-    (shelf / "index.json").write_text(json.dumps({"small": entry}))
-    out = tmp_path / "out.safetensors"
-    places = {"SEVIS_PRETRAINED": str(shelf), "SEVIS_DATA": str(tmp_path / "animals.zip")}
-    collected = run("collect", "--model", "small", "--out", out, **places)
-    assert collected.returncode == 0, collected.stderr
-    assert sevis.ClassStatistics.load(out).classes == tuple(names)
-
-
 # --- networks of timm and torchvision ---
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Empty caches and an empty pretrained folder; nothing can be reached."""
-    (tmp_path / "shelf").mkdir()
-    (tmp_path / "shelf" / "index.json").write_text("{}")
-    for name, value in (("SEVIS_PRETRAINED", "shelf"), ("SEVIS_DATA", "data"), ("TORCH_HOME", "torch"), ("HF_HOME", "hf")):
-        monkeypatch.setenv(name, str(tmp_path / value))
-    monkeypatch.setattr(downloads, "urlopen", None)  # a download would end in a TypeError
-    return tmp_path
 
 
 @pytest.fixture
@@ -416,27 +386,6 @@ def test_too_little_memory_is_one_line(error: Exception, monkeypatch: pytest.Mon
     error = RuntimeError("a bug")
     with pytest.raises(RuntimeError, match="a bug"):
         main(["models"])
-
-
-def test_collect_and_figure6_of_any_network(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    goldfish, cat = "n01443537", "n02123045"
-    for folder in (goldfish, cat, "of no class"):
-        (elsewhere / "photos" / folder).mkdir(parents=True)
-        Image.new("RGB", (40, 30), (200, 90, 10)).save(elsewhere / "photos" / folder / "1.png")
-    with zipfile.ZipFile(elsewhere / "photos.zip", "w") as archive:
-        for path in sorted((elsewhere / "photos").rglob("*.png")):
-            archive.write(path, path.relative_to(elsewhere / "photos"))
-    network = ["--model", "mobilenetv3_small_050", "--weights", "random"]
-    monkeypatch.setenv("SEVIS_DATA", str(elsewhere / "photos.zip"))
-    assert main(["collect", *network]) == 0
-    out = Path(capsys.readouterr().out.split(":")[0])
-    ready = sevis.load("mobilenetv3_small_050", weights="random", device="cpu")
-    assert out == ready.card.statistics_path
-    statistics = sevis.ClassStatistics.load(out)
-    assert statistics.metadata["weights"] == ready.card.sha256
-    assert statistics.metadata["wnids"] == [goldfish, cat]  # those that the network knows
-    assert main(["figure6", *network, "--classes", *statistics.classes, "--out", str(elsewhere / "figure.html")]) == 0
-    assert goldfish in (elsewhere / "figure.html").read_text()
 
 
 def test_weights_are_downloaded_from_the_hub_and_then_there(tmp_path: Path, photo: Path) -> None:

@@ -1,0 +1,117 @@
+"""The commands that make, draw, export and tell class statistics, called in this process."""
+
+import csv
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import write_colours
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+
+import sevis
+from sevis.cli import main
+from sevis.files import sha256
+from sevis.weights import DEFAULT
+
+
+def test_collect_takes_the_networks_own_classes_by_default(tmp_path: Path, network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["red fox", "grey wolf", "polar bear", "sea otter", "ring-tailed lemur"]
+    for name in (*names, "not of this network"):
+        (tmp_path / "data" / "val" / name).mkdir(parents=True)
+        Image.new("RGB", (32, 32), (200, 10, 10)).save(tmp_path / "data" / "val" / name / "1.png")
+    with zipfile.ZipFile(tmp_path / "animals.zip", "w") as archive:
+        for path in sorted((tmp_path / "data").rglob("*.png")):
+            archive.write(path, path.relative_to(tmp_path / "data"))
+    shelf = tmp_path / "pretrained"
+    shelf.mkdir()
+    save_file(network.state_dict(), shelf / "small.safetensors")
+    entry = {
+        "architecture": {"name": "se_resnet18", "num_classes": 5, "width": 0.125, "reduction": 4},
+        "classes": names,
+        "wnids": names,
+        "preprocessing": {"resize": 32, "crop": 32},
+        "sha256": sha256(shelf / "small.safetensors"),
+    }
+    (shelf / "index.json").write_text(json.dumps({"small": entry}))
+    out = tmp_path / "out.safetensors"
+    places = {"SEVIS_PRETRAINED": str(shelf), "SEVIS_DATA": str(tmp_path / "animals.zip")}
+    for name, value in places.items():
+        monkeypatch.setenv(name, value)
+    assert main(["collect", "--model", "small", "--out", str(out)]) == 0
+    assert sevis.ClassStatistics.load(out).classes == tuple(names)
+
+
+def test_collect_and_figure6_of_any_network(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    goldfish, cat = "n01443537", "n02123045"
+    for folder in (goldfish, cat, "of no class"):
+        (elsewhere / "photos" / folder).mkdir(parents=True)
+        Image.new("RGB", (40, 30), (200, 90, 10)).save(elsewhere / "photos" / folder / "1.png")
+    with zipfile.ZipFile(elsewhere / "photos.zip", "w") as archive:
+        for path in sorted((elsewhere / "photos").rglob("*.png")):
+            archive.write(path, path.relative_to(elsewhere / "photos"))
+    network = ["--model", "mobilenetv3_small_050", "--weights", "random"]
+    monkeypatch.setenv("SEVIS_DATA", str(elsewhere / "photos.zip"))
+    assert main(["collect", *network]) == 0
+    out = Path(capsys.readouterr().out.split(":")[0])
+    ready = sevis.load("mobilenetv3_small_050", weights="random", device="cpu")
+    assert out == ready.card.statistics_path
+    statistics = sevis.ClassStatistics.load(out)
+    assert statistics.metadata["weights"] == ready.card.sha256
+    assert statistics.metadata["wnids"] == [goldfish, cat]  # those that the network knows
+    assert main(["figure6", *network, "--classes", *statistics.classes, "--out", str(elsewhere / "figure.html")]) == 0
+    assert statistics.classes == ("goldfish", "tabby"), "as the network names them"
+    assert "goldfish" in (elsewhere / "figure.html").read_text()
+
+
+def test_collect_tells_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_colours(tmp_path / "data", train=1, val=50)
+    (data / "val" / "purple").mkdir()
+    (data / "val" / "red" / "3.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    assert main(["collect", "--data", str(data), "--out", str(out), "--sample", "2"]) == 0
+    told = capsys.readouterr()
+    assert told.out == (
+        f"{out}: 149 images of 3 classes; left out, for they cannot be read: val/red/3.png; no classes, for they hold no image: purple\n"
+    )
+    assert re.search(r"collecting .*100%.*150/150.* images/s", told.err), "a progress bar"
+    statistics = sevis.ClassStatistics.load(out)
+    assert statistics.metadata["broken"] == ["val/red/3.png"]
+    assert len(statistics.sample("SE_5_3").ids) == 6
+
+
+def test_collect_of_flat_files_and_of_some_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "flat").mkdir()
+    lines = []
+    for number, path in enumerate(sorted(write_colours(tmp_path / "data", train=1, val=4).glob("val/*/*.png"))):
+        path.rename(tmp_path / "flat" / f"{number}.png")
+        lines.append(f"{number}.png {path.parent.name}")
+    (tmp_path / "labels.txt").write_text("\n".join(lines))
+    words = ["collect", "--data", str(tmp_path / "flat"), "--labels", str(tmp_path / "labels.txt"), "--out", str(tmp_path / "out")]
+    assert main([*words, "--classes", "red,blue", "--bf16", "--channels-last", "--workers", "1"]) == 0
+    assert "8 images of 2 classes\n" in capsys.readouterr().out
+    statistics = sevis.ClassStatistics.load(tmp_path / "out")
+    assert (statistics.classes, statistics.count.tolist()) == (("red", "blue"), [4, 4])
+    assert statistics.metadata["precision"] == "bfloat16 autocast"
+
+
+def test_export_writes_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    statistics = sevis.ClassStatistics({"SE_2_1": 3}, ("cat", "dog"), sample=2)
+    values = np.random.default_rng(0).random((5, 3), dtype=np.float32)
+    statistics.update(np.array([0, 0, 1, 1, 1]), {"SE_2_1": {"squeeze": values, "scale": values}})
+    statistics.save(tmp_path / "in")
+    assert main(["export", str(tmp_path / "in"), "--out", str(tmp_path / "out.csv")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out.csv'}\n"
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["class"] == "dog" and row["statistic"] == "scale mean"]
+    np.testing.assert_allclose([float(row["value"]) for row in rows], values[2:].mean(axis=0), rtol=1e-6)
+
+
+def test_report_writes_a_page_of_the_shipped_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--out", str(tmp_path / "out.html")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out.html'}\n"
+    assert DEFAULT in (tmp_path / "out.html").read_text()
