@@ -74,7 +74,7 @@ def test_the_channels_stand_in_the_order_of_the_link(pretrained, figure):
     assert all(first >= second for first, second in pairwise(values))
     np.testing.assert_allclose(values, random_scales()["SE_2_1"].astype(np.float64).mean(axis=0)[numbers(overall["customdata"])], rtol=1e-6)
     assert charts(app)[0]["layout"]["xaxis"]["title"]["text"] == "rank by mean"
-    assert any("from the highest mean" in caption.value for caption in app.caption)
+    assert any("by their mean over all images" in caption.value for caption in app.caption)
 
 
 def test_an_unknown_order_or_group_falls_back(pretrained):

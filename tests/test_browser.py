@@ -192,6 +192,48 @@ def show_classes(page: Page):
     settle(page)
 
 
+def choose_view(page: Page, name: str):
+    page.get_by_role("radiogroup", name="Show").get_by_text(name, exact=True).click()
+
+
+def test_the_views_of_the_classes_page_share_their_choice_in_the_link(open_page):
+    page = open_page()
+    expect(heatmap(page)).to_have_count(1)
+    show_classes(page)
+    groups = page.get_by_role("combobox", name="Groups of classes")
+    groups.fill("anim")
+    groups.press("Enter")
+    groups.press("Escape")
+    expect(page.get_by_text("animal (group of 9, n = 450)")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"group=animal"))
+    settle(page)
+    choose_view(page, "Figure 7: spread")
+    expect(page.get_by_text("a channel's excitation has a standard deviation").first).to_be_visible()
+    expect(page.get_by_text("animal (group of 9)", exact=True)).to_be_visible()
+    expect(page).to_have_url(re.compile(r"figure=Figure"))
+    settle(page)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_one_channel_fits_its_page(open_page, width):
+    page = open_page(width=width, dark=width < 600)
+    expect(heatmap(page)).to_have_count(1)
+    settle(page)
+    if width < 600:
+        page.get_by_test_id("stExpandSidebarButton").click()
+    show_classes(page)
+    if width < 600:
+        page.get_by_role("button", name="Collapse sidebar").click()
+    choose_view(page, "One channel")
+    expect(page.get_by_text("of its variance lies between the classes")).to_be_visible()
+    expect(page.locator(".js-plotly-plot .barlayer .trace")).to_have_count(3)
+    expect(page.get_by_role("heading", name=re.compile("The photos that raise and lower channel"))).to_be_visible()
+    expect(page).to_have_url(re.compile(r"figure=One"))
+    expect(page.get_by_text("% measured")).to_have_count(0)
+    settle(page)
+    assert_no_sideways_scroll(page)
+
+
 def test_two_photos_are_compared_and_a_click_on_their_difference_opens_a_block(open_page):
     page = open_page()
     expect(heatmap(page)).to_have_count(1)

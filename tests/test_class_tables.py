@@ -130,9 +130,9 @@ def test_ranked_panels_tell_their_channels(statistics, order):
 
 def test_captions_say_the_order(statistics):
     for caption in (mean_caption(statistics, SITE, ["lion"], order=MEAN), spread_caption(statistics, SITE, "lion", order=MEAN)):
-        assert caption.endswith("; the channels run from the highest mean over all images to the lowest.")
+        assert caption.endswith("; channels by their mean over all images, highest first.")
     assert "class share" in mean_caption(statistics, SITE, ["lion"], order=SHARE)
-    assert "channels run" not in mean_caption(statistics, SITE, ["lion"])
+    assert "first" not in mean_caption(statistics, SITE, ["lion"])
 
 
 def test_a_group_is_the_mean_over_its_images_not_over_its_classes(statistics, scales):

@@ -128,7 +128,7 @@ def test_the_words_hold_the_numbers(many):
     between = sum(len(group) * (group.mean() - values.mean()) ** 2 for group in groups)
     within = sum(((group - group.mean()) ** 2).sum() for group in groups) / (len(values) - len(groups))
     share = (between - (len(groups) - 1) * within) / (((values - values.mean()) ** 2).sum() + within)
-    assert f"(omega squared {share:.3f}, number " in text
+    assert f"(omega squared {share:.3f}, rank " in text
     assert f"above 0.9 in **{np.mean(values > 0.9):.0%}** of {len(values)} photos and below 0.1 in **{np.mean(values < 0.1):.0%}**" in text
 
 
@@ -144,6 +144,8 @@ def test_a_gate_that_never_moves_is_called_so():
 def test_what_is_not_known_is_not_invented():
     statistics, _ = made([1, 1])
     assert "is not known" in describe_channel(statistics, SITE, 0)
+    one, scales = made([1, 0])
+    assert f"its scale s is **{scales[0][0, 0]:.3f}** in the only photo" in describe_channel(one, SITE, 0)
     empty, _ = made([0, 0])
     assert "there is no photo" in describe_channel(empty, SITE, 0)
 

@@ -1,6 +1,7 @@
 """One channel of one block: its mean scale by class, how its scale is spread over photos, and both in words."""
 
 from html import escape
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,7 +14,7 @@ from sevis.measures import HIGH, LOW, RESOLUTION, class_share, saturation
 from sevis.sketches import Histogram
 
 Array = NDArray[np.float64]
-Table = dict[str, NDArray[np.generic]]
+Table = dict[str, NDArray[Any]]
 SHOWN = 10  # classes at either end
 BINS = 50
 ROW = 25  # pixels
@@ -149,6 +150,8 @@ def describe_channel(statistics: ClassStatistics, site: str, channel: int) -> st
         f"Channel **{channel}** of **{site}** ({statistics.channels[site]} channels): over n = {statistics.count.sum():,} photos its scale "
         f"s has a mean of **{mean:.3f}** and a standard deviation of **{_number(deviation)}**"
     )
+    if statistics.count.sum() < 2:
+        return f"Channel **{channel}** of **{site}**: its scale s is **{mean:.3f}** in the only photo, so nothing is known of its spread."
     if not deviation > RESOLUTION:
         return f"{sentence}: it is the same for every photo, so this gate does nothing that a constant could not."
     return f"{sentence}. {_describe_share(statistics, site, channel)}{_describe_saturation(statistics, site, channel)}"
@@ -160,8 +163,8 @@ def _describe_share(statistics: ClassStatistics, site: str, channel: int) -> str
         return "How much of its variance lies between the classes is not known: that takes two classes, and more photos than classes."
     rank = 1 + int(np.sum(shares > shares[channel]))
     return (
-        f"**{max(shares[channel], 0):.0%}** of its variance lies between the classes (omega squared {shares[channel]:.3f}, number {rank} "
-        f"among the channels of the block)."
+        f"**{max(shares[channel], 0):.0%}** of its variance lies between the classes (omega squared {shares[channel]:.3f}, rank {rank} of "
+        f"{len(shares)} in the block)."
     )
 
 

@@ -28,8 +28,8 @@ _CLAIMS = {
 
 _ORDERED = {
     INDEX: "",
-    MEAN: "; the channels run from the highest mean over all images to the lowest",
-    SHARE: "; the channels run from the one whose variance lies most between the classes to the least (class share omega squared)",
+    MEAN: "; channels by their mean over all images, highest first",
+    SHARE: "; channels by class share (omega squared), highest first",
 }
 
 

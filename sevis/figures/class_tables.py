@@ -11,7 +11,7 @@ from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.figures.style import NEUTRAL, PALETTE
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 Table = dict[str, NDArray[Any]]
 Curve = str | Group  # a class by its name, or several as one
 PAPER_CHANNELS = 50
@@ -56,6 +56,7 @@ def order_channels(statistics: ClassStatistics, site: str, order: str = INDEX) -
     if order == INDEX:
         channels = np.arange(statistics.mean(site).shape[1])
         return channels, channels.astype(np.float64)
+    values: Array
     if order == MEAN:
         values = statistics.overall_mean(site)
     elif order == SHARE:
@@ -112,7 +113,7 @@ def std_of(statistics: ClassStatistics, site: str, curve: Curve) -> Array:
     """The standard deviation of the scale over the images of a class, or of a group, with n - 1, shape (C,); NaN for fewer than two."""
     rows = _rows(statistics, curve)
     if len(rows) == 1:
-        return statistics.std(site)[rows[0]]
+        return np.asarray(statistics.std(site)[rows[0]])
     rows = [row for row in rows if statistics.count[row]]
     means, count = statistics.mean(site)[rows], statistics.count[rows]
     squares = statistics.m2(site)[rows].sum(axis=0) + count @ np.square(means - _weighted(means, count))
