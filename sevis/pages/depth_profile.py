@@ -4,8 +4,8 @@ import streamlit as st
 
 from sevis.class_statistics import ClassStatistics
 from sevis.figures.depth import CSI, CSI_WARNING, INTERVALS, OTHERS, STATEMENTS, Chart, depth_chart, profile_table
-from sevis.pages.class_map import identity
 from sevis.pages.growing import Work, show_growing
+from sevis.pages.keeping import identity
 from sevis.pages.show import show
 from sevis.profiles import DepthProfile, scan_depth
 from sevis.statements import Statement, describe_regions, judge

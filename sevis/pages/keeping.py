@@ -1,8 +1,13 @@
 """Answers that all visitors share: kept outside the function that computes them, which may draw and take its turn."""
 
+import hashlib
+import json
 from typing import Any
 
+import numpy as np
 import streamlit as st
+
+from sevis.class_statistics import ClassStatistics
 
 
 class _NothingKeptError(Exception):
@@ -27,3 +32,12 @@ def look_up(*keys: str) -> Any:
 def keep(answer: Any, *keys: str) -> None:
     """Keeps an answer, which is not None, under these keys."""
     _answer(keys, _given=answer)
+
+
+def identity(statistics: ClassStatistics) -> str:
+    """What to keep answers about class statistics under: a hash of provenance, classes, counts, first and last means."""
+    header = json.dumps([statistics.metadata, statistics.classes, statistics.channels, statistics.count.tolist()], default=str)
+    digest = hashlib.sha256(header.encode())
+    for site in (statistics.sites[0], statistics.sites[-1]):
+        digest.update(np.ascontiguousarray(statistics.mean(site)).tobytes())
+    return digest.hexdigest()

@@ -26,6 +26,7 @@ FOLDER, UPLOAD = "Data on this machine", "A zip from my computer"
 LARGEST = 100  # megabytes of a zip, where the server allows more
 CLASSES, PHOTOS = 100, 500  # at most: the statistics of more would fill the memory of a server with many visitors
 NAMED = 5  # files in one sentence
+PASSED_OVER = "file is no image and was passed over", "files are no images and were passed over"
 
 
 @dataclass(frozen=True)
@@ -185,16 +186,16 @@ def _named(photos: ImageDataset, card: Card) -> ImageDataset:
 def _describe(found: Found) -> None:
     photos = found.photos
     st.markdown(f"**{as_text(photos.name)}** holds {len(photos)} images of {len(photos.classes)} classes.")
-    _name_some(photos.empty, "folders hold no image and are no classes here")
-    _name_some(found.others, "files are no images and were passed over")
+    _name_some(photos.empty, "folder holds no image and is no class here", "folders hold no image and are no classes here")
+    _name_some(found.others, *PASSED_OVER)
 
 
-def _name_some(names: Iterable[str], what: str) -> None:
+def _name_some(names: Iterable[str], one: str, many: str) -> None:
     """A sentence about some files, if there are any, with a few of their names."""
     names = list(names)
     if names:
         more = " …" if len(names) > NAMED else ""
-        st.caption(f"{len(names)} {what}: {as_text(', '.join(name[:80] for name in names[:NAMED]))}{more}")
+        st.caption(f"{len(names)} {one if len(names) == 1 else many}: {as_text(', '.join(name[:80] for name in names[:NAMED]))}{more}")
 
 
 def _name_the_command(network: Network) -> None:
@@ -216,8 +217,8 @@ def _draw_collected(own: Own, card: Card) -> None:
     else:
         st.markdown("For other visitors who choose the same they are kept until the app ends; what they see until then stays as it is.")
     broken = statistics.metadata.get("broken") or []
-    _name_some(broken, "photos could not be read and were left out")
-    _name_some(own.found.others, "files are no images and were passed over")
+    _name_some(broken, "photo could not be read and was left out", "photos could not be read and were left out")
+    _name_some(own.found.others, *PASSED_OVER)
     with st.container(horizontal=True, gap="small"):
         st.download_button(
             "Save as a statistics file",

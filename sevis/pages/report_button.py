@@ -5,8 +5,7 @@ from functools import partial
 import streamlit as st
 
 from sevis.class_statistics import ClassStatistics
-from sevis.pages.class_map import identity
-from sevis.pages.keeping import look_up
+from sevis.pages.keeping import identity, look_up
 
 
 def offer_report(statistics: ClassStatistics) -> None:

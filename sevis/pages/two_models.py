@@ -14,8 +14,9 @@ from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.figures import model_comparisons as figures
 from sevis.model_comparisons import ModelComparison, all_common, compare_models, describe_sizes, match_classes
-from sevis.pages.class_map import METRICS, identity
+from sevis.pages.class_map import METRICS
 from sevis.pages.collecting import collected
+from sevis.pages.keeping import identity
 from sevis.pages.models import read_statistics
 from sevis.pages.own_data import KEPT, Own
 from sevis.pages.show import show, show_error
