@@ -69,7 +69,7 @@ def assemble(card: Card, weights: str | Path | None, *, download: bool = True) -
         model = _fresh(card["architecture"])
         return _with(card, sha256=fingerprint(model.state_dict()), weights=RANDOM), model
     origin = _origin(card["architecture"])
-    if weights is None and card.name in networks.list_models():
+    if weights is None and origin is None and card.name in networks.list_models():
         raise SevisError(
             f"sevis has no trained weights of {card.name}: take fresh ones with weights='random' (--weights random), or a file"
         )

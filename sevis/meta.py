@@ -12,19 +12,25 @@ LARGEST = 1024  # the side, in pixels, that a network is tried with before it is
 
 
 def meta_copy(model: nn.Module) -> nn.Module:
-    """A copy of a model on the meta device, in evaluation mode; it takes no memory, and the model stays as it is."""
+    """A copy of a model on the meta device, in evaluation mode; it takes no memory, and the model stays as it is.
+
+    What hangs on the model's outputs, such as a caller's own hooks, sees nothing of the copy.
+    """
     tensors = [*model.parameters(), *model.buffers()]
-    return copy.deepcopy(model, {id(tensor): _outline(tensor) for tensor in tensors}).eval()
+    skeleton = copy.deepcopy(model, {id(tensor): _outline(tensor) for tensor in tensors}).eval()
+    for module in skeleton.modules():
+        module._forward_hooks.clear()
+    return skeleton
 
 
 def run_meta(skeleton: nn.Module, size: Size = (3, 224, 224)) -> None:
     """Runs the forward pass of a `meta_copy` for one image of that size (channels, height, width), for its hooks and counters.
 
     Raises:
-        SevisError: for an input that the network does not take, with the smallest that it takes.
+        SevisError: for an input that the network does not take, with the smallest or next larger one that it takes.
     """
-    if min(size) < 1:
-        raise SevisError(f"expected an input of at least one channel and one pixel, got {_times(size)}")
+    if not isinstance(size, tuple | list) or len(size) != 3 or min(size) < 1:
+        raise SevisError(f"expected channels, height and width of an input of at least one channel and one pixel, got {size}")
     reason = _complaint(skeleton, size)
     if reason:
         raise SevisError(_refusal(skeleton, size, reason))
@@ -49,8 +55,9 @@ def _complaint(skeleton: nn.Module, size: Size) -> str:
 def _refusal(skeleton: nn.Module, size: Size, reason: str) -> str:
     """A sentence that says which inputs the network takes instead."""
     channels, name = size[0], type(skeleton).__name__
+    refusal = f"{name} takes no input of {_times(size)} ({reason})"
     if _complaint(skeleton, (channels, LARGEST, LARGEST)):
-        return f"{name} takes no input of {_times(size)} ({reason})"
+        return refusal
     fails, works = 0, LARGEST
     while works - fails > 1:
         side = (fails + works) // 2
@@ -58,7 +65,11 @@ def _refusal(skeleton: nn.Module, size: Size, reason: str) -> str:
             fails = side
         else:
             works = side
-    return f"an input of {_times(size)} is too small for {name}: it takes {channels} × {works} × {works} and larger"
+    if min(size[1:]) < works:
+        return f"an input of {_times(size)} is too small for {name}: the smallest that it takes is {channels} × {works} × {works}"
+    larger = range(max(size[1:]) + 1, LARGEST + 1)  # some networks halve even sides only
+    side = next((side for side in larger if not _complaint(skeleton, (channels, side, side))), works)
+    return f"{refusal}: the next that it takes is {channels} × {side} × {side}"
 
 
 def _times(size: Size) -> str:

@@ -181,7 +181,7 @@ RELEASED: Mapping[str, int] = MappingProxyType(
     }
 )
 
-_DEFAULTS = {"reduction": 16, "placement": "standard", "stages": None, "squeeze": "avg", "width": 1.0}
+_DEFAULTS = {"reduction": 16, "placement": "standard", "stages": None, "squeeze": "avg", "width": 1.0, "stem": "paper", "num_classes": None}
 
 
 @dataclass(frozen=True)

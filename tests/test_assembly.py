@@ -405,3 +405,5 @@ def test_the_networks_of_the_paper_have_no_trained_weights_here() -> None:
         sevis.load("se_vgg16_bn")
     with pytest.raises(SevisError, match="has no Squeeze-and-Excitation block"):
         sevis.load("mobilenet", weights="random")
+    with pytest.raises(WeightsMissing, match=r"the weights of senet154\.gluon_in1k are not here"):
+        sevis.load("senet154", download=False)  # a name of timm's too, which has weights

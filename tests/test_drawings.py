@@ -141,3 +141,4 @@ def test_boxes_do_not_overlap_and_arrows_join_them(name: str, options: dict[str,
             assert all(abs(corner[0] - x) > WIDE or abs(corner[1] - y) > HIGH for x, y in centres)
     texts = " ".join(note.text for note in figure.layout.annotations)
     assert all(step.label in texts and step.shape in texts for step in drawing.steps)
+    assert figure.layout.title.text == f"{unit} {'with' if name.startswith('se') else 'without'} SE"

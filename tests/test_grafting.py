@@ -42,6 +42,8 @@ TIMM = {
     "inception_resnet_v2": (40, "SE_3_1", "SE_5_10"),
     "inception_v3": (11, "SE_3_1", "SE_5_3"),
     "regnetx_002": (13, "SE_2_1", "SE_5_7"),
+    "efficientnet_es": (18, "SE_1_1", "SE_5_2"),
+    "mobilenetv4_conv_small": (12, "SE_4_1", "SE_5_6"),
 }
 NETWORKS = {
     **{f"torchvision/{name}": value for name, value in TORCHVISION.items()},
@@ -130,6 +132,17 @@ def test_placements_compute_what_figure_5_shows(name: str, placement: str) -> No
         x = expected
 
 
+@pytest.mark.parametrize("name", ["timm/regnetx_002", "timm/regnetz_005"])
+def test_every_placement_of_a_family_runs(name: str) -> None:
+    """In RegNet-Z, the units that change the resolution have no shortcut, so that SE on it would add one."""
+    model = make(name)
+    with torch.inference_mode():
+        expected = model(images())
+        for placement in list_placements(model):
+            grafted = sevis.graft(model, placement=placement, start="identity", reduction=2, again=True)
+            assert torch.equal(grafted(images()), expected), placement
+
+
 @pytest.mark.parametrize("name", ["torchvision/googlenet", "torchvision/vgg11_bn", "timm/inception_resnet_v2", "torchvision/densenet121"])
 def test_channels_are_those_of_the_maps(name: str) -> None:
     model = make(name)
@@ -195,6 +208,23 @@ def test_a_network_that_has_blocks_gets_others_only_when_asked() -> None:
     assert len(sevis.find_sites(sevis.graft(model, again=True))) == 16
 
 
+def test_a_network_inside_another_keeps_its_rule() -> None:
+    for model in (torchvision.models.vgg11_bn(), torchvision.models.resnet18()):
+        around = nn.Sequential(nn.Identity(), model)
+        assert [unit.name for unit in find_units(around)] == [unit.name for unit in find_units(model)]
+
+
+def test_what_hangs_on_a_network_sees_nothing_of_the_search_for_channels() -> None:
+    seen: list[float] = []
+    model = make("torchvision/resnet18")
+    model.layer1.register_forward_hook(lambda _, __, output: seen.append(output.mean().item()))
+    grafted = sevis.graft(model)
+    assert seen == []
+    with torch.inference_mode():
+        grafted(images())
+    assert len(seen) == 1
+
+
 class Odd(nn.Module):
     """A network of no family."""
 
@@ -216,6 +246,29 @@ def test_any_network_takes_se_where_it_is_told_to() -> None:
     }
 
 
+def test_blocks_may_stand_inside_each_other() -> None:
+    grafted = sevis.graft(Odd(), after=["blocks", "blocks.1"], start="identity")
+    paths = {site.name: site.path for site in sevis.find_sites(grafted)}
+    assert paths == {"SE_1_1": "blocks.body.1.se", "SE_2_1": "blocks.se"}
+
+
+class Backwards(nn.Module):
+    """A network that names its convolutions in another order than it runs them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Conv2d(32, 8, 1)
+        self.first = nn.Conv2d(2, 32, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.first(x))
+
+
+def test_the_size_is_the_callers() -> None:
+    (site,) = sevis.find_sites(sevis.graft(Backwards(), after=["first"], size=(2, 16, 16)))
+    assert site.channels == 32
+
+
 @pytest.mark.parametrize(
     ("make_model", "options", "message"),
     [
@@ -227,10 +280,14 @@ def test_any_network_takes_se_where_it_is_told_to() -> None:
         (torchvision.models.resnet18, {"placement": "before"}, "no placement 'before'"),
         (torchvision.models.vgg11_bn, {"placement": "pre"}, "VGG has no placement 'pre': choose one of standard"),
         (torchvision.models.resnet18, {"stages": [4, 6]}, "no stage 6: choose among 2, 3, 4, 5"),
+        (torchvision.models.resnet18, {"stages": 4}, r"a sequence of stages, such as \(4,\), got 4"),
+        (torchvision.models.resnet18, {"after": "layer1"}, r"a sequence of paths, such as \['layer1'\], got 'layer1'"),
+        (torchvision.models.resnet18, {"size": (224, 224)}, r"channels, height and width of an input .*, got \(224, 224\)"),
+        (lambda: torchvision.models.resnet18().layer1[0], {"size": (64, 8, 8)}, "no rule says where SE goes in BasicBlock"),
         (torchvision.models.resnet18, {"reduction": 65}, "reduction between 1 and the 64 channels of the block, got 65"),
         (torchvision.models.resnet18, {"start": "one"}, "unknown start 'one': choose one of he, identity"),
         (torchvision.models.resnet18, {"start": "identity", "gate": "tanh"}, "a tanh gate cannot start as the identity"),
-        (torchvision.models.vgg11_bn, {"size": (3, 16, 16)}, "3 × 16 × 16 is too small for VGG: it takes 3 × 32 × 32 and larger"),
+        (torchvision.models.vgg11_bn, {"size": (3, 16, 16)}, "3 × 16 × 16 is too small for VGG: the smallest that it takes is 3 × 32 × 32"),
         (torchvision.models.resnet18, {"squeeze": "sum"}, "unknown squeeze 'sum'"),
     ],
 )

@@ -83,6 +83,8 @@ def test_the_times_and_senet_154() -> None:
         ("se_resnet50", {"squeeze": "max"}, 3.87e9, 28.1e6),
         ("se_resnet50", {"placement": "3x3"}, 3.86e9, 25.8e6),
         ("se_resnet50", {"width": 0.5}, None, None),
+        ("se_resnet50", {"stem": "small"}, None, None),
+        ("se_resnet50", {"num_classes": 10}, None, None),
         ("se_resnet50", {"stages": (4,), "reduction": 8}, None, None),
         ("se_mobilenet", {}, 572e6, 4.7e6),
         ("vgg16_bn", {}, 15.47e9, None),

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 from sevis.drawings import Drawing, Step
 from sevis.figures.style import NEUTRAL, PALETTE, TEXT_SIZE, finish
 
-ROW = 68  # pixels from one row of boxes to the next
+ROW = 78  # pixels from one row of boxes to the next
 WIDE, HIGH = 0.46, 0.36  # half a box, in columns and rows
 LANE = 0.62  # how far beside its column an arrow passes boxes, in columns
 GATE, OWN = PALETTE[1], PALETTE[0]
@@ -32,7 +32,8 @@ def block_drawing(drawing: Drawing) -> go.Figure:
         hoverinfo="text",
         showlegend=False,
     )
-    finish(figure, title=f"How {drawing.title} is put together", height=ROW * (max(rows) + 1) + 60)
+    way = "with" if any(step.gated for step in drawing.steps) else "without"
+    finish(figure, title=f"{drawing.title} {way} SE", height=ROW * (max(rows) + 1) + 60)
     figure.update_layout(margin={"l": 4, "r": 4, "t": 44, "b": 4})
     figure.update_xaxes(visible=False, fixedrange=True, range=[min(columns) - LANE - 0.1, max(columns) + LANE])
     figure.update_yaxes(visible=False, fixedrange=True, range=[-max(rows) - 0.5, 0.5])

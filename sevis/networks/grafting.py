@@ -58,7 +58,7 @@ def graft(
     start: str = "he",
     after: Sequence[str] = (),
     again: bool = False,
-    size: Size = (3, 224, 224),
+    size: Size | None = None,
 ) -> nn.Module:
     """A copy of a network, weights and all, with SE blocks in it; the network itself stays as it is.
 
@@ -72,7 +72,8 @@ def graft(
             first computes exactly what it did before.
         after: instead of a rule, the paths of the modules on whose outputs SE stands.
         again: whether a network may have SE blocks already.
-        size: channels, height and width of an image that the network takes; a forward pass without numbers finds the channels.
+        size: channels, height and width of an image that the network takes, for a forward pass without numbers that finds the channels
+            of the maps; None: 224 x 224 pixels, with the channels of the first convolution.
 
     Raises:
         SevisError: for a network without a rule, with SE blocks already, and for a placement, stage or reduction that it does not have.
@@ -108,8 +109,10 @@ def list_placements(model: nn.Module) -> tuple[str, ...]:
     return _common(find_units(model))
 
 
-def find_units(model: nn.Module, *, after: Sequence[str] = (), size: Size = (3, 224, 224)) -> tuple[Unit, ...]:
+def find_units(model: nn.Module, *, after: Sequence[str] = (), size: Size | None = None) -> tuple[Unit, ...]:
     """The units of a network in the order in which they run, by the rule of its family or, for any network, by the paths of `after`.
+
+    `size` is that of `graft`.
 
     Raises:
         SevisError: for a network without a rule, with the reason; for a path that leads nowhere or to no maps (N, C, H, W).
@@ -120,6 +123,7 @@ def find_units(model: nn.Module, *, after: Sequence[str] = (), size: Size = (3, 
             f"no rule says where SE goes in {type(model).__name__}: sevis knows {', '.join(_families())}; "
             "name the modules on whose outputs it shall stand, as in graft(model, after=['blocks.0', 'blocks.1'])"
         )
+    size = size or (_input_channels(model), 224, 224)
     units: list[Unit] = []
     stages = _sequence_stages(model)
     for path, shapes in _measure(model, rules, size).items():
@@ -136,14 +140,16 @@ def _insert(
     known, there = _common(units), sorted({unit.stage for unit in units})
     if placement not in known:
         raise SevisError(f"{type(network).__name__} has no placement {placement!r}: choose one of {', '.join(known)}")
+    if isinstance(stages, int | str):
+        raise SevisError(f"expected a sequence of stages, such as (4,), got {stages!r}")
     strange = [stage for stage in stages or () if stage not in there]
     if strange:
-        raise SevisError(f"{type(network).__name__} has no stage {strange[0]}: choose among {', '.join(map(str, there))}")
-    for unit in units:
-        if stages is None or unit.stage in stages:
-            block = make_block(unit.channels[placement])
-            block.site = unit.name  # type: ignore[assignment]  # what `find_sites` calls it
-            _put(network, unit, unit.places[placement], block)
+        raise SevisError(f"{type(network).__name__} has no stage {strange[0]!r}: choose among {', '.join(map(str, there))}")
+    chosen = [unit for unit in units if stages is None or unit.stage in stages]
+    blocks = [make_block(unit.channels[placement]) for unit in chosen]
+    for unit, block in zip(reversed(chosen), reversed(blocks), strict=True):  # one inside another first, while its path still leads there
+        block.site = unit.name  # type: ignore[assignment]  # what `find_sites` calls it
+        _put(network, unit, unit.places[placement], block)
     return network
 
 
@@ -172,10 +178,12 @@ def _rules(model: nn.Module) -> dict[str, Mapping[str, Place]]:
     stages = _sequence_stages(model)
     if stages:
         return {path: only_after("") for path in stages}
-    return {path: UNITS[name] for path, module in model.named_modules() if (name := _class_of(module)) in UNITS}
+    return {path: UNITS[name] for path, module in model.named_modules() if path and (name := _class_of(module)) in UNITS}
 
 
 def _rules_at(model: nn.Module, paths: Sequence[str]) -> dict[str, Mapping[str, Place]]:
+    if isinstance(paths, str):
+        raise SevisError(f"expected a sequence of paths, such as [{paths!r}], got {paths!r}")
     modules = dict(model.named_modules())
     for path in paths:
         if not path or path not in modules:
@@ -185,7 +193,8 @@ def _rules_at(model: nn.Module, paths: Sequence[str]) -> dict[str, Mapping[str, 
 
 def _sequence_stages(model: nn.Module) -> dict[str, int]:
     """The stage of every non-linearity of a network that is one sequence: a max pool ends it. Empty for any other network."""
-    sequence = SEQUENCES.get(_class_of(model))
+    found = (_join(path, SEQUENCES[name]) for path, module in model.named_modules() if (name := _class_of(module)) in SEQUENCES)
+    sequence = next(found, "")
     stages, stage = {}, 1
     for key, child in model.get_submodule(sequence).named_children() if sequence else ():
         gated = isinstance(child, Gated)
@@ -219,7 +228,7 @@ def _measure(model: nn.Module, rules: Mapping[str, Mapping[str, Place]], size: S
             module = _module_at(skeleton, _join(path, place.module))
             if module is not None:
                 _note_shape(module, _spot(path, place), seen)
-    run_meta(skeleton, (_input_channels(model, size[0]), *size[1:]))
+    run_meta(skeleton, size)
     shapes = {}
     for path in order:
         whole = seen[_whole(path)]
@@ -251,7 +260,7 @@ def _whole(path: str) -> tuple[str, bool]:
 
 
 def _join(path: str, below: str) -> str:
-    return f"{path}.{below}" if below else path
+    return ".".join(filter(None, (path, below)))
 
 
 def _module_at(model: nn.Module, path: str) -> nn.Module | None:
@@ -260,9 +269,9 @@ def _module_at(model: nn.Module, path: str) -> nn.Module | None:
     return module if isinstance(module, nn.Module) else None
 
 
-def _input_channels(model: nn.Module, channels: int) -> int:
-    """Those of the first convolution; `channels` where there is none."""
-    return next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), channels)
+def _input_channels(model: nn.Module) -> int:
+    """Those of the first convolution; 3 where there is none."""
+    return next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), 3)
 
 
 def _class_of(module: nn.Module) -> str:

@@ -6,6 +6,8 @@ arXiv 1709.01507 cites that paper for ResNet-110.
 Where a block changes the number of channels, its first norm and ReLU serve the branch and the shortcut's 1x1 convolution, which has no
 norm of its own; elsewhere the shortcut is x itself. So do resnet-pre-act.lua of github.com/KaimingHe/resnet-1k-layers and the code of
 github.com/szagoruyko/wide-residual-networks. The first convolution of a bottleneck carries the stride, as in the former.
+
+With placement `pre`, SE stands before the first convolution, behind that norm and ReLU: Figure 5 shows no pre-activation unit.
 """
 
 from dataclasses import dataclass

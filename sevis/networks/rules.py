@@ -25,16 +25,19 @@ def after(module: str) -> Mapping[str, Place]:
 
 
 def residual(last: str, *, first: str = "conv1", shortcut: str = "downsample", wide: str = "") -> Mapping[str, Place]:
-    """The rule of residual units: their first and last module of the branch, the shortcut, and what follows the 3x3 convolution, if SE
-    behind that is no other placement already (in a unit of two 3x3 convolutions, it is the standard one).
+    """The rule of residual units: their first and last module of the branch, the shortcut, if every unit has one, and what follows the 3x3
+    convolution, if SE behind that is no other placement already (in a unit of two 3x3 convolutions, it is the standard one).
     """
     places = {
         "standard": Place(last),  # before the sum
         "pre": Place(first, before=True),  # on the branch, before the residual unit
         "post": Place(""),  # after the sum and its ReLU
-        "identity": Place(shortcut),  # on the identity connection, after the projection where there is one
     }
-    return {**places, "3x3": Place(wide, before=True)} if wide else places
+    if shortcut:
+        places["identity"] = Place(shortcut)  # on the identity connection, after the projection where there is one
+    if wide:
+        places["3x3"] = Place(wide, before=True)
+    return places
 
 
 # By the class of the unit. A place that holds nothing (None, nn.Identity) is filled; any other module is replaced by itself and SE.
@@ -56,11 +59,13 @@ UNITS: Mapping[str, Mapping[str, Place]] = {
     "torchvision.models.densenet._DenseLayer": after("conv2"),  # on the new maps, before the concatenation
     "timm.models.resnet.BasicBlock": residual("se"),
     "timm.models.resnet.Bottleneck": residual("se", wide="conv3"),
-    "timm.models.regnet.Bottleneck": residual("conv3"),
+    "timm.models.regnet.Bottleneck": residual("conv3", shortcut=""),  # units of RegNet-Z that change the resolution have none
     **{f"timm.models.inception_resnet_v2.Block{side}": after("conv2d") for side in (35, 17, 8)},
     **{f"timm.models.inception_v3.Inception{letter}": after("") for letter in "ABCDE"},
     "timm.models._efficientnet_blocks.DepthwiseSeparableConv": after("bn2"),
+    "timm.models._efficientnet_blocks.EdgeResidual": after("bn2"),
     "timm.models._efficientnet_blocks.InvertedResidual": after("bn3"),
+    "timm.models._efficientnet_blocks.UniversalInvertedResidual": after("layer_scale"),
     "timm.models.densenet.DenseLayer": after("conv2"),
 }
 # By the class of a network that is one sequence: its path. A unit is a non-linearity behind a convolution, a stage ends at a max pool.
