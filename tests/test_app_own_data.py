@@ -109,7 +109,7 @@ def text(app):
 def test_without_a_folder_only_a_zip_is_offered_and_the_operators_way_is_named(ready):
     app = open_page()
     assert not app.exception
-    assert app.segmented_control(key="own_source").options == [own_data.UPLOAD]
+    assert [control.key for control in app.segmented_control] == ["figure"]
     assert app.file_uploader(key="own_zip").allowed_type == [".zip"]
     assert "the environment variable SEVIS_DATA_ROOTS names them" in text(app)
     assert not app.button
@@ -211,10 +211,10 @@ def test_a_part_can_be_chosen_where_there_are_some(ready, root):
 def test_photos_that_cannot_be_read_are_named(ready):
     many = {f"cat/{number:03}.png": png(0) for number in range(99)} | {"cat/broken.png": b"no picture", "cat/notes.txt": b"notes"}
     app = upload(open_page(own_photos="100"), many)
-    assert "1 files are no images and were passed over: cat/notes.txt" in text(app)
+    assert "1 file is no image and was passed over: cat/notes.txt" in text(app)
     app = collect(app)
     assert own(app).statistics.count.tolist() == [99]
-    assert "1 photos could not be read and were left out: cat/broken.png" in text(app)
+    assert "1 photo could not be read and was left out: cat/broken.png" in text(app)
 
 
 def test_more_than_one_photo_in_a_hundred_stops_the_collecting(ready):

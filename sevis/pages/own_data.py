@@ -22,7 +22,7 @@ from sevis.weights import Card
 from sevis.zips import ClassZip, as_dataset, open_class_zip
 
 KEPT, SEEN = "own-data", "own-zip"
-FOLDER, UPLOAD = "Data on this machine", "A zip from my computer"
+FOLDER, UPLOAD = SOURCES = "Data on this machine", "A zip from my computer"
 LARGEST = 100  # megabytes of a zip, where the server allows more
 CLASSES, PHOTOS = 100, 500  # at most: the statistics of more would fill the memory of a server with many visitors
 NAMED = 5  # files in one sentence
@@ -107,14 +107,14 @@ def draw(network: Network, card: Card) -> None:
 
 def _choose(card: Card) -> Found | None:
     """The control for where the photos are, and those that it stands for."""
-    places = _places()
-    sources = [FOLDER, UPLOAD] if places else [UPLOAD]
-    source = st.segmented_control("Photos", sources, default=sources[0], required=True, key="own_source", bind="query-params", wrap=True)
-    if source == FOLDER and places:
+    places, source = _places(), UPLOAD
+    if places:
+        source = st.segmented_control("Photos", SOURCES, default=FOLDER, required=True, key="own_source", bind="query-params", wrap=True)
+    if source == FOLDER:
         with st.container(horizontal=True, gap="medium"):
             label = st.selectbox("Data set", list(places), key="own_folder", bind="query-params", width=380)
             path = places[label]
-            split = _choose_split(splits_in(Folder(path) if path.is_dir() else Zip(path)))
+            split = _choose_split(_parts(str(path)))
         photos, others = _open(str(path), split, trusted=path == find_data())
         found: Found | None = Found(photos, others, f"{path}|{split}")
     else:
@@ -140,6 +140,11 @@ def _choose_split(splits: tuple[str, ...]) -> str:
     if not splits:
         return "val"
     return st.segmented_control("Part", splits, default=splits[0], required=True, key="own_split", bind="query-params") or splits[0]
+
+
+@st.cache_data(ttl=60, max_entries=16, show_spinner=False)
+def _parts(path: str) -> tuple[str, ...]:
+    return splits_in(Folder(Path(path)) if Path(path).is_dir() else Zip(Path(path)))
 
 
 @st.cache_resource(ttl=60, max_entries=4, show_spinner="Looking through the folder …")
