@@ -99,15 +99,16 @@ class ClassStatistics:
             raise SevisError(f"expected labels from 0 to {len(self.classes) - 1}, got {labels.min()} to {labels.max()}")
         ids = np.arange(len(labels)) + self.count.sum() if ids is None else np.asarray(ids)
         check_ids(ids, images=len(labels))
-        if right is not None and len(right) != len(labels):
-            raise SevisError(f"expected {len(labels)} predictions, right or wrong, got {len(right)}")
+        right = None if right is None else np.asarray(right, dtype=bool)
+        if right is not None and right.shape != labels.shape:
+            raise SevisError(f"expected {len(labels)} predictions, right or wrong, got shape {right.shape}")
+        self._check("all")
         batches = {name: side_by_side(values, name, channels=self.channels, images=len(labels)) for name in QUANTITIES}
         self._keep_wrong(known=right is not None)
-        for place, row in enumerate(labels.tolist()):
-            for name, batch in batches.items():
-                self._moments[name].add(row, batch[place])
-            if self._wrong and right is not None and not right[place]:
-                self._wrong.add(row, batches["scale"][place])
+        for name, batch in batches.items():
+            self._moments[name].add(labels, batch)
+        if self._wrong and right is not None:
+            self._wrong.add(labels[~right], batches["scale"][~right])
         if self._sketches:
             self._sketches.add(labels, ids, batches["scale"])
 
@@ -119,6 +120,7 @@ class ClassStatistics:
             raise SevisError("only statistics with samples of the same size and seed can be merged")
         if not other.count.any():
             return
+        other._check_all()
         self._keep_wrong(known=other._wrong is not None)
         for name, moments in self._moments.items():
             moments.absorb(other._moments[name])
@@ -180,15 +182,13 @@ class ClassStatistics:
     def extremes(self, site: str) -> Extremes:
         """The images with the highest and lowest scale of each channel of a block; raises SevisError where only moments are kept."""
         extremes = self._detail(site).tops.of(self._columns[site])
-        if self._file:
-            self._file.check(site, extremes.highest[extremes.highest_ids >= 0], extremes.lowest[extremes.lowest_ids >= 0])
+        self._check(site, extremes.highest[extremes.highest_ids >= 0], extremes.lowest[extremes.lowest_ids >= 0])
         return extremes
 
     def sample(self, site: str) -> Sample:
         """The scales of a block for the sampled images; raises SevisError where only moments are kept."""
         sample = self._detail(site).reservoir.of(self._columns[site])
-        if self._file:
-            self._file.check(site, sample.values)
+        self._check(site, sample.values)
         return sample
 
     def gates(self, name: str | None = None, *, weights: str | None = None) -> dict[str, Array]:
@@ -227,6 +227,7 @@ class ClassStatistics:
 
     def save(self, path: str | Path) -> None:
         """Writes a safetensors file with the provenance as JSON, as a whole or not at all; raises SevisError when the disk is full."""
+        self._check("all")
         moments = {**self._moments, "wrong": self._wrong}
         arrays = {f"{part}.{name}": array for part, held in moments.items() if held for name, array in held.arrays().items()}
         arrays |= self._sketches.arrays() if self._sketches else {}
@@ -244,9 +245,8 @@ class ClassStatistics:
         if wrong := file.part("wrong"):
             statistics._wrong = Moments(**wrong)
         if file.detailed:
-            statistics._sketches = Sketches.of_arrays(
-                file.arrays, tuple(statistics.channels.values()), seed=statistics.metadata.get("seed", 0)
-            )
+            widths = tuple(statistics.channels.values())
+            statistics._sketches = Sketches.of_arrays(file.arrays, widths, seed=statistics.metadata.get("seed", 0))
         statistics._file = file
         return statistics
 
@@ -255,7 +255,11 @@ class ClassStatistics:
         if quantity not in QUANTITIES:
             raise SevisError(f"unknown quantity {quantity!r}: choose one of {', '.join(QUANTITIES)}")
         moments = self._moments[quantity].part(self._place(site))
-        self._check(site, moments, *read)
+        return self._checked(site, moments, *read)
+
+    def _checked(self, site: str, moments: Moments, *read: str) -> Moments:
+        for name in read if self._file else ():
+            self._check(site, getattr(moments, name)[moments.count > 0], least=0 if name == "m2" else -np.inf)
         return moments
 
     def _place(self, site: str) -> slice:
@@ -265,26 +269,33 @@ class ClassStatistics:
 
     def _predicted(self, site: str, right: bool) -> Moments:
         if self._wrong is None:
-            raise SevisError(
-                f"{self._name()} does not say which images the network predicted right: collect it again with python -m sevis collect"
-            )
-        wrong = self._wrong.part(self._place(site))
-        self._check(site, wrong, "mean", "m2")
+            raise self._lacking("does not say which images the network predicted right")
+        wrong = self._checked(site, self._wrong.part(self._place(site)), "mean", "m2")
         return self._of(site, "scale", "mean", "m2").without(wrong) if right else wrong
 
     def _detail(self, site: str) -> Sketches:
         self._place(site)
         if self._sketches is None:
-            raise SevisError(f"{self._name()} holds only means: collect it again with python -m sevis collect")
-        if self._file:
-            self._file.check(site)
+            raise self._lacking("holds only means")
+        self._check(site)
         return self._sketches
 
-    def _check(self, site: str, moments: Moments, *read: str) -> None:
-        """Of moments that come from a file: that they are numbers."""
+    def _check(self, site: str, *arrays: NDArray[Any], least: float = -np.inf) -> None:
+        """Of values that come from a file: that it is whole, and they are numbers."""
         if self._file:
-            for name in read:
-                self._file.check(site, getattr(moments, name)[moments.count > 0], least=0 if name == "m2" else -np.inf)
+            self._file.check(site, *arrays, least=least)
 
-    def _name(self) -> str:
-        return str(self._file.path) if self._file else "this collection"
+    def _check_all(self) -> None:
+        """Of all that comes from a file: that it is numbers."""
+        for site in self.sites if self._file else ():
+            for quantity in QUANTITIES:
+                self._of(site, quantity, "mean", "m2", "low", "high")
+            if self._wrong:
+                self._predicted(site, False)
+            if self._sketches:
+                self.extremes(site)
+                self.sample(site)
+
+    def _lacking(self, what: str) -> SevisError:
+        name = self._file.path if self._file else "this collection"
+        return SevisError(f"{name} {what}: collect it again with python -m sevis collect")

@@ -24,7 +24,7 @@ def export(statistics: ClassStatistics, path: str | Path) -> None:
     """Writes the statistics as .csv, .parquet or .npz, as a whole or not at all.
 
     CSV and Parquet have a row for each class, block, channel and statistic, in columns of these names and "value"; channels count from 0,
-    `STATISTICS` are the statistics, and what is not known, such as the mean of a class without images, is empty. NPZ has an array (K, C) for
+    `STATISTICS` are the statistics, and what is not known, such as the mean where there is no image, is empty. NPZ has an array (K, C) of
     each block and statistic, such as "SE_2_1/scale mean", with NaN for what is not known, and "classes", "count" and "metadata" (JSON).
 
     Raises:

@@ -39,18 +39,20 @@ class Moments:
         """What there is to keep, by name."""
         return {name: array for name, array in vars(self).items() if array is not None}
 
-    def add(self, row: int, values: NDArray[np.float32]) -> None:
-        """Adds an image of one class, shape (C,): one at a time, what it needs stays in the processor's cache."""
-        self.count[row] += 1
-        count = int(self.count[row])
-        deviation = np.subtract(values, self.mean[row], dtype=np.float64)
-        self.mean[row] += deviation * (1 / count)
-        np.multiply(deviation, deviation, out=deviation)
-        deviation *= (count - 1) / count
-        self.m2[row] += deviation
-        if self.low is not None and self.high is not None:
-            np.minimum(self.low[row], values, out=self.low[row])
-            np.maximum(self.high[row], values, out=self.high[row])
+    def add(self, labels: NDArray[np.int64], values: NDArray[np.float32]) -> None:
+        """Adds a batch, shapes (N,) and (N, C): image by image and class by class, so that what it needs stays in the cache."""
+        deviation, change = np.empty((2, values.shape[1]))
+        for place in np.argsort(labels, kind="stable").tolist():
+            row, image = int(labels[place]), values[place]
+            self.count[row] += 1
+            count, mean, m2 = int(self.count[row]), self.mean[row], self.m2[row]
+            np.subtract(image, mean, out=deviation)
+            mean += np.multiply(deviation, 1 / count, out=change)
+            np.multiply(deviation, deviation, out=deviation)
+            m2 += np.multiply(deviation, (count - 1) / count, out=deviation)
+            if self.low is not None and self.high is not None:
+                np.minimum(self.low[row], image, out=self.low[row])
+                np.maximum(self.high[row], image, out=self.high[row])
 
     def absorb(self, other: "Moments") -> None:
         """Adds the images of another, class by class."""

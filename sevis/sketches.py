@@ -76,14 +76,16 @@ class Histograms:
     def add(self, labels: Counts, scales: Floats) -> None:
         """Adds a batch, shapes (N,) and (N, C), image by image, which stays in the processor's cache."""
         blocks = np.repeat(np.arange(len(self.widths)), self.widths)
-        starts = blocks * (BINS + 2) + 1
+        starts = blocks * (BINS + 2.0) + 1
         lowest, highest = scales.min(), scales.max()
+        places, codes = np.empty(len(starts)), np.empty(len(starts), np.int64)
         for row, image in zip(labels.tolist(), scales, strict=True):
-            places = image * np.float64(BINS)  # exact, for a float32 has 24 bits: no value falls on the wrong side of an edge
+            np.multiply(image, BINS, out=places, dtype=np.float64)  # exact, so that no value falls on the wrong side of an edge
             if lowest < 0 or highest > 1:
-                places = np.clip(np.floor(places), -1, BINS)
+                np.clip(np.floor(places), -1, BINS, out=places)
             places += starts
-            found = np.bincount(places.astype(np.int64), minlength=self.bins[row].size).reshape(self.bins.shape[1:])
+            codes[:] = places
+            found = np.bincount(codes, minlength=self.bins[row].size).reshape(self.bins.shape[1:])
             self.bins[row] += found
             for exact, value in enumerate((0, 1)):
                 if lowest <= value <= highest:

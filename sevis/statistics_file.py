@@ -46,7 +46,7 @@ class StatisticsFile:
         return {full.removeprefix(f"{name}."): array for full, array in self.arrays.items() if full.startswith(f"{name}.")}
 
     def check(self, site: str, *arrays: NDArray[Any], least: float = -np.inf) -> None:
-        """Raises SevisError where the file was cut short while it was open, or arrays that were read from it hold what cannot be."""
+        """Raises SevisError where the file was cut short, or arrays that were read from it hold what cannot be."""
         if self.mapping.size() < len(self.mapping):  # reading on would end the process
             raise SevisError(f"{self.path} was cut short while it was open: {AGAIN}")
         if not all((np.isfinite(array) & (array >= least)).all() for array in arrays):
@@ -105,7 +105,7 @@ def _expected(header: Mapping[str, Any], *, wrong: bool) -> dict[str, tuple[tupl
         expected |= {f"{part}.{name}": (plane, double) for name in ("mean", "m2")}
         expected |= {} if part == "wrong" else {f"{part}.{name}": (plane, single) for name in ("low", "high")}
     if size is not None:
-        if type(size) is not int or size < 0:
+        if type(size) is not int or size < 0 or type(header["metadata"].get("seed", 0)) is not int:
             raise TypeError("the header is damaged")
         expected |= {
             "histogram.bins": ((classes, len(widths), BINS + 2), whole),

@@ -247,6 +247,8 @@ def test_values_that_are_no_numbers_are_said_when_they_are_read(path, name: str,
     statistics = ClassStatistics.load(path)
     with pytest.raises(SevisError, match=r"some.safetensors is damaged \(values of SE_3_1 are no numbers"):
         read(statistics)
+    with pytest.raises(SevisError, match="damaged"):
+        detailed(2).merge(statistics)
     statistics.mean("SE_2_1")  # the others can be read
 
 
@@ -276,6 +278,9 @@ def test_a_file_that_is_cut_short_while_it_is_open_is_said(path) -> None:
     for read in (statistics.mean, statistics.histogram, statistics.extremes, statistics.sample):
         with pytest.raises(SevisError, match="was cut short while it was open"):
             read("SE_2_1")
+    for use in (lambda: statistics.update(**batch(2)), lambda: detailed(2).merge(statistics), lambda: statistics.save(path)):
+        with pytest.raises(SevisError, match="was cut short while it was open"):
+            use()
 
 
 def test_a_file_that_is_replaced_while_it_is_open_stays_readable(path) -> None:
