@@ -254,8 +254,7 @@ class ClassStatistics:
         """The moments of a block, a view, of which these arrays are to be read."""
         if quantity not in QUANTITIES:
             raise SevisError(f"unknown quantity {quantity!r}: choose one of {', '.join(QUANTITIES)}")
-        moments = self._moments[quantity].part(self._place(site))
-        return self._checked(site, moments, *read)
+        return self._checked(site, self._moments[quantity].part(self._place(site)), *read)
 
     def _checked(self, site: str, moments: Moments, *read: str) -> Moments:
         for name in read if self._file else ():
