@@ -165,7 +165,7 @@ def test_a_folder_that_the_operator_allowed_is_collected_for_everybody(ready, ro
     assert "holds 5 images of 2 classes" in text(app)
     statistics = own(collect(app)).statistics
     assert statistics.count.tolist() == [3, 2]
-    assert "For other visitors who choose the same they are kept" in text(app)
+    assert "other visitors who choose the same photos get this at once" in text(app)
     monkeypatch.setattr(own_data, "collect_in_turns", None)  # whoever collects again fails
     assert own(collect(open_page())).statistics is statistics
 

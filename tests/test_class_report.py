@@ -14,6 +14,10 @@ from sevis.class_report import report_html, write_report
 from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.figures.depth import OTHERS
+from sevis.pages import report_button
+from sevis.pages.class_map import identity
+from sevis.pages.growing import Answer
+from sevis.pages.keeping import keep
 from sevis.profiles import depth_profile
 from sevis.statements import judge
 
@@ -119,6 +123,13 @@ def test_a_known_profile_is_not_measured_again(statistics, monkeypatch):
     profile = depth_profile(statistics)
     monkeypatch.setattr("sevis.class_report.depth_profile", None)
     assert len(titles(report_html(statistics, profile=profile))) == 7
+
+
+def test_the_pages_button_takes_what_the_page_has_measured(statistics, monkeypatch):
+    profile = depth_profile(statistics)
+    keep(Answer(profile, ()), "depth-profile", identity(statistics))
+    monkeypatch.setattr("sevis.class_report.depth_profile", None)
+    assert titles(report_button._make(statistics).decode()) == titles(report_html(statistics, profile=profile))
 
 
 def test_names_from_outside_are_no_markup_and_nothing_is_asked_for(html):

@@ -220,7 +220,9 @@ def _draw_collected(own: Own, card: Card) -> None:
     if own.found.place is None:
         st.markdown("They are yours alone: no other visitor sees them, and they are gone when this page is closed.")
     else:
-        st.markdown("For other visitors who choose the same they are kept until the app ends; what they see until then stays as it is.")
+        st.markdown(
+            "Until the app ends, other visitors who choose the same photos get this at once. Only you see it in place of the network's own."
+        )
     broken = statistics.metadata.get("broken") or []
     _name_some(broken, "photo could not be read and was left out", "photos could not be read and were left out")
     _name_some(own.found.others, *PASSED_OVER)
