@@ -29,7 +29,7 @@ FROM_MOMENTS = {
 }
 OF_IMAGES = {
     "high": "the share of scales above 0.9",
-    "low": "the share of scales below 0.1",
+    "low": "the share of scales below 0.1, unknown where some are negative",
     "identity": "|1 - s|, its mean",
     "zeros": "the share of scales that are exactly 0",
     "ones": "the share of scales that are exactly 1",
@@ -40,8 +40,9 @@ TOGETHER = {
     "accuracy": "of the nearest class mean, each image left out in its turn",
 }
 NAMES = FROM_MOMENTS | OF_IMAGES | TOGETHER
-# The null of these is the 95 % quantile over shuffled labels; that of the accuracy is naming the largest class, 1 / K for equal ones.
-SHUFFLED = ("class_share", "selectivity", "distance", "cosine")
+# The null of these is the 95 % quantile over shuffled labels. It falls with the number of images, as 1 / √n or 1 / n, and is given for as
+# many as the estimate comes from: by the power of √(M / N). That of the accuracy is naming the largest class, 1 / K for equal ones.
+SHUFFLED = {"class_share": 2, "selectivity": 1, "distance": 1, "cosine": 2}
 UNBOUNDED = ("spread", "within", "between", "distance", "factor", "identity")  # above; the others end at 1
 
 IMAGES = 10_000  # are resampled at most
@@ -150,7 +151,8 @@ def measure_block(statistics: ClassStatistics, site: str, drawn: Drawn) -> Block
         nulls, p_value = _chance(sample, drawn)
         values |= {name: values[name]._replace(null=null) for name, null in nulls.items()}
     squeeze = measures.overall_spread(statistics.mean(site, "squeeze"), statistics.m2(site, "squeeze"), statistics.count)
-    saturated = values["high"].estimate + values["low"].estimate
+    still = measures.saturation(statistics.overall_mean(site))  # of dead gates, what every image has
+    saturated = float(np.nansum([still["high"], still["low"]]))
     return Block(values, p_value, dead_cause(values["spread"].estimate, float(squeeze.mean()), saturated))
 
 
@@ -209,7 +211,8 @@ def _of_all_images(statistics: ClassStatistics, site: str) -> dict[str, float]:
         total = bins.sum() + below + above
         middles = (histogram.edges[1:] + histogram.edges[:-1]) / 2
         found["high"] = float((bins[middles > measures.HIGH].sum() + above) / total)
-        found["low"] = float((bins[middles < measures.LOW].sum() + below) / total)
+        if not below:
+            found["low"] = float(bins[middles < measures.LOW].sum() / total)
         found["zeros"], found["ones"] = float(histogram.zeros.sum() / total), float(histogram.ones.sum() / total)
     return found
 
@@ -252,7 +255,7 @@ def _with_moments(values: dict[str, Value], sample: Array, drawn: Drawn) -> dict
 
 
 def _chance(sample: Array, drawn: Drawn) -> tuple[dict[str, float], float]:
-    """What shuffled labels give, at their 95 % quantile, and the p-value of the class share of the sample (Phipson & Smyth, 2010)."""
+    """What chance gives for N images, at the 95 % quantile, and the p-value of the sample's class share (Phipson & Smyth, 2010)."""
     sizes, classes = drawn.sizes, len(drawn.sizes)
     centre = sample.mean(axis=0, dtype=np.float64)
     total = np.square(sample - centre.astype(np.float32)).sum(axis=0, dtype=np.float64)
@@ -272,7 +275,8 @@ def _chance(sample: Array, drawn: Drawn) -> tuple[dict[str, float], float]:
     shuffled = {name: np.concatenate([part[name] for part in parts]) for name in SHUFFLED}
     own = read(np.stack([part.mean(axis=0, dtype=np.float64) for part in np.split(sample, np.cumsum(sizes)[:-1])]))["class_share"]
     p_value = (1 + np.sum(shuffled["class_share"] >= own)) / (1 + drawn.permutations) if np.isfinite(own) else nan
-    return {name: float(np.quantile(part, LEVEL)) for name, part in shuffled.items()}, float(p_value)
+    null = {name: float(np.quantile(part, LEVEL)) * drawn.narrowing ** SHUFFLED[name] for name, part in shuffled.items()}
+    return null, float(p_value)
 
 
 def _interval(name: str, estimate: float, reach: float) -> Value:

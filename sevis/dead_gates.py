@@ -11,9 +11,9 @@ DEAD = 0.02
 STILL = 0.05  # the same of z; in a network whose gates live it was 0.4 to 1.6
 FLAT = 0.9  # the share of the scales beyond HIGH and LOW above which a block is called saturated
 CAUSES = {
-    "saturated": "nearly all of its scales are above 0.9 or below 0.1, where the gate is flat",
-    "still": "its squeeze z hardly varies either: the last norm of the branch probably started at zero, so that the squeeze did, too",
-    "flat": "its squeeze z varies, but s does not follow: weight decay probably kept the two projections small",
+    "saturated": "nearly all scales are above 0.9 or below 0.1, where the gate is flat",
+    "still": "the squeeze z hardly varies either: the last norm of the branch probably started at zero, so that the squeeze did, too",
+    "flat": "the squeeze z varies, but s does not follow: weight decay probably kept the two projections small",
 }
 
 
@@ -22,7 +22,7 @@ def dead_cause(scale_spread: float, squeeze_spread: float, saturated: float) -> 
 
     Args:
         scale_spread, squeeze_spread: the means over channels of the standard deviations of s and of z over images.
-        saturated: the share of the scales that are above 0.9 or below 0.1; NaN where it is unknown.
+        saturated: the share of the channels whose scale is where the gate is flat, above 0.9 or below 0.1.
     """
     if not scale_spread < DEAD:
         return None

@@ -49,7 +49,8 @@ def spreads(mean: Array, m2: Array, count: Counts) -> tuple[Array, Array]:
     mean, m2, count = _held(mean, m2, count)
     classes, images = len(count), int(count.sum())
     if classes < 2 or images <= classes:
-        return np.full(mean[..., 0, :].shape, nan), np.full(mean[..., 0, :].shape, nan)
+        unknown = np.full(m2.sum(axis=-2).shape, nan)
+        return unknown, unknown
     within = m2.sum(axis=-2) / (images - classes)
     size = (images - np.square(count).sum() / images) / (classes - 1)
     return np.sqrt(within), np.sqrt(np.maximum(_between(mean, count) / (classes - 1) - within, 0) / size)
@@ -83,11 +84,12 @@ def selectivity(mean: Array) -> Array:
 
 def saturation(values: Array) -> dict[str, Array]:
     """Of the scales of each image, shape (..., C): the shares above 0.9 (`high`), below 0.1 (`low`), of exactly 0 (`zeros`) and exactly 1
-    (`ones`, as hard gates give), and the mean distance from the identity |1 - s| (`identity`), shape (...) each.
+    (`ones`, as hard gates give), and the mean distance from the identity |1 - s| (`identity`), shape (...) each. `low` is NaN for an image
+    with negative scales, as tanh gives: those turn a channel round, and do not close it.
     """
     return {
         "high": (values > HIGH).mean(axis=-1),
-        "low": (values < LOW).mean(axis=-1),
+        "low": np.where(values.min(axis=-1) >= 0, (values < LOW).mean(axis=-1), nan),
         "identity": np.abs(1 - values).mean(axis=-1),
         "zeros": (values == 0).mean(axis=-1),
         "ones": (values == 1).mean(axis=-1),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sevis.block_measures import middle
 from sevis.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.measures import HIGH, class_share, distances, overall_spread
@@ -142,16 +143,10 @@ def _profile(statistics: ClassStatistics, rows: NDArray[np.intp]) -> BlockProfil
     share, spread, saturated = [], [], []
     for site in statistics.sites:
         mean, m2 = statistics.mean(site)[rows], statistics.m2(site)[rows]
-        share.append(_median(class_share(mean, m2, count)))
+        share.append(float(middle(class_share(mean, m2, count))))
         spread.append(float(overall_spread(mean, m2, count).mean()))
         saturated.append(_saturated(statistics, site, rows))
     return BlockProfile(statistics.sites, np.array(share), np.array(spread), np.array(saturated))
-
-
-def _median(values: Array) -> float:
-    """The median of those that are known; NaN where none is."""
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if len(known) else np.nan
 
 
 def _saturated(statistics: ClassStatistics, site: str, rows: NDArray[np.intp]) -> float:

@@ -65,7 +65,7 @@ def resampled_moments(values: Floats, sizes: Counts, weights: Floats) -> Iterato
             drawn = weights[rows, part]
             shift = drawn @ deviations[part] / np.float32(size)
             mean[:, place] = shift + centres[place].astype(np.float32)
-            m2[:, place] = drawn @ squares[part] - size * np.square(shift)
+            m2[:, place] = np.maximum(drawn @ squares[part] - size * np.square(shift), 0)  # which float32 may round below
         yield mean, m2
 
 

@@ -92,7 +92,8 @@ def test_noise_has_no_spread_between_classes(values):
     within, between = measures.spreads(*moments(noise))
     assert (between == 0).mean() > 0.4  # less than the noise of the means, about every other time
     assert within.mean() == pytest.approx(1, abs=0.02)
-    assert np.isnan(measures.spreads(*(part[:1] for part in moments(values)))).all()
+    for classes in (1, 0):
+        assert np.isnan(measures.spreads(*(part[:classes] for part in moments(values)))).all()
     assert np.isnan(measures.overall_spread(values[:1], np.zeros((1, 10)), np.ones(1, int))).all()
 
 
@@ -118,6 +119,7 @@ def test_saturation_counts_scales():
         "zeros": [1 / 8, 0],
         "ones": [2 / 8, 0],
     }
+    assert np.isnan(measures.saturation(np.array([-0.05, 0.05]))["low"])
 
 
 def test_effective_channels_are_the_exponential_of_the_entropy(values):

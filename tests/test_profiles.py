@@ -136,6 +136,8 @@ def test_estimates_of_more_images_than_are_sampled_have_narrower_intervals():
         one, other = whole.at(name, "SE_2_1"), part.at(name, "SE_2_1")
         assert one.estimate == other.estimate
         assert other.high - other.low == pytest.approx(one.high - one.low, rel=0.5, abs=1e-6)
+    for name in SHUFFLED:  # what chance gives for all images
+        assert part.at(name, "SE_2_1").null == pytest.approx(whole.at(name, "SE_2_1").null, rel=0.35), name
     for name in ("agreement", "effective"):  # which know only the sample
         one, other = whole.at(name, "SE_2_1"), part.at(name, "SE_2_1")
         assert other.high - other.low > 2 * (one.high - one.low)
@@ -195,6 +197,16 @@ def test_dead_gates_are_found_with_their_cause(labels):
     single = [{site: part.astype(np.float32) for site, part in parts.items()} for parts in (scales, squeezes)]
     found = depth_profile(collected(single[0], labels, sample=50, squeezes=single[1]), **FEW)
     assert found.dead == {"SE_2_1": "still", "SE_2_2": "flat", "SE_2_3": "saturated"}
+    assert depth_profile(collected(single[0], labels, sample=None, squeezes=single[1])).dead == found.dead
+
+
+def test_scales_below_zero_are_neither_closed_nor_saturated(labels):
+    values = np.random.default_rng(8).uniform(-1, 1, size=(80, WIDTH)).astype(np.float32)
+    around_zero = (values / 1000).astype(np.float32)
+    found = depth_profile(collected({"SE_2_1": values, "SE_2_2": around_zero}, labels, sample=50), **FEW)
+    assert np.isnan(found.curves["low"].estimate).all()
+    assert not np.isnan(found.at("high", "SE_2_1").low)
+    assert found.dead == {"SE_2_2": "still"}
 
 
 def test_a_gate_beyond_one_has_no_distance_from_the_identity_by_its_mean(labels):

@@ -74,6 +74,13 @@ def test_small_variances_near_one_survive_float32(random):
     assert (m2 >= 0).all()
 
 
+def test_no_variance_is_rounded_below_zero():
+    values = np.zeros((3, 500), np.float32)
+    values[1] = np.random.default_rng(1).uniform(0.1, 0.9, size=500)  # a hard gate that one photo opens
+    (_, m2), *_ = resampled_moments(values, np.array([3]), np.array([[0, 3, 0], [1, 2, 0], [3, 0, 0]], np.float32))
+    assert (m2 >= 0).all()
+
+
 @pytest.mark.parametrize("elements", [1, 10**6])
 def test_shuffled_means_are_those_of_the_images_in_another_order(values, monkeypatch, elements):
     monkeypatch.setattr(resampling, "ELEMENTS", elements)
