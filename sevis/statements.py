@@ -1,7 +1,7 @@
 """What the paper says of its gates at different depths (arXiv:1709.01507v4, sec. 7), and whether a network's gates do the same.
 
 Each of its four statements gets a criterion of ours, for the paper judges its curves by eye: named thresholds, held against intervals.
-A statement is seen only where the whole interval lies on the right side; what is unknown is not seen.
+A statement is seen only where the whole interval lies on the right side, and not seen otherwise; without intervals that is unknown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from math import isnan
 
 import numpy as np
 
-from sevis.block_measures import Value
+from sevis.block_measures import FEWEST, Value
 from sevis.dead_gates import CAUSES, DEAD
 from sevis.profiles import DepthProfile
 
@@ -33,6 +33,7 @@ class Statement:
         criterion: when it counts as seen, with the thresholds.
         blocks: of this network that are judged.
         seen: whether it is.
+        known: whether that can be told from the statistics.
         finding: what was found, a sentence with numbers and their intervals.
     """
 
@@ -41,11 +42,14 @@ class Statement:
     criterion: str
     blocks: tuple[str, ...]
     seen: bool
+    known: bool
     finding: str
 
     @property
     def verdict(self) -> str:
-        """In words: seen here, or not seen here."""
+        """In words: seen here, not seen here, or unknown here."""
+        if not self.known:
+            return "unknown here"
         return "seen here" if self.seen else "not seen here"
 
 
@@ -83,10 +87,12 @@ def describe_regions(profile: DepthProfile) -> tuple[str, ...]:
     unknown = [site for site, value in share.items() if isnan(value.low)]
     between = {site: value for site, value in share.items() if site not in {*agnostic, *specific, *unknown}}
     what = "% of the variance of a scale lies between the classes"
-    sentences = [
-        _region("Class-agnostic", agnostic, f"less than {100 * AGNOSTIC:.0f} {what}", profile),
-        _region("Class-specific", specific, f"more than {100 * SPECIFIC:.0f} {what}", profile),
-    ]
+    sentences = []
+    if len(unknown) < len(share):
+        sentences = [
+            _region("Class-agnostic", agnostic, f"less than {100 * AGNOSTIC:.0f} {what}", profile),
+            _region("Class-specific", specific, f"more than {100 * SPECIFIC:.0f} {what}", profile),
+        ]
     if between:
         meaning = f"the interval is neither wholly below {100 * AGNOSTIC:.0f} % nor wholly above {100 * SPECIFIC:.0f} %"
         sentences.append(_region("Neither for certain", between, meaning, profile))
@@ -114,6 +120,7 @@ def _agnostic(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         "classes: the class share ω² of the median channel, with its whole interval.",
         blocks,
         all(value.high < AGNOSTIC for value in values.values()),
+        _told(*values.values()) or any(value.high >= AGNOSTIC for value in values.values()),
         f"The share of the variance that lies between the classes is {_each(values)}.{_unknown(profile, *values.values())}",
     )
 
@@ -136,8 +143,9 @@ def _specific(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         "out) more and more often: nowhere less, and in the end more, beyond the intervals.",
         deeper or (first,),
         grows and rises,
-        f"The share of the variance that lies between the classes is {_each(share)}. The gates tell the class of {_each(told)} of the "
-        f"photos, and chance that of {100 * steps[0].null:.0f} %.{alone}{_unknown(profile, *share.values(), *steps)}",
+        _told(*share.values(), *steps),
+        f"The share of the variance that lies between the classes is {_each(share)}. {_accuracy(told)}{alone}"
+        f"{_unknown(profile, *share.values(), *steps)}",
     )
 
 
@@ -153,6 +161,7 @@ def _saturated(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         f"More than {100 * MOST:.0f} % of its scales are above 0.9, with the whole interval.",
         (site,),
         high.low > MOST and not alone,
+        _told(high),
         f"The share of scales above 0.9 in {site} is {percent(high)}, that of scales below 0.1 {percent(low)}.{alone}"
         f"{_unknown(profile, high)}",
     )
@@ -161,7 +170,7 @@ def _saturated(profile: DepthProfile, stages: list[list[str]]) -> Statement:
 def _scaled(profile: DepthProfile, stages: list[list[str]]) -> Statement:
     site = stages[-1][-1]
     left, factor = profile.at("left", site), profile.at("factor", site)
-    alike = isnan(left.estimate) and not isnan(factor.estimate)
+    alike = isnan(left.low) and not isnan(factor.low)
     why = " The classes do not differ beyond the noise of their means, so there is nothing to scale." if alike else ""
     return Statement(
         "scaled",
@@ -170,6 +179,7 @@ def _scaled(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         f"(as lengths), and the factors differ from 1 by less than {100 * MODEST:.0f} % on average; both with the whole interval.",
         (site,),
         left.high < LEFT and factor.high < MODEST,
+        alike or _told(left, factor),
         f"In {site} the best factor for each class leaves {percent(left)} of the differences between the classes; the factors differ from "
         f"1 by {percent(factor)} on average.{why or _unknown(profile, left, factor)}",
     )
@@ -179,17 +189,32 @@ def _each(values: Mapping[str, Value]) -> str:
     return _listed([f"{percent(value)} in {site}" for site, value in values.items()])
 
 
+def _accuracy(told: Mapping[str, Value]) -> str:
+    known = [value for value in told.values() if not isnan(value.estimate)]
+    if not known:
+        return "Whether the gates tell the class of a photo is unknown."
+    return f"The gates tell the class of {_each(told)} of the photos, and chance that of {100 * known[0].null:.3g}\u00a0%."
+
+
+def _told(*values: Value) -> bool:
+    return not any(isnan(value.low) for value in values)
+
+
 def _unknown(profile: DepthProfile, *values: Value) -> str:
-    return f" {_why_unknown(profile)}" if any(isnan(value.low) for value in values) else ""
+    return "" if _told(*values) else f" {_why_unknown(profile)}"
 
 
 def _why_unknown(profile: DepthProfile) -> str:
-    """Why there is no interval."""
+    """Why some interval is unknown."""
     if profile.classes < 2:
         return f"That cannot be judged from {profile.classes} class{'' if profile.classes == 1 else 'es'}: two at least are needed."
+    if profile.images <= profile.classes:
+        return f"That cannot be judged from one photo of a class: {FEWEST} of each at least are needed."
     if not profile.per_class:
         return "Intervals are unknown, for the file keeps no whole gates: collect it again with python -m sevis collect."
-    return f"Intervals are unknown: {profile.per_class} photos of a class, at the median, are too few."
+    if profile.per_class < FEWEST:
+        return f"Intervals are unknown: {profile.per_class} photos of a class, at the median, are too few."
+    return "What is unknown has gates that are the same for every photo, or for nearly every one."
 
 
 def _region(name: str, values: Mapping[str, Value], meaning: str, profile: DepthProfile) -> str:
@@ -210,8 +235,8 @@ def _saturated_region(profile: DepthProfile) -> str:
         return _region("Saturated", ends, f"more than {100 * MOST:.0f} % of the scales are above 0.9, or below 0.1", profile)
     (high, most), (low, least) = (max(part.items(), key=lambda item: np.nan_to_num(item[1].estimate)) for part in values.values())
     return (
-        f"**Saturated: no block** (more than {100 * MOST:.0f} % of the scales above 0.9, or below 0.1): the most above 0.9 has {high}, "
-        f"{percent(most)}, the most below 0.1 {low}, {percent(least)}."
+        f"**Saturated: no block** (more than {100 * MOST:.0f} % of the scales above 0.9, or below 0.1): {high} has most above 0.9, "
+        f"{percent(most)}, and {low} most below 0.1, {percent(least)}."
     )
 
 
@@ -223,9 +248,9 @@ def _dead_region(profile: DepthProfile) -> str:
     meaning = f"the same for every photo: a scale's standard deviation is below {DEAD}"
     if not profile.dead:
         least = min(known, key=lambda site: known[site])
-        return f"**Dead: no block** ({meaning}): the least varies {least}, by {known[least]:.3f}."
+        return f"**Dead: no block** ({meaning}): {least} varies least, by {known[least]:.3f}."
     causes = {cause: [site for site, why in profile.dead.items() if why == cause] for cause in profile.dead.values()}
-    reasons = " ".join(f"{_named(sites, profile)}: {CAUSES[cause]}." for cause, sites in causes.items())
+    reasons = " ".join(f"In {_named(sites, profile)} {CAUSES[cause]}." for cause, sites in causes.items())
     return f"**Dead: {_named(list(profile.dead), profile)}** ({meaning}). {reasons}"
 
 

@@ -72,6 +72,7 @@ def test_the_other_measures_are_chosen_and_the_index_is_warned_of(app):
 
 def test_means_alone_say_what_is_missing(tmp_path):
     page = until_measured(write(tmp_path / "b.safetensors", sample=None))
-    assert "**0 of the 4 are seen here.**" in text(page)
+    assert "**0 of the 4 are seen here, and 4 cannot be told.**" in text(page)
+    assert all("gray-badge" in header.value and "unknown here" in header.value for header in page.subheader)
     assert "collect it again with python -m sevis collect" in text(page)
     assert "intervals and nulls are unknown" in page.caption[-1].value

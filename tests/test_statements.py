@@ -89,6 +89,7 @@ def test_a_network_like_the_papers_shows_all_four():
 def test_each_statement_can_fail_alone(name, change):
     statements = by_name(as_in_the_paper(**change))
     assert statements[name].verdict == "not seen here"
+    assert all(statement.known for statement in statements.values())
     if name != "agnostic" and "class_share" not in change:
         assert all(statement.seen for other, statement in statements.items() if other != name)
 
@@ -112,10 +113,36 @@ def test_without_intervals_nothing_is_seen_and_the_reason_is_given(per_class):
         profile = as_in_the_paper(per_class=per_class, unknown=RESNET50)
     for statement in judge(profile):
         assert not statement.seen
+        assert statement.verdict == "unknown here"
+        assert "nan" not in statement.finding
         reason = "3 photos of a class, at the median, are too few" if per_class else "collect it again with python -m sevis collect"
         assert reason in statement.finding
     assert "(interval unknown)" in judge(as_in_the_paper(per_class=0))[0].finding
     assert "Saturated: unknown" in " ".join(describe_regions(profile))
+
+
+def test_gates_that_are_the_same_for_all_photos_are_no_lack_of_photos():
+    profile = as_in_the_paper(unknown=RESNET50)
+    assert judge(profile)[0].finding.endswith("What is unknown has gates that are the same for every photo, or for nearly every one.")
+    assert "one photo of a class" in judge(replace(profile, images=20, per_class=0))[0].finding
+
+
+def test_one_block_that_is_not_agnostic_decides_though_another_is_unknown():
+    share = dict.fromkeys(RESNET50, 0.01) | {"SE_2_1": 0.3}
+    assert by_name(as_in_the_paper(class_share=share, unknown=("SE_2_2",)))["agnostic"].verdict == "not seen here"
+    assert by_name(as_in_the_paper(unknown=("SE_2_2",)))["agnostic"].verdict == "unknown here"
+
+
+def test_where_all_is_unknown_no_block_is_called_agnostic_or_not():
+    regions = describe_regions(as_in_the_paper(unknown=RESNET50))
+    assert regions[0].startswith("**Unknown whether one or the other: all 16 blocks.**")
+
+
+def test_chance_of_a_thousand_classes_is_not_nothing():
+    profile = as_in_the_paper()
+    accuracy = replace(profile.curves["accuracy"], null=np.full(len(RESNET50), 0.001))
+    finding = by_name(replace(profile, curves={**profile.curves, "accuracy": accuracy}))["specific"].finding
+    assert "chance that of 0.1\xa0%." in finding
 
 
 def test_one_class_cannot_be_judged():
@@ -198,7 +225,7 @@ def test_regions_say_that_there_are_none():
     assert sentences[0].startswith("**Class-agnostic: no block**")
     assert sentences[1].startswith("**Class-specific: all 16 blocks**")
     assert "**Saturated: no block**" in sentences[2]
-    assert "the least varies SE_4_2, by 0.100" in sentences[3]
+    assert "SE_4_2 varies least, by 0.100" in sentences[3]
     assert "**Dead: unknown**" in describe_regions(made(spread=nan))[-1]
 
 

@@ -17,6 +17,7 @@ TITLES = {
     "saturated": "Saturated near the end",
     "scaled": "Alike at the end but for scale",
 }
+BADGES = {"seen here": ("green", "check"), "not seen here": ("orange", "close"), "unknown here": ("gray", "question_mark")}
 ABOUT = (
     "The paper draws the gates of four classes and says in four sentences how they change with depth. Here each sentence is held against "
     "measures over all classes and photos: it counts as seen only where the whole interval of a measure lies beyond a threshold."
@@ -35,7 +36,9 @@ def _draw_profile(profile: DepthProfile) -> None:
     statements = judge(profile)
     seen = sum(statement.seen for statement in statements)
     st.header("Four statements of the paper", anchor="statements")
-    st.markdown(f"{ABOUT} **{seen} of the {len(statements)} {'is' if seen == 1 else 'are'} seen here.**")
+    unknown = sum(not statement.known for statement in statements)
+    rest = f", and {unknown} cannot be told" if unknown else ""
+    st.markdown(f"{ABOUT} **{seen} of the {len(statements)} {'is' if seen == 1 else 'are'} seen here{rest}.**")
     grid = st.grid(COLUMNS, min_column_width=NARROWEST, gap="large")
     for statement in statements:
         with grid.cell():
@@ -49,7 +52,7 @@ def _draw_profile(profile: DepthProfile) -> None:
 
 def _draw_statement(profile: DepthProfile, statement: Statement) -> None:
     """The verdict, the paper's sentence, what was found, and its chart."""
-    colour, icon = ("green", "check") if statement.seen else ("orange", "close")
+    colour, icon = BADGES[statement.verdict]
     st.subheader(f"{TITLES[statement.name]} :{colour}-badge[:material/{icon}: {statement.verdict}]", anchor=False)
     st.markdown(f"**The paper:** {statement.sentence}\n\n**Here:** {statement.finding}")
     st.caption(f"Seen if: {statement.criterion}")
