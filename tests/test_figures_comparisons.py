@@ -80,7 +80,9 @@ def test_by_depth_the_sizes_and_the_share_of_discoveries(effects):
     np.testing.assert_allclose(table["largest |g|"], [1.5, 2.0])
     assert table["channels that differ"].tolist() == [2, 3]
     np.testing.assert_allclose(table["share that differs"], [0.5, 0.75])  # of all channels, the still one among them
-    drawn = traces(effects_by_depth(effects))
+    figure = effects_by_depth(effects)
+    drawn = traces(figure)
+    assert list(figure.layout.xaxis2.ticktext) == ["2_1", "3_1"]
     np.testing.assert_allclose(drawn["median |g|"].y, table["median |g|"])
     np.testing.assert_allclose(drawn["channels that differ (5% false discoveries)"].y, [50, 75])
     np.testing.assert_allclose(drawn["median if no channel differed"].y, 0.6745 * np.sqrt(1 / 20 + 1 / 30))

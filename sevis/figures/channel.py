@@ -175,8 +175,10 @@ def _describe_saturation(statistics: ClassStatistics, site: str, channel: int) -
     if not len(values):
         return ""
     parts = saturation(values)
-    exact = "".join(f", exactly {value} in {parts[name]:.1%}" for value, name in ((0, "zeros"), (1, "ones")) if parts[name])
-    return f" It is above {HIGH} in **{parts['high']:.0%}** of {len(values):,} photos and below {LOW} in **{parts['low']:.0%}**{exact}."
+    low = "" if np.isnan(parts["low"]) else f" and below {LOW} in **{parts['low']:.0%}**"
+    ends = (np.nanmin(statistics.min(site)[:, channel]), np.nanmax(statistics.max(site)[:, channel]))  # exact, which a sample is not
+    exact = "".join(f", and reaches exactly {end}" for end in (0, 1) if end in ends)
+    return f" It is above {HIGH} in **{parts['high']:.0%}** of {len(values):,} photos{low}{exact}."
 
 
 def _text(name: str) -> str:

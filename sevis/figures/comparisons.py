@@ -65,10 +65,15 @@ def effects_by_depth(effects: Effects) -> go.Figure:
         col=1,
     )
     finish(figure, title="Effects by depth", height=620)
-    figure.update_layout(hovermode="closest", legend={"y": -0.16, "yanchor": "top"})
+    figure.update_layout(hovermode="closest", legend={"y": -0.2, "yanchor": "top"})
     figure.update_xaxes(
-        tickvals=blocks, ticktext=[escape(str(block)) for block in table["block"]], showgrid=False, zeroline=False, fixedrange=True
+        tickvals=blocks,
+        ticktext=[escape(str(block).removeprefix("SE_")) for block in table["block"]],
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
     )
+    figure.update_xaxes(title_text="block, SE_stage_block", row=2, col=1)
     figure.update_yaxes(title_text="|g|", title_standoff=14, rangemode="tozero", gridcolor=GRID, fixedrange=True, row=1, col=1)
     figure.update_yaxes(title_text="% of channels", range=[0, 100], gridcolor=GRID, fixedrange=True, row=2, col=1)
     return figure
