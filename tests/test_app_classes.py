@@ -49,7 +49,9 @@ def test_first_view_is_the_papers_figure_6(pretrained):
     assert app.multiselect(key="class").value == ["goldfish", "Chihuahua", "bullet train", "cliff"]
     for label in ("goldfish (n = 3)", "Chihuahua (n = 3)", "bullet train (n = 3)", "cliff (n = 3)", "all 6 classes (n = 18)"):
         assert label in legend(app)
-    assert len(app.get("download_button")) == len(PAPER) + 1
+    labels = [button.proto.label for button in app.get("download_button")]
+    assert len(labels) == len(PAPER) + 2
+    assert labels[-2:] == ["All panels as one HTML file", "Everything as one HTML report"]
 
 
 def test_numbers_carry_their_provenance(pretrained):

@@ -10,6 +10,7 @@ from sevis.pages.growing import leave
 from sevis.pages.models import card_of, read_statistics
 from sevis.pages.network import Network, chosen
 from sevis.pages.own_data import own_statistics
+from sevis.pages.report_button import offer_report
 from sevis.pages.show import show_error
 from sevis.weights import Card
 
@@ -60,6 +61,7 @@ def draw_view(view: str, network: Network, card: Card) -> None:
     if statistics:
         draw_statistics(view, statistics, network, card)
         st.caption(describe_source(statistics))
+        offer_report(statistics)
 
 
 def draw_statistics(view: str, statistics: ClassStatistics, network: Network, card: Card) -> None:
