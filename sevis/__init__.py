@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from sevis.networks import build as build
     from sevis.networks import list_models as list_models
     from sevis.networks.grafting import graft as graft
+    from sevis.profiles import depth_profile as depth_profile
     from sevis.sensitivity import ablate_channels as ablate_channels
     from sevis.sensitivity import measure_sensitivity as measure_sensitivity
     from sevis.sites import find_sites as find_sites
+    from sevis.statements import judge as judge
     from sevis.weights import list_pretrained as list_pretrained
     from sevis.weights import load as load
 
@@ -44,10 +46,12 @@ _HOMES = {
     "capture": "hooks",
     "collect": "collection",
     "collect_dataset": "collection",
+    "depth_profile": "profiles",
     "explain": "explanation",
     "find_sites": "sites",
     "graft": "networks.grafting",
     "intervene": "interventions",
+    "judge": "statements",
     "list_models": "networks",
     "list_pretrained": "weights",
     "load": "weights",
