@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,6 +85,43 @@ class _BrokenImages:
         return {"broken": self.first, "broken_count": self.count}
 
 
+@dataclass(frozen=True)
+class _Pass:
+    """One pass of a network over labelled images.
+
+    Attributes:
+        outputs: the network's output for each label, shape (K,); None where they are not known.
+        beside: the one thread that touches the statistics, in the order of the batches, while the network computes the next one.
+    """
+
+    ready: ReadyModel
+    statistics: ClassStatistics
+    outputs: NDArray[np.int64] | None
+    options: CollectOptions
+    broken: _BrokenImages = field(default_factory=_BrokenImages)
+    beside: Executor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
+
+    def run(self, loader: Iterable[tuple[Any, ...]]) -> None:
+        """Takes every batch of a loader into the statistics."""
+        model, device = self.ready.model, self.ready.device
+        precision = torch.autocast(device.type, torch.bfloat16, enabled=self.options.bf16)
+        layout = torch.channels_last if self.options.channels_last else torch.contiguous_format
+        update: Future[None] | None = None
+        with self.beside, capture(model) as record, torch.inference_mode(), precision:
+            for inputs, labels, *more in loader:
+                ids, unreadable = more[0] if more else None, more[1] if len(more) > 1 else ()
+                self.broken.add(unreadable, count=len(unreadable))
+                if len(labels):
+                    logits = model(inputs.to(device, non_blocking=True).contiguous(memory_format=layout))
+                    known, places = labels.cpu().numpy(), None if ids is None else ids.cpu().numpy()
+                    gates, right = gates_of(record), _right(logits, known, self.outputs)
+                    if update:
+                        update.result()
+                    update = self.beside.submit(self.statistics.update, known, gates, ids=places, right=right)
+            if update:
+                update.result()
+
+
 def collect(
     ready: ReadyModel, loader: Iterable[tuple[Any, ...]], *, classes: Sequence[str] | None = None, sample: int | None = None
 ) -> ClassStatistics:
@@ -102,9 +140,9 @@ def collect(
     names = tuple(classes or ready.classes)
     statistics = _empty(ready, names, provenance(ready), sample)
     outputs = np.arange(len(names)) if classes is None else outputs_of(ready, names)
-    broken = _BrokenImages()
-    _run(ready, loader, statistics, broken, outputs=outputs, options=CollectOptions())
-    _finish(statistics, broken)
+    work = _Pass(ready, statistics, outputs, CollectOptions())
+    work.run(loader)
+    _finish(statistics, work.broken)
     return statistics
 
 
@@ -130,12 +168,13 @@ def collect_dataset(
     options, shard = options or CollectOptions(), shard or Shard()
     names, told = class_names(dataset), about(dataset)
     metadata = provenance(ready, bf16=options.bf16) | told | {"seed": options.seed}
-    statistics, broken, done = _empty(ready, names, metadata, options.sample), _BrokenImages(), 0
+    statistics, done = _empty(ready, names, metadata, options.sample), 0
+    work = _Pass(ready, statistics, outputs_of(ready, names, told["wnids"]), options)
     partial = None if options.out is None else Partial(options.out, _facts(statistics, options), shard, options.save_every, _say)
     if partial and (left := partial.open(resume=options.resume)):
         statistics.merge(left[0])
         statistics.metadata["date"] = left[0].metadata["date"]  # the day when it began
-        broken.add(left[1]["broken"], count=left[1]["broken_count"])
+        work.broken.add(left[1]["broken"], count=left[1]["broken_count"])
         done = left[1]["batches"]
     shard.meet()  # before any of them saves what others might take for a left-over
     numbers = shard.numbers(math.ceil(len(dataset) / options.batch_size))
@@ -145,14 +184,14 @@ def collect_dataset(
     def watched() -> Iterator[Batch]:
         with _bar(ready.card.name, sum(images), sum(images[:done]), shard, shown=options.progress) as bar:
             for number, batch in enumerate(loader, start=done + 1):
-                yield batch  # when the next one is asked for, this one is in the statistics
+                yield batch
                 bar.update(len(batch.ids) + len(batch.broken))
-                broken.check(len(dataset))
-                if partial:
-                    partial.keep(statistics, batches=number, **broken.told())
+                work.broken.check(len(dataset))
+                if partial and partial.due:
+                    work.beside.submit(partial.keep, statistics, batches=number, **work.broken.told()).result()
 
-    _run(ready, watched(), statistics, broken, outputs=outputs_of(ready, names, told["wnids"]), options=options)
-    _join(statistics, broken, shard, out=options.out)
+    work.run(watched())
+    _join(statistics, work.broken, shard, out=options.out)
     if partial:
         partial.remove()
     return statistics
@@ -174,30 +213,6 @@ def _empty(ready: ReadyModel, classes: tuple[str, ...], metadata: dict[str, Any]
     channels = {site.name: site.channels for site in require_sites(ready.model)}
     size = default_sample(len(classes), sum(channels.values())) if sample is None else sample
     return ClassStatistics(channels, classes, metadata, sample=size)
-
-
-def _run(
-    ready: ReadyModel,
-    loader: Iterable[tuple[Any, ...]],
-    statistics: ClassStatistics,
-    broken: _BrokenImages,
-    *,
-    outputs: NDArray[np.int64] | None,
-    options: CollectOptions,
-) -> None:
-    """Takes every batch of a loader into the statistics; `outputs` are the network's for the labels, None where they are not known."""
-    device = ready.device
-    precision = torch.autocast(device.type, torch.bfloat16, enabled=options.bf16)
-    layout = torch.channels_last if options.channels_last else torch.contiguous_format
-    with capture(ready.model) as record, torch.inference_mode(), precision:
-        for inputs, labels, *more in loader:
-            ids, unreadable = more[0] if more else None, more[1] if len(more) > 1 else ()
-            broken.add(unreadable, count=len(unreadable))
-            if len(labels):
-                logits = ready.model(inputs.to(device, non_blocking=True).contiguous(memory_format=layout))
-                known = labels.cpu().numpy()
-                places = None if ids is None else ids.cpu().numpy()
-                statistics.update(known, gates_of(record), ids=places, right=_right(logits, known, outputs))
 
 
 def _right(logits: Any, labels: NDArray[np.int64], outputs: NDArray[np.int64] | None) -> NDArray[np.bool_] | None:

@@ -34,11 +34,11 @@ class Partial:
     shard: Shard
     every: float = EVERY
     say: Callable[[str], None] = print
-    _due: float = field(default=0.0, init=False)
+    _next: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self.facts = json.loads(json.dumps(self.facts))  # lists, as they are read again
-        self._due = time.monotonic() + self.every
+        self._next = time.monotonic() + self.every
 
     @property
     def path(self) -> Path:
@@ -82,11 +82,14 @@ class Partial:
             )
         return statistics, state
 
+    @property
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        return time.monotonic() >= self._next
+
     def keep(self, statistics: ClassStatistics, **state: Any) -> None:
-        """Saves, if it is time to: the statistics, and what is needed to go on."""
+        """Saves the statistics, and what is needed to go on."""
         started = time.monotonic()
-        if started < self._due:
-            return
         unfinished = copy.copy(statistics)
         unfinished.metadata = {**statistics.metadata, "unfinished": {"facts": self.facts, **state}}
         try:
@@ -94,7 +97,7 @@ class Partial:
         except (OSError, SevisError) as error:
             self.say(f"{self.path} cannot be written ({one_line(error)}): the collection goes on, but could not be resumed from here")
         ended = time.monotonic()
-        self._due = ended + max(self.every, (ended - started) / SHARE)
+        self._next = ended + max(self.every, (ended - started) / SHARE)
 
     def remove(self) -> None:
         """Deletes the file: the collection is finished."""

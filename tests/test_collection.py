@@ -148,7 +148,7 @@ def test_ids_are_places_in_the_data_set(ready: ReadyModel, colours: Path) -> Non
     np.testing.assert_allclose(np.take_along_axis(scales.T, extremes.lowest_ids, axis=1), extremes.lowest, atol=1e-5)
     assert np.bincount(sample.labels).tolist() == [4, 4, 4]
     assert [dataset.labels[number] for number in sample.ids] == sample.labels.tolist()
-    np.testing.assert_allclose(sample.values, scales[sample.ids], atol=1e-5)
+    np.testing.assert_allclose(sample.values, scales[sample.ids], atol=5e-4)  # it is kept in half precision
     histogram = statistics.histogram("SE_3_2")
     counts = np.stack([np.histogram(scales[np.array(dataset.labels) == row], histogram.edges)[0] for row in range(3)])
     assert np.abs(histogram.counts - counts).sum() <= 4  # a scale computed twice may fall on either side of an edge
