@@ -233,11 +233,13 @@ def _saturated_region(profile: DepthProfile) -> str:
     ends = {site: value for part in values.values() for site, value in part.items() if value.low > MOST}
     if ends:
         return _region("Saturated", ends, f"more than {100 * MOST:.0f} % of the scales are above 0.9, or below 0.1", profile)
-    (high, most), (low, least) = (max(part.items(), key=lambda item: np.nan_to_num(item[1].estimate)) for part in values.values())
-    return (
-        f"**Saturated: no block** (more than {100 * MOST:.0f} % of the scales above 0.9, or below 0.1): {high} has most above 0.9, "
-        f"{percent(most)}, and {low} most below 0.1, {percent(least)}."
-    )
+    said = []
+    for name, where in (("high", "above 0.9"), ("low", "below 0.1")):
+        known = [(value.estimate, site) for site, value in values[name].items() if not isnan(value.estimate)]
+        if known:
+            site = max(known)[1]
+            said.append(f"{site} has most {where}, {percent(values[name][site])}")
+    return f"**Saturated: no block** (more than {100 * MOST:.0f} % of the scales above 0.9, or below 0.1): {_listed(said)}."
 
 
 def _dead_region(profile: DepthProfile) -> str:

@@ -220,11 +220,20 @@ def test_regions_say_where_gates_are_what():
 
 def test_regions_say_that_there_are_none():
     sentences = [
-        sentence.replace("\xa0", " ") for sentence in describe_regions(made(high={"SE_3_1": 0.3}, low=0.2, spread={"SE_4_2": 0.1}))
+        sentence.replace("\xa0", " ")
+        for sentence in describe_regions(
+            made(
+                high=dict.fromkeys(RESNET50, 0.1) | {"SE_3_1": 0.3},
+                low=dict.fromkeys(RESNET50, 0.1) | {"SE_4_1": 0.2},
+                spread={"SE_4_2": 0.1},
+            )
+        )
     ]
     assert sentences[0].startswith("**Class-agnostic: no block**")
     assert sentences[1].startswith("**Class-specific: all 16 blocks**")
-    assert "**Saturated: no block**" in sentences[2]
+    assert sentences[2].startswith("**Saturated: no block**")
+    assert sentences[2].endswith("SE_3_1 has most above 0.9, 30 % (28 % to 32 %) and SE_4_1 has most below 0.1, 20 % (18 % to 22 %).")
+    assert "below 0.1," not in describe_regions(made(high=0.3, low=nan))[2]  # of gates below zero
     assert "SE_4_2 varies least, by 0.100" in sentences[3]
     assert "**Dead: unknown**" in describe_regions(made(spread=nan))[-1]
 
