@@ -70,7 +70,7 @@ def test_each_process_resumes_its_own_part(colours: Path, tmp_path: Path, alone:
         "def fail(self, statistics, **state):\n"
         "    keep(self, statistics, **state)\n"
         "    if state['batches'] == 3: import os; os.kill(os.getpid(), 9)\n"
-        "collection.Partial.keep = fail; sys.exit(main(sys.argv[1:]))"
+        "collection.Partial.keep, collection.Partial.due = fail, True; sys.exit(main(sys.argv[1:]))"
     )
     (tmp_path / "killed.py").write_text(program)
     settings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
