@@ -167,7 +167,7 @@ def test_agreement_stands_beside_chance(comparison):
 def test_every_block_meets_every_block(comparison):
     figure = agreement_map(comparison)
     np.testing.assert_allclose(figure.data[0].z, comparison.agreement, rtol=1e-6)
-    assert list(figure.layout.xaxis.ticktext) == ["SE_2_1", "SE_2_2", "SE_3_1"]
+    assert list(figure.layout.xaxis.ticktext) == ["2_1", "2_2", "3_1"]
     assert figure.layout.xaxis.title.text == "&lt;script&gt;"
     table = agreement_map_table(comparison)
     pairs = dict(

@@ -100,8 +100,8 @@ def agreement_map(comparison: ModelComparison) -> go.Figure:
     for axis, profile, name in (("xaxis", second, comparison.names[1]), ("yaxis", first, comparison.names[0])):
         figure.layout[axis].update(
             tickvals=list(range(len(profile.sites))),
-            ticktext=[escape(site) for site in profile.sites],
-            title_text=escape(name),
+            ticktext=[escape(site.removeprefix("SE_")) for site in profile.sites],
+            title={"text": escape(name), "standoff": 14},
             showgrid=False,
             zeroline=False,
             fixedrange=True,
