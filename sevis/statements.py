@@ -130,6 +130,7 @@ def _specific(profile: DepthProfile, stages: list[list[str]]) -> Statement:
     deeper = tuple(path[-2:])
     share = {site: profile.at("class_share", site) for site in (first, *deeper)}
     told = {site: profile.at("accuracy", site) for site in (first, *path)}
+    after = {site: value for site in stages[-1][1:] if not isnan((value := profile.at("accuracy", site)).estimate)}
     steps, start = list(told.values()), share[first]
     grows = all(share[site].low > max(SPECIFIC, start.high) for site in deeper)
     rises = all(later.high >= earlier.low for earlier, later in pairwise(steps)) and steps[-1].low > steps[0].high
@@ -144,7 +145,7 @@ def _specific(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         deeper or (first,),
         grows and rises,
         _told(*share.values(), *steps),
-        f"The share of the variance that lies between the classes is {_each(share)}. {_accuracy(told)}{alone}"
+        f"The share of the variance that lies between the classes is {_each(share)}. {_accuracy(told, after)}{alone}"
         f"{_unknown(profile, *share.values(), *steps)}",
     )
 
@@ -189,11 +190,13 @@ def _each(values: Mapping[str, Value]) -> str:
     return _listed([f"{percent(value)} in {site}" for site, value in values.items()])
 
 
-def _accuracy(told: Mapping[str, Value]) -> str:
+def _accuracy(told: Mapping[str, Value], after: Mapping[str, Value]) -> str:
+    """Of the blocks that are judged, and of those after them, of which the paper has other sentences."""
     known = [value for value in told.values() if not isnan(value.estimate)]
     if not known:
         return "Whether the gates tell the class of a photo is unknown."
-    return f"The gates tell the class of {_each(told)} of the photos, and chance that of {100 * known[0].null:.3g}\u00a0%."
+    beyond = f" After that it is {_each(after)}." if after else ""
+    return f"The gates tell the class of {_each(told)} of the photos, and chance that of {100 * known[0].null:.3g}\u00a0%.{beyond}"
 
 
 def _told(*values: Value) -> bool:

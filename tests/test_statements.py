@@ -103,7 +103,8 @@ def test_findings_hold_the_numbers_and_their_intervals():
     assert "leaves 30 % (28 % to 32 %) of the differences" in plain["scaled"]
     assert "differ from 1 by 10 % (8 % to 12 %)" in plain["scaled"]
     assert "1.0 % (−1.0 % to 3.0 %) in SE_2_1, " in plain["agnostic"]
-    assert "and chance that of 5 %." in plain["specific"]
+    assert "and chance that of 5 %. After that it is " in plain["specific"]
+    assert plain["specific"].endswith(") in SE_5_3.")
 
 
 @pytest.mark.parametrize("per_class", [0, 3])
