@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from sevis.errors import SevisError
+from sevis.errors import SevisError, one_line
 from sevis.files import replacing
 from sevis.sketches import BINS, EXTREMES
 
@@ -78,7 +78,9 @@ def read_statistics(path: Path) -> StatisticsFile:
             arrays |= {"squeeze.count": count.copy(), "scale.count": count.copy()}
     except FileNotFoundError:
         raise SevisError(f"there are no class statistics at {path}: make them with python -m sevis collect") from None
-    except (SafetensorError, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except OSError as error:
+        raise SevisError(f"{path} cannot be read ({error.strerror or one_line(error)}): name a file that this user may read") from None
+    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         if isinstance(error, SevisError):
             raise
         raise SevisError(f"{path} is damaged ({type(error).__name__}): {AGAIN}") from None
@@ -93,6 +95,8 @@ def _expected(header: Mapping[str, Any], *, wrong: bool) -> dict[str, tuple[tupl
     if not widths or not names or not all(type(width) is int and width > 0 for width in widths):
         raise TypeError("the header is damaged")
     if not isinstance(header["metadata"], dict) or not all(isinstance(name, str) for name in names):
+        raise TypeError("the header is damaged")
+    if not all(isinstance(header["metadata"].get(name) or [], list) for name in ("wnids", "broken")):
         raise TypeError("the header is damaged")
     classes, channels = len(names), sum(widths)
     plane = (classes, channels)
@@ -138,7 +142,10 @@ def _counts_fit(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
         widths = np.array(list(header["channels"].values()))
         held = (ids >= 0).sum(axis=1)
         return bool(
-            (bins >= 0).all() and (bins.sum(axis=2) == count[:, None] * widths).all() and (held == np.minimum(count, ids.shape[1])).all()
+            (bins >= 0).all()
+            and (arrays["histogram.exact"] >= 0).all()
+            and (bins.sum(axis=2) == count[:, None] * widths).all()
+            and (held == np.minimum(count, ids.shape[1])).all()
         )
     return True
 

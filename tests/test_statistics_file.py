@@ -195,6 +195,7 @@ def test_arrays_of_other_shapes_are_refused(path) -> None:
         ({"format": FORMATS[0], "channels": {"a": 3}, "classes": [1], "metadata": {}}, "damaged"),
         ({"format": FORMATS[0], "channels": {"a": 3}, "classes": ["x"], "metadata": []}, "damaged"),
         ({"format": FORMATS[0], "channels": {"a": 3}, "classes": ["x"], "metadata": {}, "sample": -1}, "damaged"),
+        ({"format": FORMATS[0], "channels": {"a": 3}, "classes": ["x"], "metadata": {"broken": 5}}, "damaged"),
         ([1, 2], "damaged"),
     ],
 )
@@ -204,6 +205,25 @@ def test_a_strange_header_is_refused(path, header: object, message: str) -> None
 
 
 # --- bad input
+
+
+def test_a_header_nested_without_end_is_refused(path) -> None:
+    save_file({"count": np.zeros(1, np.int64)}, path, metadata={"sevis": "[" * 100_000 + "]" * 100_000})
+    with pytest.raises(SevisError, match="damaged"):
+        ClassStatistics.load(path)
+
+
+def test_what_cannot_be_read_is_not_called_damaged(path, monkeypatch) -> None:
+    with pytest.raises(SevisError, match=r"cannot be read .*name a file"):
+        ClassStatistics.load(path.parent)
+    detailed(1).save(path)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(SevisError, match=r"some.safetensors cannot be read \(Permission denied\): name a file that this user may read"):
+        ClassStatistics.load(path)
 
 
 def test_a_damaged_file_is_refused(path) -> None:
@@ -261,6 +281,7 @@ def test_values_that_are_no_numbers_are_said_when_they_are_read(path, name: str,
         ("wrong.count", 1, -1),
         ("histogram.bins", (1, 0, 5), 1000),
         ("histogram.bins", (1, 0, 5), -1),
+        ("histogram.exact", (1, 0, 0), -1),
         ("sample.ids", (1, 0), -1),
     ],
 )
