@@ -163,20 +163,22 @@ def collect_dataset(
         The statistics; in every process but the first, those of its own part.
 
     Raises:
-        SevisError: when more than 1 % of the images cannot be read, and when what there is to resume is of another run.
+        SevisError: when more than 1 % of the images cannot be read, and when what there is to resume is of
+            another run, or other processes do not do the same.
     """
     options, shard = options or CollectOptions(), shard or Shard()
     names, told = class_names(dataset), about(dataset)
     metadata = provenance(ready, bf16=options.bf16) | told | {"seed": options.seed}
     statistics, done = _empty(ready, names, metadata, options.sample), 0
     work = _Pass(ready, statistics, outputs_of(ready, names, told["wnids"]), options)
-    partial = None if options.out is None else Partial(options.out, _facts(statistics, options), shard, options.save_every, _say)
+    facts = _facts(statistics, options)
+    partial = None if options.out is None else Partial(options.out, facts, shard, options.save_every, _say)
     if partial and (left := partial.open(resume=options.resume)):
         statistics.merge(left[0])
         statistics.metadata["date"] = left[0].metadata["date"]  # the day when it began
         work.broken.add(left[1]["broken"], count=left[1]["broken_count"])
         done = left[1]["batches"]
-    shard.meet()  # before any of them saves what others might take for a left-over
+    shard.agree(facts)  # before any of them saves what others might take for a left-over
     numbers = shard.numbers(math.ceil(len(dataset) / options.batch_size))
     loader = make_loader(dataset, ready.preprocess, batch_size=options.batch_size, workers=options.workers, numbers=numbers[done:])
     images = [min(options.batch_size, len(dataset) - number * options.batch_size) for number in numbers]
@@ -239,7 +241,7 @@ def _finish(statistics: ClassStatistics, broken: _BrokenImages) -> None:
 
 
 def _facts(statistics: ClassStatistics, options: CollectOptions) -> dict[str, Any]:
-    """What a resumed run must have in common with the one that was cut off."""
+    """What a resumed run must have in common with the one that was cut off, and processes with each other."""
     told = {name: value for name, value in statistics.metadata.items() if name not in ("date", "wnids", "fingerprint")}
     mine = {"batch size": options.batch_size, "channels last": options.channels_last, "sample": options.sample}
     return told | mine | {"classes": list(statistics.classes), "images or their sizes": statistics.metadata["fingerprint"]}

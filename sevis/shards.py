@@ -4,7 +4,7 @@ They exchange statistics, which lie in main memory, so the backend is gloo on GP
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,6 +38,16 @@ class Shard:
         """Waits until all processes are here."""
         if self.world > 1:
             distributed.barrier()
+
+    def agree(self, facts: Mapping[str, Any]) -> None:
+        """Waits until all processes are here. Raises SevisError where their facts, by the names that people know them by, differ."""
+        if self.world == 1:
+            return
+        found: list[Mapping[str, Any]] = [{}] * self.world
+        distributed.all_gather_object(found, facts)
+        differing = [name for name, value in facts.items() if any(other.get(name) != value for other in found)]
+        if differing:
+            raise SevisError(f"the {self.world} processes differ in {', '.join(differing)}: start all with the same command and data")
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:

@@ -106,6 +106,20 @@ def test_a_mistake_ends_all_processes_with_its_sentence(colours: Path, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
+def test_processes_that_would_not_collect_the_same_are_refused_at_once(colours: Path, tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from sevis.cli import main; sys.exit(main([*sys.argv[1:], '--batch-size', str(8 + int(os.environ['RANK']))]))"
+    )
+    (tmp_path / "differing.py").write_text(program)
+    words = ["collect", "--data", str(colours), "--out", str(tmp_path / "out")]
+    start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(tmp_path / "differing.py")]
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    result = subprocess.run([*start, *words], capture_output=True, text=True, check=False, env=settings, cwd=ROOT, timeout=300)
+    assert result.returncode != 0
+    assert "the 2 processes differ in batch size: start all with the same command and data" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_shards_hold_every_batch_once() -> None:
     for world in (1, 2, 3, 7):
         numbers = [number for rank in range(world) for number in Shard(rank, world).numbers(11)]
