@@ -7,7 +7,8 @@ says which class each belongs to (ImageNet's validation images).
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -18,7 +19,7 @@ from PIL import Image
 
 from sevis.errors import SevisError
 from sevis.images import read_image
-from sevis.places import Folder, Source, Zip
+from sevis.places import Folder, Source, Zip, printable
 
 TINY_IMAGENET = "tiny-imagenet-200"
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif")
@@ -148,7 +149,7 @@ def open_dataset(path: str | Path, split: str = "val", *, labels: Path | None = 
     roots = [name.removesuffix("wnids.txt") for name in names if re.fullmatch(r"([^/]+/)?wnids\.txt", name)]
     if roots:
         return _tiny_imagenet(source, names, split, roots[0])
-    return _class_folders(source, names, split)
+    return class_folders(source, names, split)
 
 
 def sample_photos() -> dict[str, Path]:
@@ -181,8 +182,17 @@ def _tiny_imagenet(source: Source, names: list[str], split: str, root: str) -> I
     return _labelled(source, found, name=TINY_IMAGENET, split=split, wnids=wnids, words=words)
 
 
-def _class_folders(source: Source, names: list[str], split: str) -> ImageDataset:
-    """One folder a class, below a folder for the split where there is one; the classes are those of all splits together."""
+def class_folders(source: Source, names: list[str], split: str) -> ImageDataset:
+    """One folder a class, below a folder for the split where there is one; the classes are those of all splits together.
+
+    Args:
+        source: where the files lie.
+        names: of its files.
+        split: train, val or test, where it has several.
+
+    Raises:
+        SevisError: for a split that is not there, no image, and folders nested too deep.
+    """
     names = [name for name in names if "/" in name and name.lower().endswith(SUFFIXES)]
     tops = {_part(name, 0) for name in names}
     around = ""  # of a zip: the folder that holds it all
@@ -197,14 +207,14 @@ def _class_folders(source: Source, names: list[str], split: str) -> ImageDataset
     wnids = {_part(name, level + bool(splits)) for name in names}
     found = [(name, _part(name, level + bool(splits))) for name in names if not splits or _part(name, level) == split]
     _check_level(source, found, level + bool(splits))
-    empty = set(source.folders(f"{around}{split if splits else ''}".rstrip("/"))) - wnids
+    empty = {printable(name) for name in source.folders(f"{around}{split if splits else ''}".rstrip("/"))} - wnids
     dataset = _labelled(source, found, name=source.root.stem, split=split if splits else "", wnids=tuple(sorted(wnids)), words={})
     return replace(dataset, empty=tuple(sorted(empty)))
 
 
 def _part(name: str, number: int) -> str:
     """The name of one of the folders around a file, counted from the outermost."""
-    return name.split("/", number + 1)[number]
+    return printable(name.split("/", number + 1)[number])
 
 
 def _check_level(source: Source, found: list[tuple[str, str]], level: int) -> None:
@@ -248,11 +258,17 @@ def _labelled(
             "or flat files and a list of their classes (--labels)"
         )
     return ImageDataset(
-        name=name,
+        name=printable(name),
         split=split,
         source=source,
         files=tuple(file for file, _ in found),
         labels=tuple(index[wnid] for _, wnid in found),
         wnids=wnids,
-        classes=tuple(words.get(wnid, wnid).split(",")[0] for wnid in wnids),
+        classes=unique({wnid: words.get(wnid, wnid).split(",")[0] for wnid in wnids}),
     )
+
+
+def unique(names: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of classes, by their ids; where several have the same, as ImageNet's two cranes, each with its id."""
+    counts = Counter(names.values())
+    return tuple(name if counts[name] == 1 else f"{name} ({wnid})" for wnid, name in names.items())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sevis.datasets import SPLITS, SUFFIXES
 from sevis.errors import SevisError
-from sevis.places import Source, Zip
+from sevis.places import Source, Zip, printable
 
 VARIABLE = "SEVIS_DATA_ROOTS"
 FILES = 200_000  # in one data set
@@ -43,7 +43,7 @@ def find_class_folders(roots: tuple[Path, ...]) -> dict[str, Path]:
 
 def _data_sets(roots: tuple[Path, ...]) -> Iterator[tuple[Path, str]]:
     left = LOOKED_INTO
-    waiting = [(root, root.name) for root in reversed(roots)]
+    waiting = [(root, printable(root.name)) for root in reversed(roots)]
     while waiting and left > 0:
         path, label = waiting.pop()
         below = _folders(path)
@@ -51,14 +51,14 @@ def _data_sets(roots: tuple[Path, ...]) -> Iterator[tuple[Path, str]]:
         if _holds_classes(path, below):
             yield path, label
         elif label.count("/") < DEPTH:
-            waiting += [(path / name, f"{label}/{name}") for name in reversed(below)]
+            waiting += [(path / name, f"{label}/{printable(name)}") for name in reversed(below)]
 
 
 def _holds_classes(path: Path, below: list[str]) -> bool:
     splits = [name for name in below if name in SPLITS]
     if splits:
         return any(_has_image(path / split / name) for split in splits for name in _folders(path / split)[:3])
-    return len(below) > 1 and all(_has_image(path / name) for name in below[:2])
+    return sum(_has_image(path / name) for name in below[:10]) > 1  # some may be empty
 
 
 def _folders(path: Path) -> list[str]:
@@ -90,7 +90,7 @@ def look_through(folder: Path, roots: tuple[Path, ...], *, most: int = FILES) ->
     Raises:
         SevisError: when it lies elsewhere, cannot be read, holds too many files or none that is an image, or is nested too deep.
     """
-    name = folder.name
+    name = printable(folder.name)
     if "\0" in str(folder) or not any(Path(os.path.realpath(folder)).is_relative_to(root) for root in roots):
         raise SevisError(f"{name!r:.120} is not below a folder that the operator of this app allowed: choose one from the list")
     images, others = 0, list[str]()
@@ -100,7 +100,7 @@ def look_through(folder: Path, roots: tuple[Path, ...], *, most: int = FILES) ->
         if is_image(place):
             images += not is_folder
         elif not is_folder and len(others) < NAMED:
-            others.append(place)
+            others.append(printable(place))
     if not images:
         raise SevisError(f"{name} holds no image: expected one folder of images a class")
     return tuple(others)

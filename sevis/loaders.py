@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from sevis.datasets import ImageDataset
 from sevis.errors import SevisError, one_line
 from sevis.images import Preprocessing
+from sevis.places import printable
 
 
 class LabelledImages(Protocol):
@@ -104,7 +105,8 @@ class _Batches(Dataset[Batch]):
             raise
         except Exception as error:  # decoders report damage by whatever the damaged bytes lead to
             name = name_of(self.dataset, index)
-            return Broken(index, name, one_line(error).removeprefix(f"{name} of {getattr(self.dataset, 'name', '')}: "))
+            reason = one_line(error).removeprefix(f"{name} of {getattr(self.dataset, 'name', '')}: ")
+            return Broken(index, printable(name), printable(reason))
         raise SevisError(f"expected a data set of (PIL image, class index), got {type(image).__name__}: make it without a transform")
 
 

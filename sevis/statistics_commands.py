@@ -1,6 +1,8 @@
 """What python -m sevis collect, figure6, export and report do: class statistics made, drawn, written as tables, and told as one page."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sevis.class_statistics import ClassStatistics
@@ -25,8 +27,7 @@ def collect_command(arguments: Arguments) -> None:
             ready = load_network(arguments)
         dataset = _collected_data(arguments, ready.card)
         out = arguments.out or ready.card.statistics_path
-        if out.is_dir():  # now, not after hours of forward passes
-            raise SevisError(f"{out} is a directory: name the file to write, such as {out / 'statistics.safetensors'}")
+        _check_place(out)  # now, not after hours of forward passes
         names = ("batch_size", "workers", "bf16", "channels_last", "sample", "seed", "resume", "save_every")
         options = CollectOptions(out=out, **{name: getattr(arguments, name) for name in names})
         statistics = collect_dataset(ready, dataset, options=options, shard=shard)
@@ -36,6 +37,8 @@ def collect_command(arguments: Arguments) -> None:
 
 def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
     """The data set, in the classes that were asked for, by default those that the network knows; named as it names them."""
+    from sevis.datasets import unique
+
     dataset = open_data(arguments, arguments.split, labels=arguments.labels)
     if arguments.classes is not None:
         dataset = dataset.select(read_classes(arguments.classes))
@@ -44,7 +47,15 @@ def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
         dataset = dataset.select(known) if known else dataset
     names = dict(zip(card.wnids or (), card.classes, strict=False))
     pairs = zip(dataset.wnids, dataset.classes, strict=True)
-    return replace(dataset, classes=tuple(names.get(wnid, wnid) if name == wnid else name for wnid, name in pairs))
+    return replace(dataset, classes=unique({wnid: names.get(wnid, wnid) if name == wnid else name for wnid, name in pairs}))
+
+
+def _check_place(out: Path) -> None:
+    if out.is_dir():
+        raise SevisError(f"{out} is a directory: name the file to write, such as {out / 'statistics.safetensors'}")
+    there = next(folder for folder in out.absolute().parents if folder.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise SevisError(f"{out} cannot be written, for {there} is no folder that this user may write to: name another file with --out")
 
 
 def _left_out(statistics: ClassStatistics, dataset: "ImageDataset") -> str:

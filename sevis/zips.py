@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sevis.datasets import SUFFIXES, ImageDataset, _class_folders
+from sevis.datasets import SUFFIXES, ImageDataset, class_folders
 from sevis.errors import SevisError
 from sevis.folders import is_image
 from sevis.images import MAX_BYTES
@@ -59,7 +59,7 @@ def open_class_zip(data: bytes, name: str) -> ClassZip:
 
 def as_dataset(source: ClassZip, split: str = "val") -> ImageDataset:
     """The photos in a zip of class folders, of the folder `split` where there are several. Raises SevisError where no folder has one."""
-    return _class_folders(source, source.names(), split)
+    return class_folders(source, source.names(), split)
 
 
 def check_zip(source: ClassZip) -> None:

@@ -57,6 +57,13 @@ def test_select_keeps_the_order_given(tiny: Path) -> None:
     assert data.select(["n03"]).labels == (0, 0, 0)
 
 
+def test_classes_of_one_name_are_told_apart_by_their_ids(tiny: Path) -> None:
+    (tiny / "words.txt").write_text("n01\tcrane\nn02\tbee\nn03\tcrane, bird\n")
+    data = open_dataset(tiny)
+    assert data.classes == ("crane (n03)", "crane (n01)", "bee")
+    assert data.select(["n01"]).classes == ("crane (n01)",)
+
+
 def test_select_refuses_unknown_classes_and_none(tiny: Path) -> None:
     data = open_dataset(tiny)
     with pytest.raises(SevisError, match=r"tiny-imagenet-200 has no class 'n04' among its 3; the nearest are n0"):

@@ -43,6 +43,11 @@ def test_data_sets_are_found_and_called_by_their_place(root):
     assert find_class_folders(()) == {}
 
 
+def test_a_data_set_whose_first_class_is_empty_is_found(root):
+    fill(root / "pets" / "ape", "notes.txt")
+    assert "shared/pets" in find_class_folders((root,))
+
+
 def test_two_of_one_name_are_told_apart(root, tmp_path):
     other = fill(tmp_path / "other" / "shared", "pets/cat/1.png", "pets/dog/1.png")
     assert list(find_class_folders((root, other))) == ["shared/deep/er/cars", "shared/pets", "shared/pets (2)"]

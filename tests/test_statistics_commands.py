@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -82,6 +83,35 @@ def test_collect_tells_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFi
     statistics = sevis.ClassStatistics.load(out)
     assert statistics.metadata["broken"] == ["val/red/3.png"]
     assert len(statistics.sample("SE_5_3").ids) == 6
+
+
+def test_names_that_are_no_text_are_told_with_escapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_colours(tmp_path / "data", train=1, val=50)
+    strange = os.fsdecode(b"caf\xe9")
+    try:
+        (data / "val" / "red").rename(data / "val" / strange)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    (data / "val" / strange / "3.png").write_bytes(b"no picture")
+    (data / "val" / f"{strange} empty").mkdir()
+    out, table = tmp_path / "out", tmp_path / "out.csv"
+    assert main(["collect", "--data", str(data), "--out", str(out), "--sample", "0"]) == 0
+    told = capsys.readouterr().out.encode().decode()
+    assert r"cannot be read: val/caf\udce9/3.png; no classes, for they hold no image: caf\udce9 empty" in told
+    assert sevis.ClassStatistics.load(out).classes == ("blue", r"caf\udce9", "green", "red")
+    assert main(["export", str(out), "--out", str(table)]) == 0
+    assert r"caf\udce9" in table.read_text(encoding="utf-8")
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_colours(tmp_path / "data", train=1, val=1)
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setattr("sevis.collection.collect_dataset", lambda *_, **__: pytest.fail("it began"))
+    assert main(["collect", "--data", str(data), "--out", str(tmp_path / "file" / "new" / "out")]) == 2
+    assert f"cannot be written, for {tmp_path / 'file'} is no folder" in capsys.readouterr().err
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert main(["collect", "--data", str(data), "--out", str(tmp_path / "new" / "out")]) == 2
+    assert f"cannot be written, for {tmp_path} is no folder that this user may write to" in capsys.readouterr().err
 
 
 def test_collect_of_flat_files_and_of_some_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,12 +10,11 @@ from pathlib import Path
 import streamlit as st
 
 from sevis.class_statistics import ClassStatistics
-from sevis.datasets import ImageDataset, find_data, open_dataset
+from sevis.datasets import ImageDataset, find_data, open_dataset, unique
 from sevis.errors import SevisError
 from sevis.folders import VARIABLE, allowed_roots, find_class_folders, is_image, look_through, splits_in
 from sevis.pages.collecting import choose_amount, collect_in_turns, keep_collected, look_up_collected, pick
 from sevis.pages.network import Network
-from sevis.pages.photos import unique
 from sevis.pages.show import as_text
 from sevis.places import Folder, Zip
 from sevis.weights import Card
@@ -96,11 +95,12 @@ def draw(network: Network, card: Card) -> None:
     if not wanted:
         return
     with place.container():
-        made = look_up_collected(card, found.place, amount) if found.place else None
+        shared = found.place and f"{found.place}|{photos.fingerprint()}"  # the folder may have changed since
+        made = look_up_collected(card, shared, amount) if shared else None
         if made is None:
             made = collect_in_turns(network, photos)
-            if found.place:
-                keep_collected(made, card, found.place, amount)
+            if shared:
+                keep_collected(made, card, shared, amount)
     st.session_state[KEPT] = Own(card.sha256, made, replace(found, photos=photos))
     st.rerun()
 
@@ -185,7 +185,7 @@ def _named(photos: ImageDataset, card: Card) -> ImageDataset:
     """The photos with the network's names for the classes whose folders have its WordNet ids."""
     known = dict(zip(card.wnids or (), card.classes, strict=False))
     names = {wnid: known.get(wnid, name) for wnid, name in zip(photos.wnids, photos.classes, strict=True)}
-    return replace(photos, classes=tuple(unique(names)))
+    return replace(photos, classes=unique(names))
 
 
 def _describe(found: Found) -> None:

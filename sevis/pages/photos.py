@@ -1,13 +1,11 @@
 """Where a photo comes from: the samples, a data set, a file, or the camera. What can be shared in a link is kept in the URL."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from sevis.datasets import ImageDataset, find_data, open_dataset, sample_photos
+from sevis.datasets import ImageDataset, find_data, open_dataset, sample_photos, unique
 from sevis.images import FORMATS, MAX_BYTES
 from sevis.pages.models import Photo
 from sevis.weights import Card
@@ -68,17 +66,11 @@ def _validation_photos(path: str, wnids: tuple[str, ...], classes: tuple[str, ..
     if not wnids:
         return photos
     names = {wnid: name for wnid, name in zip(wnids, classes, strict=True) if wnid in photos.wnids}
-    return replace(photos.select(names or wnids), classes=tuple(unique(names)))
-
-
-def unique(names: Mapping[str, str]) -> Iterator[str]:
-    """The names of classes, with their ids where two have the same, as ImageNet's two cranes."""
-    counts = Counter(names.values())
-    yield from (name if counts[name] == 1 else f"{name} ({wnid})" for wnid, name in names.items())
+    return replace(photos.select(names or wnids), classes=unique(names))
 
 
 def _choose_validation_photo(photos: ImageDataset, key: str) -> Photo | None:
-    names = list(unique(dict(zip(photos.wnids, photos.classes, strict=True))))
+    names = photos.classes
     name = st.selectbox("Class", names, key=f"{key}photo_class", bind="query-params", width=240)
     found = photos.indices_of(names.index(name))
     number = st.number_input("Photo number", 1, max(len(found), 1), key=f"{key}photo_number", bind="query-params", width=160)
