@@ -65,7 +65,7 @@ def test_photos_lie_where_their_gates_put_them(statistics, scales):
     for place, (site, width) in enumerate(WIDTHS.items()):
         centred = (means_of(scales[site]) - means_of(scales[site]).mean(axis=0)) / np.sqrt(width)
         axes = np.linalg.pinv(centred @ centred.T) @ maps.places[place]  # the axes as sums of class means, shape (K, 2)
-        image = (scales[site][maps.ids].astype(float) - means_of(scales[site]).mean(axis=0)) / np.sqrt(width)
+        image = (scales[site][maps.ids].astype(np.float16).astype(float) - means_of(scales[site]).mean(axis=0)) / np.sqrt(width)
         np.testing.assert_allclose(maps.photos[place], image @ centred.T @ axes, atol=1e-6)
 
 
