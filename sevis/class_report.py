@@ -40,6 +40,7 @@ TOLD = {  # what a file's metadata says, in words
     "date": "Collected on",
     "seed": "Seed",
 }
+MARKS = {"seen here": ("seen", "✓"), "not seen here": ("unseen", "✗"), "unknown here": ("unknown", "?")}
 STYLE = """<style>
 table { border-collapse: collapse; font-size: .9em; }
 th { text-align: left; font-weight: 600; padding: .15rem 1.5rem .15rem 0; vertical-align: top; white-space: nowrap; }
@@ -49,7 +50,7 @@ article { margin: 0 0 1rem; min-width: 0; break-inside: avoid; }
 .paper .wide { grid-template-columns: 1fr 1fr; }
 @media (max-width: 600px) { th, td { display: block; } }
 .verdict { display: inline-block; padding: 0 .6rem; border-radius: 1rem; font-weight: 600; border: 2px solid; }
-.seen { color: #006b4f; } .unseen { color: #9c4a00; }
+.seen { color: #006b4f; } .unseen { color: #9c4a00; } .unknown { color: #4b5262; }
 .note { border-left: 4px solid #9c4a00; padding-left: .75rem; }
 .legend span { white-space: nowrap; margin-right: 1.5rem; }
 .legend i { display: inline-block; width: 1.8em; vertical-align: middle; margin-right: .45em; border-top: 3px; }
@@ -98,7 +99,7 @@ def _sections(sections: Mapping[str, Callable[[], Iterable[str]]]) -> Iterator[s
         try:
             body = "\n".join(parts())
         except SevisError as error:
-            body = _note(f"This part is missing: {error}.")
+            body = _note(f"This part is missing: {str(error).rstrip('.')}.")
         yield f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>"
 
 
@@ -140,9 +141,8 @@ def _statements(profile: DepthProfile) -> Iterator[str]:
 
 
 def _statement(profile: DepthProfile, statement: Statement) -> str:
-    verdict = (
-        f'<p class="verdict {"seen" if statement.seen else "unseen"}">{"✓" if statement.seen else "✗"} {escape(statement.verdict)}</p>'
-    )
+    look, sign = MARKS[statement.verdict]
+    verdict = f'<p class="verdict {look}">{sign} {escape(statement.verdict)}</p>'
     note = f"Seen if: {statement.criterion} Diamonds are the blocks judged."
     chart = _chart(profile, STATEMENTS[statement.name], note=note, judged=statement.blocks)
     return f"<article>\n<p><strong>{_marked(statement.sentence)}</strong></p>\n{verdict}\n{_text(statement.finding)}\n{chart}\n</article>"

@@ -149,6 +149,7 @@ def test_statistics_of_moments_only_give_what_they_can_and_say_what_they_lack():
     assert "This file holds only means and deviations" in text
     assert "Collect it again with python -m sevis collect" in text
     assert "Intervals are unknown" in text
+    assert text.count("? unknown here") == 4
     assert len(titles(html)) == 7
     assert "This part is missing" not in html
 
@@ -157,6 +158,7 @@ def test_a_single_class_gives_what_it_can():
     html = report_html(statistics_of(scales(), classes=("goldfish",)))
     text = text_of(html)
     assert re.search(r"Class map This part is missing: .*three", text)
+    assert ".." not in text
     assert "two at least are needed" in text
     assert "goldfish (n = 6)" in text
 

@@ -1,6 +1,6 @@
 """Writes sevis/class_groups.json: the classes of ImageNet-1k, and so of Tiny ImageNet-200, below telling nouns of WordNet 3.0.
 
-    apt-get install wordnet-base && python tools/class_groups.py /usr/share/wordnet/data.noun
+    apt-get install wordnet-base && python tools/class_groups.py DATA_NOUN    # the file data.noun of that package
 
 A class's id is the offset of its synset in that file, so the nouns above it follow from the file alone.
 """
