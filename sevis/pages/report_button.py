@@ -19,7 +19,7 @@ def offer_report(statistics: ClassStatistics) -> None:
         key="classes-report",
         on_click="ignore",
         icon=":material/description:",
-        help="All views of this page with their numbers and captions; opens in any browser without internet, and can be printed.",
+        help="This page with its captions, but for One channel and Two classes; opens in any browser without internet, and prints.",
     )
 
 
