@@ -1,7 +1,7 @@
 """Labelled pictures, on disk or straight from a zip, as a sequence of (RGB image, class index).
 
-Tiny ImageNet-200 in its official layout, any folder with one folder a class (ImageNet's training images), or flat files with a list that
-says which class each belongs to (ImageNet's validation images).
+Tiny ImageNet-200 in its official layout, CIFAR's binary files, any folder with one folder a class (ImageNet's training images), or flat
+files with a list that says which class each belongs to (ImageNet's validation images).
 """
 
 import hashlib
@@ -17,11 +17,13 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
+from sevis.cifar import LAYOUTS, Layout, Records, recognise
 from sevis.errors import SevisError
 from sevis.images import read_image
 from sevis.places import Folder, Source, Zip, printable
 
 TINY_IMAGENET = "tiny-imagenet-200"
+SETS = {"tiny-imagenet": TINY_IMAGENET} | {name: layout.folder for name, layout in LAYOUTS.items()}  # those that have a name
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif")
 SPLITS = ("train", "val", "test")
 SAMPLE_PHOTOS = {  # ships with scikit-image, so it is there without internet
@@ -115,7 +117,8 @@ def find_data(name: str = TINY_IMAGENET) -> Path | None:
         for path in (place / name, place / f"{name}.zip", place):
             if path.stem == name and path.exists():
                 return path
-    return places[0] if named and (places[0].is_file() or (places[0] / "wnids.txt").is_file()) else None
+    renamed = named and name == TINY_IMAGENET and (places[0].is_file() or (places[0] / "wnids.txt").is_file())
+    return places[0] if renamed else None
 
 
 def cache_folder() -> Path:
@@ -126,11 +129,11 @@ def cache_folder() -> Path:
 
 
 def open_dataset(path: str | Path, split: str = "val", *, labels: Path | None = None) -> ImageDataset:
-    """Opens a folder or zip: Tiny ImageNet's layout where wnids.txt is found, else one folder a class, below `split` where that exists.
+    """Opens a folder or zip: Tiny ImageNet, CIFAR in its binary version, else one folder a class, below `split` where that exists.
 
     Args:
         path: the folder or zip.
-        split: train, val or test, where it has several.
+        split: train, val or test, where it has several; CIFAR's val and test are the same.
         labels: a text file for files that are not sorted into folders: on each line the name of a file (below the root, or below the
             folder of the split; its suffix may be left off) and its class, with a space, tab or comma between. What it does not name
             is left out.
@@ -149,6 +152,8 @@ def open_dataset(path: str | Path, split: str = "val", *, labels: Path | None = 
     roots = [name.removesuffix("wnids.txt") for name in names if re.fullmatch(r"([^/]+/)?wnids\.txt", name)]
     if roots:
         return _tiny_imagenet(source, names, split, roots[0])
+    if path.is_dir() and (layout := recognise(names)):
+        return _cifar(path, layout, split)
     return class_folders(source, names, split)
 
 
@@ -180,6 +185,20 @@ def _tiny_imagenet(source: Source, names: list[str], split: str, root: str) -> I
     wnids = tuple(source.read(f"{root}wnids.txt").decode(errors="replace").split())
     words = {wnid: name for wnid, name, *_ in rows("words.txt")}
     return _labelled(source, found, name=TINY_IMAGENET, split=split, wnids=wnids, words=words)
+
+
+def _cifar(folder: Path, layout: Layout, split: str) -> ImageDataset:
+    records = Records(folder, layout, split)
+    names = records.classes
+    return ImageDataset(
+        name=layout.name,
+        split="train" if split == "train" else "test",
+        source=records,
+        files=tuple(records.names()),
+        labels=records.labels,
+        wnids=names,
+        classes=names,
+    )
 
 
 def class_folders(source: Source, names: list[str], split: str) -> ImageDataset:

@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
+from sevis.cifar import ADDRESS, LAYOUTS, unpack
 from sevis.datasets import TINY_IMAGENET, cache_folder, find_data, open_dataset
 from sevis.errors import SevisError
 
@@ -39,6 +40,26 @@ def fetch_tiny_imagenet(*, progress: bool = True) -> Path:
     folder = cache_folder()
     path = folder if folder.suffix == ".zip" else folder / f"{TINY_IMAGENET}.zip"
     return fetch(TINY_IMAGENET_URL, path, md5=TINY_IMAGENET_MD5, size=TINY_IMAGENET_SIZE, progress=progress)
+
+
+def fetch_cifar(name: str, *, progress: bool = True) -> Path:
+    """The folder of cifar10 or cifar100: the one that is there already, else downloaded and unpacked into `sevis.datasets.cache_folder()`.
+
+    Raises:
+        SevisError: as `fetch`; when the folder that is there already cannot be opened, and when the disk is full.
+    """
+    layout = LAYOUTS[name]
+    found = find_data(layout.folder)
+    if found is not None:
+        _check_opens(found)
+        return found
+    folder, archive = cache_folder() / layout.folder, cache_folder() / layout.archive
+    fetched_by_hand = archive.is_file()
+    fetch(ADDRESS + layout.archive, archive, sha256=layout.sha256, size=layout.size, progress=progress)
+    unpack(archive, layout, folder)
+    if not fetched_by_hand:
+        archive.unlink()
+    return folder
 
 
 def _check_opens(path: Path) -> None:
