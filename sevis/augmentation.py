@@ -1,12 +1,18 @@
-"""Random views of whole batches: crop, flip, colour, MixUp, on whatever device the batch lies. NumPy draws the numbers, so that a seed
-means the same on a CPU and on a GPU."""
+"""Random views of whole batches, on whatever device the batch lies: crop, flip and colour, drawn for each image, and torchvision's MixUp,
+CutMix and RandAugment. The numbers are drawn on the CPU, so that a seed means the same on a GPU."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from sevis.recipe import Recipe
+
+GROUP = 8  # images that share the operations of RandAugment
 
 
 def random_resized_crop(images: Tensor, size: int, *, min_area: float, rng: np.random.Generator) -> Tensor:
@@ -47,8 +53,57 @@ def colour_jitter(images: Tensor, strength: float, *, rng: np.random.Generator) 
     return torch.clamp(grey + (images - grey) * saturation, 0, 1)
 
 
-def mixup(images: Tensor, targets: Tensor, alpha: float, *, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Blends each image, and its target distribution (N, K), with another of the batch (arXiv 1710.09412)."""
-    share = float(rng.beta(alpha, alpha))
-    other = torch.from_numpy(rng.permutation(len(images))).to(images.device)
-    return images.lerp(images[other], 1 - share), targets.lerp(targets[other], 1 - share)
+def mix(images: Tensor, labels: Tensor, *, num_classes: int, recipe: Recipe, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Blends each image, and its target distribution (N, K), with another of the batch (MixUp, arXiv 1710.09412; CutMix, 1905.04899)."""
+    from torchvision.transforms import v2
+
+    kind, alpha = (v2.MixUp, recipe.mixup) if recipe.mixup else (v2.CutMix, recipe.cutmix)
+    with _seeded(rng):
+        mixed, targets = kind(alpha=alpha, num_classes=num_classes)(images, labels)
+    return mixed, targets.float()
+
+
+def rand_augment(images: Tensor, magnitude: int, *, rng: np.random.Generator) -> Tensor:
+    """Two random operations (arXiv 1909.13719) on images of uint8; GROUP images share them, so that a batch takes a few calls."""
+    from torchvision.transforms import v2
+
+    operations = v2.RandAugment(num_ops=2, magnitude=magnitude, interpolation=v2.InterpolationMode.BILINEAR)
+    with _seeded(rng):
+        return torch.cat([operations(group) for group in torch.split(images, GROUP)])
+
+
+def augment(
+    images: Tensor, labels: Tensor, *, recipe: Recipe, side: int, num_classes: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """What a recipe makes of a batch in training.
+
+    Args:
+        images: uint8, shape (N, 3, H, W).
+        labels: shape (N,).
+        recipe: which operations, and how strong.
+        side: of the result, in pixels.
+        num_classes: K.
+        rng: where the random numbers come from.
+
+    Returns:
+        Views with values in 0..1, shape (N, 3, side, side), and target distributions, shape (N, K).
+    """
+    if recipe.randaugment:
+        images = rand_augment(images, recipe.randaugment, rng=rng)
+    views = random_resized_crop(images.float() / 255, side, min_area=recipe.min_area, rng=rng)
+    if recipe.colour:
+        views = colour_jitter(views, recipe.colour, rng=rng)
+    if recipe.mixup or recipe.cutmix:
+        return mix(views, labels, num_classes=num_classes, recipe=recipe, rng=rng)
+    return views, F.one_hot(labels, num_classes).float()
+
+
+@contextmanager
+def _seeded(rng: np.random.Generator) -> Iterator[None]:
+    """PyTorch's generator on the CPU, which torchvision draws from, set by `rng` inside and put back afterwards."""
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(int(rng.integers(2**63)))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)

@@ -2,25 +2,28 @@
 
 import copy
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import nn
 
 from sevis.collection import collect_dataset
 from sevis.datasets import ImageDataset, sample_photos
 from sevis.errors import SevisError
-from sevis.evaluation import Score, evaluate, measure_gates
+from sevis.evaluation import Score, evaluate
+from sevis.experiments import record
 from sevis.explanation import explain
 from sevis.files import replace_file
 from sevis.images import Preprocessing, read_image
+from sevis.pixels import Pixels
 from sevis.recipe import Recipe
+from sevis.run_record import Run
 from sevis.sites import find_sites
-from sevis.training import Pixels
+from sevis.training import Trained
 from sevis.weights import Card, ReadyModel, add_to_index, check_name, list_pretrained, make_ready, pretrained_folder
 from sevis.zoo import name_wnids
 
@@ -28,36 +31,33 @@ MIN_STD = 0.05
 LICENCE = "MIT (weights); trained on Tiny ImageNet-200, whose images are for non-commercial research and education"
 
 
-def publish(name: str, model: nn.Module, recipe: Recipe, data: tuple[ImageDataset, ImageDataset], *, run: dict[str, Any]) -> Card:
+def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDataset, ImageDataset], *, command: str) -> Card:
     """Writes a trained network into pretrained/, with its scores measured on the stored, rounded weights.
 
     Args:
-        name: of the entry, such as se_resnet50x0_5.tiny20.
-        model: the trained network.
+        name: of the entry, such as se_resnet50x0_5.tiny200.
+        trained: the network at the end of its run, and the log.
         recipe: what it was trained with.
         data: the training and the validation images.
-        run: further fields of the entry: the exact command, the seconds, the device.
+        command: the command line that repeats the run.
 
     Raises:
         SevisError: for a name that no file can have, or when the gates are dead.
     """
     check_name(name)
-    state = {key: _rounded(value) for key, value in model.state_dict().items()}
-    weights = save(state)
-    preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
-    entry = _entry(recipe, data, preprocess) | run
-    entry |= {"sha256": hashlib.sha256(weights).hexdigest(), "date": datetime.now(UTC).date().isoformat()}
-    stored = copy.deepcopy(model).cpu().float()
+    device = next(trained.model.parameters()).device
+    state = {key: _rounded(value.cpu()) for key, value in trained.model.state_dict().items()}
+    stored = copy.deepcopy(trained.model).float()
     stored.load_state_dict(state)
-    ready = make_ready(Card(name, entry), stored)
-    result = score(ready, data[1])
-    entry |= {"top1": result.top1, "top5": result.top5}
-    gated = bool(find_sites(model))
-    if gated:
-        entry["gates"] = _gates(ready, data)
+    run = record(Trained(stored, trained.rows), recipe, data)
+    if run.gates is not None:
+        _check_alive(run.gates)
+    weights = save(state, metadata={"sevis": json.dumps({"command": command, "recipe": run.recipe, "data": run.data})})
+    entry = _entry(run, data) | {"command": command, "sha256": hashlib.sha256(weights).hexdigest()}
+    ready = make_ready(Card(name, entry), stored.to(device))
     # All is measured before anything is written, and the index comes last: what it names is there.
     replace_file(ready.card.path, weights)
-    if gated:
+    if run.gates is not None:
         _write_examples(ready, data[1])
     add_to_index(ready.card)
     return ready.card
@@ -109,35 +109,34 @@ def _rounded(value: torch.Tensor) -> torch.Tensor:
     return value.half().contiguous() if value.is_floating_point() and value.ndim > 1 else value.contiguous()
 
 
-def _entry(recipe: Recipe, data: tuple[ImageDataset, ImageDataset], preprocess: Preprocessing) -> dict[str, Any]:
+def _entry(run: Run, data: tuple[ImageDataset, ImageDataset]) -> dict[str, Any]:
+    recipe = Recipe(**run.recipe)
     return {
-        "architecture": {
-            "name": recipe.model,
-            "num_classes": len(data[0].wnids),
-            "reduction": recipe.reduction,
-            "width": recipe.width,
-            "stem": recipe.stem,
-        },
+        "architecture": {"name": recipe.model, "num_classes": len(data[0].wnids), **recipe.options()},
         "classes": list(data[0].classes),
         "wnids": list(data[0].wnids),
-        "preprocessing": asdict(preprocess),
-        "data": {"name": data[0].name, "train_images": len(data[0]), "val_images": len(data[1])},
-        "recipe": asdict(recipe),
+        "preprocessing": asdict(Preprocessing(resize=recipe.size, crop=recipe.size)),
+        "data": {name: value for name, value in run.data.items() if name != "classes"},
+        "recipe": dict(run.recipe),
         "epochs": recipe.epochs,
-        "torch": torch.__version__.split("+")[0],
+        "curve": [{name: round(value, 5) for name, value in row.items()} for row in run.rows],
+        "torch": run.torch,
         "licence": LICENCE,
+        "seconds": run.seconds,
+        "device": run.device,
+        "date": run.date,
+        "top1": run.top1,
+        "top5": run.top5,
+        **({} if run.gates is None else {"gates": dict(run.gates)}),
     }
 
 
-def _gates(ready: ReadyModel, data: tuple[ImageDataset, ImageDataset]) -> dict[str, Any]:
-    train, val = (Pixels.decode(part, ready.preprocess, ready.device) for part in data)
-    gates = measure_gates(ready.model, lambda: train.batches(ready.preprocess, 256), lambda: val.batches(ready.preprocess, 256))
+def _check_alive(gates: Mapping[str, Any]) -> None:
     if gates["std_over_images"] < MIN_STD:
         raise SevisError(
             f"the gates are dead: s varies by only {gates['std_over_images']:.3f} over images, expected at least {MIN_STD}; "
             "train with sevis's own recipe (no weight decay on the SE projections, no zero-initialised last BN)"
         )
-    return gates
 
 
 def _write_examples(ready: ReadyModel, dataset: ImageDataset) -> None:

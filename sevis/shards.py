@@ -1,6 +1,7 @@
 """Several processes that share the images of a data set, as torchrun starts them; what they found is merged in the first.
 
-They exchange statistics, which lie in main memory, so the backend is gloo on GPUs, too, where each process has one of its own.
+They exchange statistics, which lie in main memory, so the backend is gloo on GPUs, too, where each process has one of its own; and the
+gradients of a training run, which lie on the GPUs, over nccl.
 """
 
 import os
@@ -78,8 +79,11 @@ class Shard:
 
 
 @contextmanager
-def joined() -> Iterator[Shard]:
+def joined(*, gradients: bool = False) -> Iterator[Shard]:
     """This process's part; all of it where torchrun has not started several. On GPUs, each process takes the one of its LOCAL_RANK.
+
+    Args:
+        gradients: the processes will also exchange what lies on their GPUs.
 
     Raises:
         SevisError: when there are fewer GPUs than processes on this machine.
@@ -92,7 +96,8 @@ def joined() -> Iterator[Shard]:
         if local >= devices:
             raise SevisError(f"expected a GPU for each process, got {devices} of them: start {devices} with --nproc-per-node")
         torch.cuda.set_device(local)
-    distributed.init_process_group("gloo", timeout=PATIENCE)
+    backend = "cpu:gloo,cuda:nccl" if gradients and torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, timeout=PATIENCE)
     try:
         yield Shard(distributed.get_rank(), distributed.get_world_size())
     finally:

@@ -1,213 +1,204 @@
-"""Trains a network, plain or SE, with a recipe that keeps the gates alive; a killed run resumes with the last whole epoch.
+"""Trains a network, plain or SE, with a recipe that keeps the gates alive; a killed run resumes with the step it had saved.
 
-Images live decoded in memory, on the GPU where there is one, and are augmented as whole batches.
+Several processes that torchrun started share each batch; all of them hold the same weights, and the first one writes.
 """
 
-import csv
-import io
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
-from sevis.augmentation import colour_jitter, mixup, random_resized_crop
-from sevis.blocks import SqueezeExcitation
 from sevis.datasets import ImageDataset
 from sevis.errors import SevisError
 from sevis.evaluation import evaluate
-from sevis.files import replace_file
 from sevis.images import Preprocessing
-from sevis.networks import build
+from sevis.learner import Learner, deterministic
+from sevis.pixels import Images, evaluation_batches, open_images, split_batches
 from sevis.recipe import Recipe
+from sevis.run_folder import is_started, read_checkpoint, save_checkpoint, write_log
+from sevis.shards import Shard
+
+Row = dict[str, float]
+EVALUATED = 256  # images in a batch of the evaluation
+CHECKED = 20  # steps after which their losses are looked at: on a GPU, looking waits for it
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """Images decoded into memory: uint8 of shape (N, 3, S, S), and their labels (N,), out of `num_classes`."""
+class Trained:
+    """The network at the end of a run, in evaluation mode (the average of its weights where the recipe keeps one), and the log."""
 
-    images: Tensor
-    labels: Tensor
-    num_classes: int
-
-    @classmethod
-    def decode(cls, dataset: ImageDataset, preprocess: Preprocessing, device: torch.device) -> "Pixels":
-        """Reads every image of a data set, as the network will see it before normalisation."""
-        side = preprocess.crop
-        images = np.empty((len(dataset), side, side, 3), dtype=np.uint8)
-        for index in tqdm(range(len(dataset)), desc=f"reading {dataset.split or dataset.name}", leave=False):
-            images[index] = preprocess.view(dataset[index][0])
-        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-        return cls(pixels.to(device), torch.tensor(dataset.labels, device=device), len(dataset.wnids))
-
-    def batches(self, preprocess: Preprocessing, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised float batches in order, for evaluation."""
-        for images, labels in zip(torch.split(self.images, size), torch.split(self.labels, size), strict=True):
-            yield normalise(images.float() / 255, preprocess), labels
+    model: nn.Module
+    rows: list[Row]
 
 
-def normalise(images: Tensor, preprocess: Preprocessing) -> Tensor:
-    """Subtracts the mean and divides by the standard deviation: values in 0..1, shape (N, 3, H, W)."""
-    mean = torch.tensor(preprocess.mean, device=images.device)[:, None, None]
-    std = torch.tensor(preprocess.std, device=images.device)[:, None, None]
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How a run is carried out; nothing of it changes the result.
 
-
-def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
-    """The recipe's network with fresh weights, the same for the same seed; PyTorch's global generator stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        return build(recipe.model, num_classes=num_classes, width=recipe.width, stem=recipe.stem, reduction=recipe.reduction)
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for the convolutions and the classifier only.
-
-    None on norms and biases, and none on the two projections of an SE block: with it they shrink, and every gate dies at sigmoid(0) = 0.5.
+    Attributes:
+        resume: go on from the checkpoint in the run's folder, if there is one.
+        save_every: seconds between two checkpoints within an epoch; there is one after every epoch.
+        on_epoch: called after every epoch with its row of the log.
+        on_step: called after every step with its number, from 1, and its loss, which makes a GPU wait. Both may raise to end the run.
+        shard: which of several processes this is.
     """
-    gates = {id(p) for m in model.modules() if isinstance(m, SqueezeExcitation) for p in m.parameters()}
-    decayed = [p for p in model.parameters() if p.ndim > 1 and id(p) not in gates]
-    kept = {id(p) for p in decayed}
-    free = [p for p in model.parameters() if id(p) not in kept]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+    resume: bool = False
+    save_every: float = 300.0
+    on_epoch: Callable[[Row], None] | None = None
+    on_step: Callable[[int, float], None] | None = None
+    shard: Shard = field(default_factory=Shard)
 
 
-def train(
-    recipe: Recipe,
-    data: tuple[ImageDataset, ImageDataset],
-    folder: Path,
-    *,
-    resume: bool = False,
-    on_epoch: Callable[[dict[str, float]], None] | None = None,
-) -> tuple[nn.Module, list[dict[str, float]]]:
-    """Trains the recipe's network; returns it, in evaluation mode, and the rows of its log, one an epoch.
+def train(recipe: Recipe, data: tuple[ImageDataset, ImageDataset], folder: Path, *, options: TrainOptions | None = None) -> Trained:
+    """Trains the recipe's network.
 
-    After every epoch `folder` holds checkpoint.pt and log.csv, each replaced as a whole. The randomness of an epoch depends only on the
-    seed and the epoch's number, so a resumed run goes on as the uninterrupted one would have.
+    `folder` holds checkpoint.pt, the one before it, and log.csv, each replaced as a whole. The randomness of a step depends only on the
+    seed, the epoch, the step and the process, so a resumed run goes on as the uninterrupted one would have.
 
     Args:
         recipe: what to do.
         data: the training and the validation images, with the same classes.
-        folder: where the checkpoint and the log go.
-        resume: go on from the checkpoint in `folder`, if there is one.
-        on_epoch: called after every epoch with its row of the log.
+        folder: where the checkpoints and the log go.
+        options: how.
 
     Raises:
-        SevisError: when the two data sets differ in their classes, or the checkpoint belongs to another recipe or other data.
+        SevisError: when the two data sets differ in their classes, the folder holds a run and `resume` is not set, the checkpoint belongs
+            to another recipe or other data, or the loss is no longer a number.
     """
+    options = options or TrainOptions()
     if data[0].wnids != data[1].wnids:
         raise SevisError("the training and the validation images have different classes")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
-    model = build_model(recipe, len(data[0].wnids)).to(device)
-    model = model.to(memory_format=torch.channels_last)
-    groups = parameter_groups(model, recipe.weight_decay)
-    optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
-    if not resume and (folder / "checkpoint.pt").exists():
+    if not options.resume and is_started(folder):
         raise SevisError(f"{folder} holds a run already: go on with it (--resume), or train into another folder (--folder)")
-    facts = _facts(recipe, data[0])
-    rows = _restore(folder, facts, model, optimizer) if resume else []
-    training, validation = (Pixels.decode(part, preprocess, device) for part in data)
-    steps = len(split_batches(training.labels, recipe.batch_size))
-    with tqdm(total=recipe.epochs * steps, initial=len(rows) * steps, unit="step", desc=recipe.model) as bar:
-        for epoch in range(len(rows), recipe.epochs):
-            started = time.perf_counter()
-            loss = _run_epoch(model, optimizer, training, recipe=recipe, epoch=epoch, bar=bar)
-            score = evaluate(model, validation.batches(preprocess, 256))
-            if not math.isfinite(loss):
-                raise SevisError(f"the loss became {loss} in epoch {epoch + 1}: lower the learning rate ({recipe.learning_rate})")
-            seconds = time.perf_counter() - started
-            rows.append({"epoch": epoch + 1, "train_loss": loss, **asdict(score), "seconds": round(seconds, 2)})
-            bar.set_postfix(loss=f"{loss:.3f}", top1=f"{score.top1:.3f}")
-            _save(folder, facts, model, optimizer, rows)
-            if on_epoch:
-                on_epoch(rows[-1])
-    return model.eval(), rows
-
-
-def split_batches(order: Tensor, size: int) -> list[Tensor]:
-    """Splits (N,) into consecutive batches of `size`; a last one of a single image joins the one before it.
-
-    In training, batch norm needs more than one value a channel, and the last maps of a small image hold one each.
-    """
-    batches = list(torch.split(order, size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
-
-
-def _run_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, data: Pixels, *, recipe: Recipe, epoch: int, bar: Any) -> float:
-    """One pass over the training images; returns the mean loss."""
-    rng = np.random.default_rng((recipe.seed, epoch))
+    device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    learner = Learner(recipe, len(data[0].wnids), device=device, world=options.shard.world)
+    run = _Run(recipe, learner, folder, facts=_facts(recipe, data[0], options.shard), options=options)
+    if options.resume:
+        run.restore()
     preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
-    device = data.labels.device
-    order = torch.from_numpy(rng.permutation(len(data.labels))).to(device)
-    batches = split_batches(order, recipe.batch_size)
-    total = torch.zeros((), device=device)
-    model.train()
-    for number, chosen in enumerate(batches):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate(epoch * len(batches) + number, recipe.epochs * len(batches))
-        images = random_resized_crop(data.images[chosen].float() / 255, recipe.size, min_area=recipe.min_area, rng=rng)
-        targets = F.one_hot(data.labels[chosen], data.num_classes).float()
-        if recipe.colour:
-            images = colour_jitter(images, recipe.colour, rng=rng)
-        if recipe.mixup:
-            images, targets = mixup(images, targets, recipe.mixup, rng=rng)
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
-            logits = model(normalise(images, preprocess))
-        loss = F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        total += loss.detach() * len(chosen)
-        bar.update()
-    return float(total) / len(order)
+    training, validation = (open_images(part, preprocess, device) for part in data)
+    with deterministic(device):
+        run.finish(training, validation)
+    return Trained(learner.result(), run.rows)
 
 
-def _facts(recipe: Recipe, dataset: ImageDataset) -> dict[str, dict[str, Any]]:
-    """What a resumed run must have in common with the one that wrote the checkpoint."""
-    return {"recipe": asdict(recipe), "data": {"classes": list(dataset.wnids), "number of training images": len(dataset)}}
+@dataclass
+class _Run:
+    """A run on its way; `step`, `loss` and `spent` are of its present epoch: steps done, sum of their images' losses, and seconds."""
 
+    recipe: Recipe
+    learner: Learner
+    folder: Path
+    facts: dict[str, dict[str, Any]]
+    options: TrainOptions
+    rows: list[Row] = field(default_factory=list)
+    step: int = 0
+    loss: float = 0.0
+    spent: float = 0.0
 
-def _save(
-    folder: Path, facts: dict[str, dict[str, Any]], model: nn.Module, optimizer: torch.optim.Optimizer, rows: list[dict[str, float]]
-) -> None:
-    state = {**facts, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    replace_file(folder / "checkpoint.pt", buffer.getvalue())
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    replace_file(folder / "log.csv", text.getvalue().encode())
+    def restore(self) -> None:
+        """Goes back to the newest checkpoint, if there is one."""
+        self.options.shard.agree({f"{part}: {name}": value for part, values in self.facts.items() for name, value in values.items()})
+        state = read_checkpoint(self.folder, self.facts)
+        if state is not None:
+            self.learner.load(state)
+            self.rows, self.step, self.loss, self.spent = list(state["rows"]), state["step"], state["loss"], state["spent"]
 
+    def finish(self, training: Images, validation: Images) -> None:
+        """Does what is left."""
+        steps = len(self._batches(torch.arange(len(training.labels))))
+        done = len(self.rows) * steps + self.step
+        first = self.options.shard.rank == 0
+        with tqdm(total=self.recipe.epochs * steps, initial=done, unit="step", desc=self.recipe.model, disable=not first) as bar:
+            for epoch in range(len(self.rows), self.recipe.epochs):
+                self._train(training, epoch, bar)
+                self._close(validation, epoch, len(training.labels))
+                bar.set_postfix({name: f"{self.rows[-1].get(name, 0):.3f}" for name in ("train_loss", "top1")})
 
-def _restore(folder: Path, facts: dict[str, dict[str, Any]], model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, float]]:
-    path = folder / "checkpoint.pt"
-    if not path.exists():
-        return []
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        for part, values in facts.items():
-            differing = [name for name, value in values.items() if state[part].get(name) != value]
-            if differing:
-                raise SevisError(
-                    f"{path} belongs to another run, whose {part} differs in {', '.join(differing)}: "
-                    "repeat the command it was started with, or train into another folder"
+    def _train(self, data: Images, epoch: int, bar: Any) -> None:
+        """What is left of one pass over the training images."""
+        shard = self.options.shard
+        order = torch.from_numpy(np.random.default_rng((self.recipe.seed, epoch)).permutation(len(data.labels)))
+        batches = self._batches(order)
+        left = range(self.step, len(batches))
+        unseen: list[Tensor] = []
+        saved = lap = time.perf_counter()
+        for number, (images, labels) in zip(left, data.pick([batches[at][shard.rank :: shard.world] for at in left]), strict=True):
+            overall = epoch * len(batches) + number
+            unseen.append(
+                self.learner.step(
+                    images,
+                    labels,
+                    rate=self.recipe.rate(overall, self.recipe.epochs * len(batches)),
+                    side=self.recipe.side(epoch),
+                    share=shard.world / len(batches[number]),
+                    rng=np.random.default_rng((self.recipe.seed, epoch, number, shard.rank)),
                 )
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        return list(state["rows"])
-    except SevisError:
-        raise
-    except Exception as error:  # a damaged archive raises whatever its damage leads to
-        raise SevisError(f"{path} cannot be read ({type(error).__name__}): delete it to start again") from error
+            )
+            self.step = number + 1
+            bar.update()
+            if len(unseen) == CHECKED or self.step == len(batches) or self.options.on_step:
+                self._count(unseen, overall + 1, len(labels))
+                unseen = []
+                self.spent, lap = self.spent + time.perf_counter() - lap, time.perf_counter()
+                if lap - saved >= self.options.save_every and self.step < len(batches):
+                    self._save()
+                    saved = lap
+
+    def _batches(self, order: Tensor) -> list[Tensor]:
+        return split_batches(order, self.recipe.batch_size, least=2 * self.options.shard.world)
+
+    def _count(self, losses: list[Tensor], last: int, images: int) -> None:
+        """Adds up the losses of the steps up to the one of number `last`. Raises SevisError where one is no number."""
+        sums = torch.stack(losses).double()
+        if self.options.shard.world > 1:
+            distributed.all_reduce(sums)
+        for step, loss in enumerate(sums.tolist(), last + 1 - len(losses)):
+            if not math.isfinite(loss):
+                raise SevisError(
+                    f"the loss became {loss} in step {step} of epoch {len(self.rows) + 1}: lower the learning rate "
+                    f"({self.recipe.learning_rate}), or lengthen its warm-up ({self.recipe.warmup})"
+                    + (", or leave bf16 out" if self.recipe.bf16 else "")
+                )
+            self.loss += loss
+        if self.options.on_step:
+            self.options.on_step(last, float(losses[-1]) / images)
+
+    def _close(self, validation: Images, epoch: int, images: int) -> None:
+        """Evaluates, writes and tells of an epoch; the other processes wait."""
+        started = time.perf_counter()
+        row: Row = {"epoch": epoch + 1, "size": self.recipe.side(epoch), "train_loss": self.loss / images}
+        if self.options.shard.rank == 0:
+            preprocess = Preprocessing(resize=self.recipe.size, crop=self.recipe.size)
+            with torch.autocast(self.learner.device.type, torch.bfloat16, enabled=self.recipe.bf16):
+                row |= asdict(evaluate(self.learner.result(), evaluation_batches(validation, preprocess, EVALUATED)))
+        self.rows.append(row | {"seconds": round(self.spent + time.perf_counter() - started, 2)})
+        self.step, self.loss, self.spent = 0, 0.0, 0.0
+        self._save()
+        if self.options.shard.rank == 0:
+            write_log(self.folder, self.rows)
+            if self.options.on_epoch:
+                self.options.on_epoch(self.rows[-1])
+        self.options.shard.meet()
+
+    def _save(self) -> None:
+        if self.options.shard.rank == 0:
+            progress = {"rows": self.rows, "step": self.step, "loss": self.loss, "spent": self.spent}
+            save_checkpoint(self.folder, {**self.facts, **self.learner.state(), **progress})
+
+
+def _facts(recipe: Recipe, dataset: ImageDataset, shard: Shard) -> dict[str, dict[str, Any]]:
+    """What a resumed run must have in common with the one that wrote the checkpoint."""
+    return {
+        "recipe": asdict(recipe),
+        "data": {"classes": list(dataset.wnids), "number of training images": len(dataset)},
+        "machine": {"number of processes": shard.world},
+    }

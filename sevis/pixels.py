@@ -1,0 +1,127 @@
+"""The images of a data set as batches of uint8, for training: decoded once into memory where they fit, else anew in every epoch."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from sevis.datasets import ImageDataset
+from sevis.images import Preprocessing
+
+MEMORY_SHARE = 0.4  # of what is free, at most, for decoded images
+WORKERS = 16  # processes that decode images, at most
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Images decoded into memory: uint8 of shape (N, 3, S, S), and their labels (N,), out of `num_classes`."""
+
+    images: Tensor
+    labels: Tensor
+    num_classes: int
+
+    @classmethod
+    def decode(cls, dataset: ImageDataset, preprocess: Preprocessing, device: torch.device) -> "Pixels":
+        """Reads every image of a data set, as the network will see it before normalisation."""
+        side = preprocess.crop
+        images = np.empty((len(dataset), side, side, 3), dtype=np.uint8)
+        for index in tqdm(range(len(dataset)), desc=f"reading {dataset.split or dataset.name}", leave=False):
+            images[index] = preprocess.view(dataset[index][0])
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+        return cls(pixels.to(device), torch.tensor(dataset.labels, device=device), len(dataset.wnids))
+
+    def pick(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The images of chunks of indices, each (n,) on the CPU: uint8 of shape (n, 3, S, S), and their labels (n,), on the device."""
+        for chunk in chunks:
+            chosen = chunk.to(self.labels.device)
+            yield self.images[chosen], self.labels[chosen]
+
+    def batches(self, preprocess: Preprocessing, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised float batches in order, for evaluation."""
+        yield from evaluation_batches(self, preprocess, size)
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Images that are decoded by processes of their own whenever they are needed, for data sets that no memory holds."""
+
+    dataset: ImageDataset
+    preprocess: Preprocessing
+    device: torch.device
+    labels: Tensor
+    num_classes: int
+
+    def pick(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """As `Pixels.pick`."""
+        on_gpu = self.device.type == "cuda"
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        workers = min(WORKERS, max(1, (os.cpu_count() or 1) // processes))
+        views = _Views(self.dataset, self.preprocess)
+        loader = DataLoader(views, batch_sampler=[chunk.tolist() for chunk in chunks], num_workers=workers, pin_memory=on_gpu)
+        for images, labels in loader:
+            yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+
+class _Views(Dataset[tuple[Tensor, int]]):
+    """What the network sees of each image, uint8 of shape (3, S, S), and its label."""
+
+    def __init__(self, dataset: ImageDataset, preprocess: Preprocessing) -> None:
+        self.dataset, self.preprocess = dataset, preprocess
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image, label = self.dataset[index]
+        return torch.from_numpy(np.array(self.preprocess.view(image))).permute(2, 0, 1), label
+
+
+Images = Pixels | Streamed
+
+
+def open_images(dataset: ImageDataset, preprocess: Preprocessing, device: torch.device) -> Images:
+    """The images of a data set: in the memory of the device where they fit, else streamed."""
+    needed = len(dataset) * 3 * preprocess.crop**2
+    if needed <= MEMORY_SHARE * _free_memory(device):
+        return Pixels.decode(dataset, preprocess, device)
+    return Streamed(dataset, preprocess, device, torch.tensor(dataset.labels, device=device), len(dataset.wnids))
+
+
+def _free_memory(device: torch.device) -> int:
+    """In bytes; of the CPU the part of one of the processes that torchrun has started."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    except (ValueError, OSError, AttributeError):  # a system that does not say
+        return 4 * 2**30
+
+
+def evaluation_batches(images: Images, preprocess: Preprocessing, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Normalised float batches in order."""
+    for pixels, labels in images.pick(torch.split(torch.arange(len(images.labels)), size)):
+        yield normalise(pixels.float() / 255, preprocess), labels
+
+
+def normalise(images: Tensor, preprocess: Preprocessing) -> Tensor:
+    """Subtracts the mean and divides by the standard deviation: values in 0..1, shape (N, 3, H, W)."""
+    mean = torch.tensor(preprocess.mean, device=images.device)[:, None, None]
+    std = torch.tensor(preprocess.std, device=images.device)[:, None, None]
+    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def split_batches(order: Tensor, size: int, *, least: int = 2) -> list[Tensor]:
+    """Splits (N,) into consecutive batches of `size`; a last one of fewer than `least` joins the one before it.
+
+    In training, batch norm needs more than one value a channel, and the last maps of a small image hold one each; of several processes,
+    each needs two images.
+    """
+    batches = list(torch.split(order, size))
+    if len(batches) > 1 and len(batches[-1]) < least:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
