@@ -1,7 +1,8 @@
-"""Confidence intervals for proportions, at 95 %."""
+"""Confidence intervals for proportions and means, at 95 %."""
 
+from collections.abc import Sequence
 from math import sqrt
-from statistics import NormalDist
+from statistics import NormalDist, fmean, stdev
 
 from sevis.errors import SevisError
 
@@ -43,3 +44,22 @@ def paired_change(lost: int, won: int, count: int) -> Interval:
     change = (won - lost) / total
     reach = _Z * sqrt(lost + won + 1 - change**2 * total) / total
     return max(-1.0, change - reach), min(1.0, change + reach)
+
+
+def student(values: Sequence[float]) -> Interval | None:
+    """The interval of the mean of what the values are drawn from, if that is normal: Student (1908), doi:10.1093/biomet/6.1.1.
+
+    None for a single value, which does not say how far values lie apart.
+
+    Raises:
+        SevisError: when there is no value.
+    """
+    from scipy.special import stdtrit
+
+    if not values:
+        raise SevisError("expected at least one value, got none")
+    if len(values) == 1:
+        return None
+    centre = fmean(values)
+    reach = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * stdev(values) / sqrt(len(values))
+    return centre - reach, centre + reach
