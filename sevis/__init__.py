@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sevis.ablations import read_ablations as read_ablations
     from sevis.auditing import audit as audit
     from sevis.audits import Audit as Audit
     from sevis.blocks import SqueezeExcitation as SqueezeExcitation
@@ -59,6 +60,7 @@ _HOMES = {
     "measure_sensitivity": "sensitivity",
     "override": "hooks",
     "parse_steps": "interventions",
+    "read_ablations": "ablations",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  (a list, but not a literal one)
 

@@ -50,7 +50,8 @@ def test_what_lives_on_arrays_never_imports_torch() -> None:
     statistics = rooms("class_statistics", "moments", "sketches", "reservoir", "statistics_file", "exports")
     measures = rooms("measures", "block_measures", "resampling", "dead_gates", "profiles", "statements")
     comparisons = rooms("class_distances", "comparisons", "model_comparisons", "class_groups")
-    arrays = [*rooms("figures"), *statistics, *measures, *comparisons]
+    ablations = rooms("ablations", "ablation_grid", "ablation_records", "ablation_report", "agreement", "run_record", "recipe", "intervals")
+    arrays = [*rooms("figures"), *statistics, *measures, *comparisons, *ablations]
     assert [module for module in arrays if reaches(module, *HEAVY)] == []
 
 
