@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 st.set_page_config(page_title="sevis", page_icon=str(ICON), layout="wide")
 architectures = st.Page("sevis/pages/architectures.py", title="Architectures", icon=":material/account_tree:")
+ablations = st.Page("sevis/pages/ablations.py", title="Ablations", icon=":material/science:")
 page = st.navigation(
     [
         st.Page("sevis/pages/explain.py", title="Explain", icon=":material/image_search:", default=True),
@@ -25,13 +26,14 @@ page = st.navigation(
         st.Page("sevis/pages/two_photos.py", title="Two photos", icon=":material/compare:"),
         st.Page("sevis/pages/classes.py", title="Classes", icon=":material/stacked_line_chart:"),
         architectures,
+        ablations,
     ],
     position="top",
 )
 if st.session_state.get("shown-page") != page.url_path:
     leave()
     st.session_state["shown-page"] = page.url_path
-if page == architectures:  # it chooses among networks without weights: two choosers would only confuse
+if page in (architectures, ablations):  # they are about networks of their own: a second chooser would only confuse
     for control in ("network", "weights"):  # Streamlit forgets a control that it does not draw
         if control in st.session_state:
             st.session_state[control] = st.session_state[control]

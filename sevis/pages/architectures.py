@@ -6,7 +6,19 @@ import streamlit as st
 
 from sevis.errors import SevisError
 from sevis.figures.architectures import block_strip, strip_table
-from sevis.pages.blueprints import TITLES, Design, Family, cells_of, cost_of, drawing_of, family_of, list_families
+from sevis.pages.blueprints import (
+    GATES,
+    PLACEMENTS,
+    SQUEEZES,
+    TITLES,
+    Design,
+    Family,
+    cells_of,
+    cost_of,
+    drawing_of,
+    family_of,
+    list_families,
+)
 from sevis.pages.cost_panels import show_costs, show_ratios, show_stages
 from sevis.pages.overhead import show_overhead
 from sevis.pages.paper_tables import show_paper
@@ -18,9 +30,6 @@ if TYPE_CHECKING:
 START = "resnet50"
 WIDTHS = (0.25, 0.5, 0.75, 1.0)
 RATIOS = (2, 4, 8, 16, 32)
-PLACEMENTS = {"standard": "Standard", "pre": "Pre", "post": "Post", "identity": "Identity", "3x3": "3×3"}
-SQUEEZES = {"avg": "Mean", "max": "Maximum", "none": "None (NoSqueeze)"}
-GATES = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "ReLU"}
 OF_ONE_NETWORK = ("width", "placement", "stages", "unit")  # what another may lack
 
 

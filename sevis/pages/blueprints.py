@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sevis.costs import BlockCost, Cost, SiteCost
     from sevis.drawings import Drawing
 
+PLACEMENTS = {"standard": "Standard", "pre": "Pre", "post": "Post", "identity": "Identity", "3x3": "3×3"}
+SQUEEZES = {"avg": "Mean", "max": "Maximum", "none": "None (NoSqueeze)"}
+GATES = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "ReLU"}
 SENET_154 = "senet154"
 TITLES: Mapping[str, str] = {
     "resnet18": "ResNet-18",

@@ -73,7 +73,7 @@ def turn() -> Iterator[None]:
             notes.append(st.empty())
         notes[0].info(describe_row(before), icon=":material/hourglass_empty:")
 
-    with _turns(places()).take(waiting):
+    with shared_turns().take(waiting):
         for note in notes:
             note.empty()
         token = _holding.set(True)
@@ -94,6 +94,11 @@ def places() -> int:
     if not text.isdecimal() or not int(text):
         raise SevisError(f"expected SEVIS_FORWARDS to be a whole number from 1, got {text!r}: set it to how many may run at a time")
     return int(text)
+
+
+def shared_turns() -> Turns:
+    """The row that `turn` waits in, for a thread that works beside the pages. Raises SevisError as `places`."""
+    return _turns(places())
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,0 +1,246 @@
+"""A tiny network that a thread trains beside the pages, for as long as somebody looks; the thread calls nothing of Streamlit."""
+
+import math
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sevis.errors import SevisError, one_line
+from sevis.figures.training_curves import LiveCurve
+from sevis.intervals import Interval, wilson
+from sevis.pages.trial_data import TrialData
+from sevis.pages.turns import Turns
+from sevis.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sevis.datasets import ImageDataset
+    from sevis.pixels import Images
+
+ALONE = 20.0  # seconds without a look after which a run ends: its visitor has left
+MODEL, WIDTH = "resnet18", 0.25
+STAGES = (2, 3, 4, 5)
+RATIOS = (2, 4, 8, 16)  # its narrowest block has 16 channels
+SHARED = {"width": WIDTH, "batch_size": 32, "learning_rate": 0.1, "min_area": 0.5, "colour": 0.0}
+READING, TRAINING, MEASURING = "Reading the images", "Training", "Measuring the gates"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a visitor wants to train: ResNet-18 at a quarter of its width, plain or with SE put into it."""
+
+    gated: bool = True
+    reduction: int = 16
+    squeeze: str = "avg"
+    gate: str = "sigmoid"
+    placement: str = "standard"
+    stages: tuple[int, ...] = STAGES
+    seed: int = 0
+
+    @property
+    def title(self) -> str:
+        """Short, with what is not the default."""
+        if not self.gated or not self.stages:
+            return f"plain, seed {self.seed}"
+        default = Choice()
+        changed = [str(getattr(self, name)) for name in ("squeeze", "gate", "placement") if getattr(self, name) != getattr(default, name)]
+        where = [] if self.stages == STAGES else [f"stage {', '.join(map(str, self.stages))}"]
+        return ", ".join([f"SE r = {self.reduction}", *changed, *where, f"seed {self.seed}"])
+
+    def recipe(self, data: TrialData) -> Recipe:
+        """What the run is told."""
+        shared: dict[str, Any] = {**SHARED, "size": data.size, "epochs": data.epochs, "seed": self.seed}
+        if not self.gated or not self.stages:
+            return Recipe(model=MODEL, **shared)
+        return Recipe(
+            model=f"se_{MODEL}",
+            reduction=self.reduction,
+            squeeze=self.squeeze,
+            gate=self.gate,
+            placement=self.placement,
+            stages="all" if self.stages == STAGES else ",".join(map(str, self.stages)),
+            **shared,
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run.
+
+    Attributes:
+        title: of its `Choice`.
+        curve: how it went.
+        top1: of the final weights on the validation images, as a fraction, with its interval over these images.
+        alive: the standard deviation of s over images, mean over channels and blocks; None of the plain network.
+        frozen: top-1 with every gate held at its mean over the training images; None of the plain network.
+        parameters, seconds, device, date: of the run.
+        images: how many it was trained on, and scored on.
+    """
+
+    title: str
+    curve: LiveCurve
+    top1: float
+    interval: Interval
+    alive: float | None
+    frozen: float | None
+    parameters: int
+    seconds: float
+    device: str
+    date: str
+    images: tuple[int, int]
+
+
+class _EndedError(Exception):
+    """Ends the run: it was cancelled, or nobody looks any more."""
+
+
+class Trial:
+    """A run; it begins at once, waits in `row` for those before it, and takes a turn of `turns` for each step, as every forward pass does.
+
+    Attributes:
+        title: of the choice.
+        losses, top1: so far, as in `LiveCurve`.
+        steps: of one epoch; 0 as long as it is not known.
+        epochs: of the whole run.
+        phase: what it is doing, in words.
+        before: how many others it waits for.
+        outcome: at its end.
+        error: why it broke off.
+    """
+
+    def __init__(self, choice: Choice, data: TrialData, *, row: Turns, turns: Turns) -> None:
+        self.title, self.phase, self.before = choice.title, READING, 0
+        self.losses: list[float] = []
+        self.top1: list[float] = []
+        self.steps, self.epochs, self.began = 0, data.epochs, 0.0
+        self.outcome: Outcome | None = None
+        self.error: SevisError | None = None
+        self._choice, self._data, self._row, self._turns = choice, data, row, turns
+        self._cancelled = threading.Event()
+        self._seen = time.monotonic()
+        self._thread = threading.Thread(target=self._run, daemon=True, name=f"train-{choice.title}")
+        self._thread.start()
+
+    @property
+    def over(self) -> bool:
+        """Whether the thread has ended; without outcome or error, it was cancelled."""
+        return not self._thread.is_alive()
+
+    @property
+    def curve(self) -> LiveCurve | None:
+        """How it has gone so far; None before the first step."""
+        return LiveCurve(tuple(self.losses), tuple(self.top1), self.steps) if self.steps and self.losses else None
+
+    @property
+    def done(self) -> float:
+        """How much of the training, in 0..1."""
+        return min(1.0, len(self.losses) / (self.steps * self.epochs)) if self.steps else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """The seconds that the training will still take at this pace; None as long as that cannot be told."""
+        return (time.monotonic() - self.began) * (1 - self.done) / self.done if self.done and self.began else None
+
+    def look(self) -> None:
+        """Says that somebody still looks."""
+        self._seen = time.monotonic()
+
+    def cancel(self) -> None:
+        """Ends the run at its next step."""
+        self._cancelled.set()
+
+    def join(self, timeout: float) -> None:
+        """Waits for the end of the run."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            with self._row.take(self._wait), ExitStack() as turn, tempfile.TemporaryDirectory(prefix="sevis-") as folder:
+                self.before = 0
+                self.outcome = self._train(turn, Path(folder))
+        except _EndedError:
+            pass
+        except SevisError as error:
+            self.error = error
+        except BaseException as error:  # told to whoever looks, who would otherwise wait for ever
+            self.error = SevisError(f"the training broke off ({type(error).__name__}: {one_line(error)})")
+
+    def _train(self, turn: ExitStack, folder: Path) -> Outcome:
+        from sevis.training import TrainOptions, train
+
+        images = self._data.open()
+        recipe = self._choice.recipe(self._data)
+        self._check()
+        self.steps = math.ceil(len(images[0]) / recipe.batch_size)
+
+        def on_step(number: int, loss: float) -> None:
+            if not self.losses:
+                self.phase, self.began = TRAINING, time.monotonic()
+            self.losses.append(loss)
+            self._let_others(turn)
+
+        options = TrainOptions(on_step=on_step, on_epoch=lambda row: self.top1.append(row["top1"]))
+        started = time.monotonic()
+        trained = train(recipe, images, folder, options=options)
+        seconds = time.monotonic() - started
+        self.phase = MEASURING
+        return self._measure(trained.model, images, turn, seconds=seconds)
+
+    def _measure(self, model: "nn.Module", images: "tuple[ImageDataset, ImageDataset]", turn: ExitStack, *, seconds: float) -> Outcome:
+        from sevis.evaluation import measure_gates
+        from sevis.experiments import count_parameters, device_name
+        from sevis.images import Preprocessing
+        from sevis.pixels import open_images
+        from sevis.sites import find_sites
+
+        preprocess = Preprocessing(resize=self._data.size, crop=self._data.size)
+        device = next(model.parameters()).device
+        gates: dict[str, Any] = {}
+        if find_sites(model):
+            turn.close()
+            training, validation = (open_images(part, preprocess, device) for part in images)
+            gates = measure_gates(model, lambda: self._batches(training, turn), lambda: self._batches(validation, turn))
+        count = len(images[1])
+        return Outcome(
+            title=self.title,
+            curve=LiveCurve(tuple(self.losses), tuple(self.top1), self.steps),
+            top1=self.top1[-1],
+            interval=wilson(round(self.top1[-1] * count), count),
+            alive=gates.get("std_over_images"),
+            frozen=gates.get("top1_frozen"),
+            parameters=count_parameters(model),
+            seconds=seconds,
+            device=device_name(device),
+            date=datetime.now(UTC).date().isoformat(),
+            images=(len(images[0]), count),
+        )
+
+    def _batches(self, images: "Images", turn: ExitStack) -> "Iterator[tuple[Tensor, Tensor]]":
+        """Batches to measure on, each in a turn of its own."""
+        from sevis.images import Preprocessing
+        from sevis.pixels import evaluation_batches
+
+        for batch in evaluation_batches(images, Preprocessing(resize=self._data.size, crop=self._data.size), 128):
+            self._let_others(turn)
+            yield batch
+
+    def _let_others(self, turn: ExitStack) -> None:
+        """Gives the turn up, and takes the next one, unless the run has to end."""
+        turn.close()
+        self._check()
+        turn.enter_context(self._turns.take(lambda before: self._check()))
+
+    def _wait(self, before: int) -> None:
+        self.before = before
+        self._check()
+
+    def _check(self) -> None:
+        if self._cancelled.is_set() or time.monotonic() - self._seen > ALONE:
+            raise _EndedError

@@ -1,0 +1,193 @@
+"""The panel with the network that sevis ships and its plain twin: the same recipe without SE."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+
+from sevis.ablations import Estimate
+from sevis.dead_gates import DEAD
+from sevis.errors import SevisError
+from sevis.figures.ablation_words import say, say_points
+from sevis.figures.ablations import Gain, gain_dots, gain_table, gate_bars, gate_table
+from sevis.figures.training_curves import curves_table, training_curves
+from sevis.pages.show import as_text, show, show_error
+from sevis.paper import TABLES_2_AND_3
+from sevis.weights import Card, list_pretrained, read_card
+
+GATED, PLAIN = "se_resnet50x0_5.tiny200", "resnet50x0_5.tiny200"
+WITH, WITHOUT, ADDS = "with SE", "without SE", "SE adds"
+PAPER = next(row for row in TABLES_2_AND_3 if row.name == "resnet50")
+PRINTED = PAPER.plain.top1 - PAPER.gated.top1  # points
+COUNTED = {"parameters": "parameters", "multiply_adds": "multiply-adds of one image"}
+Costs = dict[str, int]
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how many points top-1 is better with SE than without; on what and how that was measured, in words."""
+
+    points: Estimate
+    how: str = ""
+
+
+def show_twins() -> None:
+    """Accuracy, cost and training of both, and how alive the gates are."""
+    try:
+        cards = {way: read_card(name) for way, name in ((WITH, GATED), (WITHOUT, PLAIN)) if name in list_pretrained()}
+        _say_what_is_missing(cards)
+        if cards:
+            _show(cards)
+    except SevisError as error:
+        show_error(error)
+
+
+def _say_what_is_missing(cards: Mapping[str, Card]) -> None:
+    missing = [name for way, name in ((WITH, GATED), (WITHOUT, PLAIN)) if way not in cards]
+    if missing:
+        names, verb = " and ".join(f"`{name}`" for name in missing), "is" if len(missing) == 1 else "are"
+        st.info(f"{names} {verb} not among the networks that are shipped, so the two cannot be compared here.", icon=":material/info:")
+
+
+def _show(cards: Mapping[str, Card]) -> None:
+    difference = _difference(cards) if len(cards) == 2 else None
+    if difference:
+        st.markdown(_sentence(difference))
+    st.table(_rows(cards, _costs(cards), difference), hide_index=True, width="stretch")
+    if difference:
+        _show_difference(difference, cards)
+    _show_curves(cards)
+    if WITH in cards and cards[WITH].get("gates"):
+        _show_gates(cards[WITH])
+
+
+def _difference(cards: Mapping[str, Card]) -> Difference:
+    """As `python -m sevis twins` wrote it into the card of the network with SE; without an interval where it did not."""
+    twin = cards[WITH].get("twin")
+    if not twin:
+        return Difference(Estimate(100 * (cards[WITH]["top1"] - cards[WITHOUT]["top1"]), None, 1))
+    try:
+        low, high = (100 * float(end) for end in twin["interval"])
+        points = Estimate(100 * float(twin["top1_difference"]), (low, high), int(twin["seeds"]))
+        return Difference(points, f"on {int(twin['images']):,} validation images; {twin['how']}")
+    except (LookupError, TypeError, ValueError) as error:
+        raise SevisError(f"the entry of {GATED} in index.json compares it with its twin in a way that cannot be read ({error})") from None
+
+
+def _sentence(difference: Difference) -> str:
+    """The difference beside the paper's, and what can be said of it."""
+    interval = difference.points.interval
+    what = f"**SE changes top-1 by {say(difference.points, sign=True)} points**"
+    what += f" {as_text(difference.how)}" if interval else "; its interval is not known, `python -m sevis twins` measures it"
+    if interval and not difference.points.sign:
+        what += ". The interval holds 0: these runs cannot tell whether SE helps here"
+    errors = f"{PAPER.plain.top1:.2f} to {PAPER.gated.top1:.2f} %"
+    return (
+        f"{what}. The paper's {PAPER.title} on ImageNet: top-1 error from {errors}, so {say_points(PRINTED, 2)} points of top-1 (Table "
+        f"{PAPER.table}, one run each)."
+    )
+
+
+def _costs(cards: Mapping[str, Card]) -> dict[str, Costs]:
+    """Parameters and multiply-adds: as the comparison of the two has them, else counted, for which torch has to be loaded."""
+    twin = cards[WITH].get("twin") if len(cards) == 2 else None
+    if twin:
+        facts = {WITH: twin["own"], WITHOUT: twin}
+        return {way: {what: int(known[what]) for what in COUNTED} for way, known in facts.items()}
+    with st.spinner("Counting what they cost …"):
+        return {way: _count(json.dumps(card["architecture"], sort_keys=True), card.preprocess.crop) for way, card in cards.items()}
+
+
+def _rows(cards: Mapping[str, Card], costs: Mapping[str, Costs], difference: Difference | None) -> list[dict[str, str]]:
+    """The table: a row for each property, a column for each network."""
+    rows: list[tuple[str, dict[str, str], str]] = []
+    for name, field in (("top-1", "top1"), ("top-5", "top5")):
+        gain = NOTHING
+        if difference:
+            points = difference.points if field == "top1" else Estimate(100 * (cards[WITH][field] - cards[WITHOUT][field]), None, 1)
+            gain = f"{say(points, sign=True)} points"
+        rows.append((name, {way: f"{100 * card[field]:.1f} %" for way, card in cards.items()}, gain))
+    for field, name in COUNTED.items():
+        counts = {way: cost[field] for way, cost in costs.items()}
+        more = f"+{counts[WITH] / counts[WITHOUT] - 1:.1%}".replace("%", " %") if len(counts) == 2 else NOTHING
+        rows.append((name, {way: f"{count:,}" for way, count in counts.items()}, more))
+    rows += [
+        ("network", {way: as_text(card.name) for way, card in cards.items()}, ""),
+        ("training", {way: _training(card) for way, card in cards.items()}, ""),
+        ("device, seed, date", {way: as_text(_source(card)) for way, card in cards.items()}, ""),
+    ]
+    return [{"": f"**{name}**", **{way: cells.get(way, NOTHING) for way in (WITH, WITHOUT)}, ADDS: gain} for name, cells, gain in rows]
+
+
+def _show_difference(difference: Difference, cards: Mapping[str, Card]) -> None:
+    points = difference.points
+    gains = [
+        Gain("here", points.mean, points.interval, f"{GATED} minus {PLAIN}"),
+        Gain("paper", PRINTED, None, f"{PAPER.title} on ImageNet, Table {PAPER.table}", printed=True),
+    ]
+    show(
+        gain_dots(gains),
+        key="twin-difference",
+        caption="Top-1 with SE minus without, in points, here and in the paper; the interval tells how far other validation images could "
+        f"move it, not other seeds; {as_text(_source(cards[WITH]))}.",
+        table=gain_table(gains),
+    )
+
+
+def _show_curves(cards: Mapping[str, Card]) -> None:
+    curves = {way: card["curve"] for way, card in cards.items() if card.get("curve")}
+    if not curves:
+        return
+    show(
+        training_curves(curves),
+        key="twin-curves",
+        caption="Training with SE and without, by epoch: validation loss solid, loss on augmented training images dotted, top-1 on the "
+        f"validation images; {as_text(_source(next(iter(cards.values()))))}.",
+        table=curves_table({way: [rows] for way, rows in curves.items()}),
+    )
+
+
+def _show_gates(card: Card) -> None:
+    gates = card["gates"]
+    try:
+        blocks, whole, frozen = gates["blocks"], 100 * gates["top1"], 100 * gates["top1_frozen"]
+        figure, table = gate_bars(blocks), gate_table(blocks)
+        alive = f"{gates['std_over_images']:.2f}"
+    except (LookupError, TypeError, AttributeError):
+        raise SevisError(f"what the entry of {card.name} in index.json says of its gates is damaged: restore the file") from None
+    st.markdown(
+        f"**The gates are {'alive' if gates['std_over_images'] >= DEAD else 'dead'}:** over images, s has a standard deviation of {alive}, "
+        f"mean over channels and blocks; with every s held at its mean over the training images, top-1 goes from {whole:.1f} to "
+        f"{frozen:.1f} %."
+    )
+    show(
+        figure,
+        key="twin-gates",
+        caption=f"The standard deviation of the scales s over the validation photos, mean over the channels of each block of {card.name}; "
+        f"below the dotted line the gates of a block count as dead; {as_text(_source(card))}.",
+        table=table,
+    )
+
+
+def _source(card: Card) -> str:
+    """Device, seed and date, as far as they are known."""
+    recipe = card.get("recipe") or {}
+    return f"{card.get('device', 'an unknown device')}, seed {recipe.get('seed', 'unknown')}, {card.get('date', 'no date')}"
+
+
+def _training(card: Card) -> str:
+    seconds, epochs = card.get("seconds"), card.get("epochs")
+    took = f", {seconds / 3600:.1f} hours" if isinstance(seconds, int | float) else ""
+    return f"{epochs} epochs{took}" if epochs else NOTHING
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _count(architecture: str, side: int) -> Costs:
+    """What a network (JSON) costs for an image of that side; no weights are needed."""
+    from sevis.assembly import on_meta
+    from sevis.costs import measure_cost
+
+    cost = measure_cost(on_meta(json.loads(architecture)), (3, side, side))
+    return {what: getattr(cost, what) for what in COUNTED}
