@@ -119,16 +119,17 @@ class Grid:
 
     def run(self, variant: Variant, seed: int) -> str:
         """Makes one run, if it is not done, or goes on with it; returns what came of it in words. Raises what training raises."""
+        place = self.folder / f"{variant.slug}-seed{seed}"
         known = self.gather().seeds(variant.key).get(seed)
         if known is not None:
+            shutil.rmtree(place, ignore_errors=True)  # of a process that was killed when it had just finished
             return f"done already, {_in_words(known)}"
         from sevis.experiments import train_and_measure
         from sevis.training import TrainOptions
 
-        place = self.folder / f"{variant.slug}-seed{seed}"
         _, run = train_and_measure(variant.recipe(self.base, seed), self.data, place, options=TrainOptions(resume=True))
         save_record(place.with_suffix(".json"), variant.key, run)
-        shutil.rmtree(place)  # checkpoints that nobody needs any more
+        shutil.rmtree(place, ignore_errors=True)  # checkpoints that nobody needs any more
         self.collect()
         return _in_words(run)
 

@@ -60,27 +60,22 @@ def is_dead(summary: Summary) -> bool:
 
 
 def agreement(pairs: Sequence[Pair]) -> list[str]:
-    """In sentences: which pairs of a table agree with the paper and which do not, and how many are too noisy to tell."""
+    """As a list: which pairs of a table agree with the paper and which do not, and how many are too noisy to tell."""
     counts = count_verdicts(pairs)
-    lines = []
-    for verdict in (AGREES, DISAGREES):
-        told = [_pair(pair) for pair in pairs if pair.verdict == verdict]
-        lines += [f"{verdict.capitalize()} with the paper: {'; '.join(told)}."] if told else []
-    for verdict, words in ((NOISY, "too noisy to tell"), (MISSING, "not measured yet")):
-        if counts[verdict]:
-            lines.append(f"{words.capitalize()}: {counts[verdict]} of {_count(len(pairs), 'pair')}.")
-    return lines
+    lines = [f"- {_pair(pair)} {pair.verdict} with the paper" for pair in pairs if pair.verdict in (AGREES, DISAGREES)]
+    return lines + [f"- {verdict}: {counts[verdict]} of {_count(len(pairs), 'pair')}" for verdict in (NOISY, MISSING) if counts[verdict]]
 
 
 def tally(pairs: Sequence[Pair]) -> str:
-    """How many pairs there are of each verdict, and how many would be told apart by chance."""
-    counts = count_verdicts(pairs)
-    measured = len(pairs) - counts[MISSING]
-    chance = (1 - LEVEL) * measured
-    parts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    """How many pairs there are of each verdict, each counted once, and how many would be told apart by chance."""
+    different = {frozenset((pair.first.key, pair.second.key)): pair for pair in pairs}
+    counts = count_verdicts(different.values())
+    measured = len(different) - counts[MISSING]
+    words = {AGREES: "agree with the paper", DISAGREES: "disagree", NOISY: NOISY, MISSING: MISSING}
+    parts = ", ".join(f"{counts[verdict]} {text}" for verdict, text in words.items() if counts[verdict] or verdict != MISSING)
     return (
-        f"Of {_count(len(pairs), 'pair')}: {parts}. Were there no differences at all, about {chance:.1f} of the {measured} "
-        "measured would be told apart by chance, half of them in the paper's order."
+        f"Of {_count(len(different), 'different pair')} of variants, {parts}. Were there no differences at all, about "
+        f"{(1 - LEVEL) * measured:.1f} of the {measured} measured would be told apart by chance, half of them in the paper's order."
     )
 
 

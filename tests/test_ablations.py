@@ -123,9 +123,12 @@ def test_pairs_agree_disagree_or_are_too_noisy():
     assert pairs["SE", "max"].printed == -1
     assert count_verdicts(pairs.values()) == {AGREES: 1, DISAGREES: 2, NOISY: 3, MISSING: 0}
     lines = agreement(tuple(pairs.values()))
-    assert lines[0].startswith("Agrees with the paper: SE minus max (paper -1.00, here -5.0 (")
-    assert lines[-1] == "Too noisy to tell: 3 of 6 pairs."
-    assert "about 0.3 of the 6 measured would be told apart by chance" in tally(tuple(pairs.values()))
+    assert lines[0].startswith("- SE minus max (paper -1.00, here -5.0 (")
+    assert lines[0].endswith(")) agrees with the paper")
+    assert lines[3:] == ["- too noisy to tell: 3 of 6 pairs"]
+    text = tally(2 * tuple(pairs.values()))
+    assert text.startswith("Of 6 different pairs of variants, 1 agree with the paper, 2 disagree, 3 too noisy to tell. ")
+    assert "about 0.3 of the 6 measured would be told apart by chance" in text
 
 
 def test_a_single_seed_tells_nothing_and_a_missing_one_says_so():
@@ -264,7 +267,7 @@ def test_the_report_says_what_was_run_and_what_it_means():
         "## Table 13 of the paper: Stages with SE",
         "| SE Stage 5 (not in the paper) | – |",
         "| ResNet-50 | 23.30 |",
-        "Of 39 pairs: ",
+        "Of 37 different pairs of variants, ",
     ):
         assert words in text
     assert in_words(found.summary("max").error) in text
@@ -272,7 +275,7 @@ def test_the_report_says_what_was_run_and_what_it_means():
     assert not is_dead(found.summary("SE"))
     partial = report(several(SE=[0.5, 0.6], max=[0.4]))
     assert "3 runs of 2 of the 19 variants, 1 to 2 of each" in partial
-    assert "Not measured yet: 1 of 1 pair." in partial
+    assert "- not measured: 10 of 10 pairs" in partial
     with pytest.raises(SevisError, match="no run yet"):
         describe(Ablations())
 
