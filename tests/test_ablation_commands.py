@@ -160,21 +160,21 @@ def test_the_report_trains_nothing_and_needs_no_torch(tmp_path):
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(place):
-    arguments = [*SMALL, "--epochs", "6", "--data", "pictures", "--only", "SE", "--seeds", "1"]
-    command = [sys.executable, "-m", "sevis", "ablate", *arguments, "--out", "killed.json", "--folder", "killed"]
+    small = ["ablate", *SMALL, "--epochs", "6", "--data", "pictures", "--only", "SE", "--seeds", "1"]
+    killed, whole = ([*small, "--out", f"{name}.json", "--folder", name] for name in ("killed", "whole"))
     environment = {**os.environ, "PYTHONPATH": str(Path(sevis.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sevis", *killed], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     checkpoint = place / "killed" / "SE-seed0" / "checkpoint.before.pt"
     while process.poll() is None and not checkpoint.exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (place / "killed.json").exists()
-    subprocess.run(command, env=environment, check=True, capture_output=True)
-    whole = [*command[:-3], "whole.json", "--folder", "whole"]
-    subprocess.run(whole, env=environment, check=True, capture_output=True)
-    (killed, first), (_, second) = (Ablations.load(name).runs[0] for name in ("killed.json", "whole.json"))
-    assert killed == "SE"
+    both = f"from sevis.cli import main; main({killed}); main({whole})"
+    subprocess.run([sys.executable, "-c", both], env=environment, check=True, capture_output=True)
+    first, second = (Ablations.load(name).seeds("SE")[0] for name in ("killed.json", "whole.json"))
     assert (first.top1, first.top5, first.gates) == (second.top1, second.top5, second.gates)
     assert [{**row, "seconds": 0} for row in first.rows] == [{**row, "seconds": 0} for row in second.rows]
     assert not (place / "killed" / "SE-seed0").exists()
