@@ -1,10 +1,14 @@
-"""Capture against the plain forward pass, paired: PYTHONPATH=. python benchmarks/capture.py [--pairs N] [--batches 1 32] [--bf16]
+"""Capture against the plain forward pass, paired.
+
+    PYTHONPATH=. python benchmarks/capture.py [--pairs 40] [--batches 1 32]
+    PYTHONPATH=. python benchmarks/capture.py --batches 1 8 64 512 --bf16 --channels-last    # on a GPU
 
 At most 1.03x is allowed. The record is read in full, as `explain` and `collect` do it. `idle` is a model with its hooks attached
 (`keep_hooks`) and nobody recording.
 """
 
 import argparse
+import copy
 from functools import partial
 
 import torch
@@ -32,23 +36,26 @@ def captured(model: nn.Module, batch: Tensor) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(arguments.device)
     dtype = torch.bfloat16 if arguments.bf16 else torch.float32
-    print(f"device {device}, {dtype}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+    print(f"device {name}, {dtype}, {layout}, torch {torch.__version__}")
     for title, (options, size) in CASES.items():
-        model = sevis.build("se_resnet50", **options).eval().to(device, dtype)  # type: ignore[arg-type]
+        model = sevis.build("se_resnet50", **options).eval().to(device, dtype, memory_format=layout)  # type: ignore[arg-type, call-overload]
         for count in arguments.batches:
-            batch = torch.randn(count, 3, size, size, device=device, dtype=dtype)
+            batch = torch.randn(count, 3, size, size, device=device, dtype=dtype).contiguous(memory_format=layout)
             plain = partial(forward, model, batch)
             print(f"{title}, batch {count}: capture {paired(plain, partial(captured, model, batch), pairs=arguments.pairs)}", flush=True)
+            twin = copy.deepcopy(model)
             release = keep_hooks(model)
-            twin = sevis.build("se_resnet50", **options).eval().to(device, dtype)  # type: ignore[arg-type]
-            twin.load_state_dict(model.state_dict())
             ratio = paired(partial(forward, twin, batch), plain, pairs=arguments.pairs)
             release()
             print(f"{title}, batch {count}: idle hooks {ratio}", flush=True)
