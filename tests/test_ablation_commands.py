@@ -21,7 +21,7 @@ from sevis.errors import SevisError
 from sevis.experiments import train_and_measure
 from sevis.images import Preprocessing
 
-SMALL = ["se_resnet18", "--width", "0.5", "--size", "16", "--epochs", "2", "--batch-size", "8"]
+SMALL = ["se_resnet18", "--width", "0.25", "--size", "16", "--epochs", "2", "--batch-size", "8"]
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_what_is_missing_is_run_and_what_is_there_is_not(place, capsys, monkeypa
     assert [(key, run.recipe["seed"]) for key, run in found.runs] == [("SE", 0), ("plain", 0), ("SE", 1), ("plain", 1)]
     for key, run in found.runs:
         assert (run.recipe["bias"], run.recipe["model"]) == ((True, "resnet18") if key == "plain" else (False, "se_resnet18"))
-        assert (run.recipe["width"], run.recipe["epochs"], len(run.rows)) == (0.5, 2, 2)
+        assert (run.recipe["width"], run.recipe["epochs"], len(run.rows)) == (0.25, 2, 2)
         assert run.data == {"name": "pictures", "classes": ["blue", "green", "red"], "train_images": 36, "val_images": 12}
     capsys.readouterr()
 
