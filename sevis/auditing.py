@@ -20,6 +20,7 @@ from sevis.datasets import ImageDataset
 from sevis.errors import SevisError
 from sevis.hooks import capture, override
 from sevis.images import Preprocessing
+from sevis.loaders import per_class
 from sevis.sites import Site, require_sites
 from sevis.weights import ReadyModel
 
@@ -204,4 +205,5 @@ def _count(*modules: nn.Module) -> int:
 def _describe(sample: Sample) -> dict[str, str | int]:
     dataset, classes = sample.dataset, len(np.unique(sample.outputs))
     left_out = len(dataset) - len(sample)
-    return {"data": dataset.name, "split": dataset.split, "classes": classes, "images": len(sample), "images_left_out": left_out}
+    told = {"data": dataset.name, "split": dataset.split, "classes": classes, "images": len(sample), "images_left_out": left_out}
+    return told | per_class(dataset)

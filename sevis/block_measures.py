@@ -77,6 +77,7 @@ class Drawn:
 
     Attributes:
         places: of the images in the sample, class after class, shape (M,).
+        names: their classes, as rows of the statistics, shape (K,).
         sizes: how many images each class has, shape (K,).
         shares: how much of all images in the statistics each image stands for, shape (M,); they add up to 1.
         weights: how often each image is drawn, shape (R, M).
@@ -86,6 +87,7 @@ class Drawn:
     """
 
     places: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    names: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     sizes: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     shares: Array = field(default_factory=lambda: np.zeros(0))
     weights: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
@@ -126,6 +128,7 @@ def draw_images(statistics: ClassStatistics, *, replicates: int, permutations: i
     shares = np.repeat(statistics.count[names] / np.maximum(sizes, 1), sizes)
     return Drawn(
         places,
+        names,
         sizes,
         shares / max(shares.sum(), 1),
         weights,
@@ -146,7 +149,8 @@ def measure_block(statistics: ClassStatistics, site: str, drawn: Drawn) -> Block
     if len(drawn.places):
         sample = np.ascontiguousarray(statistics.sample(site).values[drawn.places], np.float32)
         values |= _with_images(values, sample, drawn)
-        values |= _together(sample, drawn)
+        values |= _agreement(sample, drawn)
+        values |= _told_apart(statistics, site, sample, drawn)
         values |= _with_moments(values, sample, drawn)
         nulls, p_value = _chance(sample, drawn)
         values |= {name: values[name]._replace(null=null) for name, null in nulls.items()}
@@ -202,7 +206,7 @@ def _of_all_images(statistics: ClassStatistics, site: str) -> dict[str, float]:
     found: dict[str, float] = {}
     if not statistics.count.any():
         return found
-    if np.nanmax(statistics.max(site)) <= 1:
+    if statistics.bounds(site)[1].max() <= 1:
         found["identity"] = float(1 - statistics.overall_mean(site).mean())
     if statistics.detailed:
         histogram = statistics.histogram(site)
@@ -230,18 +234,22 @@ def _with_images(values: dict[str, Value], sample: Array, drawn: Drawn) -> dict[
     return found
 
 
-def _together(sample: Array, drawn: Drawn) -> dict[str, Value]:
-    """The measures TOGETHER, which need whole gates."""
+def _agreement(sample: Array, drawn: Drawn) -> dict[str, Value]:
+    """Kendall's W of whole gates, with an interval."""
     ranks, ties = measures.mean_ranks(sample)
     once = np.ones(len(sample), np.float32)
     reach = drawn.widening * float(np.std(measures.agreement(ranks, ties, drawn.weights)))
-    found = {"agreement": _interval("agreement", float(measures.agreement(ranks, ties, once)), reach)}
-    if len(drawn.sizes) > 1:
-        labels = np.repeat(np.arange(len(drawn.sizes)), drawn.sizes)
-        hits = int(np.sum(measures.nearest_class(sample, labels) == labels))
-        chance = float(drawn.sizes.max() / len(labels))
-        found["accuracy"] = Value(hits / len(labels), *wilson(hits, len(labels)), chance)
-    return found
+    return {"agreement": _interval("agreement", float(measures.agreement(ranks, ties, once)), reach)}
+
+
+def _told_apart(statistics: ClassStatistics, site: str, sample: Array, drawn: Drawn) -> dict[str, Value]:
+    """The accuracy, by the class means of all images that the statistics hold, so that it does not depend on the size of the sample."""
+    if len(drawn.sizes) < 2:
+        return {}
+    labels = np.repeat(drawn.names, drawn.sizes)
+    found = measures.nearest_class(sample, labels, mean=statistics.mean(site), count=statistics.count)
+    hits, chance = int(np.sum(found == labels)), float(drawn.sizes.max() / len(labels))
+    return {"accuracy": Value(hits / len(labels), *wilson(hits, len(labels)), chance)}
 
 
 def _with_moments(values: dict[str, Value], sample: Array, drawn: Drawn) -> dict[str, Value]:

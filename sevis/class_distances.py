@@ -67,8 +67,9 @@ def separation(statistics: ClassStatistics, site: str) -> Separation:
     if statistics.detailed:
         sample = statistics.sample(site)
         drawn = _evenly(len(sample.labels), TRIED)
-        found = nearest_class(sample.values[drawn].astype(np.float64), sample.labels[drawn])
-        hits, tried = int((found == sample.labels[drawn]).sum()), int((found >= 0).sum())
+        values, labels = sample.values[drawn].astype(np.float64), sample.labels[drawn]
+        found = nearest_class(values, labels, mean=statistics.mean(site), count=statistics.count)
+        hits, tried = int((found == labels).sum()), int((found >= 0).sum())
     return Separation(_apart(between), _apart(within), hits, tried, int(np.count_nonzero(statistics.count)))
 
 

@@ -3,6 +3,7 @@
 Any order and any split of the images gives the same numbers: `sevis.moments` and `sevis.sketches` say how.
 """
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sevis.class_answers import QUANTITIES, ClassAnswers
 from sevis.errors import SevisError
-from sevis.moments import Array, Moments, side_by_side
-from sevis.reservoir import Sample
-from sevis.sketches import Extremes, Histogram, Sketches, check_ids
-from sevis.statistics_file import StatisticsFile, read_statistics, write_statistics
+from sevis.moments import Moments, side_by_side
+from sevis.packing import CODES, PackedMoments, compact_sample
+from sevis.sketches import Sketches, check_ids
+from sevis.statistics_file import COMPACT, FORMAT, read_statistics, write_statistics
 
-QUANTITIES = ("squeeze", "scale")
+__all__ = ["QUANTITIES", "ClassStatistics"]
 
 
-class ClassStatistics:
+class ClassStatistics(ClassAnswers):
     """What the SE blocks of one network do per class, over any number of images, in constant memory.
 
     Args:
@@ -30,10 +32,6 @@ class ClassStatistics:
         sample: how many whole gate vectors of each class are kept, see `sevis.sketches.default_sample`; None keeps moments only.
     """
 
-    _file: StatisticsFile | None = None
-    _sketches: Sketches | None = None
-    _wrong: Moments | None = None  # of the scales of the images that were predicted wrong; None: the predictions are unknown
-
     def __init__(
         self, channels: Mapping[str, int], classes: tuple[str, ...], metadata: Mapping[str, Any] | None = None, *, sample: int | None = None
     ) -> None:
@@ -42,36 +40,6 @@ class ClassStatistics:
         if sample is not None:
             seed = self.metadata.setdefault("seed", 0)
             self._sketches = Sketches.empty(len(self.classes), tuple(self.channels.values()), sample=sample, seed=seed)
-
-    def _describe(self, channels: Mapping[str, int], classes: tuple[str, ...], metadata: Mapping[str, Any]) -> None:
-        if not channels or not classes:
-            raise SevisError(f"expected at least one block and one class, got {len(channels)} and {len(classes)}")
-        self.channels = dict(channels)
-        self.classes = tuple(classes)
-        self.metadata: dict[str, Any] = dict(metadata)
-        ends = np.cumsum(list(self.channels.values())).tolist()
-        self._columns = {site: slice(end - width, end) for (site, width), end in zip(self.channels.items(), ends, strict=True)}
-        self._width = int(ends[-1])
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        """The names of the blocks, in order."""
-        return tuple(self.channels)
-
-    @property
-    def count(self) -> NDArray[np.int64]:
-        """The number of images by class, shape (K,)."""
-        return self._moments["scale"].count
-
-    @property
-    def wrong_count(self) -> NDArray[np.int64] | None:
-        """The number of images by class that the network predicted wrong, shape (K,); None where its predictions are unknown."""
-        return self._wrong.count if self._wrong else None
-
-    @property
-    def detailed(self) -> bool:
-        """Whether there are histograms, extremes and a sample, beside the moments."""
-        return self._sketches is not None
 
     def update(
         self,
@@ -90,7 +58,8 @@ class ClassStatistics:
             right: whether the network predicted each image right, shape (N,). It counts only if it is known of every image.
 
         Raises:
-            SevisError: for a label outside 0..K-1, shapes that do not fit, ids that cannot be, and values that are no numbers.
+            SevisError: for a label outside 0..K-1, shapes that do not fit, ids that cannot be, values that are no numbers, and compact
+                statistics.
         """
         labels = np.asarray(labels)
         if not len(labels):
@@ -103,17 +72,23 @@ class ClassStatistics:
         if right is not None and right.shape != labels.shape:
             raise SevisError(f"expected {len(labels)} predictions, right or wrong, got shape {right.shape}")
         self._check("all")
+        growing = self._growing()
         batches = {name: side_by_side(values, name, channels=self.channels, images=len(labels)) for name in QUANTITIES}
         self._keep_wrong(known=right is not None)
         for name, batch in batches.items():
-            self._moments[name].add(labels, batch)
+            growing[name].add(labels, batch)
         if self._wrong and right is not None:
             self._wrong.add(labels[~right], batches["scale"][~right])
         if self._sketches:
             self._sketches.add(labels, ids, batches["scale"])
 
     def merge(self, other: "ClassStatistics") -> None:
-        """Adds the images of another pass over the same network and classes; raises SevisError where they or what is kept differ."""
+        """Adds the images of another pass over the same network and classes.
+
+        Raises:
+            SevisError: where they or what is kept differ, and for compact statistics.
+        """
+        growing, more = self._growing(), other._growing()
         if self.channels != other.channels or self.classes != other.classes:
             raise SevisError("only statistics of the same blocks and classes can be merged")
         if not (self._sketches.fits(other._sketches) if self._sketches else other._sketches is None):
@@ -122,8 +97,8 @@ class ClassStatistics:
             return
         other._check_all()
         self._keep_wrong(known=other._wrong is not None)
-        for name, moments in self._moments.items():
-            moments.absorb(other._moments[name])
+        for name, moments in growing.items():
+            moments.absorb(more[name])
         if self._wrong and other._wrong:
             self._wrong.absorb(other._wrong)
         if self._sketches and other._sketches:
@@ -136,103 +111,55 @@ class ClassStatistics:
         elif not self.count.any():
             self._wrong = Moments.empty(len(self.classes), self._width, bounds=False)
 
-    def mean(self, site: str, quantity: str = "scale") -> Array:
-        """The mean over the images of each class, shape (K, C); NaN for a class without images."""
-        return self._of(site, quantity, "mean").seen("mean")
+    def _growing(self) -> dict[str, Moments]:
+        """The moments, to add images to. Raises SevisError for compact ones."""
+        growing = {name: moments for name, moments in self._moments.items() if isinstance(moments, Moments)}
+        if len(growing) < len(self._moments):
+            raise self._lacking("is compact, so no image can be added to it")
+        return growing
 
-    def m2(self, site: str, quantity: str = "scale") -> Array:
-        """The sum of the squared deviations of each class's images from its mean, shape (K, C)."""
-        return self._of(site, quantity, "m2").m2.copy()
+    def compacted(self, *, sample: int | None = None) -> "ClassStatistics":
+        """The same in an eighth of the space or less, to be shipped and looked at: `sevis.packing` says how, and how exactly.
 
-    def std(self, site: str, quantity: str = "scale") -> Array:
-        """The standard deviation over the images of each class, with n - 1, shape (K, C); NaN for a class with fewer than two."""
-        return self._of(site, quantity, "m2").deviations()
-
-    def min(self, site: str, quantity: str = "scale") -> Array:
-        """The minimum over the images of each class, shape (K, C); NaN for a class without images."""
-        return self._of(site, quantity, "low").seen("low")
-
-    def max(self, site: str, quantity: str = "scale") -> Array:
-        """The maximum over the images of each class, shape (K, C); NaN for a class without images."""
-        return self._of(site, quantity, "high").seen("high")
-
-    def overall_mean(self, site: str, quantity: str = "scale") -> Array:
-        """The mean over all images of all classes, shape (C,): the paper's curve "all"."""
-        weights = self.count / max(self.count.sum(), 1)
-        return np.asarray(weights @ self._of(site, quantity, "mean").mean)
-
-    def overall_std(self, site: str, quantity: str = "scale") -> Array:
-        """The standard deviation over all images of all classes, with n - 1, shape (C,)."""
-        moments, centre = self._of(site, quantity, "mean", "m2"), self.overall_mean(site, quantity)
-        squares = moments.m2.sum(axis=0) + self.count @ np.square(moments.mean - centre)
-        return np.asarray(np.sqrt(squares / max(self.count.sum() - 1, 1)))
-
-    def mean_of(self, site: str, *, right: bool) -> Array:
-        """The mean scale over the images of each class that were predicted right, or wrong, shape (K, C); NaN where there are none."""
-        return self._predicted(site, right).seen("mean")
-
-    def std_of(self, site: str, *, right: bool) -> Array:
-        """The standard deviation of the scale over the same images as `mean_of`, with n - 1; NaN where there are fewer than two."""
-        return self._predicted(site, right).deviations()
-
-    def histogram(self, site: str) -> Histogram:
-        """How often the scales of a block take which value, by class; raises SevisError where only moments are kept."""
-        return self._detail(site).histograms.of(self.sites.index(site))
-
-    def extremes(self, site: str) -> Extremes:
-        """The images with the highest and lowest scale of each channel of a block; raises SevisError where only moments are kept."""
-        extremes = self._detail(site).tops.of(self._columns[site])
-        self._check(site, extremes.highest[extremes.highest_ids >= 0], extremes.lowest[extremes.lowest_ids >= 0])
-        return extremes
-
-    def sample(self, site: str) -> Sample:
-        """The scales of a block for the sampled images; raises SevisError where only moments are kept."""
-        sample = self._detail(site).reservoir.of(self._columns[site])
-        self._check(site, sample.values)
-        return sample
-
-    def gates(self, name: str | None = None, *, weights: str | None = None) -> dict[str, Array]:
-        """The mean scales of every block, shape (C,) each, as `sevis.override` takes them: those of a class, or over all images (None).
+        Left out are the minimum and maximum by class and the predictions (right or wrong). No image can be added to it.
 
         Args:
-            name: of the class.
-            weights: the SHA-256 of the weights that they are for, `ready.card.sha256`; None checks nothing.
+            sample: whole gate vectors of each class that are kept; None: as many as fit into 11 MiB, but 5 to 50.
 
         Raises:
-            SevisError: for a class that is unknown or has no images, and statistics of other weights.
+            SevisError: for statistics without an image, and values that are too large.
         """
-        if weights is not None:
-            self.check_weights(weights)
-        if name is None:
-            if not self.count.any():
-                raise SevisError("the statistics hold no image, so there is no mean gate: collect them first")
-            return {site: self.overall_mean(site) for site in self.sites}
-        row = self.index(name)
-        if not self.count[row]:
-            raise SevisError(f"the statistics hold no image of {name!r}, so its mean gate is unknown: choose another class")
-        return {site: self.mean(site)[row] for site in self.sites}
+        if self.compact:
+            return self
+        self._check_all()
+        small = copy.copy(self)
+        small._moments = {name: PackedMoments.of(moments, CODES[name]) for name, moments in self._growing().items()}
+        small._wrong = None
+        if self._sketches:
+            size = compact_sample(len(self.classes), self._width) if sample is None else sample
+            small._sketches = self._sketches.packed(size)
+        return small
 
-    def check_weights(self, sha256: str) -> None:
-        """Raises SevisError when the statistics were made with other weights than those of this SHA-256."""
-        own = self.metadata.get("weights")
-        if own != sha256:
-            known = f"weights {own[:12]} of {self.metadata.get('model')}" if isinstance(own, str) else "unnamed weights"
-            raise SevisError(f"the statistics belong to {known}, not to {sha256[:12]}: make them again with python -m sevis collect")
+    def save(self, path: str | Path, *, compact: bool = False) -> None:
+        """Writes a safetensors file with the provenance as JSON, as a whole or not at all.
 
-    def index(self, name: str) -> int:
-        """The row of a class; raises SevisError with the names there are."""
-        if name not in self.classes:
-            raise SevisError(f"there is no class {name!r} in these statistics; they hold {', '.join(self.classes[:30])}")
-        return self.classes.index(name)
+        Args:
+            path: of the file.
+            compact: whether to write what `compacted` gives.
 
-    def save(self, path: str | Path) -> None:
-        """Writes a safetensors file with the provenance as JSON, as a whole or not at all; raises SevisError when the disk is full."""
+        Raises:
+            SevisError: when the disk is full, and where `compacted` raises it.
+        """
+        if compact and not self.compact:
+            self.compacted().save(path)
+            return
         self._check("all")
         moments = {**self._moments, "wrong": self._wrong}
         arrays = {f"{part}.{name}": array for part, held in moments.items() if held for name, array in held.arrays().items()}
         arrays |= self._sketches.arrays() if self._sketches else {}
         size = self._sketches.reservoir.ids.shape[1] if self._sketches else None
-        header = {"channels": self.channels, "classes": self.classes, "sample": size, "metadata": self.metadata}
+        form = COMPACT if self.compact else FORMAT
+        header = {"format": form, "channels": self.channels, "classes": self.classes, "sample": size, "metadata": self.metadata}
         write_statistics(Path(path), header, arrays)
 
     @classmethod
@@ -241,7 +168,8 @@ class ClassStatistics:
         file = read_statistics(Path(path))
         statistics = cls.__new__(cls)
         statistics._describe(file.header["channels"], tuple(file.header["classes"]), file.header["metadata"])
-        statistics._moments = {name: Moments(**file.part(name)) for name in QUANTITIES}
+        kind = PackedMoments if file.compact else Moments
+        statistics._moments = {name: kind(**file.part(name)) for name in QUANTITIES}
         if wrong := file.part("wrong"):
             statistics._wrong = Moments(**wrong)
         if file.detailed:
@@ -249,40 +177,6 @@ class ClassStatistics:
             statistics._sketches = Sketches.of_arrays(file.arrays, widths, seed=statistics.metadata.get("seed", 0))
         statistics._file = file
         return statistics
-
-    def _of(self, site: str, quantity: str, *read: str) -> Moments:
-        """The moments of a block, a view, of which these arrays are to be read."""
-        if quantity not in QUANTITIES:
-            raise SevisError(f"unknown quantity {quantity!r}: choose one of {', '.join(QUANTITIES)}")
-        return self._checked(site, self._moments[quantity].part(self._place(site)), *read)
-
-    def _checked(self, site: str, moments: Moments, *read: str) -> Moments:
-        for name in read if self._file else ():
-            self._check(site, getattr(moments, name)[moments.count > 0], least=0 if name == "m2" else -np.inf)
-        return moments
-
-    def _place(self, site: str) -> slice:
-        if site not in self._columns:
-            raise SevisError(f"no SE block is called {site!r}: there are {', '.join(self._columns)}")
-        return self._columns[site]
-
-    def _predicted(self, site: str, right: bool) -> Moments:
-        if self._wrong is None:
-            raise self._lacking("does not say which images the network predicted right")
-        wrong = self._checked(site, self._wrong.part(self._place(site)), "mean", "m2")
-        return self._of(site, "scale", "mean", "m2").without(wrong) if right else wrong
-
-    def _detail(self, site: str) -> Sketches:
-        self._place(site)
-        if self._sketches is None:
-            raise self._lacking("holds only means")
-        self._check(site)
-        return self._sketches
-
-    def _check(self, site: str, *arrays: NDArray[Any], least: float = -np.inf) -> None:
-        """Of values that come from a file: that it is whole, and they are numbers."""
-        if self._file:
-            self._file.check(site, *arrays, least=least)
 
     def _check_all(self) -> None:
         """Of all that comes from a file: that it is numbers."""
@@ -294,7 +188,3 @@ class ClassStatistics:
             if self._sketches:
                 self.extremes(site)
                 self.sample(site)
-
-    def _lacking(self, what: str) -> SevisError:
-        name = self._file.path if self._file else "this collection"
-        return SevisError(f"{name} {what}: collect it again with python -m sevis collect")

@@ -154,6 +154,8 @@ def _figures(words: Any) -> None:
     export.add_argument("--out", type=Path, required=True, help="a .csv or .parquet file, one row a value, or .npz with arrays")
 
     report = _add(words, "report", statistics_commands.report_command, "write class statistics, with all figures, as one HTML file")
+    collect.add_argument("--compact", action="store_true", help="write a file an eighth as large, to ship: 8 and 16 bits, a small sample")
+    _per_class_option(collect)
     _statistics_argument(report)
     report.add_argument("--out", type=Path, required=True, help="the .html file to write; it needs no other file and no internet")
     report.add_argument("--other", type=Path, metavar="FILE", help="statistics of another network on the same data, to compare with")
@@ -162,6 +164,7 @@ def _figures(words: Any) -> None:
 def _add(words: Any, name: str, run: Callable[[Arguments], None], text: str) -> Parser:
     parser: Parser = words.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     parser.set_defaults(run=run)
+    _per_class_option(audit)
     return parser
 
 
@@ -222,3 +225,7 @@ def _recipe_options(parser: Parser) -> None:
             parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, help=text)
         else:
             parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default, help=text)
+def _per_class_option(parser: Parser) -> None:
+    parser.add_argument("--per-class", type=_from(1), metavar="N", help="take only the first N images of each class (default: all)")
+
+

@@ -43,6 +43,7 @@ class CollectOptions:
         sample: whole gate vectors kept of each class; None: 50, less where they would take more than 256 MB.
         seed: of the choice of those.
         out: the file to write; beside it lies what an unfinished run has so far. None: nothing is written.
+        compact: whether that file is compact, see `ClassStatistics.compacted`; what is returned is not.
         resume: whether to go on from there.
         save_every: seconds between two savings of what there is so far.
         progress: whether to draw a progress bar on standard error.
@@ -55,6 +56,7 @@ class CollectOptions:
     sample: int | None = None
     seed: int = 0
     out: Path | None = None
+    compact: bool = False
     resume: bool = False
     save_every: float = EVERY
     progress: bool = True
@@ -193,21 +195,22 @@ def collect_dataset(
                     work.beside.submit(partial.keep, statistics, batches=number, **work.broken.told()).result()
 
     work.run(watched())
-    _join(statistics, work.broken, shard, out=options.out)
+    _join(statistics, work.broken, shard, options)
     if partial:
         partial.remove()
     return statistics
 
 
-def _join(statistics: ClassStatistics, broken: _BrokenImages, shard: Shard, *, out: Path | None) -> None:
+def _join(statistics: ClassStatistics, broken: _BrokenImages, shard: Shard, options: CollectOptions) -> None:
     """Brings together what all processes found, in the first of them, which writes it; the others wait for that."""
+    out = options.out
     statistics.metadata |= broken.told()
     for other in gather(statistics, shard, folder=out and out.parent):
         broken.add(other["broken"], count=other["broken_count"])
     if shard.rank == 0:
         _finish(statistics, broken)
         if out:
-            statistics.save(out)
+            statistics.save(out, compact=options.compact)
     shard.meet()
 
 

@@ -151,7 +151,10 @@ def audit_command(arguments: Arguments) -> None:
     out = arguments.out or ready.card.audit_path
     if out.is_dir():  # now, not after minutes of forward passes
         raise SevisError(f"{out} is a directory: name the file to write, such as {out / 'audit.json'}")
-    result = audit(ready, open_data(arguments, arguments.split), batch_size=arguments.batch_size, seed=arguments.seed)
+    dataset = open_data(arguments, arguments.split)
+    if arguments.per_class is not None:
+        dataset = dataset.first(arguments.per_class)
+    result = audit(ready, dataset, batch_size=arguments.batch_size, seed=arguments.seed)
     result.save(out)
     print(describe_audit(result))
     print("change of top-1 in points, with 95 % intervals")

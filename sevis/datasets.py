@@ -47,6 +47,7 @@ class ImageDataset:
         wnids: the folder names of the classes, in the order of the indices (WordNet ids in ImageNet).
         classes: their names for people.
         empty: the folders without an image among those of the classes; they are none.
+        per_class: how many images of each class were kept at most, see `first`; None: all.
     """
 
     name: str
@@ -57,6 +58,7 @@ class ImageDataset:
     wnids: tuple[str, ...]
     classes: tuple[str, ...]
     empty: tuple[str, ...] = ()
+    per_class: int | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -88,6 +90,11 @@ class ImageDataset:
         for file, label in sorted(zip(self.files, self.labels, strict=True)):
             found.update(f"{file}\0{self.source.size(file)}\0{self.wnids[label]}\n".encode(errors="surrogateescape"))
         return found.hexdigest()
+
+    def first(self, each: int) -> "ImageDataset":
+        """The first images of each class, at most so many, class after class."""
+        kept = [index for label in range(len(self.wnids)) for index in self.indices_of(label)[:each]]
+        return replace(self, files=tuple(self.files[i] for i in kept), labels=tuple(self.labels[i] for i in kept), per_class=each)
 
     def select(self, wnids: Iterable[str]) -> "ImageDataset":
         """The images of some classes only, labelled 0, 1, ... in the order given. Raises SevisError for a class that is not there."""

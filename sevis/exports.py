@@ -24,7 +24,8 @@ def export(statistics: ClassStatistics, path: str | Path) -> None:
     """Writes the statistics as .csv, .parquet or .npz, as a whole or not at all.
 
     CSV and Parquet have a row for each class, block, channel and statistic, in columns of these names and "value"; channels count from 0,
-    `STATISTICS` are the statistics, and what is not known, such as the mean where there is no image, is empty. NPZ has an array (K, C) of
+    `STATISTICS` are the statistics, and what is not known, such as the mean where there is no image, is empty; compact statistics have no
+    minimum and maximum by class, and no such rows. NPZ has an array (K, C) of
     each block and statistic, such as "SE_2_1/scale mean", with NaN for what is not known, and "classes", "count" and "metadata" (JSON).
 
     Raises:
@@ -66,8 +67,13 @@ def _arrays(statistics: ClassStatistics) -> Iterator[tuple[str, NDArray[np.gener
     yield "count", statistics.count
     yield "metadata", np.array(json.dumps(statistics.metadata))
     for site in statistics.sites:
-        for name in STATISTICS[1:]:
+        for name in _known(statistics)[1:]:
             yield f"{site}/{name}", _values(statistics, site, name)
+
+
+def _known(statistics: ClassStatistics) -> list[str]:
+    """The names of those that the statistics hold."""
+    return [name for name in STATISTICS if not (statistics.compact and name.endswith((" min", " max")))]
 
 
 def _values(statistics: ClassStatistics, site: str, name: str) -> NDArray[np.float64]:
@@ -89,10 +95,11 @@ def _batches(statistics: ClassStatistics) -> "Iterator[pa.RecordBatch]":
     """The rows of the long form: block by block, and in it some classes at a time."""
     import pyarrow as pa
 
-    schema, classes, names = _schema(statistics), pa.array(statistics.classes), pa.array(STATISTICS)
+    known = _known(statistics)
+    schema, classes, names = _schema(statistics), pa.array(statistics.classes), pa.array(known)
     for site, width in statistics.channels.items():
-        values = np.stack([_values(statistics, site, name) for name in STATISTICS], axis=1)  # (K, statistics, C)
-        step = max(1, ROWS // (len(STATISTICS) * width))
+        values = np.stack([_values(statistics, site, name) for name in known], axis=1)  # (K, statistics, C)
+        step = max(1, ROWS // (len(known) * width))
         for start in range(0, len(values), step):
             part = values[start : start + step]
             rows, which, channel = np.indices(part.shape, dtype=np.int32).reshape(3, -1)

@@ -131,13 +131,20 @@ def class_names(dataset: LabelledImages) -> tuple[str, ...]:
 
 
 def about(dataset: LabelledImages) -> dict[str, Any]:
-    """What statistics tell of their data: its name, split, class ids (None where there are none), and fingerprint."""
+    """What statistics tell of their data: name, split, class ids (None where there are none), fingerprint, and how many of each class."""
     if isinstance(dataset, ImageDataset):
         name, split, fingerprint = dataset.name, dataset.split, dataset.fingerprint()
     else:
         name, split = type(dataset).__name__, getattr(dataset, "split", "")
         labels = getattr(dataset, "targets", ())
-        told = f"{name} {len(dataset)} {class_names(dataset)} {[int(label) for label in labels]}"
-        fingerprint = hashlib.sha256(told.encode()).hexdigest()
+        text = f"{name} {len(dataset)} {class_names(dataset)} {[int(label) for label in labels]}"
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()
     wnids = getattr(dataset, "wnids", None)
-    return {"data": name, "split": split, "wnids": None if wnids is None else list(wnids), "fingerprint": fingerprint}
+    told = {"data": name, "split": split, "wnids": None if wnids is None else list(wnids), "fingerprint": fingerprint}
+    return told | per_class(dataset)
+
+
+def per_class(dataset: LabelledImages) -> dict[str, int]:
+    """How many images of each class were kept at most, as provenance; empty for all."""
+    kept = getattr(dataset, "per_class", None)
+    return {} if kept is None else {"per_class": kept}

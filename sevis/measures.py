@@ -178,7 +178,7 @@ def distances(mean: Array, metric: str = "cosine") -> Array:
     raise SevisError(f"unknown distance {metric!r}: choose cosine or l1")
 
 
-def nearest_class(values: Array, labels: Counts) -> Counts:
+def nearest_class(values: Array, labels: Counts, *, mean: Array | None = None, count: Counts | None = None) -> Counts:
     """The class whose mean gates are nearest to each image's, the image itself left out of its class's mean, shape (M,).
 
     Distances are Euclidean. With n images in its class, leaving one out moves its own mean away by n / (n - 1): no mean is computed anew.
@@ -186,6 +186,8 @@ def nearest_class(values: Array, labels: Counts) -> Counts:
     Args:
         values: the scales, shape (M, C).
         labels: the classes, shape (M,).
+        mean, count: of all images of each class, these among them, shapes (K, C) and (K,), by label; None: these are all. Classes that
+            none of these images belongs to are no choice.
 
     Returns:
         The labels found; -1 for the only image of its class, which cannot be left out.
@@ -193,8 +195,12 @@ def nearest_class(values: Array, labels: Counts) -> Counts:
     names, rows, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     if not len(names):
         return np.zeros(0, np.int64)
-    centred = values - values.mean(axis=0)
-    means = np.stack([centred[rows == row].mean(axis=0) for row in range(len(names))])
+    centre = values.mean(axis=0)
+    centred = values - centre
+    if mean is None or count is None:
+        means = np.stack([centred[rows == row].mean(axis=0) for row in range(len(names))])
+    else:
+        means, sizes = (mean[names] - centre).astype(centred.dtype), count[names]
     squares = np.einsum("mc,mc->m", centred, centred)[:, None] - 2 * centred @ means.T + np.einsum("kc,kc->k", means, means)
     alone = sizes[rows] == 1
     images = np.arange(len(rows))

@@ -71,6 +71,13 @@ class Moments:
         low, high = (None if array is None else array[:, columns] for array in (self.low, self.high))
         return Moments(self.count, self.mean[:, columns], self.m2[:, columns], low, high)
 
+    def ends(self) -> NDArray[np.float32]:
+        """The lowest and the highest value of any image, shape (2, C); NaN without an image, and where they are not kept."""
+        held = self.count > 0
+        if self.low is None or self.high is None or not held.any():
+            return np.full((2, self.mean.shape[1]), np.nan, np.float32)
+        return np.stack([self.low[held].min(axis=0), self.high[held].max(axis=0)])
+
     def without(self, other: "Moments") -> "Moments":
         """The moments of these images less those of another, which are among them: the reverse of `absorb`, but for minimum and maximum."""
         count = self.count - other.count

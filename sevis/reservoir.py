@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sevis.packing import SAMPLE_CODES, Codes, Ends, pack, unpack
+
 SAMPLE_BYTES = 256 * 2**20
 LARGEST = np.uint64(2**64 - 1)
 
@@ -38,11 +40,14 @@ class Reservoir:
         values: the scales of all channels, shape (K, M, C), in half precision, whose steps are 0.0005 just below 1: means, histograms and
             extremes do not come from them.
         seed: changes the choice.
+        ends: None; or what the values of each channel lie between, shape (2, C), where they are packed (`sevis.packing`) in 8 bits. Then
+            no image can be added.
     """
 
     ids: Counts
-    values: NDArray[np.float16]
+    values: NDArray[np.float16] | Codes
     seed: int
+    ends: Ends | None = None
 
     @classmethod
     def empty(cls, classes: int, size: int, channels: int, *, seed: int) -> "Reservoir":
@@ -71,13 +76,22 @@ class Reservoir:
             chosen = np.flatnonzero(other.ids[row] >= 0)
             self.add(np.full(len(chosen), row), other.ids[row, chosen], other.values[row, chosen])
 
+    def packed(self, size: int) -> "Reservoir":
+        """The first of these images by their hashes, at most `size` of each class, in 8 bits."""
+        few = Reservoir.empty(len(self.ids), min(size, self.ids.shape[1]), self.values.shape[2], seed=self.seed)
+        few.absorb(self)
+        values, ends = pack(few.values, SAMPLE_CODES, held=few.ids >= 0)
+        return Reservoir(few.ids, values, self.seed, ends)
+
     def of(self, columns: slice) -> Sample:
         """The scales of one block, whose channels are these columns."""
         labels, places = np.nonzero(self.ids >= 0)
         ids = self.ids[labels, places]
         order = np.argsort(ids, kind="stable")
         labels, places = labels[order], places[order]
-        return Sample(self.values[labels, places, columns].astype(np.float32), labels, ids[order])
+        found = self.values[labels, places, columns]
+        values = found if self.ends is None else unpack(found, self.ends[:, columns])
+        return Sample(values.astype(np.float32), labels, ids[order])
 
 
 def _hash(ids: Counts, seed: int) -> NDArray[np.uint64]:

@@ -194,7 +194,8 @@ class Sketches:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What there is to keep, by name."""
-        return {
+        ends = {} if self.reservoir.ends is None else {"sample.ends": self.reservoir.ends}
+        return ends | {
             "histogram.bins": self.histograms.bins,
             "histogram.exact": self.histograms.exact,
             "extremes.highest": self.tops.highest,
@@ -209,8 +210,12 @@ class Sketches:
         return cls(
             Histograms(arrays["histogram.bins"], arrays["histogram.exact"], widths),
             Tops(arrays["extremes.highest"], arrays["extremes.lowest"]),
-            Reservoir(arrays["sample.ids"], arrays["sample.values"], seed),
+            Reservoir(arrays["sample.ids"], arrays["sample.values"], seed, arrays.get("sample.ends")),
         )
+
+    def packed(self, sample: int) -> "Sketches":
+        """The same with a sample of at most so many images of each class, in 8 bits; no image can be added to it."""
+        return Sketches(self.histograms, self.tops, self.reservoir.packed(sample))
 
     def add(self, labels: Counts, ids: Counts, scales: Floats) -> None:
         """Adds a batch, shapes (N,), (N,) and (N, C)."""

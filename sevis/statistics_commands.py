@@ -28,7 +28,7 @@ def collect_command(arguments: Arguments) -> None:
         dataset = _collected_data(arguments, ready.card)
         out = arguments.out or ready.card.statistics_path
         _check_place(out)  # now, not after hours of forward passes
-        names = ("batch_size", "workers", "bf16", "channels_last", "sample", "seed", "resume", "save_every")
+        names = ("batch_size", "workers", "bf16", "channels_last", "sample", "seed", "resume", "save_every", "compact")
         options = CollectOptions(out=out, **{name: getattr(arguments, name) for name in names})
         statistics = collect_dataset(ready, dataset, options=options, shard=shard)
         if shard.rank == 0:
@@ -45,6 +45,7 @@ def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
     elif not arguments.data and card.wnids:
         known = card.wnids if card.shipped else [wnid for wnid in card.wnids if wnid in dataset.wnids]
         dataset = dataset.select(known) if known else dataset
+    dataset = dataset if arguments.per_class is None else dataset.first(arguments.per_class)
     names = dict(zip(card.wnids or (), card.classes, strict=False))
     pairs = zip(dataset.wnids, dataset.classes, strict=True)
     return replace(dataset, classes=unique({wnid: names.get(wnid, wnid) if name == wnid else name for wnid, name in pairs}))

@@ -1,7 +1,8 @@
 """Files of class statistics: safetensors, memory-mapped, so that only what is shown is read; no pickle.
 
 A file holds one array for each name, and a header, as JSON, in its metadata under "sevis": format, channels by block, classes, sample (how
-many gate vectors of each class; None: moments only) and metadata. Files of format 1 hold moments only.
+many gate vectors of each class; None: moments only) and metadata. Files of format 1 hold moments only, compact ones what `sevis.packing`
+makes of them.
 """
 
 import json
@@ -17,12 +18,16 @@ from safetensors import SafetensorError, safe_open
 
 from sevis.errors import SevisError, one_line
 from sevis.files import replacing
+from sevis.packing import CODES, SAMPLE_CODES
 from sevis.sketches import BINS, EXTREMES
 
 AGAIN = "make it again with python -m sevis collect"
 FORMAT = "sevis-class-statistics-2"
-FORMATS = ("sevis-class-statistics-1", FORMAT)
-DTYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I64": np.dtype("<i8"), "U64": np.dtype("<u8")}
+COMPACT = "sevis-class-statistics-2-compact"
+FORMATS = ("sevis-class-statistics-1", FORMAT, COMPACT)
+Form = tuple[tuple[int, ...], np.dtype[Any]]  # of an array: its shape and type
+DTYPES = {"U8": np.dtype("u1"), "U16": np.dtype("<u2")}
+DTYPES |= {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I64": np.dtype("<i8"), "U64": np.dtype("<u8")}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
@@ -34,6 +39,11 @@ class StatisticsFile:
     header: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
     mapping: mmap.mmap
+
+    @property
+    def compact(self) -> bool:
+        """Whether its values are packed."""
+        return bool(self.header["format"] == COMPACT)
 
     @property
     def detailed(self) -> bool:
@@ -67,7 +77,7 @@ def read_statistics(path: Path) -> StatisticsFile:
         table = json.loads(mapping[8:start])
         header = json.loads(table.pop("__metadata__", {}).get("sevis", "{}"))
         if header.get("format") not in FORMATS:
-            known = " or ".join(map(repr, FORMATS))
+            known = " or ".join(map(repr, FORMATS[:2]))
             raise SevisError(f"{path} holds {header.get('format', 'no class statistics')!r}, expected {known}; a newer sevis may open it")
         expected = _expected(header, wrong="wrong.count" in table)
         found = {name: (tuple(entry["shape"]), DTYPES.get(entry["dtype"])) for name, entry in table.items()}
@@ -86,10 +96,12 @@ def read_statistics(path: Path) -> StatisticsFile:
         raise SevisError(f"{path} is damaged ({type(error).__name__}): {AGAIN}") from None
     if not _counts_fit(header, arrays):
         raise SevisError(f"{path} is damaged (its counts of images do not fit): {AGAIN}")
+    if not _ends_fit(arrays):
+        raise SevisError(f"{path} is damaged (its lowest and highest values do not fit): {AGAIN}")
     return StatisticsFile(path, header, arrays, mapping)
 
 
-def _expected(header: Mapping[str, Any], *, wrong: bool) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+def _expected(header: Mapping[str, Any], *, wrong: bool) -> dict[str, Form]:
     """The shape and type of every array of a file with this header. Raises TypeError or KeyError for one that cannot be."""
     widths, names, size = list(header["channels"].values()), header["classes"], header.get("sample")
     if not widths or not names or not all(type(width) is int and width > 0 for width in widths):
@@ -98,26 +110,46 @@ def _expected(header: Mapping[str, Any], *, wrong: bool) -> dict[str, tuple[tupl
         raise TypeError("the header is damaged")
     if not all(isinstance(header["metadata"].get(name) or [], list) for name in ("wnids", "broken")):
         raise TypeError("the header is damaged")
-    classes, channels = len(names), sum(widths)
+    if size is not None and (type(size) is not int or size < 0 or type(header["metadata"].get("seed", 0)) is not int):
+        raise TypeError("the header is damaged")
+    classes, channels, compact = len(names), sum(widths), header["format"] == COMPACT
+    if compact:
+        expected = _packed_moments(classes, channels)
+    else:
+        expected = _moments(classes, channels, first=header["format"] == FORMATS[0], wrong=wrong)
+    if size is None:
+        return expected
+    whole, key = np.dtype("<i8"), np.dtype("<u8")
+    return expected | {
+        "histogram.bins": ((classes, len(widths), BINS + 2), whole),
+        "histogram.exact": ((classes, len(widths), 2), whole),
+        "extremes.highest": ((channels, EXTREMES), key),
+        "extremes.lowest": ((channels, EXTREMES), key),
+        "sample.ids": ((classes, size), whole),
+        "sample.values": ((classes, size, channels), np.dtype(SAMPLE_CODES if compact else "<f2")),
+        **({"sample.ends": ((2, channels), np.dtype("<f4"))} if compact else {}),
+    }
+
+
+def _moments(classes: int, channels: int, *, first: bool, wrong: bool) -> dict[str, Form]:
+    """Those of format 1, which has one count for both, and of format 2."""
     plane = (classes, channels)
-    double, single, whole, key = (np.dtype(name) for name in ("<f8", "<f4", "<i8", "<u8"))
-    first = header["format"] == FORMATS[0]  # which has one count for both
-    expected: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {"count": ((classes,), whole)} if first else {}
+    double, single, whole = (np.dtype(name) for name in ("<f8", "<f4", "<i8"))
+    expected: dict[str, Form] = {"count": ((classes,), whole)} if first else {}
     for part in ("squeeze", "scale", *(["wrong"] if wrong else [])):
         expected |= {} if first else {f"{part}.count": ((classes,), whole)}
         expected |= {f"{part}.{name}": (plane, double) for name in ("mean", "m2")}
         expected |= {} if part == "wrong" else {f"{part}.{name}": (plane, single) for name in ("low", "high")}
-    if size is not None:
-        if type(size) is not int or size < 0 or type(header["metadata"].get("seed", 0)) is not int:
-            raise TypeError("the header is damaged")
-        expected |= {
-            "histogram.bins": ((classes, len(widths), BINS + 2), whole),
-            "histogram.exact": ((classes, len(widths), 2), whole),
-            "extremes.highest": ((channels, EXTREMES), key),
-            "extremes.lowest": ((channels, EXTREMES), key),
-            "sample.ids": ((classes, size), whole),
-            "sample.values": ((classes, size, channels), np.dtype("<f2")),
-        }
+    return expected
+
+
+def _packed_moments(classes: int, channels: int) -> dict[str, Form]:
+    """Those of a compact file."""
+    expected: dict[str, Form] = {}
+    for part, codes in CODES.items():
+        expected[f"{part}.count"] = ((classes,), np.dtype("<i8"))
+        expected |= {f"{part}.{name}": ((classes, channels), np.dtype(codes)) for name in ("mean", "std")}
+        expected |= {f"{part}.{name}": ((2, channels), np.dtype("<f4")) for name in ("mean_ends", "std_ends", "bounds")}
     return expected
 
 
@@ -150,9 +182,16 @@ def _counts_fit(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
     return True
 
 
+def _ends_fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether what lies between two ends of packed values can only be a number: the ends are, and the lower one is not above the other."""
+    pairs = {name: array for name, array in arrays.items() if name.endswith(("ends", "bounds"))}
+    finite = all(np.isfinite(pair).all() and (pair[0] <= pair[1]).all() for pair in pairs.values())
+    return finite and all((pair[0] >= 0).all() for name, pair in pairs.items() if name.endswith("std_ends"))
+
+
 def write_statistics(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Writes a file as a whole or not at all, array by array. Raises SevisError when the disk is full."""
-    table: dict[str, Any] = {"__metadata__": {"sevis": json.dumps({"format": FORMAT, **header})}}
+    table: dict[str, Any] = {"__metadata__": {"sevis": json.dumps(dict(header))}}
     names = sorted(arrays, key=lambda name: -arrays[name].itemsize)  # so that each begins at a multiple of its values' size
     end = 0
     for name in names:

@@ -47,7 +47,7 @@ def test_nothing_imports_pages() -> None:
 
 
 def test_what_lives_on_arrays_never_imports_torch() -> None:
-    statistics = rooms("class_statistics", "moments", "sketches", "reservoir", "statistics_file", "exports")
+    statistics = rooms("class_statistics", "class_answers", "moments", "packing", "sketches", "reservoir", "statistics_file", "exports")
     measures = rooms("measures", "block_measures", "resampling", "dead_gates", "profiles", "statements")
     comparisons = rooms("class_distances", "comparisons", "model_comparisons", "class_groups")
     ablations = rooms("ablations", "ablation_grid", "ablation_records", "ablation_report", "agreement", "run_record", "recipe", "intervals")

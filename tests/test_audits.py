@@ -327,6 +327,11 @@ def test_the_command_prints_the_table_and_writes_the_file(ready, dataset, tmp_pa
     assert list(rows) == list(stored.outcomes)
     assert f"{100 * stored.outcomes['SE_5']['frozen'].change:+.1f} (" in rows["SE_5"]
     assert "75.0%" in printed
+    assert main(["audit", "--model", "small", "--data", str(tmp_path), "--per-class", "2"]) == 0
+    assert "6 photos of 3 classes (at most 2 of each)" in capsys.readouterr().out
+    few = Audit.load(shelf / "small.audit.json")
+    assert (few.metadata["per_class"], few.metadata["images"], few.metadata["images_left_out"]) == (2, 6, 2)
+    assert few.outcomes == audit(ready, dataset.first(2)).outcomes
 
 
 def test_the_shipped_audit_is_of_the_shipped_weights():

@@ -282,6 +282,7 @@ def test_gate_measures_equal_their_definition(network: nn.Module) -> None:
     assert measured["top1_frozen"] == pytest.approx(float(expected))
 
 
+    assert measured["frozen_over"] == 24
 def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
     data = open_colours(colours)

@@ -57,6 +57,16 @@ def test_select_keeps_the_order_given(tiny: Path) -> None:
     assert data.select(["n03"]).labels == (0, 0, 0)
 
 
+def test_the_first_images_of_each_class(tiny: Path) -> None:
+    whole = open_dataset(tiny, "train")
+    assert whole.per_class is None
+    some = whole.first(2)
+    assert (some.per_class, some.wnids, some.classes) == (2, whole.wnids, whole.classes)
+    assert some.labels == (0, 0, 1, 1, 2, 2)
+    assert list(some.files) == [whole.files[index] for label in range(3) for index in whole.indices_of(label)[:2]]
+    assert Counter(whole.first(99).files) == Counter(whole.files)
+
+
 def test_classes_of_one_name_are_told_apart_by_their_ids(tiny: Path) -> None:
     (tiny / "words.txt").write_text("n01\tcrane\nn02\tbee\nn03\tcrane, bird\n")
     data = open_dataset(tiny)

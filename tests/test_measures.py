@@ -195,6 +195,16 @@ def test_the_nearest_class_leaves_the_image_out(values):
     assert 0.3 < (found == labels).mean() < 1
 
 
+def test_the_nearest_class_of_a_few_images_is_that_by_the_means_of_all(values):
+    noisy = values + 0.2 * np.random.default_rng(6).normal(size=values.shape)
+    whole = measures.nearest_class(noisy, LABELS)
+    mean = np.stack([noisy[label == LABELS].mean(axis=0) for label in range(4)] + [np.full(noisy.shape[1], np.nan)])
+    count = np.bincount(LABELS, minlength=5)
+    few = np.flatnonzero(np.arange(len(LABELS)) % 3 == 0)
+    assert set(LABELS[few]) == set(LABELS)
+    np.testing.assert_array_equal(measures.nearest_class(noisy[few], LABELS[few], mean=mean, count=count), whole[few])
+
+
 def test_an_image_alone_in_its_class_cannot_be_left_out(values):
     found = measures.nearest_class(values[:8], np.array([0, 0, 0, 0, 1, 1, 1, 2]))
     assert found[-1] == -1

@@ -69,6 +69,19 @@ def test_collect_and_figure6_of_any_network(elsewhere: Path, monkeypatch: pytest
     assert "goldfish" in (elsewhere / "figure.html").read_text()
 
 
+def test_collect_some_images_of_each_class_into_a_compact_file(tmp_path: Path) -> None:
+    data = write_colours(tmp_path / "data", train=1, val=6)
+    whole, small = tmp_path / "whole", tmp_path / "small"
+    assert main(["collect", "--data", str(data), "--per-class", "5", "--out", str(whole)]) == 0
+    assert main(["collect", "--data", str(data), "--per-class", "5", "--compact", "--out", str(small)]) == 0
+    first, second = (sevis.ClassStatistics.load(path) for path in (whole, small))
+    assert (first.compact, second.compact) == (False, True)
+    assert first.count.tolist() == second.count.tolist() == [5, 5, 5]
+    assert second.metadata["per_class"] == 5
+    for site in first.sites:
+        np.testing.assert_allclose(second.mean(site), first.mean(site), atol=1e-5)
+
+
 def test_collect_tells_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = write_colours(tmp_path / "data", train=1, val=50)
     (data / "val" / "purple").mkdir()

@@ -85,10 +85,11 @@ def describe_audit(audit: Audit) -> str:
     known = audit.metadata
     low, high = audit.real.top1_interval
     left_out = f", {known['images_left_out']:,} of other classes left out" if known.get("images_left_out") else ""
+    some = f" (at most {known['per_class']} of each)" if known.get("per_class") else ""
     data = " ".join(str(known[field]) for field in ("data", "split") if known.get(field)) or "an unnamed data set"
     return (
         f"{known.get('model', 'A network')} (weights {str(known.get('weights'))[:8]}) recognises {audit.real.top1:.1%} "
-        f"({low:.1%} to {high:.1%}) of {audit.real.images:,} photos of {known.get('classes')} classes: {data}{left_out}, seed "
+        f"({low:.1%} to {high:.1%}) of {audit.real.images:,} photos of {known.get('classes')} classes{some}: {data}{left_out}, seed "
         f"{known.get('seed')}, audited on {known.get('date')}."
     )
 

@@ -176,7 +176,7 @@ def _describe_saturation(statistics: ClassStatistics, site: str, channel: int) -
         return ""
     parts = saturation(values)
     low = "" if np.isnan(parts["low"]) else f" and below {LOW} in **{parts['low']:.0%}**"
-    ends = (np.nanmin(statistics.min(site)[:, channel]), np.nanmax(statistics.max(site)[:, channel]))  # exact, which a sample is not
+    ends = statistics.bounds(site)[:, channel]  # exact, which a sample is not
     exact = "".join(f", and reaches exactly {end}" for end in (0, 1) if end in ends)
     return f" It is above {HIGH} in **{parts['high']:.0%}** of {len(values):,} photos{low}{exact}."
 

@@ -66,5 +66,6 @@ def describe_source(statistics: ClassStatistics) -> str:
     data = " ".join(str(known[field]) for field in ("data", "split") if known.get(field)) or "an unnamed data set"
     weights = f" (weights {str(known['weights'])[:8]})" if known.get("weights") else ""
     date = f", collected on {known['date']}" if known.get("date") else ""
-    photos = f"n = {statistics.count.sum():,} photos of {np.count_nonzero(statistics.count)} classes"
+    some = f" (at most {known['per_class']} of each)" if known.get("per_class") else ""
+    photos = f"n = {statistics.count.sum():,} photos of {np.count_nonzero(statistics.count)} classes{some}"
     return f"{known.get('model', 'A network')}{weights} over {photos}: {data}{date}."

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Generator, Iterable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -117,14 +117,7 @@ def pick(photos: ImageDataset, amount: Amount) -> ImageDataset:
     others = [label for label in range(len(photos.classes)) if label not in papers]
     missing = amount.classes - len(papers)
     labels = sorted([*papers, *(others[place * len(others) // missing] for place in range(missing))])
-    chosen = photos.select(photos.wnids[label] for label in labels)
-    kept = [index for label in range(len(labels)) for index in chosen.indices_of(label)[: amount.photos]]
-    return replace(
-        chosen,
-        files=tuple(chosen.files[index] for index in kept),
-        labels=tuple(chosen.labels[index] for index in kept),
-        classes=tuple(photos.classes[label] for label in labels),
-    )
+    return photos.select(photos.wnids[label] for label in labels).first(amount.photos)
 
 
 def collect_in_turns(network: Network, photos: ImageDataset) -> ClassStatistics:
