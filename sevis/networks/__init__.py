@@ -139,7 +139,8 @@ def _check(name: str, spec: Spec, options: Mapping[str, Any], blocks: Mapping[st
     strange = [option for option in options if option not in spec.takes and options[option] != DEFAULTS[option]]
     if strange:
         known = f"takes {' and '.join(spec.takes)}, but no" if spec.takes else "has no choice of"
-        raise SevisError(f"{name} {known} {strange[0]}, got {strange[0]}={options[strange[0]]!r}: leave it out")
+        got, only = options[strange[0]], DEFAULTS[strange[0]]
+        raise SevisError(f"{name} {known} {strange[0]}, got {strange[0]}={got!r}: leave it out, or say {only!r}")
     if options["stem"] not in STEMS:
         raise SevisError(f"unknown stem {options['stem']!r}: choose one of {', '.join(STEMS)}")
     if not 1 / 64 <= options["width"] <= 16:
