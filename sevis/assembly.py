@@ -179,10 +179,13 @@ def _describe_checkpoint(path: Path) -> Card:
             f"{path} does not say which network it is of: load(NAME, weights={str(path)!r}), or --model NAME --weights {path} "
             "(in `sevis add`, --network NAME)"
         ) from None
-    architecture = {"name": recipe.model, "num_classes": len(wnids)}
-    architecture |= {option: getattr(recipe, option) for option in ("width", "stem", "reduction")}
     preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
-    entry = {"architecture": architecture, "preprocessing": asdict(preprocess), "classes": zoo.name_wnids(wnids), "wnids": wnids}
+    entry = {
+        "architecture": recipe.architecture(len(wnids)),
+        "preprocessing": asdict(preprocess),
+        "classes": zoo.name_wnids(wnids),
+        "wnids": wnids,
+    }
     return Card(str(path), entry, shipped=False)
 
 

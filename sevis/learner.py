@@ -27,7 +27,7 @@ def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
     """The recipe's network with fresh weights, the same for the same seed; PyTorch's global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(recipe.seed)
-        return build(recipe.model, num_classes=num_classes, **recipe.options())
+        return build(**recipe.architecture(num_classes))
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

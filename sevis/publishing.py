@@ -112,7 +112,7 @@ def _rounded(value: torch.Tensor) -> torch.Tensor:
 def _entry(run: Run, data: tuple[ImageDataset, ImageDataset]) -> dict[str, Any]:
     recipe = Recipe(**run.recipe)
     return {
-        "architecture": {"name": recipe.model, "num_classes": len(data[0].wnids), **recipe.options()},
+        "architecture": recipe.architecture(len(data[0].wnids)),
         "classes": list(data[0].classes),
         "wnids": list(data[0].wnids),
         "preprocessing": asdict(Preprocessing(resize=recipe.size, crop=recipe.size)),

@@ -71,11 +71,11 @@ class Recipe:
         if len(used) > 1:
             raise SevisError(f"{' and '.join(used)} exclude each other: set all but one of them to 0")
 
-    def options(self) -> dict[str, Any]:
-        """How `sevis.build` builds the recipe's network."""
-        stages = None if self.stages == "all" else tuple(map(int, self.stages.split(",")))
+    def architecture(self, num_classes: int) -> dict[str, Any]:
+        """The arguments that `sevis.build` builds the recipe's network with, as plain values."""
         names = ("width", "stem", "reduction", "placement", "squeeze", "gate", "bias")
-        return {name: getattr(self, name) for name in names} | {"stages": stages}
+        stages = None if self.stages == "all" else list(map(int, self.stages.split(",")))
+        return {"name": self.model, "num_classes": num_classes, **{name: getattr(self, name) for name in names}, "stages": stages}
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of one step out of `steps`: a linear warm-up, then a cosine to zero."""

@@ -50,6 +50,8 @@ def read_checkpoint(folder: Path, facts: Mapping[str, Mapping[str, Any]]) -> dic
                     f"{path} belongs to another run, whose {part} differs in {', '.join(names)}: "
                     "repeat the command it was started with, or train into another folder"
                 )
+        if damaged:  # the next one would otherwise be kept beside a damaged one
+            path.replace(folder / NEWEST)
         return state
     if damaged:
         raise SevisError(f"{' and '.join(damaged)}: delete {folder} to start again")

@@ -327,7 +327,7 @@ def test_no_way_to_load_changes_the_generator(tmp_path: Path) -> None:
 def test_a_checkpoint_of_sevis_describes_itself(tmp_path: Path) -> None:
     data = open_colours(write_colours(tmp_path / "colours", train=4, val=1))
     recipe = Recipe(model="se_resnet18", width=0.125, reduction=4, stem="small", size=32, epochs=1, batch_size=6)
-    trained, _ = train(recipe, data, tmp_path / "run")
+    trained = train(recipe, data, tmp_path / "run").model
     ready = load(tmp_path / "run" / "checkpoint.pt", device="cpu")
     assert_same_outputs(ready.model, trained.cpu().to(memory_format=torch.contiguous_format), side=32)
     assert ready.classes == ready.card.wnids == ("blue", "green", "red")

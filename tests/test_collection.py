@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pictures import open_colours, write_colours
+from safetensors import safe_open
 from safetensors.numpy import load_file
 from torch import nn
 from torch.nn import functional as F
@@ -21,12 +22,14 @@ from sevis.datasets import open_dataset
 from sevis.errors import SevisError
 from sevis.evaluation import evaluate, measure_gates
 from sevis.images import Preprocessing
+from sevis.learner import build_model
 from sevis.loaders import make_loader
 from sevis.recipe import Recipe
-from sevis.training import build_model
+from sevis.training import Trained
 from sevis.weights import Card, ReadyModel, load, make_ready
 
 RECIPE = Recipe(model="se_resnet18", width=0.125, reduction=4, size=32)
+ROWS = [{"epoch": 1, "size": 32, "train_loss": 1.0, "val_loss": 1.0, "top1": 0.3, "top5": 1.0, "seconds": 1.5}]
 
 
 @pytest.fixture(scope="module")
@@ -280,9 +283,9 @@ def test_gate_measures_equal_their_definition(network: nn.Module) -> None:
             block.fc2.bias.copy_(torch.from_numpy(np.log(mean / (1 - mean))))
         expected = (network(val).argmax(dim=1) == labels).float().mean()
     assert measured["top1_frozen"] == pytest.approx(float(expected))
-
-
     assert measured["frozen_over"] == 24
+
+
 def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
     data = open_colours(colours)
@@ -290,12 +293,15 @@ def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp
     for module in model.modules():
         if isinstance(module, SqueezeExcitation):
             module.fc2.weight.data *= 8  # gates as lively as training makes them
-    publishing.publish("mine", model, RECIPE, data, run={"command": "the command", "seconds": 1.5})
+    publishing.publish("mine", Trained(model, ROWS), RECIPE, data, command="the command")
     index = json.loads((tmp_path / "index.json").read_text())
     assert set(index) == {"mine"}
     entry = index["mine"]
     assert entry["wnids"] == ["blue", "green", "red"]
-    assert (entry["command"], entry["epochs"]) == ("the command", RECIPE.epochs)
+    assert (entry["command"], entry["epochs"], entry["seconds"]) == ("the command", RECIPE.epochs, 1.5)
+    assert (entry["recipe"], entry["curve"]) == (vars(RECIPE), ROWS)
+    with safe_open(tmp_path / "mine.safetensors", framework="numpy") as file:
+        assert json.loads(file.metadata()["sevis"])["recipe"] == vars(RECIPE)
     ready = load("mine", device="cpu")
     hits = [int(ready.model(torch.from_numpy(ready.preprocess(image))[None]).argmax()) == label for image, label in data[1]]
     assert entry["top1"] == pytest.approx(np.mean(hits))
@@ -314,14 +320,14 @@ def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp
 def test_a_name_that_no_file_should_have_is_refused(colours: Path, tmp_path: Path, monkeypatch, name: str) -> None:
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path / "shelf"))
     with pytest.raises(SevisError, match="a network cannot be called"):
-        publishing.publish(name, build_model(RECIPE, 3), RECIPE, open_colours(colours), run={})
+        publishing.publish(name, Trained(build_model(RECIPE, 3).eval(), ROWS), RECIPE, open_colours(colours), command="")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_large_network_is_published(colours: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
     recipe = Recipe(model="resnet18", width=1.0, size=32)
-    card = publishing.publish("large-1", build_model(recipe, 3), recipe, open_colours(colours), run={})
+    card = publishing.publish("large-1", Trained(build_model(recipe, 3).eval(), ROWS), recipe, open_colours(colours), command="")
     assert card.path.stat().st_size > 16e6  # the limit of what this repository ships is no limit for others
 
 
@@ -332,14 +338,14 @@ def test_dead_gates_are_not_published(colours: Path, tmp_path: Path, monkeypatch
         if isinstance(module, SqueezeExcitation):
             nn.init.zeros_(module.fc2.weight)
     with pytest.raises(SevisError, match="the gates are dead"):
-        publishing.publish("mine", model, RECIPE, open_colours(colours), run={})
+        publishing.publish("mine", Trained(model, ROWS), RECIPE, open_colours(colours), command="")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_plain_network_is_published_without_gates(colours: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
     recipe = Recipe(model="resnet18", width=0.125, size=32)
-    card = publishing.publish("plain", build_model(recipe, 3), recipe, open_colours(colours), run={})
+    card = publishing.publish("plain", Trained(build_model(recipe, 3).eval(), ROWS), recipe, open_colours(colours), command="")
     assert "gates" not in card.entry
     assert card.preprocess == Preprocessing(resize=32, crop=32)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.json", "plain.safetensors"]

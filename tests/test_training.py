@@ -1,6 +1,6 @@
-"""Training: the recipe against its definition, and a run that learns, stops and resumes."""
+"""Training: a run that learns, is told of, stops, is killed, and resumes as if nothing had happened."""
 
-import csv
+import errno
 import math
 import os
 import signal
@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 import torch
 from pictures import open_colours, write_colours
-from torch import nn
 
-from sevis.augmentation import colour_jitter, mixup, random_resized_crop
-from sevis.blocks import SqueezeExcitation
 from sevis.datasets import Folder
 from sevis.errors import SevisError
-from sevis.images import Preprocessing
-from sevis.recipe import Recipe, command
-from sevis.training import Pixels, build_model, normalise, parameter_groups, split_batches, train
+from sevis.recipe import Recipe
+from sevis.run_folder import read_log
+from sevis.training import TrainOptions, train
 
 SMALL = Recipe(model="se_resnet18", width=0.125, reduction=4, size=32, epochs=3, batch_size=12, learning_rate=0.05, mixup=0.2, colour=0.1)
+
+
+RESUME = TrainOptions(resume=True)
 
 
 @pytest.fixture(scope="module")
@@ -32,148 +32,116 @@ def colours(tmp_path_factory) -> Path:
     return write_colours(tmp_path_factory.mktemp("data"))
 
 
-@pytest.mark.parametrize(
-    "option",
-    [
-        *({"epochs": 0}, {"learning_rate": -1.0}, {"learning_rate": math.nan}, {"min_area": 2.0}, {"batch_size": 1}, {"seed": -1}),
-        *({"width": math.nan}, {"width": 0.0}, {"width": 17.0}, {"reduction": 0}, {"reduction": 5000}),
-    ],
-)
-def test_a_number_out_of_range_is_refused(option) -> None:
-    with pytest.raises(SevisError, match=f"expected {next(iter(option))} between"):
-        Recipe(**option)
-
-
-def test_the_learning_rate_warms_up_linearly_and_ends_near_zero() -> None:
-    recipe = Recipe(learning_rate=0.4, warmup=0.2)
-    rates = np.array([recipe.rate(step, 100) for step in range(100)])
-    np.testing.assert_allclose(np.diff(rates[:20]), 0.4 / 21, rtol=1e-9)
-    assert rates.argmax() == 20
-    np.testing.assert_allclose(rates[20:], 0.2 * (1 + np.cos(np.pi * np.arange(80) / 80)), rtol=1e-9)
-
-
-def test_only_convolutions_and_the_classifier_decay() -> None:
-    model = build_model(SMALL, 3)
-    decayed, free = parameter_groups(model, 5e-4)
-    assert (decayed["weight_decay"], free["weight_decay"]) == (5e-4, 0.0)
-    kept = {id(p) for p in decayed["params"]}
-    expected = {id(m.weight) for m in model.modules() if isinstance(m, nn.Conv2d)} | {id(model.fc.weight)}
-    assert kept == expected
-    assert len(decayed["params"]) + len(free["params"]) == len(list(model.parameters()))
-    assert all(id(p) not in kept for m in model.modules() if isinstance(m, SqueezeExcitation) for p in m.parameters())
-
-
-def test_building_is_seeded_and_leaves_the_global_generator_alone() -> None:
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    first, second = build_model(SMALL, 3), build_model(SMALL, 3)
-    torch.testing.assert_close(torch.rand(3), expected)
-    for a, b in zip(first.parameters(), second.parameters(), strict=True):
-        assert torch.equal(a, b)
-
-
-def test_a_crop_of_everything_is_the_image_or_its_mirror() -> None:
-    images = torch.rand(40, 3, 16, 16)
-    # At the full area the box is as high or as wide as the image; with the sides clipped at 1 the other one is at least 3/4 ** 0.5.
-    crops = random_resized_crop(images, 16, min_area=1.0, rng=np.random.default_rng(0))
-    assert crops.shape == images.shape
-    assert crops.min() >= 0
-    assert crops.max() <= 1
-    ramp = torch.linspace(0, 1, 16).expand(200, 3, 16, 16).contiguous()
-    views = random_resized_crop(ramp, 16, min_area=0.3, rng=np.random.default_rng(1))
-    slopes = (views[:, 0, 0, -1] - views[:, 0, 0, 0]) * 16 / 15  # of a ramp: the box's width, negative when mirrored
-    mirrored = (slopes < 0).float().mean()
-    assert 0.35 < mirrored < 0.65
-    assert slopes.abs().max() <= 1.07  # reflection at the border flattens, interpolation steepens by at most 16/15
-    assert slopes.abs().min() >= math.sqrt(0.3 * 3 / 4) * 0.9
-
-
-def test_augmentation_depends_on_the_generator_alone() -> None:
-    images = torch.rand(8, 3, 20, 20)
-    views = [random_resized_crop(images, 12, min_area=0.2, rng=np.random.default_rng(seed)) for seed in (1, 1, 2)]
-    assert torch.equal(views[0], views[1])
-    assert not torch.equal(views[0], views[2])
-
-
-def test_colour_jitter_of_strength_zero_changes_nothing_and_stays_in_range() -> None:
-    images = torch.rand(16, 3, 8, 8)
-    torch.testing.assert_close(colour_jitter(images, 0.0, rng=np.random.default_rng(0)), images)
-    jittered = colour_jitter(images, 0.9, rng=np.random.default_rng(0))
-    assert jittered.min() >= 0
-    assert jittered.max() <= 1
-    assert not torch.allclose(jittered, images)
-
-
-def test_mixup_blends_images_and_targets_alike() -> None:
-    targets = torch.eye(6)
-    images = targets[:, :, None, None].expand(6, 6, 2, 2).clone()  # each image shows its own target
-    blended, mixed = mixup(images, targets, 0.5, rng=np.random.default_rng(3))
-    torch.testing.assert_close(blended[:, :, 0, 0], mixed)
-    torch.testing.assert_close(mixed.sum(dim=1), torch.ones(6))
-
-
-def test_pixels_are_what_preprocessing_gives(colours: Path) -> None:
-    dataset = open_colours(colours)[1]
-    preprocess = Preprocessing(resize=24, crop=24)
-    pixels = Pixels.decode(dataset, preprocess, torch.device("cpu"))
-    assert pixels.num_classes == 3
-    batches = list(pixels.batches(preprocess, 5))
-    assert [len(labels) for _, labels in batches] == [5, 5, 2]
-    images, labels = (torch.cat(part) for part in zip(*batches, strict=True))
-    for index in (0, 7, 11):
-        image, label = dataset[index]
-        np.testing.assert_allclose(images[index].numpy(), preprocess(image), atol=1e-6)
-        assert labels[index] == label
-    assert torch.equal(
-        normalise(torch.zeros(1, 3, 4, 4), preprocess).flatten(2)[0, :, 0], -torch.tensor(preprocess.mean) / torch.tensor(preprocess.std)
-    )
-
-
 def test_a_small_network_learns_and_a_second_run_is_equal(colours: Path, tmp_path: Path) -> None:
     recipe = Recipe(**{**vars(SMALL), "epochs": 12})
     seen: list[dict[str, float]] = []
-    model, rows = train(recipe, open_colours(colours), tmp_path / "a", on_epoch=seen.append)
-    assert not model.training
+    trained = train(recipe, open_colours(colours), tmp_path / "a", options=TrainOptions(on_epoch=seen.append))
+    rows = trained.rows
+    assert not trained.model.training
     assert seen == rows
     assert [row["epoch"] for row in rows] == list(range(1, 13))
     assert rows[-1]["top1"] >= 0.9  # chance is 0.33
-    with (tmp_path / "a" / "log.csv").open() as file:
-        assert [float(row["train_loss"]) for row in csv.DictReader(file)] == [row["train_loss"] for row in rows]
-    again, _ = train(recipe, open_colours(colours), tmp_path / "b")
-    for name, value in model.state_dict().items():
-        torch.testing.assert_close(value, again.state_dict()[name], rtol=1e-3, atol=1e-4)
+    assert read_log(tmp_path / "a") == rows
+    again = train(recipe, open_colours(colours), tmp_path / "b")
+    torch.testing.assert_close(again.model.state_dict(), trained.model.state_dict(), rtol=0, atol=0)
 
 
-def test_bf16_trains(colours: Path, tmp_path: Path) -> None:
-    recipe = Recipe(**{**vars(SMALL), "epochs": 1, "bf16": True, "model": "resnet18"})
-    model, rows = train(recipe, open_colours(colours), tmp_path)
-    assert next(model.parameters()).dtype == torch.float32
-    assert math.isfinite(rows[0]["train_loss"])
+def test_the_loss_of_a_step_is_that_of_its_epoch(colours: Path, tmp_path: Path) -> None:
+    told: dict[int, float] = {}
+    recipe = Recipe(**{**vars(SMALL), "batch_size": 16})  # the last batch of 36 images has 4
+    rows = train(recipe, open_colours(colours), tmp_path, options=TrainOptions(on_step=told.__setitem__)).rows
+    assert list(told) == list(range(1, 10))
+    for row, losses in zip(rows, np.array(list(told.values())).reshape(3, 3), strict=True):
+        assert row["train_loss"] == pytest.approx(np.average(losses, weights=[16, 16, 4]), rel=1e-5)
 
 
-def test_a_killed_run_resumes_as_if_nothing_had_happened(colours: Path, tmp_path: Path) -> None:
-    options = ["--width", "0.125", "--reduction", "4", "--size", "32", "--epochs", "40", "--batch-size", "12", "--learning-rate", "0.05"]
-    words = [sys.executable, "-m", "sevis", "train", "se_resnet18", "--data", str(colours), *options, "--no-bf16"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
-    whole = subprocess.run([*words, "--folder", str(tmp_path / "whole")], env=environment, capture_output=True, text=True, check=False)
-    assert whole.returncode == 0, whole.stderr
-    log = tmp_path / "killed" / "log.csv"
-    with subprocess.Popen([*words, "--folder", str(log.parent)], env=environment, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 3):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    done = log.read_text().count("\n") - 1
-    assert 2 <= done < 40
-    resumed = subprocess.run(
-        [*words, "--folder", str(log.parent), "--resume"], env=environment, capture_output=True, text=True, check=False
+@pytest.mark.parametrize("options", [{"bf16": True, "model": "resnet18"}, {"start_size": 16}, {"randaugment": 9}, {"ema": 0.9}])
+def test_each_option_trains(colours: Path, tmp_path: Path, options) -> None:
+    recipe = Recipe(**{**vars(SMALL), "epochs": 2, "mixup": 0, **options})
+    trained = train(recipe, open_colours(colours), tmp_path)
+    assert next(trained.model.parameters()).dtype == torch.float32
+    assert math.isfinite(trained.rows[-1]["train_loss"])
+    assert [row["size"] for row in trained.rows] == ([16, 24] if "start_size" in options else [32, 32])
+
+
+@pytest.mark.parametrize("options", [{"ema": 0.9, "cutmix": 1.0, "mixup": 0}, {"start_size": 16, "colour": 0.2}])
+@pytest.mark.parametrize("step", [3, 8])
+def test_a_run_that_ends_within_an_epoch_resumes_there(colours: Path, tmp_path: Path, options, step: int) -> None:
+    """Epochs of five steps, with a checkpoint after each."""
+    recipe = Recipe(**{**vars(SMALL), "batch_size": 8, "epochs": 2, **options})
+    data = open_colours(colours)
+
+    def stop(number: int, _: float) -> None:
+        if number == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, data, tmp_path / "stopped", options=TrainOptions(on_step=stop, save_every=0))
+    state = torch.load(tmp_path / "stopped" / "checkpoint.pt", weights_only=True)
+    assert (len(state["rows"]), state["step"]) == divmod(step - 1, 5)
+    seen: list[int] = []
+    resumed = train(recipe, data, tmp_path / "stopped", options=replace(RESUME, on_step=lambda number, _: seen.append(number)))
+    assert seen == list(range(step, 11))
+    whole = train(recipe, data, tmp_path / "whole")
+    torch.testing.assert_close(resumed.model.state_dict(), whole.model.state_dict(), rtol=0, atol=0)
+    assert [row["train_loss"] for row in resumed.rows] == pytest.approx([row["train_loss"] for row in whole.rows], rel=1e-9)
+
+
+WORDS = [sys.executable, "-m", "sevis", "train", "se_resnet18", "--width", "0.125", "--reduction", "4", "--size", "32", "--batch-size", "4"]
+WORDS += ["--epochs", "5", "--learning-rate", "0.05", "--ema", "0.9", "--no-bf16", "--save-every", "0"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent), "OMP_NUM_THREADS": "1"}
+
+
+def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    """With a checkpoint every 20 of an epoch's 23 steps: the same weights to the bit."""
+    data = ["--data", str(write_colours(tmp_path / "data", train=30))]  # 23 steps an epoch
+    whole = subprocess.run(
+        [*WORDS, *data, "--folder", str(tmp_path / "whole")], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
+    assert whole.returncode == 0, whole.stderr
+    folder, progress = tmp_path / "killed", set()
+    for _ in range(2):
+        with subprocess.Popen([*WORDS, *data, "--folder", str(folder), "--resume"], env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
+            seen = (folder / "checkpoint.pt").stat().st_mtime_ns if folder.exists() else 0
+            newer = 0
+            while process.poll() is None and newer < 2:
+                time.sleep(0.005)
+                at = (folder / "checkpoint.pt").stat().st_mtime_ns if (folder / "checkpoint.pt").exists() else seen
+                newer, seen = newer + (at != seen), at
+            process.send_signal(signal.SIGKILL)
+        state = torch.load(folder / "checkpoint.pt", weights_only=True)
+        progress.add((len(state["rows"]), state["step"]))
+    assert len(progress) == 2
+    assert max(progress) < (5, 0)
+    again = [*WORDS, *data, "--folder", str(folder), "--resume"]
+    resumed = subprocess.run(again, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert resumed.returncode == 0, resumed.stderr
     states = [torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "killed")]
-    losses = [[row["train_loss"] for row in state["rows"]] for state in states]
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3, atol=1e-3)
-    for name, value in states[0]["model"].items():
-        torch.testing.assert_close(states[1]["model"][name], value, rtol=1e-2, atol=1e-3)
+    for part in ("model", "ema", "optimizer"):
+        torch.testing.assert_close(states[1][part], states[0][part], rtol=0, atol=0)
+    rows = [[{name: value for name, value in row.items() if name != "seconds"} for row in state["rows"]] for state in states]
+    assert rows[0] == rows[1]
+
+
+def test_two_processes_train_as_one_does_with_synchronised_gradients(colours: Path, tmp_path: Path) -> None:
+    """Both hold the same weights, see all images once, and the sum of the losses is told; an interrupted run goes on."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "sevis"]
+    words = [*torchrun, *WORDS[3:], "--epochs", "2", "--data", str(colours), "--folder", str(tmp_path / "two")]
+    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("checkpoint and log in") == 1
+    rows = read_log(tmp_path / "two")
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert 0 < rows[-1]["train_loss"] < 2
+    alone = subprocess.run(
+        [*WORDS, "--epochs", "2", "--data", str(colours), "--folder", str(tmp_path / "two"), "--resume"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert alone.returncode == 2
+    assert "whose machine differs in number of processes" in alone.stderr
 
 
 def test_a_run_is_neither_overwritten_nor_mixed_up(colours: Path, tmp_path: Path) -> None:
@@ -183,41 +151,56 @@ def test_a_run_is_neither_overwritten_nor_mixed_up(colours: Path, tmp_path: Path
     with pytest.raises(SevisError, match="holds a run already"):
         train(recipe, data, tmp_path)
     with pytest.raises(SevisError, match=r"another run, whose recipe differs in epochs, seed: repeat"):
-        train(Recipe(**{**vars(recipe), "epochs": 2, "seed": 4}), data, tmp_path, resume=True)
-    whole = (tmp_path / "checkpoint.pt").read_bytes()
-    (tmp_path / "checkpoint.pt").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(SevisError, match="cannot be read"):
-        train(recipe, data, tmp_path, resume=True)
+        train(Recipe(**{**vars(recipe), "epochs": 2, "seed": 4}), data, tmp_path, options=RESUME)
+
+
+def test_of_a_damaged_checkpoint_the_one_before_is_used(colours: Path, tmp_path: Path) -> None:
+    data = open_colours(colours)
+    whole = train(SMALL, data, tmp_path)
+    newest = tmp_path / "checkpoint.pt"
+    content = newest.read_bytes()
+    for damage in (content[: len(content) // 2], b"", b"x" * 1000):
+        newest.write_bytes(damage)
+        assert (tmp_path / "checkpoint.before.pt").exists()
+        done: list[dict[str, float]] = []
+        again = train(SMALL, data, tmp_path, options=replace(RESUME, on_epoch=done.append))
+        assert [row["epoch"] for row in done] == [3]  # the one before was of the second epoch
+        torch.testing.assert_close(again.model.state_dict(), whole.model.state_dict(), rtol=0, atol=0)
+    newest.unlink()  # as a kill between two renamings leaves it
+    assert len(train(SMALL, data, tmp_path, options=RESUME).rows) == 3
+    for name in ("checkpoint.pt", "checkpoint.before.pt"):
+        (tmp_path / name).write_bytes(b"nothing")
+    with pytest.raises(SevisError, match=r"checkpoint\.pt cannot be read .* and .*checkpoint\.before\.pt cannot be read .*: delete"):
+        train(SMALL, data, tmp_path, options=RESUME)
+
+
+def test_a_full_disk_is_one_sentence(colours: Path, tmp_path: Path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sevis.run_folder.torch.save", full)
+    with pytest.raises(SevisError, match=r"the disk is full, so .* was not written"):
+        train(SMALL, open_colours(colours), tmp_path)
 
 
 def test_a_run_is_not_resumed_on_other_data(colours: Path, tmp_path: Path) -> None:
     data = open_colours(colours)
     recipe = Recipe(**{**vars(SMALL), "epochs": 1})
     train(recipe, data, tmp_path / "run")
-    _, rows = train(recipe, data, tmp_path / "run", resume=True)
+    rows = train(recipe, data, tmp_path / "run", options=RESUME).rows
     assert len(rows) == 1
     turned = tuple(part.select(["red", "green", "blue"]) for part in data)
     with pytest.raises(SevisError, match="another run, whose data differs in classes: repeat"):
-        train(recipe, turned, tmp_path / "run", resume=True)
+        train(recipe, turned, tmp_path / "run", options=RESUME)
     smaller = open_colours(write_colours(tmp_path / "smaller", train=10))
     with pytest.raises(SevisError, match="another run, whose data differs in number of training images: repeat"):
-        train(recipe, smaller, tmp_path / "run", resume=True)
-
-
-@pytest.mark.parametrize(
-    ("count", "sizes"), [(1, [1]), (4, [4]), (5, [5]), (6, [4, 2]), (8, [4, 4]), (9, [4, 5]), (11, [4, 4, 3]), (13, [4, 4, 5])]
-)
-def test_a_last_batch_of_one_joins_the_one_before(count: int, sizes: list[int]) -> None:
-    order = torch.randperm(count)
-    batches = split_batches(order, 4)
-    assert [len(batch) for batch in batches] == sizes
-    assert torch.equal(torch.cat(batches), order)
+        train(recipe, smaller, tmp_path / "run", options=RESUME)
 
 
 def test_any_number_of_images_trains(tmp_path: Path) -> None:
     data = open_colours(write_colours(tmp_path / "data", train=3))  # 9 images
     recipe = Recipe(**{**vars(SMALL), "epochs": 1, "batch_size": 4})
-    _, rows = train(recipe, data, tmp_path / "run")
+    rows = train(recipe, data, tmp_path / "run").rows
     assert math.isfinite(rows[0]["train_loss"])
 
 
@@ -230,21 +213,17 @@ def test_an_unknown_network_is_refused_before_any_image_is_read(colours: Path, t
         train(SMALL, data, tmp_path / "run")
 
 
-def test_a_diverging_run_says_so(colours: Path, tmp_path: Path) -> None:
+def test_a_diverging_run_says_at_which_step_and_what_to_try(colours: Path, tmp_path: Path) -> None:
     recipe = Recipe(**{**vars(SMALL), "learning_rate": 100.0, "warmup": 0.0, "epochs": 20})
-    with pytest.raises(SevisError, match="lower the learning rate"):
-        train(recipe, open_colours(colours), tmp_path)
+    told: list[float] = []
+    with pytest.raises(SevisError, match="lower the learning rate") as caught:
+        train(recipe, open_colours(colours), tmp_path, options=TrainOptions(on_step=lambda _, loss: told.append(loss)))
+    assert f"in step {len(told) + 1} of epoch {len(told) // 3 + 1}: " in str(caught.value)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True) if (tmp_path / "checkpoint.pt").exists() else {"rows": []}
+    assert all(math.isfinite(row["train_loss"]) for row in state["rows"])
 
 
 def test_different_classes_are_refused(colours: Path, tmp_path: Path) -> None:
     data = open_colours(colours)
     with pytest.raises(SevisError, match="different classes"):
         train(SMALL, (data[0], data[1].select(["red", "blue"])), tmp_path)
-
-
-def test_the_command_repeats_the_recipe() -> None:
-    recipe = Recipe(epochs=7, bf16=True, learning_rate=0.125, mixup=0.2)
-    words = command(recipe, "some file.txt", "mine").split(" ")
-    assert words[:5] == ["python", "-m", "sevis", "train", "se_resnet50"]
-    for option in ("--epochs 7", "--bf16", "--learning-rate 0.125", "--classes 'some file.txt'", "--publish mine"):
-        assert option in " ".join(words)
