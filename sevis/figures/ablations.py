@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from sevis.ablations import Estimate
 from sevis.dead_gates import DEAD
-from sevis.figures.style import NEUTRAL, PALETTE, TEXT_SIZE, finish, name_rows
+from sevis.figures.style import NEUTRAL, PALETTE, finish, name_rows
 from sevis.intervals import Interval
 
 MEASURED, PRINTED, DEAD_COLOUR = PALETTE[1], PALETTE[0], PALETTE[6]
@@ -46,7 +46,7 @@ class Life:
         error: top-1, in percent, mean over seeds.
         alive: the standard deviation of s over images, mean over channels, blocks and seeds.
         freezing: the points of top-1 that it costs to hold all gates at their means.
-        chosen: whether it is drawn in colour, with its label.
+        chosen: whether it has a colour of its own, and a name in the legend.
     """
 
     label: str
@@ -124,26 +124,27 @@ def error_table(dots: Sequence[Dot]) -> dict[str, ArrayLike]:
 def life_map(lives: Sequence[Life]) -> go.Figure:
     """Top-1 against the standard deviation of s over images: a dot a variant; left of the dotted line, gates count as dead."""
     figure = go.Figure()
-    for chosen, name, colour in ((False, "other tables", NEUTRAL), (True, "this table", MEASURED)):
-        mine = [life for life in lives if life.chosen == chosen]
+    others = [life for life in lives if not life.chosen]
+    groups = [("other tables", others, NEUTRAL)] if others else []
+    groups += [(life.label, [life], PALETTE[place % len(PALETTE)]) for place, life in enumerate(one for one in lives if one.chosen)]
+    for name, mine, colour in groups:
         figure.add_scatter(
             x=[life.alive for life in mine],
             y=[100 - life.error for life in mine],
-            mode="markers+text" if chosen else "markers",
-            marker={"size": 12 if chosen else 8, "color": colour},
-            text=[escape(life.label) for life in mine],
-            textposition=_sides(mine),
-            textfont={"size": TEXT_SIZE},
+            mode="markers",
+            marker={"size": 8 if mine is others else 14, "color": colour},
             customdata=[[escape(life.label), life.freezing] for life in mine],
             hovertemplate="<b>%{customdata[0]}</b>: top-1 %{y:.1f} %, s varies by %{x:.3f}, frozen it loses %{customdata[1]:.1f} points"
             "<extra></extra>",
-            name=name,
+            name=escape(name),
         )
-    finish(figure, title="Accuracy beside aliveness", height=440)
-    figure.update_layout(hovermode="closest", margin={"t": 92, "b": 60})
+    finish(figure, title="Accuracy beside aliveness", height=460)
+    figure.update_layout(hovermode="closest", margin={"t": 112, "b": 60})
     figure.add_vline(x=DEAD, line={"color": DEAD_COLOUR, "width": 1.5, "dash": "dot"}, annotation={"text": "dead", "yanchor": "top"})
     most = max([DEAD, *(life.alive for life in lives)])
-    figure.update_xaxes(title_text="standard deviation of s over images", range=[0, 1.15 * most], zeroline=False, fixedrange=True)
+    figure.update_xaxes(
+        title_text="standard deviation of s over images", range=[0, 1.08 * most], showgrid=False, zeroline=False, fixedrange=True
+    )
     figure.update_yaxes(title_text="top-1, in %", gridcolor=GRID, zeroline=False, fixedrange=True)
     return figure
 
@@ -258,11 +259,3 @@ def _whiskers(estimates: Iterable[Estimate | None]) -> dict[str, Any]:
 
 def _thick(array: Sequence[float]) -> dict[str, Any]:
     return {"type": "data", "symmetric": False, "array": array, "thickness": 2.5, "width": 6}
-
-
-def _sides(lives: Sequence[Life]) -> list[str]:
-    """Where the labels stand: left of the dots at the right end, and by turns above and below the others."""
-    most = max((life.alive for life in lives), default=0.0)
-    order = sorted(range(len(lives)), key=lambda place: lives[place].alive)
-    turns = {place: ("top", "bottom")[number % 2] for number, place in enumerate(order)}
-    return [f"{turns[place]} {'left' if life.alive > 0.8 * most else 'right'}" for place, life in enumerate(lives)]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from plotly.subplots import make_subplots
 
 from sevis.errors import SevisError
-from sevis.figures.style import PALETTE, TEXT_SIZE, finish
+from sevis.figures.style import NEUTRAL, PALETTE, TEXT_SIZE, finish
 
 Row = Mapping[str, float | str]  # an epoch of a log: epoch, size, train_loss, val_loss, top1, top5, seconds
 Array = NDArray[np.float64]
@@ -69,6 +69,8 @@ def seed_curves(groups: Mapping[str, Sequence[Sequence[Row]]]) -> go.Figure:
             line = _line(epochs, values.mean(axis=0), name=name, colour=colour, dash=dash)
             line.update(showlegend=column == "val_loss", hovertemplate=_hover(column, name))
             figure.add_trace(line, row=row, col=1)
+    for dash, name in (("solid", "validation"), ("dot", "training")):
+        figure.add_scatter(x=[None], y=[None], mode="lines", line={"color": NEUTRAL, "width": 2, "dash": dash}, name=name)
     _dress(figure, "Training curves")
     figure.update_yaxes(title_text="loss (nats)", row=1, col=1)
     return figure

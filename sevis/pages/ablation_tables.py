@@ -37,7 +37,7 @@ def show_tables() -> None:
         _show_curves(ablations)
         st.caption(f"Measured here: {as_text(describe(ablations))} {PRINTED}")
         everything = [pair for one in by_number.values() for pair in compare(one, ablations)]
-        st.caption(f"In all tables together: {tally(everything)}")
+        st.caption(f"All tables: {tally(everything)}")
     st.caption(f"`{COMMAND}` makes what is measured here, with more seeds where asked; `{COMMAND} --report` prints all of it.")
 
 

@@ -13,7 +13,7 @@ from sevis.pages.turns import Turns, describe_row, shared_turns
 
 RUNNING, FINISHED, ENDED = "trial", "trials", "trial-ended"
 KEPT = 8  # results of a visitor: as many as there are colours
-PAUSE = 0.5  # seconds between two drawings
+PAUSE = 1.0  # seconds between two drawings
 WITH, WITHOUT = "With SE", "Plain"
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from sevis.datasets import ImageDataset, find_data, open_dataset
 from sevis.errors import SevisError
+from sevis.places import Source
 from sevis.weights import pretrained_folder
 
 CLASSES, PHOTOS = 20, 150  # of Tiny ImageNet, and the training photos of each
@@ -67,6 +68,31 @@ def open_digits() -> tuple[ImageDataset, ImageDataset]:
         return ImageDataset(name="digits", split=split, source=Digits(), files=files, labels=numbers, wnids=classes, classes=classes)
 
     return part("train", slice(DIGITS_TRAINED)), part("val", slice(DIGITS_TRAINED, None))
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A `sevis.places.Source` that calls `on_read` before each file that is read; what that raises ends the reading."""
+
+    source: Source
+    on_read: Callable[[], None]
+
+    @property
+    def root(self) -> Path:
+        return self.source.root
+
+    def names(self) -> list[str]:
+        return self.source.names()
+
+    def folders(self, below: str = "") -> list[str]:
+        return self.source.folders(below)
+
+    def size(self, name: str) -> int:
+        return self.source.size(name)
+
+    def read(self, name: str) -> bytes:
+        self.on_read()
+        return self.source.read(name)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sevis.errors import SevisError, one_line
 from sevis.figures.training_curves import LiveCurve
 from sevis.intervals import Interval, wilson
-from sevis.pages.trial_data import TrialData
+from sevis.pages.trial_data import TrialData, Watched
 from sevis.pages.turns import Turns
 from sevis.recipe import Recipe
 
@@ -124,6 +124,7 @@ class Trial:
         self.error: SevisError | None = None
         self._choice, self._data, self._row, self._turns = choice, data, row, turns
         self._cancelled = threading.Event()
+        self._read, self._total = 0, 0
         self._seen = time.monotonic()
         self._thread = threading.Thread(target=self._run, daemon=True, name=f"train-{choice.title}")
         self._thread.start()
@@ -140,13 +141,16 @@ class Trial:
 
     @property
     def done(self) -> float:
-        """How much of the training, in 0..1."""
+        """How much of what is being done, in 0..1."""
+        if self.phase != TRAINING:
+            return self._read % self._total / self._total if self._total else 0.0
         return min(1.0, len(self.losses) / (self.steps * self.epochs)) if self.steps else 0.0
 
     @property
     def left(self) -> float | None:
         """The seconds that the training will still take at this pace; None as long as that cannot be told."""
-        return (time.monotonic() - self.began) * (1 - self.done) / self.done if self.done and self.began else None
+        done = self.done if self.phase == TRAINING else 0.0
+        return (time.monotonic() - self.began) * (1 - done) / done if done else None
 
     def look(self) -> None:
         """Says that somebody still looks."""
@@ -175,9 +179,9 @@ class Trial:
     def _train(self, turn: ExitStack, folder: Path) -> Outcome:
         from sevis.training import TrainOptions, train
 
-        images = self._data.open()
-        recipe = self._choice.recipe(self._data)
-        self._check()
+        training, validation = (replace(part, source=Watched(part.source, self._count)) for part in self._data.open())
+        images, recipe = (training, validation), self._choice.recipe(self._data)
+        self._total = len(training) + len(validation)
         self.steps = math.ceil(len(images[0]) / recipe.batch_size)
 
         def on_step(number: int, loss: float) -> None:
@@ -236,6 +240,11 @@ class Trial:
         turn.close()
         self._check()
         turn.enter_context(self._turns.take(lambda before: self._check()))
+
+    def _count(self) -> None:
+        """Counts the images that are read, which happens again when the gates are measured."""
+        self._check()
+        self._read += 1
 
     def _wait(self, before: int) -> None:
         self.before = before

@@ -1,0 +1,208 @@
+"""Tiny networks that are trained beside the pages: what they are told, what comes of them, and when they end."""
+
+import time
+
+import numpy as np
+import pytest
+from pictures import write_colours
+from sklearn.datasets import load_digits
+
+import sevis
+from sevis.errors import SevisError
+from sevis.intervals import wilson
+from sevis.learner import build_model
+from sevis.pages import trial_data, trials
+from sevis.pages.trial_data import TrialData, Watched, find_trial_data, open_digits, open_photos
+from sevis.pages.trials import Choice, Trial
+from sevis.pages.turns import Turns
+from sevis.recipe import Recipe
+
+PATIENCE = 120  # seconds
+
+
+def open_few():
+    """Forty digits to train on, twenty to validate with."""
+    training, validation = open_digits()
+    return training.first(4), validation.first(2)
+
+
+FEW = TrialData("a few digits", size=32, epochs=2, open=open_few)
+
+
+def start(choice=None, data=FEW, *, row=None, turns=None):
+    return Trial(choice or Choice(), data, row=row or Turns(1), turns=turns or Turns(1))
+
+
+def finish(trial):
+    deadline = time.monotonic() + PATIENCE
+    while not trial.over and time.monotonic() < deadline:
+        trial.look()
+        trial.join(0.1)
+    assert trial.over
+    return trial
+
+
+def test_the_digits_are_those_of_scikit_learn():
+    expected = load_digits()
+    training, validation = open_digits()
+    assert (len(training), len(validation)) == (1347, 450)
+    for dataset, start_at in ((training, 0), (validation, 1347)):
+        image, label = dataset[3]
+        assert label == expected.target[start_at + 3]
+        np.testing.assert_allclose(np.asarray(image)[..., 0], expected.images[start_at + 3] * 255 / 16, atol=0.5)
+    assert training.wnids == validation.wnids == tuple("0123456789")
+
+
+def test_photos_are_a_part_of_what_is_found(tmp_path, monkeypatch):
+    write_colours(tmp_path / "tiny-imagenet-200")
+    monkeypatch.setenv("SEVIS_DATA", str(tmp_path))
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path / "no list of classes"))
+    monkeypatch.setattr(trial_data, "PHOTOS", 5)
+    monkeypatch.setattr(trial_data, "CLASSES", 2)
+    data = find_trial_data()
+    assert "tiny-imagenet-200" in data.about
+    training, validation = data.open()
+    assert training.wnids == validation.wnids == ("blue", "green")
+    assert (len(training), len(validation)) == (10, 8)
+
+
+def test_the_classes_are_those_that_are_listed(tmp_path, monkeypatch):
+    write_colours(tmp_path / "tiny-imagenet-200", train=1, val=1)
+    (tmp_path / "tiny20.txt").write_text("red\nblue\nn00000000")
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    training, validation = open_photos(tmp_path / "tiny-imagenet-200")
+    assert training.wnids == validation.wnids == ("red", "blue")
+
+
+def test_without_photos_it_is_the_digits_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEVIS_DATA", str(tmp_path))
+    data = find_trial_data()
+    assert "digits" in data.about
+    assert "Tiny ImageNet is not" in data.about
+
+
+def test_no_data_set_is_a_sentence(tmp_path):
+    (tmp_path / "train").mkdir()
+    with pytest.raises(SevisError):
+        open_photos(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("choice", "title", "expected"),
+    [
+        (Choice(), "SE r = 16, seed 0", {"model": "se_resnet18", "stages": "all", "reduction": 16}),
+        (Choice(gated=False, seed=3), "plain, seed 3", {"model": "resnet18", "seed": 3}),
+        (Choice(stages=()), "plain, seed 0", {"model": "resnet18"}),
+        (
+            Choice(reduction=2, squeeze="max", gate="tanh", placement="pre", stages=(2, 5)),
+            "SE r = 2, max, tanh, pre, stage 2, 5, seed 0",
+            {"reduction": 2, "squeeze": "max", "gate": "tanh", "placement": "pre", "stages": "2,5"},
+        ),
+    ],
+)
+def test_a_choice_is_a_recipe(choice, title, expected):
+    recipe = choice.recipe(FEW)
+    assert isinstance(recipe, Recipe)
+    assert choice.title == title
+    assert {name: getattr(recipe, name) for name in expected} == expected
+    assert (recipe.size, recipe.epochs) == (32, 2)
+    build_model(recipe, 10)
+
+
+def test_every_choice_can_be_built():
+    for reduction in trials.RATIOS:
+        for placement in ("standard", "pre", "post", "identity"):
+            recipe = Choice(reduction=reduction, placement=placement).recipe(FEW)
+            assert len(sevis.find_sites(build_model(recipe, 10))) == 8
+
+
+def test_a_run_ends_with_its_numbers():
+    trial = finish(start(Choice(reduction=4)))
+    assert trial.error is None
+    outcome = trial.outcome
+    assert outcome.images == (40, 20)
+    assert outcome.curve.steps == 2
+    assert len(outcome.curve.losses) == 4
+    assert len(outcome.curve.top1) == 2
+    assert outcome.top1 == outcome.curve.top1[-1]
+    assert outcome.interval == wilson(round(20 * outcome.top1), 20)
+    recipe = Choice(reduction=4).recipe(FEW)
+    model = build_model(recipe, 10)
+    assert outcome.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert 0 < outcome.alive < 1
+    assert 0 <= outcome.frozen <= 1
+    assert outcome.device == "cpu"
+
+
+def test_the_same_seed_gives_the_same_run_and_plain_has_no_gates():
+    first, second = (finish(start(Choice(gated=False))).outcome for _ in range(2))
+    assert first.curve == second.curve
+    assert first.alive is first.frozen is None
+
+
+def test_a_cancelled_run_ends_and_leaves_its_turn():
+    turns = Turns(1)
+    trial = start(turns=turns)
+    trial.cancel()
+    finish(trial)
+    assert trial.outcome is trial.error is None
+    with turns.take(pytest.fail):
+        pass
+
+
+def test_a_run_that_nobody_looks_at_ends(monkeypatch):
+    monkeypatch.setattr(trials, "ALONE", 0.0)
+    trial = start()
+    trial.join(PATIENCE)
+    assert trial.over
+    assert trial.outcome is trial.error is None
+
+
+def test_one_run_at_a_time_and_the_next_is_told_how_many_are_before_it():
+    row = Turns(1)
+    with row.take(pytest.fail):
+        trial = start(row=row)
+        deadline = time.monotonic() + PATIENCE
+        while not trial.before and time.monotonic() < deadline:
+            trial.join(0.05)
+        assert trial.before == 1
+        assert not trial.losses
+    finish(trial)
+    assert trial.outcome
+    assert trial.before == 0
+
+
+def test_others_have_their_turns_between_two_steps():
+    turns, met = Turns(1), []
+    trial = start(turns=turns)
+    while not trial.over:
+        trial.look()
+        with turns.take(lambda before: trial.look()):
+            met.append(len(trial.losses))
+        time.sleep(0.01)
+    assert trial.outcome
+    assert len({count for count in met if 0 < count < 4}) >= 1, "steps went on between the turns of another"
+
+
+def test_what_cannot_be_read_is_a_sentence():
+    def fail():
+        raise SevisError("no photos: bring some")
+
+    trial = finish(start(data=TrialData("nothing", 32, 1, fail)))
+    assert str(trial.error) == "no photos: bring some"
+
+    def break_off():
+        raise ZeroDivisionError("oh")
+
+    trial = finish(start(data=TrialData("nothing", 32, 1, break_off)))
+    assert "the training broke off (ZeroDivisionError: oh)" in str(trial.error)
+
+
+def test_what_watches_a_source_may_end_the_reading():
+    dataset = open_digits()[0]
+    reads = []
+    watched = Watched(dataset.source, lambda: reads.append(1))
+    assert watched.read("0001.png") == dataset.source.read("0001.png")
+    assert watched.size("0001.png") == len(watched.read("0001.png"))
+    assert watched.names() == dataset.source.names()
+    assert len(reads) == 2
