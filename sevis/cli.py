@@ -6,11 +6,11 @@ A user's mistake ends with one line on standard error and exit code 2.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sevis import commands, cost_commands, statistics_commands
+from sevis import ablation_commands, commands, cost_commands, statistics_commands, training_commands
 from sevis.commands import Arguments
 from sevis.errors import SevisError
 from sevis.weights import DEFAULT
@@ -59,7 +59,7 @@ def _complain(message: str, code: int) -> int:
 def _parser() -> Parser:
     parser = Parser(prog="sevis", description="Opens up Squeeze-and-Excitation networks; the app itself: streamlit run app.py")
     words = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-    for describe in (_networks, _costs, _data_and_training, _statistics, _figures):
+    for describe in (_networks, _costs, _data_and_training, _ablations, _statistics, _figures):
         describe(words)
     return parser
 
@@ -94,17 +94,49 @@ def _costs(words: Any) -> None:
 
 
 def _data_and_training(words: Any) -> None:
-    data = _add(words, "data", commands.data_command, "say which data is there, or download Tiny ImageNet-200 (248 MB)")
-    data.add_argument("name", nargs="?", choices=["tiny-imagenet"], help="what to download; resumes where it was cut off")
+    data = _add(words, "data", commands.data_command, "say which data is there, or download Tiny ImageNet-200, CIFAR-10 or CIFAR-100")
+    sets = ["tiny-imagenet", "cifar10", "cifar100"]
+    data.add_argument("name", nargs="?", choices=sets, help="what to download (248, 170 or 169 MB); resumes where it was cut off")
 
-    train_parser = _add(words, "train", commands.train, "train a network, or score a trained one with --evaluate")
+    train_parser = _add(words, "train", training_commands.train_command, "train a network, or score a trained one with --evaluate")
     train_parser.add_argument("--evaluate", metavar="NAME", help="print the accuracy of a trained network, and train nothing")
     train_parser.add_argument("--classes", help="comma-separated wnids, or a file with one a line; all classes by default")
-    train_parser.add_argument("--folder", type=Path, help="where the checkpoint and the log go; runs/MODEL by default")
+    train_parser.add_argument("--folder", type=Path, help="where the checkpoints and the log go; runs/MODEL by default")
     train_parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
+    train_parser.add_argument(
+        "--save-every", type=_seconds, default=300.0, help="seconds between two checkpoints in an epoch (default: 300)"
+    )
     train_parser.add_argument("--publish", metavar="NAME", help="afterwards, write the network into pretrained/ under this name")
     _data_option(train_parser)
-    _recipe_options(train_parser)
+    recipe_options(train_parser)
+
+    curve = _add(words, "curve", training_commands.curve_command, "draw the logs of training runs as a figure")
+    curve.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of a run of train")
+    curve.add_argument("--out", type=Path, required=True, help="an .html file, or .svg or .png where a Chromium is installed")
+
+    twins = _add(
+        words, "twins", training_commands.twins_command, "compare a trained network with its plain twin, for its entry and the app"
+    )
+    twins.add_argument("gated", metavar="NAME", help="the network with SE, published by train")
+    twins.add_argument("plain", metavar="PLAIN", help="the one without, trained with the same options")
+    _data_option(twins)
+
+
+def _ablations(words: Any) -> None:
+    ablate = _add(words, "ablate", ablation_commands.ablate_command, "train the paper's ablations, plain and SE, or report what came of it")
+    ablate.add_argument("--seeds", type=_from(1), default=3, help="runs of each variant, with the seeds 0, 1, ... (default: 3)")
+    ablate.add_argument("--only", nargs="+", metavar="VARIANT", help=f"of: {'; '.join(ablation_commands.KEYS)} (default: all)")
+    ablate.add_argument(
+        "--part", default="1/1", metavar="I/N", help="do every N-th run, from the I-th on, so that N processes share the work"
+    )
+    ablate.add_argument("--folder", type=Path, default=Path("runs/ablations"), help="of the single runs (default: runs/ablations)")
+    ablate.add_argument("--out", type=Path, help="the file of all runs; those in it are done (default: pretrained/ablations.json)")
+    ablate.add_argument(
+        "--report", nargs="?", const=Path(), type=Path, metavar="FILE", help="print what the runs in the file say, and train nothing"
+    )
+    ablate.add_argument("--classes", help="as of train, or `all`; by default the 20 of pretrained/tiny20.txt, of other data all")
+    _data_option(ablate)
+    recipe_options(ablate, defaults=ablation_commands.DEFAULTS, without=ablation_commands.VARIED)
 
 
 def _statistics(words: Any) -> None:
@@ -122,6 +154,8 @@ def _statistics(words: Any) -> None:
     collect.add_argument("--channels-last", action="store_true", help="lay the inputs out for the convolutions of GPUs in half precision")
     collect.add_argument("--sample", type=_from(0), help="whole gate vectors kept of each class (default: 50, or as fit into 256 MB)")
     collect.add_argument("--seed", type=_from(0), default=0, help="of the choice of those (default: 0)")
+    collect.add_argument("--compact", action="store_true", help="write a file an eighth as large, to ship: 8 and 16 bits, a small sample")
+    _per_class_option(collect)
     _data_option(collect)
     _model_option(collect)
 
@@ -130,6 +164,7 @@ def _statistics(words: Any) -> None:
     audit.add_argument("--out", type=Path, help="the JSON file to write; by default the one where the app looks for this network's audit")
     audit.add_argument("--batch-size", type=_from(1), default=64, help="images in one forward pass (default: 64)")
     audit.add_argument("--seed", type=_from(0), default=0, help="of the halves and of the shuffling (default: 0)")
+    _per_class_option(audit)
     _data_option(audit)
     _model_option(audit)
 
@@ -154,8 +189,6 @@ def _figures(words: Any) -> None:
     export.add_argument("--out", type=Path, required=True, help="a .csv or .parquet file, one row a value, or .npz with arrays")
 
     report = _add(words, "report", statistics_commands.report_command, "write class statistics, with all figures, as one HTML file")
-    collect.add_argument("--compact", action="store_true", help="write a file an eighth as large, to ship: 8 and 16 bits, a small sample")
-    _per_class_option(collect)
     _statistics_argument(report)
     report.add_argument("--out", type=Path, required=True, help="the .html file to write; it needs no other file and no internet")
     report.add_argument("--other", type=Path, metavar="FILE", help="statistics of another network on the same data, to compare with")
@@ -164,7 +197,6 @@ def _figures(words: Any) -> None:
 def _add(words: Any, name: str, run: Callable[[Arguments], None], text: str) -> Parser:
     parser: Parser = words.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     parser.set_defaults(run=run)
-    _per_class_option(audit)
     return parser
 
 
@@ -208,24 +240,27 @@ def _statistics_argument(parser: Parser) -> None:
     parser.add_argument("statistics", nargs="?", type=Path, metavar="STATS", help=f"a file made by collect (default: that of {DEFAULT})")
 
 
-def _data_option(parser: Parser) -> None:
-    parser.add_argument("--data", type=Path, help="a folder or zip of images; by default Tiny ImageNet-200 where SEVIS_DATA names it")
-
-
-def _recipe_options(parser: Parser) -> None:
-    from dataclasses import fields
-
-    from sevis.recipe import Recipe
-
-    for field in fields(Recipe):
-        text = f"{field.metadata['help']} (default: {'on a GPU' if field.name == 'bf16' else field.default})"
-        if field.name == "model":
-            parser.add_argument("model", nargs="?", default=field.default, help=text)
-        elif field.name == "bf16":
-            parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, help=text)
-        else:
-            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default, help=text)
 def _per_class_option(parser: Parser) -> None:
     parser.add_argument("--per-class", type=_from(1), metavar="N", help="take only the first N images of each class (default: all)")
 
 
+def _data_option(parser: Parser) -> None:
+    text = "a folder or zip of images, cifar10 or cifar100; by default Tiny ImageNet-200 where SEVIS_DATA names it"
+    parser.add_argument("--data", type=Path, help=text)
+
+
+def recipe_options(parser: Parser, *, defaults: Mapping[str, Any] | None = None, without: Collection[str] = ()) -> None:
+    """An option for each field of a recipe but those in `without`; `defaults` go before the recipe's own."""
+    from dataclasses import fields
+
+    from sevis.recipe import Recipe
+
+    for field in (entry for entry in fields(Recipe) if entry.name not in without):
+        default = None if field.name == "bf16" else (defaults or {}).get(field.name, field.default)
+        text = f"{field.metadata['help']} (default: {'on a GPU' if field.name == 'bf16' else default})"
+        if field.name == "model":
+            parser.add_argument("model", nargs="?", default=default, help=text)
+        elif isinstance(field.default, bool):
+            parser.add_argument(f"--{field.name.replace('_', '-')}", action=argparse.BooleanOptionalAction, default=default, help=text)
+        else:
+            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=default, help=text)

@@ -65,60 +65,14 @@ def add_command(arguments: Arguments) -> None:
 
 def data_command(arguments: Arguments) -> None:
     """Says where the data is, or downloads it."""
-    from sevis.datasets import find_data
+    from sevis.datasets import SETS, find_data
+    from sevis.downloads import fetch_cifar, fetch_tiny_imagenet
 
     if arguments.name:
-        from sevis.downloads import fetch_tiny_imagenet
-
-        print(f"Tiny ImageNet-200: {fetch_tiny_imagenet()}")
-    else:
-        print(f"Tiny ImageNet-200: {find_data() or 'not found: python -m sevis data tiny-imagenet downloads it'}")
-
-
-def train(arguments: Arguments) -> None:
-    """Trains, or with --evaluate scores, a network."""
-    if arguments.evaluate:
-        given = [f"--{option}" for option in ("publish", "classes", "folder", "resume") if getattr(arguments, option)]
-        if given:
-            raise SevisError(f"--evaluate trains nothing: leave {' and '.join(given)} out")
-        _evaluate(arguments)
+        print(f"{arguments.name}: {fetch_tiny_imagenet() if arguments.name == 'tiny-imagenet' else fetch_cifar(arguments.name)}")
         return
-    if arguments.publish is not None:
-        check_name(arguments.publish)  # now, not after hours of training
-    import torch
-
-    from sevis.recipe import Recipe, command
-    from sevis.training import train as train_network
-
-    values = {name: getattr(arguments, name) for name in Recipe.__dataclass_fields__}
-    recipe = Recipe(**values | {"bf16": torch.cuda.is_available() if arguments.bf16 is None else arguments.bf16})
-    wnids = None if arguments.classes is None else read_classes(arguments.classes)
-    train_set, val_set = (open_data(arguments, split, wnids) for split in ("train", "val"))
-    folder = arguments.folder or Path("runs") / recipe.model
-    model, rows = train_network(recipe, (train_set, val_set), folder, resume=arguments.resume)
-    print(f"top-1 {rows[-1]['top1']:.4f}, top-5 {rows[-1]['top5']:.4f} on {len(val_set)} images; checkpoint and log in {folder}")
-    if arguments.publish:
-        from sevis.publishing import publish
-
-        run = {
-            "command": command(recipe, arguments.classes, arguments.publish),
-            "seconds": sum(row["seconds"] for row in rows),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        }
-        card = publish(arguments.publish, model, recipe, (train_set, val_set), run=run)
-        print(f"published {card.name}: top-1 {card['top1']:.4f}, top-5 {card['top5']:.4f}")
-
-
-def _evaluate(arguments: Arguments) -> None:
-    from sevis.publishing import score
-    from sevis.weights import load
-
-    ready = load(arguments.evaluate)
-    if ready.card.wnids is None:
-        raise SevisError(f"it is not known which folders of images belong to the outputs of {ready.card.name}: it cannot be scored")
-    dataset = open_data(arguments, "val", ready.card.wnids)
-    result = score(ready, dataset)
-    print(f"{ready.card.name}: top1 {result.top1:.4f}, top5 {result.top5:.4f} on {len(dataset)} images of {dataset.name}, {dataset.split}")
+    for name, file in SETS.items():
+        print(f"{name}: {find_data(file) or f'not found: python -m sevis data {name} downloads it'}")
 
 
 def explain_command(arguments: Arguments) -> None:
@@ -208,9 +162,14 @@ def _read_lines(path: Path) -> list[str]:
 
 def open_data(arguments: Arguments, split: str, wnids: Sequence[str] | None = None, *, labels: Path | None = None) -> "ImageDataset":
     """The chosen data set: all of it, or the images of some classes."""
-    from sevis.datasets import find_data, open_dataset
+    from sevis.datasets import SETS, find_data, open_dataset
 
     place = arguments.data or find_data() or os.environ.get("SEVIS_DATA")
+    name = str(arguments.data)
+    if name in SETS and not arguments.data.exists():
+        place = find_data(SETS[name])
+        if place is None:
+            raise SevisError(f"{name} is not here: name its place with SEVIS_DATA, or run python -m sevis data {name}")
     if not place:
         raise SevisError("no data was found: name it with --data or SEVIS_DATA, or run python -m sevis data tiny-imagenet")
     dataset = open_dataset(place, split, labels=labels)

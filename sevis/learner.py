@@ -63,7 +63,7 @@ class Learner:
         network: nn.Module = self.model
         if world > 1:
             network = DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
-        self._network = torch.compile(network, dynamic=False) if recipe.compile else network
+        self._network = torch.compile(network) if recipe.compile else network
 
     def step(self, images: Tensor, labels: Tensor, *, rate: float, side: int, share: float, rng: np.random.Generator) -> Tensor:
         """One step of SGD on this process's images of a batch.
