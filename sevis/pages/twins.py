@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import streamlit as st
 
@@ -27,10 +27,17 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Difference:
-    """By how many points top-1 is better with SE than without; on what and how that was measured, in words."""
+    """What was compared of the two.
+
+    Attributes:
+        points: by how many top-1 is better with SE than without.
+        how: that was measured, and on what, in words.
+        costs: of both; empty where they are not known.
+    """
 
     points: Estimate
     how: str = ""
+    costs: Mapping[str, Costs] = field(default_factory=dict)
 
 
 def show_twins() -> None:
@@ -55,7 +62,7 @@ def _show(cards: Mapping[str, Card]) -> None:
     difference = _difference(cards) if len(cards) == 2 else None
     if difference:
         st.markdown(_sentence(difference))
-    st.table(_rows(cards, _costs(cards), difference), hide_index=True, width="stretch")
+    st.table(_rows(cards, _costs(cards, difference), difference), hide_index=True, width="stretch")
     if difference:
         _show_difference(difference, cards)
     _show_curves(cards)
@@ -71,7 +78,8 @@ def _difference(cards: Mapping[str, Card]) -> Difference:
     try:
         low, high = (100 * float(end) for end in twin["interval"])
         points = Estimate(100 * float(twin["top1_difference"]), (low, high), int(twin["seeds"]))
-        return Difference(points, f"on {int(twin['images']):,} validation images; {twin['how']}")
+        costs = {way: {what: int(facts[what]) for what in COUNTED} for way, facts in ((WITH, twin["own"]), (WITHOUT, twin))}
+        return Difference(points, f"on {int(twin['images']):,} validation images; {twin['how']}", costs)
     except (LookupError, TypeError, ValueError) as error:
         raise SevisError(f"the entry of {GATED} in index.json compares it with its twin in a way that cannot be read ({error})") from None
 
@@ -90,12 +98,10 @@ def _sentence(difference: Difference) -> str:
     )
 
 
-def _costs(cards: Mapping[str, Card]) -> dict[str, Costs]:
-    """Parameters and multiply-adds: as the comparison of the two has them, else counted, for which torch has to be loaded."""
-    twin = cards[WITH].get("twin") if len(cards) == 2 else None
-    if twin:
-        facts = {WITH: twin["own"], WITHOUT: twin}
-        return {way: {what: int(known[what]) for what in COUNTED} for way, known in facts.items()}
+def _costs(cards: Mapping[str, Card], difference: Difference | None) -> Mapping[str, Costs]:
+    """Parameters and multiply-adds: as the comparison has them, else counted, for which torch has to be loaded."""
+    if difference and difference.costs:
+        return difference.costs
     with st.spinner("Counting what they cost …"):
         return {way: _count(json.dumps(card["architecture"], sort_keys=True), card.preprocess.crop) for way, card in cards.items()}
 
@@ -103,14 +109,14 @@ def _costs(cards: Mapping[str, Card]) -> dict[str, Costs]:
 def _rows(cards: Mapping[str, Card], costs: Mapping[str, Costs], difference: Difference | None) -> list[dict[str, str]]:
     """The table: a row for each property, a column for each network."""
     rows: list[tuple[str, dict[str, str], str]] = []
-    for name, field in (("top-1", "top1"), ("top-5", "top5")):
+    for name, score in (("top-1", "top1"), ("top-5", "top5")):
         gain = NOTHING
         if difference:
-            points = difference.points if field == "top1" else Estimate(100 * (cards[WITH][field] - cards[WITHOUT][field]), None, 1)
+            points = difference.points if score == "top1" else Estimate(100 * (cards[WITH][score] - cards[WITHOUT][score]), None, 1)
             gain = f"{say(points, sign=True)} points"
-        rows.append((name, {way: f"{100 * card[field]:.1f} %" for way, card in cards.items()}, gain))
-    for field, name in COUNTED.items():
-        counts = {way: cost[field] for way, cost in costs.items()}
+        rows.append((name, {way: f"{100 * card[score]:.1f} %" for way, card in cards.items()}, gain))
+    for what, name in COUNTED.items():
+        counts = {way: cost[what] for way, cost in costs.items()}
         more = f"+{counts[WITH] / counts[WITHOUT] - 1:.1%}".replace("%", " %") if len(counts) == 2 else NOTHING
         rows.append((name, {way: f"{count:,}" for way, count in counts.items()}, more))
     rows += [
