@@ -102,9 +102,15 @@ def _free_memory(device: torch.device) -> int:
         return 4 * 2**30
 
 
-def evaluation_batches(images: Images, preprocess: Preprocessing, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Normalised float batches in order."""
-    for pixels, labels in images.pick(torch.split(torch.arange(len(images.labels)), size)):
+def evaluation_batches(
+    images: Images, preprocess: Preprocessing, size: int, *, per_class: int | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Normalised float batches in order; of all images, or of the first `per_class` of each class."""
+    chosen = torch.arange(len(images.labels))
+    if per_class is not None:
+        labels = images.labels.cpu()
+        chosen = torch.cat([torch.nonzero(labels == label)[:per_class, 0] for label in labels.unique()]).sort().values
+    for pixels, labels in images.pick(torch.split(chosen, size)):
         yield normalise(pixels.float() / 255, preprocess), labels
 
 

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,7 +49,7 @@ def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDatase
     state = {key: _rounded(value.cpu()) for key, value in trained.model.state_dict().items()}
     stored = copy.deepcopy(trained.model).float()
     stored.load_state_dict(state)
-    run = record(Trained(stored, trained.rows), recipe, data)
+    run = record(replace(trained, model=stored), recipe, data)
     if run.gates is not None:
         _check_alive(run.gates)
     weights = save(state, metadata={"sevis": json.dumps({"command": command, "recipe": run.recipe, "data": run.data})})

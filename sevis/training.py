@@ -32,10 +32,17 @@ CHECKED = 20  # steps after which their losses are looked at: on a GPU, looking 
 
 @dataclass(frozen=True)
 class Trained:
-    """The network at the end of a run, in evaluation mode (the average of its weights where the recipe keeps one), and the log."""
+    """The end of a run.
+
+    Attributes:
+        model: in evaluation mode; the average of its weights where the recipe keeps one.
+        rows: of the log, one an epoch.
+        images: for training and validation, as they were read.
+    """
 
     model: nn.Module
     rows: list[Row]
+    images: tuple[Images, Images]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +94,7 @@ def train(recipe: Recipe, data: tuple[ImageDataset, ImageDataset], folder: Path,
     training, validation = (open_images(part, preprocess, device) for part in data)
     with deterministic(device):
         run.finish(training, validation)
-    return Trained(learner.result(), run.rows)
+    return Trained(learner.result(), run.rows, (training, validation))
 
 
 @dataclass

@@ -24,6 +24,7 @@ from sevis.evaluation import evaluate, measure_gates
 from sevis.images import Preprocessing
 from sevis.learner import build_model
 from sevis.loaders import make_loader
+from sevis.pixels import open_images
 from sevis.recipe import Recipe
 from sevis.training import Trained
 from sevis.weights import Card, ReadyModel, load, make_ready
@@ -286,6 +287,11 @@ def test_gate_measures_equal_their_definition(network: nn.Module) -> None:
     assert measured["frozen_over"] == 24
 
 
+def _trained(model: nn.Module, recipe: Recipe, data) -> Trained:
+    preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
+    return Trained(model, ROWS, tuple(open_images(part, preprocess, torch.device("cpu")) for part in data))
+
+
 def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
     data = open_colours(colours)
@@ -293,7 +299,7 @@ def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp
     for module in model.modules():
         if isinstance(module, SqueezeExcitation):
             module.fc2.weight.data *= 8  # gates as lively as training makes them
-    publishing.publish("mine", Trained(model, ROWS), RECIPE, data, command="the command")
+    publishing.publish("mine", _trained(model, RECIPE, data), RECIPE, data, command="the command")
     index = json.loads((tmp_path / "index.json").read_text())
     assert set(index) == {"mine"}
     entry = index["mine"]
@@ -320,14 +326,18 @@ def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp
 def test_a_name_that_no_file_should_have_is_refused(colours: Path, tmp_path: Path, monkeypatch, name: str) -> None:
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path / "shelf"))
     with pytest.raises(SevisError, match="a network cannot be called"):
-        publishing.publish(name, Trained(build_model(RECIPE, 3).eval(), ROWS), RECIPE, open_colours(colours), command="")
+        publishing.publish(
+            name, _trained(build_model(RECIPE, 3).eval(), RECIPE, open_colours(colours)), RECIPE, open_colours(colours), command=""
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_large_network_is_published(colours: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
     recipe = Recipe(model="resnet18", width=1.0, size=32)
-    card = publishing.publish("large-1", Trained(build_model(recipe, 3).eval(), ROWS), recipe, open_colours(colours), command="")
+    card = publishing.publish(
+        "large-1", _trained(build_model(recipe, 3).eval(), recipe, open_colours(colours)), recipe, open_colours(colours), command=""
+    )
     assert card.path.stat().st_size > 16e6  # the limit of what this repository ships is no limit for others
 
 
@@ -338,14 +348,16 @@ def test_dead_gates_are_not_published(colours: Path, tmp_path: Path, monkeypatch
         if isinstance(module, SqueezeExcitation):
             nn.init.zeros_(module.fc2.weight)
     with pytest.raises(SevisError, match="the gates are dead"):
-        publishing.publish("mine", Trained(model, ROWS), RECIPE, open_colours(colours), command="")
+        publishing.publish("mine", _trained(model, RECIPE, open_colours(colours)), RECIPE, open_colours(colours), command="")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_plain_network_is_published_without_gates(colours: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
     recipe = Recipe(model="resnet18", width=0.125, size=32)
-    card = publishing.publish("plain", Trained(build_model(recipe, 3).eval(), ROWS), recipe, open_colours(colours), command="")
+    card = publishing.publish(
+        "plain", _trained(build_model(recipe, 3).eval(), recipe, open_colours(colours)), recipe, open_colours(colours), command=""
+    )
     assert "gates" not in card.entry
     assert card.preprocess == Preprocessing(resize=32, crop=32)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.json", "plain.safetensors"]

@@ -63,3 +63,13 @@ def test_a_last_batch_of_one_joins_the_one_before(count: int, sizes: list[int]) 
     batches = split_batches(order, 4)
     assert [len(batch) for batch in batches] == sizes
     assert torch.equal(torch.cat(batches), order)
+
+
+def test_some_images_of_each_class_are_the_first_ones(colours: Path) -> None:
+    preprocess = Preprocessing(resize=16, crop=16)
+    images = open_images(open_colours(colours)[0], preprocess, torch.device("cpu"))
+    everything = torch.cat([views for views, _ in evaluation_batches(images, preprocess, 7)])
+    chosen = [index for label in range(3) for index in np.flatnonzero(images.labels.numpy() == label)[:4]]
+    batches = list(evaluation_batches(images, preprocess, 5, per_class=4))
+    assert [len(labels) for _, labels in batches] == [5, 5, 2]
+    assert torch.equal(torch.cat([views for views, _ in batches]), everything[sorted(chosen)])
