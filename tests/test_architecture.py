@@ -72,9 +72,11 @@ def test_the_rooms_below_know_nothing_above_them() -> None:
     assert [module for module in below if reaches(module, *above)] == []
 
 
-def test_only_the_zoo_asks_timm_and_torchvision_and_only_when_it_runs() -> None:
-    assert [module for module in MODULES if reaches(module, "timm", "torchvision")] == ["sevis.sources", "sevis.zoo"]
+def test_only_the_zoo_asks_timm_and_torchvision_and_training_for_mixtures_and_all_only_when_they_run() -> None:
+    rooms = ["sevis.augmentation", "sevis.sources", "sevis.zoo"]
+    assert [module for module in MODULES if reaches(module, "timm", "torchvision")] == rooms
     assert loaded_by("import sevis.sources, sevis.zoo") == set()
+    assert loaded_by("import sevis.training, sevis.experiments") == {"torch"}
 
 
 def test_the_shipped_network_loads_without_timm() -> None:
