@@ -205,5 +205,11 @@ def _count(*modules: nn.Module) -> int:
 def _describe(sample: Sample) -> dict[str, str | int]:
     dataset, classes = sample.dataset, len(np.unique(sample.outputs))
     left_out = len(dataset) - len(sample)
-    told = {"data": dataset.name, "split": dataset.split, "classes": classes, "images": len(sample), "images_left_out": left_out}
+    told: dict[str, str | int] = {
+        "data": dataset.name,
+        "split": dataset.split,
+        "classes": classes,
+        "images": len(sample),
+        "images_left_out": left_out,
+    }
     return told | per_class(dataset)

@@ -113,6 +113,8 @@ def _provenance(statistics: ClassStatistics) -> Iterator[str]:
         )
     rows = {label: _in_words(known[field]) for field, label in TOLD.items() if known.get(field) not in (None, "")}
     rows |= {"Blocks and channels": f"{len(statistics.sites)} and {sum(statistics.channels.values()):,}"}
+    if statistics.compact:
+        rows |= {"Precision of the file": "compact: 16 bits for means and deviations of s, 8 for those of z and for the sample of gates"}
     if known.get("broken_count"):
         rows["Images that could not be read"] = f"{known['broken_count']}: {', '.join(map(_broken_name, known.get('broken') or []))}"
     yield f"<table>{''.join(f'<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>' for label, value in rows.items())}</table>"

@@ -200,7 +200,7 @@ def nearest_class(values: Array, labels: Counts, *, mean: Array | None = None, c
     if mean is None or count is None:
         means = np.stack([centred[rows == row].mean(axis=0) for row in range(len(names))])
     else:
-        means, sizes = (mean[names] - centre).astype(centred.dtype), count[names]
+        means, sizes = (mean[names] - centre).astype(centred.dtype), count[names].astype(sizes.dtype)
     squares = np.einsum("mc,mc->m", centred, centred)[:, None] - 2 * centred @ means.T + np.einsum("kc,kc->k", means, means)
     alone = sizes[rows] == 1
     images = np.arange(len(rows))

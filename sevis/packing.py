@@ -21,7 +21,7 @@ Codes = NDArray[np.unsignedinteger[Any]]
 Ends = NDArray[np.float32]
 
 
-def pack(values: NDArray[np.floating[Any]], codes: DTypeLike, *, held: NDArray[np.bool_]) -> tuple[Codes, Ends]:
+def pack(values: NDArray[Any], codes: DTypeLike, *, held: NDArray[np.bool_]) -> tuple[Codes, Ends]:
     """The values of each channel as whole numbers, and their lowest and highest value, which are kept in float32.
 
     Args:
@@ -49,7 +49,7 @@ def pack(values: NDArray[np.floating[Any]], codes: DTypeLike, *, held: NDArray[n
     return found, ends
 
 
-def unpack(codes: Codes, ends: Ends) -> Array:
+def unpack(codes: NDArray[Any], ends: Ends) -> Array:
     """The reverse of `pack`: shape (..., C)."""
     low, high = ends.astype(np.float64)
     return np.asarray(low + codes * ((high - low) / np.iinfo(codes.dtype).max))

@@ -62,6 +62,11 @@ class Card:
         return str(self["sha256"])
 
     @property
+    def gated(self) -> bool:
+        """Whether the network has gates to show: of those that `sevis train` published, the plain ones have no record of any."""
+        return "recipe" not in self.entry or "gates" in self.entry
+
+    @property
     def path(self) -> Path:
         """Where the weights of a shipped network lie."""
         return pretrained_folder() / f"{self.name}.safetensors"

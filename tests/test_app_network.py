@@ -23,7 +23,7 @@ from sevis.images import Preprocessing
 from sevis.pages import loading, network
 from sevis.pages.loading import NETWORKS, start_loading, wait_for
 from sevis.pages.network import Network
-from sevis.weights import DEFAULT, Card, ReadyModel
+from sevis.weights import DEFAULT, Card, ReadyModel, list_pretrained, pretrained_folder, read_card
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES_PAGE = str(ROOT / "sevis" / "pages" / "classes.py")
@@ -95,6 +95,23 @@ def drawn_blocks(app):
 
 def words(elements):
     return " ".join(element.value for element in elements)
+
+
+def test_a_plain_twin_is_not_offered_and_says_why_it_cannot_be_shown(tmp_path, monkeypatch):
+    entries = {name: dict(read_card(name).entry) for name in list_pretrained()}
+    plain = {field: value for field, value in entries[DEFAULT].items() if field != "gates"}
+    (tmp_path / "shelf").mkdir()
+    for path in pretrained_folder().iterdir():
+        (tmp_path / "shelf" / path.name).symlink_to(path)
+    (tmp_path / "shelf" / "index.json").unlink()
+    (tmp_path / "shelf" / "index.json").write_text(json.dumps(entries | {"plain_net": plain}))
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path / "shelf"))
+    app = open_app()
+    assert "plain_net" not in app.selectbox(key="network").options
+    app = open_app(network="plain_net")
+    assert "plain_net has no SE blocks, so it has no gates to show" in words(app.error)
+    assert f"These pages go on showing `{DEFAULT}`." in words(app.info)
+    assert len(drawn_blocks(app)) == 16
 
 
 def test_the_default_is_shown_at_first():

@@ -241,7 +241,7 @@ def test_the_default_network_with_a_file(tmp_path: Path) -> None:
     assert not ready.card.shipped
 
 
-@pytest.mark.parametrize("name", ["se_resnet50x0_5.tiny20", "mobilenetv3_small_050", "torchvision/mobilenet_v3_small"])
+@pytest.mark.parametrize("name", [DEFAULT, "mobilenetv3_small_050", "torchvision/mobilenet_v3_small"])
 def test_a_file_of_another_network_is_told(tmp_path: Path, name: str) -> None:
     torch.save(timm_net("legacy_seresnet18").state_dict(), tmp_path / "other.pth")
     with pytest.raises(SevisError, match=r"other\.pth does not hold the weights of .*missing: .* more; unexpected: .* more") as caught:
@@ -295,7 +295,7 @@ def test_a_classifier_that_is_none(tmp_path: Path, value: torch.Tensor, message:
 def test_what_pytorch_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(load(weights="random", device="cpu").model.state_dict() | {"fc.bias": torch.zeros(7)}, tmp_path / "mine.pth")
     monkeypatch.setattr(assembly, "check_fits", lambda *_: None)
-    with pytest.raises(SevisError, match=r"mine\.pth does not hold the weights of se_resnet50x0_5\.tiny20 \(.*size mismatch") as caught:
+    with pytest.raises(SevisError, match=rf"mine\.pth does not hold the weights of {re.escape(DEFAULT)} \(.*size mismatch") as caught:
         load(weights=tmp_path / "mine.pth", device="cpu")
     assert "\n" not in str(caught.value)
 

@@ -17,6 +17,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
+from sevis.weights import DEFAULT
+
 ROOT = Path(__file__).resolve().parent.parent
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 PATIENCE = 120_000  # milliseconds: for whatever a busy machine takes; a passing step does not wait for it
@@ -287,7 +289,7 @@ def test_a_network_that_is_typed_is_shown_with_random_weights(open_page):
     settle(page)
     choose_network(page, "efficientnet_b0")
     expect(page.get_by_text("The trained weights of efficientnet_b0 are not on this machine.")).to_be_visible()
-    expect(page.get_by_text("These pages go on showing se_resnet50x0_5.tiny20.")).to_be_visible()
+    expect(page.get_by_text(f"These pages go on showing {DEFAULT}.")).to_be_visible()
     expect(page).to_have_url(re.compile(r"network=efficientnet_b0"))
     expect_blocks(page, second="SE_2_2", last="SE_5_3")
     settle(page)
@@ -311,7 +313,7 @@ def test_a_name_that_is_on_no_list_can_be_typed_and_one_that_nobody_knows_is_ref
     expect(error).to_contain_text("mobilenetv3_small_050")
     expect(page.get_by_text("These pages go on showing efficientnet_b0 with random weights.")).to_be_visible()
     settle(page)
-    choose_network(page, "se_resnet50x0_5.tiny20")
+    choose_network(page, DEFAULT)
     expect(error).to_have_count(0)
 
 

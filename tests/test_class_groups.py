@@ -11,8 +11,9 @@ from timm.data import ImageNetInfo
 
 from sevis import class_groups
 from sevis.class_groups import Group, groups_of
+from sevis.datasets import open_dataset
 from sevis.errors import SevisError
-from sevis.weights import DEFAULT, read_card
+from sevis.weights import read_card
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDNET = Path("/usr/share/wordnet/data.noun")  # where Debian's wordnet-base puts it
@@ -59,13 +60,22 @@ def test_every_group_of_the_file_is_one_of_imagenet(imagenet):
     assert len(set(imagenet.values())) == len(imagenet)
 
 
-def test_the_default_networks_classes_have_groups():
-    card = read_card(DEFAULT)
+def test_the_classes_of_the_network_of_twenty_have_groups():
+    card = read_card("se_resnet50x0_5.tiny20")
     found = {group.name: [card.classes[row] for row in group.rows] for group in groups_of(card.wnids)}
     assert found["vehicle"] == ["bullet train", "sports car", "school bus"]
     assert found["feline"] == ["lion", "tabby"]
     assert "dog" not in found, "it holds one class, which is the group"
     assert list(found) == sorted(found)
+
+
+def test_every_class_of_tiny_imagenet_is_in_a_group(tiny_imagenet_zip):
+    data = open_dataset(tiny_imagenet_zip)
+    groups = groups_of(data.wnids)
+    assert {row for group in groups for row in group.rows} == set(range(200))
+    found = {group.name: {data.classes[row] for row in group.rows} for group in groups}
+    assert found["feline"] == {"lion", "tabby", "cougar", "Persian cat", "Egyptian cat"}
+    assert found["bridge"] == {"suspension bridge", "viaduct", "steel arch bridge"}
 
 
 def test_of_groups_with_the_same_classes_the_narrowest_is_kept():

@@ -154,6 +154,14 @@ def test_statistics_of_moments_only_give_what_they_can_and_say_what_they_lack():
     assert "This part is missing" not in html
 
 
+def test_compact_statistics_give_the_same_parts_and_say_how_precise_they_are(statistics):
+    whole, compact = report_html(statistics), report_html(statistics.compacted())
+    assert titles(compact) == titles(whole)
+    assert "This part is missing" not in compact
+    assert "compact: 16 bits for means and deviations of s" in text_of(compact)
+    assert "compact" not in text_of(whole)
+
+
 def test_a_single_class_gives_what_it_can():
     html = report_html(statistics_of(scales(), classes=("goldfish",)))
     text = text_of(html)

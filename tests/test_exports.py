@@ -99,6 +99,19 @@ def test_a_file_of_means_only_can_be_exported(tmp_path) -> None:
     assert {value for key, value in read_csv(tmp_path / "table.csv") if key[3] != "count"} == {None}
 
 
+@pytest.mark.parametrize("rows", [1, 500_000])
+def test_compact_statistics_have_no_minimum_and_maximum_by_class(tmp_path, monkeypatch, statistics, rows: int) -> None:
+    monkeypatch.setattr(exports, "ROWS", rows)
+    compact = statistics.compacted()
+    export(compact, tmp_path / "table.csv")
+    found = dict(read_csv(tmp_path / "table.csv"))
+    assert found.keys() == {key for key in expected(statistics) if not key[3].endswith(("min", "max"))}
+    assert found["Löwe", "SE_3_1", 3, "scale mean"] == compact.mean("SE_3_1")[2, 3]
+    export(compact, tmp_path / "arrays.npz")
+    with np.load(tmp_path / "arrays.npz", allow_pickle=False) as arrays:
+        assert len(arrays.files) == 3 + 2 * 2 * 2
+
+
 @pytest.mark.parametrize("name", ["table.xlsx", "table", "table.csv.gz"])
 def test_another_ending_is_refused(tmp_path, statistics, name: str) -> None:
     with pytest.raises(SevisError, match=rf"ends in .csv, .parquet, .npz, got '{name}'"):

@@ -18,9 +18,18 @@ def test_the_default_is_shipped() -> None:
     assert DEFAULT in sevis.list_pretrained()
 
 
-@pytest.fixture(params=sevis.list_pretrained())
+CARDS = [read_card(name) for name in sevis.list_pretrained()]
+FEW = 2000  # images at most are looked at
+
+
+@pytest.fixture(params=CARDS, ids=lambda card: card.name)
 def card(request):
-    return read_card(request.param)
+    return request.param
+
+
+@pytest.fixture(params=[card for card in CARDS if card.gated], ids=lambda card: card.name)
+def gated(request):
+    return request.param
 
 
 def test_the_weights_are_those_of_the_card(card) -> None:
@@ -34,27 +43,27 @@ def test_the_weights_are_those_of_the_card(card) -> None:
         assert card[field]
 
 
-def test_the_gates_are_alive(card) -> None:
-    blocks = card["gates"]["blocks"]
-    assert list(blocks) == [site.name for site in sevis.find_sites(sevis.load(card.name, device="cpu").model)]
-    assert card["gates"]["std_over_images"] == pytest.approx(np.mean([block["std_over_images"] for block in blocks.values()]))
-    assert card["gates"]["std_over_images"] >= MIN_STD
+def test_the_gates_are_alive(gated) -> None:
+    blocks = gated["gates"]["blocks"]
+    assert list(blocks) == [site.name for site in sevis.find_sites(sevis.load(gated.name, device="cpu").model)]
+    assert gated["gates"]["std_over_images"] == pytest.approx(np.mean([block["std_over_images"] for block in blocks.values()]))
+    assert gated["gates"]["std_over_images"] >= MIN_STD
 
 
-def test_the_statistics_are_of_these_weights_and_the_papers_sampling(card) -> None:
-    statistics = sevis.ClassStatistics.load(card.statistics_path)
-    assert statistics.metadata["weights"] == card["sha256"]
-    assert statistics.classes == card.classes
+def test_the_statistics_are_of_these_weights_and_the_papers_sampling(gated) -> None:
+    statistics = sevis.ClassStatistics.load(gated.statistics_path)
+    assert statistics.metadata["weights"] == gated["sha256"]
+    assert statistics.classes == gated.classes
     assert set(statistics.count.tolist()) == {50}
-    for site, block in card["gates"]["blocks"].items():
+    for site, block in gated["gates"]["blocks"].items():
         assert statistics.overall_mean(site).mean() == pytest.approx(block["mean"], abs=1e-5)
         assert statistics.overall_std(site).mean() == pytest.approx(block["std_over_images"], abs=1e-5)
 
 
-def test_the_stored_example_equals_a_fresh_explanation(card) -> None:
-    stored = sevis.Explanation.load(card.example_path)
+def test_the_stored_example_equals_a_fresh_explanation(gated) -> None:
+    stored = sevis.Explanation.load(gated.example_path)
     photo = next(iter(sample_photos().values()))
-    fresh = sevis.explain(sevis.load(card.name, device="cpu"), read_image(photo.read_bytes()), maps=stored.sites)
+    fresh = sevis.explain(sevis.load(gated.name, device="cpu"), read_image(photo.read_bytes()), maps=stored.sites)
     np.testing.assert_array_equal(stored.view, fresh.view)
     np.testing.assert_allclose(stored.probabilities, fresh.probabilities, atol=1e-4)
     for site in fresh.sites:
@@ -64,7 +73,14 @@ def test_the_stored_example_equals_a_fresh_explanation(card) -> None:
 
 def test_the_score_is_what_the_network_reaches(card, tiny_imagenet_zip) -> None:
     ready = sevis.load(card.name, device="cpu")
-    result = score(ready, open_dataset(tiny_imagenet_zip, "val").select(card["wnids"]))
-    assert (result.top1, result.top5) == (pytest.approx(card["top1"], abs=2e-3), pytest.approx(card["top5"], abs=2e-3))
-    statistics = sevis.ClassStatistics.load(card.statistics_path)
-    assert statistics.metadata["split"] == "val"
+    data = open_dataset(tiny_imagenet_zip, "val").select(card["wnids"])
+    some = data.first(min(50, FEW // len(card.classes)))
+    result = score(ready, some)
+    exactly = 2e-3 if len(some) == len(data) else 0
+    for found, stored in ((result.top1, card["top1"]), (result.top5, card["top5"])):
+        spread = (stored * (1 - stored) / len(some)) ** 0.5  # of the score of so many images drawn at random
+        assert found == pytest.approx(stored, abs=exactly or 3 * spread)
+
+
+def test_the_statistics_are_of_the_validation_images(gated) -> None:
+    assert sevis.ClassStatistics.load(gated.statistics_path).metadata["split"] == "val"

@@ -12,7 +12,7 @@ import streamlit as st
 from sevis.errors import NoBlocks, SevisError, WeightsMissing
 from sevis.pages.loading import wait_for
 from sevis.pages.show import show_error
-from sevis.weights import DEFAULT, list_pretrained
+from sevis.weights import DEFAULT, list_pretrained, read_card
 
 TRAINED, RANDOM = "trained", "random"
 SHOWN = "shown-network"
@@ -114,9 +114,9 @@ def _show_in_url(weights: str | None) -> None:
 
 def _options() -> list[str]:
     try:
-        shipped = list_pretrained()
+        shipped = [name for name in list_pretrained() if read_card(name).gated]
     except SevisError:  # the page says so, where it needs the index
-        shipped = ()
+        shipped = []
     typed = [name for name in (st.query_params.get("network"), st.session_state.get("network")) if name]
     return list(dict.fromkeys([DEFAULT, *shipped, *WELL_KNOWN, *typed]))
 
@@ -135,8 +135,12 @@ def _check(network: Network) -> None:
         raise SevisError(
             f"expected the name of a network, such as efficientnet_b0 or torchvision/efficientnet_b0, got {network.name!r:.120}"
         )
-    if network != Network() and not network.shipped:  # the default's own page says what is wrong with it
+    if network == Network():  # its own page says what is wrong with it
+        return
+    if not network.shipped:
         _load(network)
+    elif not read_card(network.name).gated:
+        raise SevisError(f"the network {network.name} has no SE blocks, so it has no gates to show: choose an SE network such as {DEFAULT}")
 
 
 def _load(network: Network) -> None:
