@@ -1,4 +1,4 @@
-"""A trained network becomes files in pretrained/: weights, class statistics, an example, and an entry in index.json."""
+"""A trained network becomes files in pretrained/: weights, compact class statistics, an example, and an entry in index.json."""
 
 import copy
 import hashlib
@@ -140,7 +140,7 @@ def _check_alive(gates: Mapping[str, Any]) -> None:
 
 
 def _write_examples(ready: ReadyModel, dataset: ImageDataset) -> None:
-    collect_dataset(ready, dataset).save(ready.card.statistics_path)
+    collect_dataset(ready, dataset).save(ready.card.statistics_path, compact=True)
     photos = sample_photos()
     if photos:
         image = read_image(next(iter(photos.values())).read_bytes())
