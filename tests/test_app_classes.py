@@ -232,7 +232,7 @@ def test_what_is_collected_here_is_the_mean_over_the_photos(untold, tmp_path):
         np.testing.assert_allclose(drawn[f"{name} (n = 2)"], np.mean(scales, axis=0), atol=1e-5)
         everything += scales
     np.testing.assert_allclose(drawn["all 4 classes (n = 8)"], np.mean(everything, axis=0), atol=1e-5)
-    assert "untold (weights ffffffff) over n = 8 photos of 4 classes: tiny-imagenet-200 val" in app.caption[-1].value
+    assert "untold (weights ffffffff) over n = 8 photos of 4 classes (at most 2 of each): tiny-imagenet-200 val" in app.caption[-1].value
 
 
 def test_what_is_collected_is_there_for_the_next_visitor_and_the_other_controls_leave_it(untold):
