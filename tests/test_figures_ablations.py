@@ -183,9 +183,9 @@ def agreeing(*top1):
 @pytest.mark.parametrize(
     ("largest", "average", "sentence"),
     [
-        ((0.50, 0.51, 0.50), (0.60, 0.61, 0.60), "**The order is the paper's**, in the one pair of rows."),
+        ((0.50, 0.51, 0.50), (0.60, 0.61, 0.60), "**The order is the paper's.** Max minus Avg is +10.0"),
         ((0.60, 0.61, 0.60), (0.50, 0.51, 0.49), "**The order is not the paper's.**"),
-        ((0.60, 0.50, 0.40), (0.50, 0.51, 0.52), "**The noise is too large to tell the order.** Of the one pair of rows: 1 too noisy"),
+        ((0.60, 0.50, 0.40), (0.50, 0.51, 0.52), "**The noise is too large to tell the order.** Max minus Avg is "),
     ],
 )
 def test_the_order_is_said_in_words(largest, average, sentence):
@@ -194,7 +194,19 @@ def test_the_order_is_said_in_words(largest, average, sentence):
 
 def test_an_opposite_pair_is_named_with_both_differences():
     text = describe_order(compare(TABLE_11, agreeing((0.60, 0.61, 0.60), (0.50, 0.51, 0.49))))
-    assert "Max minus Avg: −10.3 (−11.8 to −8.9) points, in the paper +0.29" in text
+    assert "Max minus Avg is −10.3 (−11.8 to −8.9) points of error, in the paper +0.29" in text
+
+
+def test_several_pairs_are_counted():
+    top1 = {BASELINE: (0.6, 0.61, 0.6), "tanh": (0.55, 0.56, 0.55), "relu": (0.57, 0.58, 0.57)}
+    runs = tuple((key, make_run(key, seed, top1=value)) for key, values in top1.items() for seed, value in enumerate(values))
+    table = next(table for table in tables() if table.number == 12)
+    text = describe_order(compare(table, Ablations(runs)))
+    assert (
+        "**The order is not the paper's.** Of 3 pairs of rows: 2 in the paper's order, 1 in the opposite one (ReLU minus Tanh is " in text
+    )
+    text = describe_order(compare(table, Ablations(tuple(run for run in runs if run[0] != "tanh"))))
+    assert text == "**Where it can be told, the order is the paper's.** Of 3 pairs of rows: 1 in the paper's order, 2 not measured yet."
 
 
 def test_nothing_measured_is_said():

@@ -26,7 +26,7 @@ def open_few():
     return training.first(4), validation.first(2)
 
 
-FEW = TrialData("a few digits", size=32, epochs=2, open=open_few)
+FEW = TrialData("a few digits", size=32, epochs=2, time="a moment", open=open_few)
 
 
 def start(choice=None, data=FEW, *, row=None, turns=None):
@@ -188,13 +188,13 @@ def test_what_cannot_be_read_is_a_sentence():
     def fail():
         raise SevisError("no photos: bring some")
 
-    trial = finish(start(data=TrialData("nothing", 32, 1, fail)))
+    trial = finish(start(data=TrialData("nothing", 32, 1, "a moment", fail)))
     assert str(trial.error) == "no photos: bring some"
 
     def break_off():
         raise ZeroDivisionError("oh")
 
-    trial = finish(start(data=TrialData("nothing", 32, 1, break_off)))
+    trial = finish(start(data=TrialData("nothing", 32, 1, "a moment", break_off)))
     assert "the training broke off (ZeroDivisionError: oh)" in str(trial.error)
 
 

@@ -11,17 +11,18 @@ from sevis.agreement import AGREES, DISAGREES, MISSING, NOISY, VERDICTS, Pair
 def describe_order(pairs: Sequence[Pair]) -> str:
     """Whether the order of a table's rows is the paper's, as far as the seeds can tell: a verdict, and how it comes about."""
     found = {verdict: [pair for pair in pairs if pair.verdict == verdict] for verdict in VERDICTS}
-    pairs_of_rows = f"{len(pairs)} pairs of rows" if len(pairs) > 1 else "the one pair of rows"
     if len(found[MISSING]) == len(pairs):
         return "**Not measured yet.**"
-    if len(found[AGREES]) == len(pairs):
-        return f"**The order is the paper's**, in {'all ' if len(pairs) > 1 else ''}{pairs_of_rows}."
     verdict = "**The noise is too large to tell the order.**"
     if found[DISAGREES]:
         verdict = "**The order is not the paper's.**"
     elif found[AGREES]:
-        verdict = "**Where it can be told, the order is the paper's.**"
-    opposite = "; ".join(map(_opposite, found[DISAGREES]))
+        verdict = (
+            "**Where it can be told, the order is the paper's.**" if len(found[AGREES]) < len(pairs) else "**The order is the paper's.**"
+        )
+    if len(pairs) == 1:
+        return f"{verdict} {_compared(pairs[0])}."
+    opposite = "; ".join(map(_compared, found[DISAGREES]))
     words = {
         AGREES: "in the paper's order",
         DISAGREES: f"in the opposite one ({opposite})",
@@ -29,7 +30,7 @@ def describe_order(pairs: Sequence[Pair]) -> str:
         MISSING: "not measured yet",
     }
     parts = [f"{len(found[verdict])} {words[verdict]}" for verdict in VERDICTS if found[verdict]]
-    return f"{verdict} Of {pairs_of_rows}: {', '.join(parts)}."
+    return f"{verdict} Of {len(pairs)} pairs of rows: {', '.join(parts)}."
 
 
 def describe_deaths(table: Table, ablations: Ablations) -> str:
@@ -71,10 +72,10 @@ def name_variant(key: str) -> str:
     return {BASELINE: "SE (r = 16, mean, sigmoid)", PLAIN: "plain"}.get(key, key)
 
 
-def _opposite(pair: Pair) -> str:
-    return (
-        f"{pair.first.label} minus {pair.second.label}: {say(pair.measured, sign=True)} points, in the paper {say_points(pair.printed, 2)}"
-    )
+def _compared(pair: Pair) -> str:
+    """The difference of two rows, here and in the paper."""
+    here = f"{say(pair.measured, sign=True)} points of error"
+    return f"{pair.first.label} minus {pair.second.label} is {here}, in the paper {say_points(pair.printed, 2)}"
 
 
 def _death(label: str, summary: Summary) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from math import ceil
 from typing import Any
 
 import plotly.graph_objects as go
@@ -81,7 +82,7 @@ def error_dots(dots: Sequence[Dot], *, title: str) -> go.Figure:
     The dotted lines are those of the baseline.
     """
     figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.06, column_widths=[0.58, 0.42])
-    for column, name, colour, symbol in ((1, "measured here, with 95 % interval", MEASURED, "circle"), (2, PAPER, PRINTED, "diamond")):
+    for column, name, colour, symbol in ((1, "here, with 95 % interval", MEASURED, "circle"), (2, PAPER, PRINTED, "diamond")):
         known = [(place, dot, _value(dot, column)) for place, dot in enumerate(dots) if _value(dot, column) is not None]
         figure.add_scatter(
             x=[value for _, _, value in known],
@@ -139,7 +140,7 @@ def life_map(lives: Sequence[Life]) -> go.Figure:
             name=escape(name),
         )
     finish(figure, title="Accuracy beside aliveness", height=460)
-    figure.update_layout(hovermode="closest", margin={"t": 112, "b": 60})
+    figure.update_layout(hovermode="closest", margin={"t": 64 + 20 * ceil(len(groups) / 2), "b": 60})  # a phone has two names in a row
     figure.add_vline(x=DEAD, line={"color": DEAD_COLOUR, "width": 1.5, "dash": "dot"}, annotation={"text": "dead", "yanchor": "top"})
     most = max([DEAD, *(life.alive for life in lives)])
     figure.update_xaxes(

@@ -13,7 +13,7 @@ from sevis.pages.turns import Turns, describe_row, shared_turns
 
 RUNNING, FINISHED, ENDED = "trial", "trials", "trial-ended"
 KEPT = 8  # results of a visitor: as many as there are colours
-PAUSE = 1.0  # seconds between two drawings
+PAUSE = 2.0  # seconds between two drawings: after each, Streamlit collects garbage, which takes a tenth of a second from all threads
 WITH, WITHOUT = "With SE", "Plain"
 
 
@@ -23,7 +23,7 @@ def show_training() -> None:
     data = find_trial_data()
     st.markdown(
         f"ResNet-18 at a quarter of its width, with SE as you choose it or without, trained here and now: {data.epochs} epochs on "
-        f"{data.about}. It takes about a minute on a CPU. Other seeds give other numbers: train the same with two, and see how much of a "
+        f"{data.about}. It takes {data.time} on a CPU. Other seeds give other numbers: train the same with two, and see how much of a "
         "difference is noise."
     )
     choice = _choose()

@@ -25,13 +25,15 @@ class TrialData:
     Attributes:
         about: what they are, in words.
         size: the side of the network's input, in pixels.
-        epochs: that a run on them takes, for about a minute on a CPU at most.
+        epochs: of a run on them.
+        time: that it takes on a CPU, in words.
         open: gives the training and the validation images; raises SevisError where they cannot be read.
     """
 
     about: str
     size: int
     epochs: int
+    time: str
     open: Callable[[], tuple[ImageDataset, ImageDataset]]
 
 
@@ -40,12 +42,12 @@ def find_trial_data() -> TrialData:
     path = find_data()
     if path is not None:
         about = f"up to {PHOTOS} training photos of each of {CLASSES} classes of {path.stem}, at 64 pixels, and all their validation photos"
-        return TrialData(about, size=64, epochs=6, open=partial(open_photos, path))
+        return TrialData(about, size=64, epochs=6, time="about a minute", open=partial(open_photos, path))
     about = (
         "scikit-learn's handwritten digits, 8 × 8 pixels enlarged to 32, 1,347 for training and 450 for validation (Tiny ImageNet is not "
         "on this machine)"
     )
-    return TrialData(about, size=32, epochs=8, open=open_digits)
+    return TrialData(about, size=32, epochs=8, time="about ten seconds", open=open_digits)
 
 
 def open_photos(path: Path) -> tuple[ImageDataset, ImageDataset]:

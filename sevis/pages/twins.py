@@ -63,6 +63,7 @@ def _show(cards: Mapping[str, Card]) -> None:
     if difference:
         st.markdown(_sentence(difference))
     st.table(_rows(cards, _costs(cards, difference), difference), hide_index=True, width="stretch")
+    st.caption("; ".join(f"{as_text(card.name)}: {_training(card)}{as_text(_source(card))}" for card in cards.values()) + ".")
     if difference:
         _show_difference(difference, cards)
     _show_curves(cards)
@@ -119,11 +120,6 @@ def _rows(cards: Mapping[str, Card], costs: Mapping[str, Costs], difference: Dif
         counts = {way: cost[what] for way, cost in costs.items()}
         more = f"+{counts[WITH] / counts[WITHOUT] - 1:.1%}".replace("%", " %") if len(counts) == 2 else NOTHING
         rows.append((name, {way: f"{count:,}" for way, count in counts.items()}, more))
-    rows += [
-        ("network", {way: as_text(card.name) for way, card in cards.items()}, ""),
-        ("training", {way: _training(card) for way, card in cards.items()}, ""),
-        ("device, seed, date", {way: as_text(_source(card)) for way, card in cards.items()}, ""),
-    ]
     return [{"": f"**{name}**", **{way: cells.get(way, NOTHING) for way in (WITH, WITHOUT)}, ADDS: gain} for name, cells, gain in rows]
 
 
@@ -137,7 +133,7 @@ def _show_difference(difference: Difference, cards: Mapping[str, Card]) -> None:
         gain_dots(gains),
         key="twin-difference",
         caption="Top-1 with SE minus without, in points, here and in the paper; the interval tells how far other validation images could "
-        f"move it, not other seeds; {as_text(_source(cards[WITH]))}.",
+        f"move it, not other seeds; {_sources(cards)}.",
         table=gain_table(gains),
     )
 
@@ -150,7 +146,7 @@ def _show_curves(cards: Mapping[str, Card]) -> None:
         training_curves(curves),
         key="twin-curves",
         caption="Training with SE and without, by epoch: validation loss solid, loss on augmented training images dotted, top-1 on the "
-        f"validation images; {as_text(_source(next(iter(cards.values()))))}.",
+        f"validation images; {_sources(cards)}.",
         table=curves_table({way: [rows] for way, rows in curves.items()}),
     )
 
@@ -183,10 +179,15 @@ def _source(card: Card) -> str:
     return f"{card.get('device', 'an unknown device')}, seed {recipe.get('seed', 'unknown')}, {card.get('date', 'no date')}"
 
 
+def _sources(cards: Mapping[str, Card]) -> str:
+    """Device, seed and date of both, once where they are the same."""
+    return as_text("; ".join(dict.fromkeys(map(_source, cards.values()))))
+
+
 def _training(card: Card) -> str:
     seconds, epochs = card.get("seconds"), card.get("epochs")
-    took = f", {seconds / 3600:.1f} hours" if isinstance(seconds, int | float) else ""
-    return f"{epochs} epochs{took}" if epochs else NOTHING
+    took = f" in {seconds / 3600:.1f} hours" if isinstance(seconds, int | float) else ""
+    return f"{epochs} epochs{took}, " if epochs else ""
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
