@@ -27,6 +27,9 @@ ADDRESS = "https://www.cs.toronto.edu/~kriz/"
 LARGEST = 200 * 1000 * 1000  # bytes of one file in an archive; the training images of CIFAR-100 have 153.7 million
 
 
+PICKLED = {frozenset({"batches.meta", "test_batch"}): "cifar10", frozenset({"meta", "train", "test"}): "cifar100"}  # torchvision's files
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """What tells one of the two data sets from the other.
@@ -164,13 +167,21 @@ class Records:
         return length
 
     def _bytes(self, file: str) -> bytes:
-        with (self.root / file).open("rb") as names:
-            return names.read(100_000)
+        try:
+            with (self.root / file).open("rb") as names:
+                return names.read(100_000)
+        except OSError as error:
+            raise SevisError(f"{self.root / file} cannot be read ({error.strerror}): download {self.layout.name} again") from None
 
 
 def recognise(names: Iterable[str]) -> Layout | None:
-    """Which of the two data sets the files of a folder are, by their names; None for neither."""
+    """Which of the two data sets the files of a folder are, by their names; None for neither. Raises SevisError for their pickles."""
     there = set(names)
+    for files, name in PICKLED.items():
+        if files <= there:
+            raise SevisError(
+                f"this is {name} as pickles, which can run code and are not read: get its binary files, python -m sevis data {name}"
+            )
     return next((layout for layout in LAYOUTS.values() if {layout.names, layout.test} <= there), None)
 
 
@@ -196,4 +207,8 @@ def unpack(archive: Path, layout: Layout, folder: Path) -> None:
             raise SevisError(f"{archive} is damaged ({error}): delete it and run this again") from None
         if missing:
             raise SevisError(f"{archive} lacks {', '.join(sorted(missing))}: delete it and run this again")
-        whole.rename(folder)
+        try:
+            whole.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was quicker
+                raise

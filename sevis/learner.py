@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torch.utils import deterministic as determinism
 
+from sevis.assembly import building
 from sevis.augmentation import augment
 from sevis.blocks import SqueezeExcitation
 from sevis.errors import SevisError
@@ -25,7 +26,7 @@ from sevis.recipe import Recipe
 
 def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
     """The recipe's network with fresh weights, the same for the same seed; PyTorch's global generator stays as it was."""
-    with torch.random.fork_rng(devices=[]):
+    with building():
         torch.default_generator.manual_seed(recipe.seed)
         return build(**recipe.architecture(num_classes))
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from sevis.images import Preprocessing
 
 MEMORY_SHARE = 0.4  # of what is free, at most, for decoded images
 WORKERS = 16  # processes that decode images, at most
+UNKNOWN_MEMORY = 8 * 2**30  # what a system that does not say is taken to have free
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,11 @@ def _free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    except (ValueError, OSError, AttributeError):  # a system that does not say
-        return 4 * 2**30
+        rows = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(rows["MemAvailable"].split()[0]) * 1024
+    except (OSError, ValueError, LookupError):  # not Linux
+        free = UNKNOWN_MEMORY
+    return free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def evaluation_batches(

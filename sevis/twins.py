@@ -25,14 +25,15 @@ def compare_twins(gated: ReadyModel, plain: ReadyModel, dataset: ImageDataset) -
         dataset: the validation images, with the classes of both.
 
     Returns:
-        `name` of the plain one, its `top1`, `parameters` and `multiply_adds`, the same of the other as `own`, `top1_difference` (a
-        fraction: gated less plain) and its `interval`, `images`, `seeds` and `how`.
+        `name` and `weights` (their hash) of the plain one, its `top1`, `parameters` and `multiply_adds`, the same of the other as `own`,
+        `top1_difference` (a fraction: gated less plain) and its `interval`, `images`, `seeds` and `how`.
 
     Raises:
         SevisError: where their recipes or classes differ in more than SE.
     """
     recipes = [ready.card["recipe"] for ready in (gated, plain)]
     differing = [name for name in recipes[0] if name not in FREE and recipes[0][name] != recipes[1].get(name)]
+    differing += ["data"] if gated.card["data"] != plain.card["data"] else []
     if differing or gated.card.wnids != plain.card.wnids or recipes[0]["model"].removeprefix("se_") != recipes[1]["model"]:
         raise SevisError(
             f"{gated.card.name} and {plain.card.name} are no twins: they differ in {', '.join(differing) or 'their networks or classes'}; "
@@ -42,6 +43,7 @@ def compare_twins(gated: ReadyModel, plain: ReadyModel, dataset: ImageDataset) -
     lost, won = int((right[1] & ~right[0]).sum()), int((right[0] & ~right[1]).sum())
     return {
         "name": plain.card.name,
+        "weights": plain.card.sha256,
         **_facts(plain, right[1]),
         "own": _facts(gated, right[0]),
         "top1_difference": (won - lost) / len(dataset),

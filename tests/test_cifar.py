@@ -282,3 +282,13 @@ def test_a_folder_of_the_name_comes_first(tmp_path: Path, monkeypatch: pytest.Mo
     write_classes(tmp_path / "cifar10", "cat/1.png", "dog/2.png")
     arguments = argparse.Namespace(data=Path("cifar10"))
     assert open_data(arguments, "val").classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("files", "name"), [(("batches.meta", "test_batch", "data_batch_1"), "cifar10"), (("meta", "train", "test"), "cifar100")]
+)
+def test_the_pickles_that_torchvision_keeps_are_named_and_not_read(tmp_path: Path, files: tuple[str, ...], name: str) -> None:
+    for file in files:
+        (tmp_path / file).write_bytes(b"cos\nsystem\n(S'echo'\ntR.")
+    with pytest.raises(SevisError, match=f"{name} as pickles, .* python -m sevis data {name}"):
+        open_dataset(tmp_path, "val")
