@@ -9,6 +9,7 @@ the peak memory): the share of a step's time by which it is longer than without 
 """
 
 import argparse
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +40,7 @@ class Setting:
     steps: int
     pairs: int
     bf16: bool
+    clock: Callable[[], float]
 
     def repeat(self, step: Step) -> None:
         for _ in range(self.steps):
@@ -47,7 +49,7 @@ class Setting:
             torch.cuda.synchronize()
 
     def compare(self, title: str, plain: Step, measured: Step) -> float:
-        ratio = paired(partial(self.repeat, plain), partial(self.repeat, measured), pairs=self.pairs)
+        ratio = paired(partial(self.repeat, plain), partial(self.repeat, measured), pairs=self.pairs, clock=self.clock)
         rate = self.batch * self.steps / ratio.plain
         print(f"{title}: {ratio}; {rate:,.0f} images/s against {rate / ratio.median:,.0f}", flush=True)
         return ratio.median
@@ -138,6 +140,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="of the images in pixels; by default 96, or 224 on a GPU")
     parser.add_argument("--steps", type=int, help="in one measurement; by default 1, or 10 on a GPU")
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, help="by default on a GPU")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="count the time of the processor, beside other work on it; not on a GPU"
+    )
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     batch, size, steps, bf16 = (128, 224, 10, True) if device.type == "cuda" else (8, 96, 1, False)
@@ -148,6 +153,7 @@ def main() -> None:
         steps=arguments.steps or steps,
         pairs=arguments.pairs,
         bf16=bf16 if arguments.bf16 is None else arguments.bf16,
+        clock=time.process_time if arguments.processor_time else time.perf_counter,
     )
     torch.manual_seed(0)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
