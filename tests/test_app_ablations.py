@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+import torch
 from made_up_runs import make_grid, make_run
 from streamlit.testing.v1 import AppTest
 
 from sevis.ablation_grid import BASELINE, tables
 from sevis.ablations import Ablations
 from sevis.errors import SevisError
+from sevis.experiments import device_name
 from sevis.pages import train_now
 from sevis.pages.trial_data import TrialData, open_digits
 from sevis.pages.twins import GATED, PLAIN
@@ -21,6 +23,7 @@ from sevis.pages.twins import GATED, PLAIN
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "sevis" / "pages" / "ablations.py"
 PATIENCE = 120  # seconds
+DEVICE = device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 CURVE = [{"epoch": 1, "size": 64, "train_loss": 3.0, "val_loss": 2.9, "top1": 0.3, "top5": 0.6, "seconds": 60.0}]
 TWIN = {
     "name": PLAIN,
@@ -228,13 +231,13 @@ def test_a_run_is_added_to_the_visitor_s_own_view():
     rows = page.dataframe[-1].value
     assert list(rows["Run"]) == ["1: SE r = 4, tanh, seed 0"]
     assert rows["Images"][0] == "40 trained, 20 scored"
-    assert rows["Device"][0] == "cpu"
+    assert rows["Device"][0] == DEVICE
     page.segmented_control(key="try_network").set_value("Plain").run()
     check(train(page))
     assert list(page.dataframe[-1].value["Run"]) == ["1: SE r = 4, tanh, seed 0", "2: plain, seed 0"]
-    curves = charts(page)["Training now"]
+    curves = charts(page)["Your runs"]
     assert [trace["name"] for trace in curves["data"]][::2] == ["1: SE r = 4, tanh, seed 0", "2: plain, seed 0"]
-    assert "on cpu, " in next(chart.proto.alt for chart in page.get("plotly_chart") if "Training now" in chart.proto.spec)
+    assert f"on {DEVICE}, " in next(chart.proto.alt for chart in page.get("plotly_chart") if "Your runs" in chart.proto.spec)
     other = check(run_page())
     assert len(other.dataframe) == 1, "another visitor sees nothing of it"
     page.button(key="forget-trials").click().run()

@@ -4,11 +4,13 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from pictures import write_colours
 from sklearn.datasets import load_digits
 
 import sevis
 from sevis.errors import SevisError
+from sevis.experiments import device_name
 from sevis.intervals import wilson
 from sevis.learner import build_model
 from sevis.pages import trial_data, trials
@@ -131,7 +133,7 @@ def test_a_run_ends_with_its_numbers():
     assert outcome.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert 0 < outcome.alive < 1
     assert 0 <= outcome.frozen <= 1
-    assert outcome.device == "cpu"
+    assert outcome.device == trial.device == device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def test_the_same_seed_gives_the_same_run_and_plain_has_no_gates():

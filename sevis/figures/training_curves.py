@@ -99,7 +99,7 @@ def live_curves(runs: Mapping[str, LiveCurve], *, epochs: int) -> go.Figure:
         top1 = _line(np.arange(1, len(run.top1) + 1, dtype=float), 100 * np.array(run.top1), name=name, colour=colour, dash="solid")
         top1.update(showlegend=False, mode="lines+markers", hovertemplate=_hover("top1", name))
         figure.add_trace(top1, row=2, col=1)
-    _dress(figure, "Training now")
+    _dress(figure, "Your runs")
     figure.update_yaxes(title_text=f"loss (nats), mean of {WINDOW} steps", row=1, col=1)
     return figure.update_xaxes(range=[0, 1.02 * epochs])
 

@@ -148,13 +148,12 @@ def _show_curves(data: TrialData, trial: Trial | None) -> None:
         curves[_number(len(outcomes) + 1, trial.title)] = going
     if not curves:
         return
-    last = outcomes[-1] if outcomes else None
-    where = f"; on {last.device}, {last.date}" if last else ""
+    last = trial or outcomes[-1]
     show(
         live_curves(curves, epochs=data.epochs),
         key="trial-curves",
         caption=f"Loss of the training steps (mean of {STEPS} at a time, on augmented images) and top-1 on the validation images after "
-        f"each epoch, of the runs that you started, each with the seed in its name{as_text(where)}.",
+        f"each epoch, of the runs that you started, each with the seed in its name; on {as_text(last.device)}, {last.date}.",
         table=live_table(curves),
     )
 

@@ -110,6 +110,8 @@ class Trial:
         steps: of one epoch; 0 as long as it is not known.
         epochs: of the whole run.
         phase: what it is doing, in words.
+        device: that it is trained on; empty as long as it is not known.
+        date: of its beginning (ISO).
         before: how many others it waits for.
         outcome: at its end.
         error: why it broke off.
@@ -117,6 +119,7 @@ class Trial:
 
     def __init__(self, choice: Choice, data: TrialData, *, row: Turns, turns: Turns) -> None:
         self.title, self.phase, self.before = choice.title, READING, 0
+        self.device, self.date = "", datetime.now(UTC).date().isoformat()
         self.losses: list[float] = []
         self.top1: list[float] = []
         self.steps, self.epochs, self.began = 0, data.epochs, 0.0
@@ -177,8 +180,12 @@ class Trial:
             self.error = SevisError(f"the training broke off ({type(error).__name__}: {one_line(error)})")
 
     def _train(self, turn: ExitStack, folder: Path) -> Outcome:
+        import torch
+
+        from sevis.experiments import device_name
         from sevis.training import TrainOptions, train
 
+        self.device = device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         training, validation = (replace(part, source=Watched(part.source, self._count)) for part in self._data.open())
         images, recipe = (training, validation), self._choice.recipe(self._data)
         self._total = len(training) + len(validation)
@@ -199,7 +206,7 @@ class Trial:
 
     def _measure(self, model: "nn.Module", images: "tuple[ImageDataset, ImageDataset]", turn: ExitStack, *, seconds: float) -> Outcome:
         from sevis.evaluation import measure_gates
-        from sevis.experiments import count_parameters, device_name
+        from sevis.experiments import count_parameters
         from sevis.images import Preprocessing
         from sevis.pixels import open_images
         from sevis.sites import find_sites
@@ -221,8 +228,8 @@ class Trial:
             frozen=gates.get("top1_frozen"),
             parameters=count_parameters(model),
             seconds=seconds,
-            device=device_name(device),
-            date=datetime.now(UTC).date().isoformat(),
+            device=self.device,
+            date=self.date,
             images=(len(images[0]), count),
         )
 
