@@ -191,12 +191,13 @@ def _describe_checkpoint(path: Path) -> Card:
 
 def _read_recipe(values: Mapping[str, Any]) -> Recipe:
     """The recipe in a file that may come from anyone. Raises TypeError where a value is of another type than the recipe's."""
-    recipe = Recipe(**values)
+    if not isinstance(values, Mapping):
+        raise TypeError("recipe")
     for option in fields(Recipe):
         expected = int | float if isinstance(option.default, float) else type(option.default)
-        if not isinstance(getattr(recipe, option.name), expected):
+        if not isinstance(values.get(option.name, option.default), expected):
             raise TypeError(option.name)
-    return recipe
+    return Recipe(**values)
 
 
 def _class_fields(num_classes: int, checkpoint: Checkpoint | None = None) -> dict[str, Any]:

@@ -64,5 +64,8 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def device_name(device: torch.device) -> str:
-    """What people call a device: `cpu`, or the name of a GPU."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    """What people call a device: the name of a GPU, or `cpu` and its threads, on which results depend in their last bits."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"cpu, {threads} thread{'s' if threads > 1 else ''}"

@@ -84,7 +84,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         views, targets = augment(images, labels, recipe=self.recipe, side=side, num_classes=self.num_classes, rng=rng)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16):
+        with self._dropping(rng), torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16):
             logits = self._network(normalise(views, self.preprocess))
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing, reduction="sum")
         self.optimizer.zero_grad(set_to_none=True)
@@ -93,6 +93,24 @@ class Learner:
         if self.average is not None:
             self.average.update_parameters(self.model)
         return loss.detach()
+
+    @contextmanager
+    def _dropping(self, rng: np.random.Generator) -> Iterator[None]:
+        """What dropout draws depends on `rng` alone, and PyTorch's generators are afterwards as they were."""
+        if not any(isinstance(module, nn.Dropout) for module in self.model.modules()):
+            yield
+            return
+        on_gpu = self.device.type == "cuda"
+        with torch.random.fork_rng(devices=[self.device] if on_gpu else []):
+            seed = int(rng.integers(2**63))
+            torch.default_generator.manual_seed(seed)
+            if on_gpu:
+                torch.cuda.manual_seed(seed)
+            yield
+
+    def sound(self) -> bool:
+        """Whether all weights and running statistics are finite numbers."""
+        return bool(torch.stack([value.isfinite().all() for value in self.model.state_dict().values()]).all())
 
     def result(self) -> nn.Module:
         """The network as it is used: in evaluation mode, and the average of its weights where the recipe keeps one."""
@@ -116,10 +134,10 @@ def _decay(decay: float) -> Any:
     """The rule of the average (EMA): it follows quickly at first, for the fresh weights are not worth keeping."""
 
     def update(averaged: list[Tensor], current: list[Tensor], number: Tensor) -> None:
-        weight = 1 - min(decay, (1 + int(number)) / (10 + int(number)))
+        weight = 1 - torch.clamp((1 + number) / (10 + number), max=decay)  # on the device, for reading it would wait for a GPU
         for kept, new in zip(averaged, current, strict=True):
             if kept.is_floating_point():
-                kept.lerp_(new, weight)
+                kept.lerp_(new, weight.to(kept.dtype))
             else:  # the counters of batch norm
                 kept.copy_(new)
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from sevis.datasets import ImageDataset
+from sevis.errors import SevisError
 from sevis.images import Preprocessing
 
 MEMORY_SHARE = 0.4  # of what is free, at most, for decoded images
@@ -43,10 +44,6 @@ class Pixels:
             chosen = chunk.to(self.labels.device)
             yield self.images[chosen], self.labels[chosen]
 
-    def batches(self, preprocess: Preprocessing, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised float batches in order, for evaluation."""
-        yield from evaluation_batches(self, preprocess, size)
-
 
 @dataclass(frozen=True)
 class Streamed:
@@ -65,8 +62,11 @@ class Streamed:
         workers = min(WORKERS, max(1, (os.cpu_count() or 1) // processes))
         views = _Views(self.dataset, self.preprocess)
         loader = DataLoader(views, batch_sampler=[chunk.tolist() for chunk in chunks], num_workers=workers, pin_memory=on_gpu)
-        for images, labels in loader:
-            yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+        try:
+            for images, labels in loader:
+                yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+        except SevisError as error:  # of a worker, with its traceback before the sentence
+            raise SevisError(str(error).strip().rpartition("sevis.errors.SevisError: ")[2]) from None
 
 
 class _Views(Dataset[tuple[Tensor, int]]):
@@ -95,15 +95,15 @@ def open_images(dataset: ImageDataset, preprocess: Preprocessing, device: torch.
 
 
 def _free_memory(device: torch.device) -> int:
-    """In bytes; of the CPU the part of one of the processes that torchrun has started."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+    """In bytes; of the CPU's, through which all images go, the part of one of the processes that torchrun has started."""
+    own = int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
     try:
         rows = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
         free = int(rows["MemAvailable"].split()[0]) * 1024
     except (OSError, ValueError, LookupError):  # not Linux
         free = UNKNOWN_MEMORY
-    return free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    share = free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return share if own is None else min(own, share)
 
 
 def evaluation_batches(

@@ -12,23 +12,23 @@ import torch
 from safetensors.torch import save
 
 from sevis.collection import collect_dataset
-from sevis.datasets import ImageDataset, sample_photos
+from sevis.datasets import TINY_IMAGENET, ImageDataset, sample_photos
 from sevis.errors import SevisError
 from sevis.evaluation import Score, evaluate
 from sevis.experiments import record
 from sevis.explanation import explain
 from sevis.files import replace_file
 from sevis.images import Preprocessing, read_image
-from sevis.pixels import Pixels
+from sevis.pixels import evaluation_batches, open_images
 from sevis.recipe import Recipe
 from sevis.run_record import Run
 from sevis.sites import find_sites
-from sevis.training import Trained
+from sevis.training import EVALUATED, Trained
 from sevis.weights import Card, ReadyModel, add_to_index, check_name, list_pretrained, make_ready, pretrained_folder
 from sevis.zoo import name_wnids
 
 MIN_STD = 0.05
-LICENCE = "MIT (weights); trained on Tiny ImageNet-200, whose images are for non-commercial research and education"
+LICENCES = {TINY_IMAGENET: "MIT (weights); trained on Tiny ImageNet-200, whose images are for non-commercial research and education"}
 
 
 def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDataset, ImageDataset], *, command: str) -> Card:
@@ -56,9 +56,11 @@ def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDatase
     entry = _entry(run, data) | {"command": command, "sha256": hashlib.sha256(weights).hexdigest()}
     ready = make_ready(Card(name, entry), stored.to(device))
     # All is measured before anything is written, and the index comes last: what it names is there.
+    statistics = collect_dataset(ready, data[1]) if run.gates is not None else None
     replace_file(ready.card.path, weights)
-    if run.gates is not None:
-        _write_examples(ready, data[1])
+    if statistics is not None:
+        statistics.save(ready.card.statistics_path, compact=True)
+        _write_example(ready)
     add_to_index(ready.card)
     return ready.card
 
@@ -100,8 +102,8 @@ def adopt(name: str, ready: ReadyModel, *, classes: Sequence[str] | None = None)
 
 def score(ready: ReadyModel, dataset: ImageDataset) -> Score:
     """The score of a published network on a data set with its classes."""
-    pixels = Pixels.decode(dataset, ready.preprocess, ready.device)
-    return evaluate(ready.model, pixels.batches(ready.preprocess, 256))
+    images = open_images(dataset, ready.preprocess, ready.device)
+    return evaluate(ready.model, evaluation_batches(images, ready.preprocess, EVALUATED))
 
 
 def _rounded(value: torch.Tensor) -> torch.Tensor:
@@ -121,7 +123,7 @@ def _entry(run: Run, data: tuple[ImageDataset, ImageDataset]) -> dict[str, Any]:
         "epochs": recipe.epochs,
         "curve": [{name: round(value, 5) for name, value in row.items()} for row in run.rows],
         "torch": run.torch,
-        "licence": LICENCE,
+        "licence": LICENCES.get(data[0].name, f"trained on {data[0].name}: its licence is yours to name"),
         "seconds": run.seconds,
         "device": run.device,
         "date": run.date,
@@ -132,15 +134,14 @@ def _entry(run: Run, data: tuple[ImageDataset, ImageDataset]) -> dict[str, Any]:
 
 
 def _check_alive(gates: Mapping[str, Any]) -> None:
-    if gates["std_over_images"] < MIN_STD:
+    if not gates["std_over_images"] >= MIN_STD:  # nor is NaN
         raise SevisError(
             f"the gates are dead: s varies by only {gates['std_over_images']:.3f} over images, expected at least {MIN_STD}; "
             "train with sevis's own recipe (no weight decay on the SE projections, no zero-initialised last BN)"
         )
 
 
-def _write_examples(ready: ReadyModel, dataset: ImageDataset) -> None:
-    collect_dataset(ready, dataset).save(ready.card.statistics_path, compact=True)
+def _write_example(ready: ReadyModel) -> None:
     photos = sample_photos()
     if photos:
         image = read_image(next(iter(photos.values())).read_bytes())

@@ -92,9 +92,11 @@ class Recipe:
         return self.start_size + STEP * math.floor(grown * (self.size - self.start_size) / STEP)
 
 
-def command(recipe: Recipe, classes: str | None, publish: str) -> str:
+def command(recipe: Recipe, *, publish: str, classes: str | None = None, data: str | None = None, processes: int = 1) -> str:
     """The command line that repeats a run, with every option spelled out, so that a later default does not change its meaning."""
-    words = ["python", "-m", "sevis", "train", recipe.model]
+    words = ["python"] if processes == 1 else ["torchrun", "--nproc-per-node", str(processes)]
+    words += ["-m", "sevis", "train", recipe.model]
+    words += ["--data", data] if data else []
     words += ["--classes", classes] if classes else []
     for name, value in asdict(recipe).items():
         option = name.replace("_", "-")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,22 @@ from typing import Any
 import torch
 
 from sevis.errors import SevisError
-from sevis.files import replacing
+from sevis.files import replace_file
 
 NEWEST, BEFORE = "checkpoint.pt", "checkpoint.before.pt"
+NEEDED = ("model", "optimizer", "rows", "step", "loss", "spent")
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
-    """Writes a checkpoint and keeps the one before it; a kill at any moment leaves a whole one."""
+    """Writes a checkpoint and keeps the one before it; a kill at any moment, and a full disk, leave a whole one."""
+    buffer = io.BytesIO()  # into a file, torch.save does not say that a disk is full
+    torch.save(dict(state), buffer)
     newest = folder / NEWEST
-    with replacing(folder / ".checkpoint.new") as file:
-        torch.save(dict(state), file)
+    for rest in folder.glob(f".{NEWEST}.*.tmp"):  # of a process that was killed while it wrote
+        rest.unlink(missing_ok=True)
     if newest.exists():
         newest.replace(folder / BEFORE)
-    (folder / ".checkpoint.new").replace(newest)
+    replace_file(newest, buffer.getvalue())
 
 
 def read_checkpoint(folder: Path, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -39,8 +43,14 @@ def read_checkpoint(folder: Path, facts: Mapping[str, Mapping[str, Any]]) -> dic
         if not path.exists():
             continue
         try:
+            with zipfile.ZipFile(path) as archive:  # torch.load does not look at its checksums
+                if damage := archive.testzip():
+                    raise zipfile.BadZipFile(damage)
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            differing = {part: [name for name, value in values.items() if state[part].get(name) != value] for part, values in facts.items()}
+            differing = {part: _differing(state[part], values) for part, values in facts.items()}
+            missing = [name for name in NEEDED if name not in state]
+            if missing:
+                raise KeyError(missing[0])
         except Exception as error:  # a damaged archive raises whatever its damage leads to
             damaged.append(f"{path} cannot be read ({type(error).__name__})")
             continue
@@ -58,6 +68,11 @@ def read_checkpoint(folder: Path, facts: Mapping[str, Mapping[str, Any]]) -> dic
     return None
 
 
+def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """The names whose values differ, but for those that an older version did not write down."""
+    return [name for name, value in wanted.items() if name in found and found[name] != value]
+
+
 def is_started(folder: Path) -> bool:
     """Whether the folder holds a run."""
     return any((folder / name).exists() for name in (NEWEST, BEFORE))
@@ -69,8 +84,7 @@ def write_log(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    with replacing(folder / "log.csv") as file:
-        file.write(text.getvalue().encode())
+    replace_file(folder / "log.csv", text.getvalue().encode())
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:

@@ -1,6 +1,6 @@
 """Trains a network, plain or SE, with a recipe that keeps the gates alive; a killed run resumes with the step it had saved.
 
-Several processes that torchrun started share each batch; all of them hold the same weights, and the first one writes.
+Several processes that torchrun started share each batch; all of them hold the same parameters, and the first one evaluates and writes.
 """
 
 import math
@@ -27,7 +27,7 @@ from sevis.shards import Shard
 
 Row = dict[str, float]
 EVALUATED = 256  # images in a batch of the evaluation
-CHECKED = 20  # steps after which their losses are looked at: on a GPU, looking waits for it
+CHECKED = 20  # steps after which their losses are looked at on a GPU, where looking waits for it; on a CPU, it is every step
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """How a run is carried out; nothing of it changes the result.
+    """How a run is carried out; of it, only the number of processes changes the result.
 
     Attributes:
         resume: go on from the checkpoint in the run's folder, if there is one.
@@ -114,10 +114,14 @@ class _Run:
     def restore(self) -> None:
         """Goes back to the newest checkpoint, if there is one."""
         self.options.shard.agree({f"{part}: {name}": value for part, values in self.facts.items() for name, value in values.items()})
-        state = read_checkpoint(self.folder, self.facts)
+        with self.options.shard.in_turn():  # the first may put the checkpoint before in the place of a damaged one
+            state = read_checkpoint(self.folder, self.facts)
         if state is not None:
             self.learner.load(state)
             self.rows, self.step, self.loss, self.spent = list(state["rows"]), state["step"], state["loss"], state["spent"]
+        self.options.shard.agree({"checkpoints": (len(self.rows), self.step)})
+        if self.rows and self.options.shard.rank == 0:
+            write_log(self.folder, self.rows)
 
     def finish(self, training: Images, validation: Images) -> None:
         """Does what is left."""
@@ -137,6 +141,7 @@ class _Run:
         batches = self._batches(order)
         left = range(self.step, len(batches))
         unseen: list[Tensor] = []
+        patience = CHECKED if self.learner.device.type == "cuda" and not self.options.on_step else 1
         saved = lap = time.perf_counter()
         for number, (images, labels) in zip(left, data.pick([batches[at][shard.rank :: shard.world] for at in left]), strict=True):
             overall = epoch * len(batches) + number
@@ -152,11 +157,11 @@ class _Run:
             )
             self.step = number + 1
             bar.update()
-            if len(unseen) == CHECKED or self.step == len(batches) or self.options.on_step:
+            if len(unseen) == patience or self.step == len(batches):
                 self._count(unseen, overall + 1, len(labels))
                 unseen = []
                 self.spent, lap = self.spent + time.perf_counter() - lap, time.perf_counter()
-                if lap - saved >= self.options.save_every and self.step < len(batches):
+                if lap - saved >= self.options.save_every and self.step < len(batches) and self.learner.sound():
                     self._save()
                     saved = lap
 
@@ -170,18 +175,20 @@ class _Run:
             distributed.all_reduce(sums)
         for step, loss in enumerate(sums.tolist(), last + 1 - len(losses)):
             if not math.isfinite(loss):
-                raise SevisError(
-                    f"the loss became {loss} in step {step} of epoch {len(self.rows) + 1}: lower the learning rate "
-                    f"({self.recipe.learning_rate}), or lengthen its warm-up ({self.recipe.warmup})"
-                    + (", or leave bf16 out" if self.recipe.bf16 else "")
-                )
+                raise self._diverged(f"the loss became {loss} in step {step} of epoch {len(self.rows) + 1}")
             self.loss += loss
         if self.options.on_step:
             self.options.on_step(last, float(losses[-1]) / images)
 
+    def _diverged(self, what: str) -> SevisError:
+        cure = f"lower the learning rate ({self.recipe.learning_rate}), or lengthen its warm-up ({self.recipe.warmup})"
+        return SevisError(f"{what}: {cure}" + (", or leave bf16 out" if self.recipe.bf16 else ""))
+
     def _close(self, validation: Images, epoch: int, images: int) -> None:
         """Evaluates, writes and tells of an epoch; the other processes wait."""
         started = time.perf_counter()
+        if not self.learner.sound():
+            raise self._diverged(f"the weights are no longer numbers after step {(epoch + 1) * self.step}, the last of epoch {epoch + 1}")
         row: Row = {"epoch": epoch + 1, "size": self.recipe.side(epoch), "train_loss": self.loss / images}
         if self.options.shard.rank == 0:
             preprocess = Preprocessing(resize=self.recipe.size, crop=self.recipe.size)
@@ -206,6 +213,6 @@ def _facts(recipe: Recipe, dataset: ImageDataset, shard: Shard) -> dict[str, dic
     """What a resumed run must have in common with the one that wrote the checkpoint."""
     return {
         "recipe": asdict(recipe),
-        "data": {"classes": list(dataset.wnids), "number of training images": len(dataset)},
+        "data": {"classes": list(dataset.wnids), "number of training images": len(dataset), "fingerprint": dataset.fingerprint()},
         "machine": {"number of processes": shard.world},
     }

@@ -40,7 +40,9 @@ def train_command(arguments: Arguments) -> None:
     if arguments.publish:
         from sevis.publishing import publish
 
-        card = publish(arguments.publish, trained, recipe, data, command=command(recipe, arguments.classes, arguments.publish))
+        place = None if arguments.data is None else str(arguments.data)
+        words = command(recipe, publish=arguments.publish, classes=arguments.classes, data=place, processes=shard.world)
+        card = publish(arguments.publish, trained, recipe, data, command=words)
         print(f"published {card.name}: top-1 {card['top1']:.4f}, top-5 {card['top5']:.4f}")
 
 

@@ -1,5 +1,9 @@
 """The network that learns: its parameters, one step against its formulas, and the average of its weights."""
 
+import math
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +11,10 @@ from torch import nn
 
 from sevis.augmentation import augment
 from sevis.blocks import SqueezeExcitation
+from sevis.errors import SevisError
 from sevis.images import Preprocessing
 from sevis.learner import Learner, build_model, parameter_groups
+from sevis.networks.resnet import Layout, ResNet
 from sevis.pixels import normalise
 from sevis.recipe import Recipe
 
@@ -74,3 +80,45 @@ def test_the_average_follows_the_weights_by_its_rule() -> None:
         expected = weights.copy() if expected is None else decay * expected + (1 - decay) * weights
     np.testing.assert_allclose(learner.result().fc.weight.detach().numpy(), expected, rtol=1e-4, atol=1e-6)
     assert not np.allclose(expected, weights)
+
+
+def test_dropout_draws_from_the_generator_of_the_step(monkeypatch) -> None:
+    layout = Layout((1, 1, 1, 1), bottleneck=False, dropout=0.5)
+    monkeypatch.setattr("sevis.learner.build", lambda **_: ResNet(layout, num_classes=3, width=0.125))
+    images, labels = (torch.rand(8, 3, 32, 32) * 255).to(torch.uint8), torch.arange(8) % 3
+    weights = []
+    for seed in (1, 1, 2):
+        torch.rand(int(torch.randint(1, 50, ())))  # whatever was drawn before
+        before = torch.get_rng_state()
+        learner = Learner(SMALL, 3, device=torch.device("cpu"))
+        learner.step(images, labels, rate=0.1, side=32, share=1 / 8, rng=np.random.default_rng(seed))
+        assert torch.equal(torch.get_rng_state(), before)
+        weights.append(learner.model.fc.weight)
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_weights_that_are_no_numbers_are_seen() -> None:
+    learner = Learner(SMALL, 3, device=torch.device("cpu"))
+    assert learner.sound()
+    with torch.no_grad():
+        learner.model.layer2[0].bn1.bias[1] = math.nan
+    assert not learner.sound()
+
+
+def test_a_compiled_network_steps_as_the_plain_one(monkeypatch) -> None:
+    """Without the compiler, which takes minutes: what is compiled is what learns."""
+    monkeypatch.setattr("sevis.learner.torch.compile", partial(torch.compile, backend="eager"))
+    images, labels = (torch.rand(8, 3, 32, 32) * 255).to(torch.uint8), torch.arange(8) % 3
+    plain, compiled = (Learner(replace(SMALL, compile=on), 3, device=torch.device("cpu")) for on in (False, True))
+    for number in range(2):
+        for learner in (plain, compiled):
+            learner.step(images, labels, rate=0.05, side=32, share=1 / 8, rng=np.random.default_rng(number))
+    torch.testing.assert_close(compiled.state()["model"], plain.state()["model"], rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_machine_cannot_do_is_refused() -> None:
+    with pytest.raises(SevisError, match="sync_bn needs GPUs, and there is none here: leave --sync-bn out"):
+        Learner(replace(SMALL, sync_bn=True), 3, device=torch.device("cpu"))
+    with pytest.raises(SevisError, match="expected a batch_size of at least 2 images for each of 8 processes, got 12"):
+        Learner(SMALL, 3, device=torch.device("cpu"), world=8)

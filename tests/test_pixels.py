@@ -7,6 +7,7 @@ import pytest
 import torch
 from pictures import open_colours, write_colours
 
+from sevis.errors import SevisError
 from sevis.images import Preprocessing
 from sevis.pixels import Pixels, Streamed, evaluation_batches, normalise, open_images, split_batches
 from sevis.recipe import Recipe
@@ -25,7 +26,7 @@ def test_pixels_are_what_preprocessing_gives(colours: Path) -> None:
     preprocess = Preprocessing(resize=24, crop=24)
     pixels = Pixels.decode(dataset, preprocess, torch.device("cpu"))
     assert pixels.num_classes == 3
-    batches = list(pixels.batches(preprocess, 5))
+    batches = list(evaluation_batches(pixels, preprocess, 5))
     assert [len(labels) for _, labels in batches] == [5, 5, 2]
     images, labels = (torch.cat(part) for part in zip(*batches, strict=True))
     for index in (0, 7, 11):
@@ -73,3 +74,17 @@ def test_some_images_of_each_class_are_the_first_ones(colours: Path) -> None:
     batches = list(evaluation_batches(images, preprocess, 5, per_class=4))
     assert [len(labels) for _, labels in batches] == [5, 5, 2]
     assert torch.equal(torch.cat([views for views, _ in batches]), everything[sorted(chosen)])
+
+
+def test_a_broken_image_in_a_stream_is_one_sentence(tmp_path: Path, monkeypatch) -> None:
+    place = write_colours(tmp_path)
+    broken = sorted((place / "train").rglob("*.*"))[4]
+    broken.write_bytes(b"no image")
+    monkeypatch.setattr("sevis.pixels._free_memory", lambda _: 0)
+    preprocess = Preprocessing(resize=16, crop=16)
+    images = open_images(open_colours(place)[0], preprocess, torch.device("cpu"))
+    with pytest.raises(SevisError) as caught:
+        list(evaluation_batches(images, preprocess, 6))
+    assert broken.name in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+    assert "\n" not in str(caught.value)

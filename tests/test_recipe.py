@@ -53,7 +53,9 @@ def test_the_learning_rate_warms_up_linearly_and_ends_near_zero() -> None:
 
 def test_the_command_repeats_the_recipe() -> None:
     recipe = Recipe(epochs=7, bf16=True, learning_rate=0.125, mixup=0.2)
-    words = command(recipe, "some file.txt", "mine").split(" ")
+    words = command(recipe, publish="mine", classes="some file.txt").split(" ")
     assert words[:5] == ["python", "-m", "sevis", "train", "se_resnet50"]
     for option in ("--epochs 7", "--bf16", "--learning-rate 0.125", "--classes 'some file.txt'", "--publish mine"):
         assert option in " ".join(words)
+    several = command(recipe, publish="mine", data="cifar10", processes=4)
+    assert several.startswith("torchrun --nproc-per-node 4 -m sevis train se_resnet50 --data cifar10 --width")

@@ -17,6 +17,9 @@ from pictures import open_colours, write_colours
 
 from sevis.datasets import Folder
 from sevis.errors import SevisError
+from sevis.images import Preprocessing
+from sevis.learner import Learner
+from sevis.pixels import open_images
 from sevis.recipe import Recipe
 from sevis.run_folder import read_log
 from sevis.training import TrainOptions, train
@@ -123,23 +126,31 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(tm
     assert rows[0] == rows[1]
 
 
-def test_two_processes_train_as_one_does_with_synchronised_gradients(colours: Path, tmp_path: Path) -> None:
-    """Both hold the same weights, see all images once, and the sum of the losses is told; an interrupted run goes on."""
+def test_two_processes_take_the_step_that_one_would_by_hand(colours: Path, tmp_path: Path) -> None:
+    """Every second image each, normalised by process; the gradients of both, weighted by all images, and the sum of their losses."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "sevis"]
-    words = [*torchrun, *WORDS[3:], "--epochs", "2", "--data", str(colours), "--folder", str(tmp_path / "two")]
-    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    words = ["--epochs", "1", "--batch-size", "35", "--momentum", "0", "--ema", "0", "--weight-decay", "0", "--warmup", "0"]
+    words += ["--data", str(colours), "--folder", str(tmp_path)]
+    done = subprocess.run([*torchrun, *WORDS[3:], *words], env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("checkpoint and log in") == 1
-    rows = read_log(tmp_path / "two")
-    assert [row["epoch"] for row in rows] == [1, 2]
-    assert 0 < rows[-1]["train_loss"] < 2
-    alone = subprocess.run(
-        [*WORDS, "--epochs", "2", "--data", str(colours), "--folder", str(tmp_path / "two"), "--resume"],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    recipe = Recipe(**state["recipe"])
+    images = open_images(open_colours(colours)[0], Preprocessing(resize=32, crop=32), torch.device("cpu"))
+    order = torch.from_numpy(np.random.default_rng((0, 0)).permutation(36))  # a batch of 35, which the last image joins
+    changes, losses = [], 0.0
+    for rank in range(2):
+        learner = Learner(recipe, 3, device=torch.device("cpu"))
+        before = {name: value.detach().clone() for name, value in learner.model.named_parameters()}
+        views, labels = next(iter(images.pick([order[rank::2]])))
+        losses += float(
+            learner.step(views, labels, rate=recipe.learning_rate, side=32, share=1 / 36, rng=np.random.default_rng((0, 0, 0, rank)))
+        )
+        changes.append({name: value.detach() - before[name] for name, value in learner.model.named_parameters()})
+    for name, value in before.items():
+        torch.testing.assert_close(state["model"][name], value + changes[0][name] + changes[1][name], rtol=1e-4, atol=1e-6)
+    assert state["rows"][0]["train_loss"] == pytest.approx(losses / 36, rel=1e-5)
+    alone = subprocess.run([*WORDS, *words, "--resume"], env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert alone.returncode == 2
     assert "whose machine differs in number of processes" in alone.stderr
 
@@ -159,7 +170,8 @@ def test_of_a_damaged_checkpoint_the_one_before_is_used(colours: Path, tmp_path:
     whole = train(SMALL, data, tmp_path)
     newest = tmp_path / "checkpoint.pt"
     content = newest.read_bytes()
-    for damage in (content[: len(content) // 2], b"", b"x" * 1000):
+    middle = len(content) // 2
+    for damage in (content[:middle], content[:middle] + bytes(range(200)) + content[middle + 200 :], b"", b"x" * 1000):
         newest.write_bytes(damage)
         assert (tmp_path / "checkpoint.before.pt").exists()
         done: list[dict[str, float]] = []
@@ -174,13 +186,32 @@ def test_of_a_damaged_checkpoint_the_one_before_is_used(colours: Path, tmp_path:
         train(SMALL, data, tmp_path, options=RESUME)
 
 
-def test_a_full_disk_is_one_sentence(colours: Path, tmp_path: Path, monkeypatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+def test_a_full_disk_is_one_sentence_and_leaves_the_checkpoint_before(colours: Path, tmp_path: Path, monkeypatch) -> None:
+    data = open_colours(colours)
+    recipe = replace(SMALL, epochs=2)
+    sync, calls = os.fsync, []
 
-    monkeypatch.setattr("sevis.run_folder.torch.save", full)
-    with pytest.raises(SevisError, match=r"the disk is full, so .* was not written"):
-        train(SMALL, open_colours(colours), tmp_path)
+    def full(file: int) -> None:
+        calls.append(file)
+        if len(calls) == 3:  # after the checkpoint and the log of the first epoch
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(file)
+
+    monkeypatch.setattr("sevis.files.os.fsync", full)
+    with pytest.raises(SevisError, match=r"the disk is full, so .*checkpoint\.pt was not written"):
+        train(recipe, data, tmp_path)
+    monkeypatch.undo()
+    done: list[dict[str, float]] = []
+    train(recipe, data, tmp_path, options=replace(RESUME, on_epoch=done.append))
+    assert [row["epoch"] for row in done] == [2]
+
+
+def test_a_log_that_a_kill_left_behind_is_written_again(colours: Path, tmp_path: Path) -> None:
+    rows = train(SMALL, open_colours(colours), tmp_path).rows
+    (tmp_path / "log.csv").unlink()
+    (tmp_path / ".checkpoint.pt.123.tmp").write_bytes(b"half of one")
+    train(SMALL, open_colours(colours), tmp_path, options=RESUME)
+    assert read_log(tmp_path) == rows
 
 
 def test_a_run_is_not_resumed_on_other_data(colours: Path, tmp_path: Path) -> None:
@@ -193,7 +224,7 @@ def test_a_run_is_not_resumed_on_other_data(colours: Path, tmp_path: Path) -> No
     with pytest.raises(SevisError, match="another run, whose data differs in classes: repeat"):
         train(recipe, turned, tmp_path / "run", options=RESUME)
     smaller = open_colours(write_colours(tmp_path / "smaller", train=10))
-    with pytest.raises(SevisError, match="another run, whose data differs in number of training images: repeat"):
+    with pytest.raises(SevisError, match="another run, whose data differs in number of training images, fingerprint: repeat"):
         train(recipe, smaller, tmp_path / "run", options=RESUME)
 
 
@@ -218,9 +249,15 @@ def test_a_diverging_run_says_at_which_step_and_what_to_try(colours: Path, tmp_p
     told: list[float] = []
     with pytest.raises(SevisError, match="lower the learning rate") as caught:
         train(recipe, open_colours(colours), tmp_path, options=TrainOptions(on_step=lambda _, loss: told.append(loss)))
-    assert f"in step {len(told) + 1} of epoch {len(told) // 3 + 1}: " in str(caught.value)
-    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True) if (tmp_path / "checkpoint.pt").exists() else {"rows": []}
-    assert all(math.isfinite(row["train_loss"]) for row in state["rows"])
+    last = len(told)  # whose update broke the weights; the loss of the next step shows it, unless the epoch ends before
+    where = f"after step {last}, the last of epoch {last // 3}: " if last % 3 == 0 else f"in step {last + 1} of epoch {last // 3 + 1}: "
+    assert where in str(caught.value)
+    with pytest.raises(SevisError, match="lower the learning rate"):
+        train(recipe, open_colours(colours), tmp_path / "untold")
+    for path in tmp_path.rglob("checkpoint*.pt"):
+        state = torch.load(path, weights_only=True)
+        assert all(math.isfinite(row["train_loss"]) for row in state["rows"])
+        assert all(value.isfinite().all() for value in state["model"].values())
 
 
 def test_different_classes_are_refused(colours: Path, tmp_path: Path) -> None:
