@@ -1,7 +1,6 @@
 """The record of one run of the grid, as JSON, and whether it is what it says: it may come from anyone."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from sevis.recipe import Recipe
 from sevis.run_record import Run
 
 LARGEST = 64 * 2**20  # bytes of a file that is read; that of the whole grid has less than one MB
+HIGHEST = 1e15  # of any number in a record; a whole one may have any number of digits
 DIGITS = 5  # behind the point, of what is measured in the course of a run
 AGAIN = "make it again with python -m sevis ablate"
 CURVE = {"epoch", "train_loss", "val_loss", "top1", "top5"}  # what a row of a run's log has, at least
@@ -78,6 +78,8 @@ def check_run(key: str, run: Run) -> None:
         raise SevisError(f"a run is called {key}, but its recipe is another variant's")
     if not all(isinstance(run.data.get(name), kind) for name, kind in zip(DATA, (list, int, int), strict=True)):
         raise SevisError(f"a run of {key} does not say which data it was trained on")
+    if type(run.parameters) is not int or not _are_numbers([run.top1, run.top5, run.seconds, run.parameters]):
+        raise SevisError(f"a run of {key} has a number of {HIGHEST:.0e} or more, or its parameters are no whole number")
     if max(run.top1, run.top5) > 1 or not run.parameters:
         raise SevisError(f"a run of {key} has an accuracy above 1, or no parameters")
     if not run.rows or not all(isinstance(row, Mapping) and set(row) >= CURVE and _are_numbers(row.values()) for row in run.rows):
@@ -113,7 +115,8 @@ def _read_recipe(values: Mapping[str, Any]) -> Recipe:
 
 
 def _are_numbers(values: Iterable[Any]) -> bool:
-    return all(type(value) in (int, float) and math.isfinite(value) for value in values)
+    """Whether all are numbers, finite ones, and none beyond what there is to measure."""
+    return all(type(value) in (int, float) and abs(value) < HIGHEST for value in values)
 
 
 def _rounded(value: Any) -> Any:

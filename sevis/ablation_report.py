@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sevis.ablation_grid import KEYS, Row, Table, tables
 from sevis.ablations import Ablations, Estimate, Summary
-from sevis.agreement import AGREES, DISAGREES, MISSING, NOISY, Pair, compare, count_verdicts
+from sevis.agreement import AGREES, DISAGREES, NOISY, RESOLUTION, SINGLE, VERDICTS, Pair, compare, count_verdicts
 from sevis.dead_gates import DEAD
 from sevis.intervals import LEVEL
 
@@ -12,7 +12,23 @@ INTERVALS = (
     "Intervals are at 95 %, by Student's t over the seeds: they say where the mean of ever more seeds would lie on the same validation "
     "images, not what other images would give. Differences from SE are paired by seed."
 )
-PRINTED = "The paper's errors are of ResNet-50 on ImageNet, one run each: only the order can be compared, not the numbers."
+PRINTED = (
+    "The paper's errors are of ResNet-50 on ImageNet, one run each: only the order can be compared, not the numbers, and not that of rows "
+    f"less than {RESOLUTION} points apart, for training by another schedule moved two of its errors by 0.08 and 0.09 (section 6)."
+)
+# of the variants with these keys
+CAVEATS = (
+    (
+        {"tanh", "relu"},
+        f"The limit of {DEAD}, below which gates count as dead, was measured with sigmoid gates; for tanh and ReLU, whose s have other "
+        "ranges, it is only a guide.",
+    ),
+    (
+        {"none"},
+        "Without the squeeze (none, NoSqueeze) s differs from place to place: told is how far its means over places vary, and what it "
+        "costs to hold it at them, which takes its map away, too.",
+    ),
+)
 
 
 def describe(ablations: Ablations) -> str:
@@ -42,9 +58,11 @@ def report(ablations: Ablations) -> str:
     dead = [key for key, summary in summaries.items() if is_dead(summary)]
     if dead:
         lines += [
-            f"Dead gates (s varies by less than {DEAD} over images): {', '.join(dead)}. What these win, they win for another reason.",
+            f"Dead gates (s varies by less than {DEAD} over images): {', '.join(dead)}. Whatever these gain has another reason.",
             "",
         ]
+    if text := caveats(summaries):
+        lines += [text, ""]
     pairs: list[Pair] = []
     for table in tables():
         pairs += compare(table, ablations)
@@ -54,52 +72,71 @@ def report(ablations: Ablations) -> str:
     return "\n".join(lines)
 
 
+def caveats(keys: Iterable[str]) -> str:
+    """What must be known of the aliveness of some of these variants; empty where nothing is."""
+    return " ".join(text for some, text in CAVEATS if some & {*keys})
+
+
 def is_dead(summary: Summary) -> bool:
-    """Whether the gates of a variant hardly move, so that what it wins has another reason."""
+    """Whether the gates of a variant hardly move, so that whatever it gains has another reason."""
     return summary.alive is not None and summary.alive.mean < DEAD
 
 
 def agreement(pairs: Sequence[Pair]) -> list[str]:
-    """As a list: which pairs of a table agree with the paper and which do not, and how many are too noisy to tell."""
+    """As a list: which pairs of a table agree with the paper and which do not, and how many cannot tell."""
     counts = count_verdicts(pairs)
     lines = [f"- {_pair(pair)} {pair.verdict} with the paper" for pair in pairs if pair.verdict in (AGREES, DISAGREES)]
-    return lines + [f"- {verdict}: {counts[verdict]} of {_count(len(pairs), 'pair')}" for verdict in (NOISY, MISSING) if counts[verdict]]
+    level = describe_level(pairs)
+    lines += [f"- {verdict}: {counts[verdict]} of {_count(len(pairs), 'pair')}" for verdict in VERDICTS[2:] if counts[verdict]]
+    return [*lines, "", level] if level else lines
+
+
+def describe_level(pairs: Sequence[Pair]) -> str:
+    """From when on the order of two rows of a table is told; empty where no interval is other than the rest, at 95 %."""
+    told = sum(pair.told for pair in pairs)
+    if told < 2 or not any(pair.measured and pair.measured.interval for pair in pairs):
+        return ""
+    return (
+        f"An order is told where the interval of the difference leaves out 0: at {100 * pairs[0].level:.1f} % for each of the {told} pairs "
+        f"that the paper tells apart, and so at {100 * LEVEL:.0f} % for all of them together (Bonferroni)."
+    )
 
 
 def tally(pairs: Sequence[Pair]) -> str:
-    """How many pairs there are of each verdict, each counted once, and how many would be told apart by chance."""
-    different = {frozenset((pair.first.key, pair.second.key)): pair for pair in pairs}
+    """How many pairs there are of each verdict, each counted once, and how many would be told apart by chance.
+
+    A pair of several tables counts as in the one with the fewest pairs, where the least is asked of it.
+    """
+    different = {frozenset((pair.first.key, pair.second.key)): pair for pair in sorted(pairs, key=lambda pair: -pair.level)}
     counts = count_verdicts(different.values())
-    measured = len(different) - counts[MISSING]
-    words = {AGREES: "agree with the paper", DISAGREES: "disagree", NOISY: NOISY, MISSING: MISSING}
-    parts = ", ".join(f"{counts[verdict]} {text}" for verdict, text in words.items() if counts[verdict] or verdict != MISSING)
-    return (
-        f"Of {_count(len(different), 'different pair')} of variants, {parts}. Were there no differences at all, about "
-        f"{(1 - LEVEL) * measured:.1f} of the {measured} measured would be told apart by chance, half of them in the paper's order."
+    words = {AGREES: "agree with the paper", DISAGREES: "disagree", SINGLE: "with one seed each"}
+    parts = ", ".join(f"{counts[verdict]} {words.get(verdict, verdict)}" for verdict in VERDICTS if counts[verdict])
+    chances = [1 - pair.level for pair in different.values() if pair.verdict in (AGREES, DISAGREES, NOISY)]
+    chance = (
+        f" Were there no differences at all, about {sum(chances):.2f} of the {len(chances)} with an interval and an order in the paper "
+        "would be told apart by chance, half of them in the paper's order."
     )
+    return f"Of {_count(len(different), 'different pair')} of variants, {parts}.{chance if chances else ''}"
 
 
-def in_words(estimate: Estimate | None, digits: int = 1, *, sign: bool = False) -> str:
-    """A mean with its interval, such as 52.1 (50.3 to 53.9); a dash where there is none."""
-    if estimate is None:
+def say(value: Estimate | float | None, digits: int = 1, *, sign: bool = False) -> str:
+    """A number, or a mean with its interval, such as −1.2 (−3.0 to +0.6), with a real minus; a dash where there is none."""
+    if value is None:
         return "–"
-    plus = "+" if sign else ""
-    ends = (
-        ""
-        if estimate.interval is None
-        else " ({:{plus}.{digits}f} to {:{plus}.{digits}f})".format(*estimate.interval, plus=plus, digits=digits)
-    )
-    return f"{estimate.mean:{plus}.{digits}f}{ends}"
+    if isinstance(value, Estimate):
+        ends = "" if value.interval is None else f" ({' to '.join(say(end, digits, sign=sign) for end in value.interval)})"
+        return say(value.mean, digits, sign=sign) + ends
+    return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
 
 
 def _summary_row(summary: Summary) -> tuple[str, ...]:
     return (
         summary.key,
         str(summary.error.seeds),
-        in_words(summary.error),
-        in_words(summary.difference, sign=True),
-        in_words(summary.alive, 3),
-        in_words(summary.freezing),
+        say(summary.error),
+        say(summary.difference, sign=True),
+        say(summary.alive, 3),
+        say(summary.freezing),
         f"{summary.parameters:,}",
     )
 
@@ -108,9 +145,8 @@ def _table_rows(table: Table, ablations: Ablations) -> Iterable[tuple[str, ...]]
     yield "variant", "paper: top-1 error, %", "here: top-1 error, %", "here: minus SE, points"
     for row in table.rows:
         summary = ablations.summary(row.key)
-        printed = "–" if row.printed is None else f"{row.printed.top1:.2f}"
         error, difference = (None, None) if summary is None else (summary.error, summary.difference)
-        yield _label(row), printed, in_words(error), in_words(difference, sign=True)
+        yield _label(row), say(row.printed.top1 if row.printed else None, 2), say(error), say(difference, sign=True)
 
 
 def _label(row: Row) -> str:
@@ -118,7 +154,7 @@ def _label(row: Row) -> str:
 
 
 def _pair(pair: Pair) -> str:
-    return f"{pair.first.label} minus {pair.second.label} (paper {pair.printed:+.2f}, here {in_words(pair.measured, sign=True)})"
+    return f"{pair.first.label} minus {pair.second.label} (paper {say(pair.printed, 2, sign=True)}, here {say(pair.measured, sign=True)})"
 
 
 def _markdown(rows: Iterable[Sequence[str]]) -> list[str]:

@@ -14,7 +14,7 @@ from sevis.ablation_grid import BASELINE, KEYS, PLAIN, VARIANTS, Row, Table, Var
 from sevis.ablation_records import AGAIN, as_record, base_recipe, check_alike, check_run, from_record, read_json
 from sevis.errors import SevisError
 from sevis.files import replace_file
-from sevis.intervals import Interval, student
+from sevis.intervals import LEVEL, Interval, student
 from sevis.recipe import Recipe
 from sevis.run_record import Run
 from sevis.weights import pretrained_folder
@@ -42,7 +42,8 @@ class Estimate:
 
     Attributes:
         mean: in the unit of what was averaged.
-        interval: at 95 %, by Student's t: where the mean over ever more seeds would lie, on the same images; None for a single seed.
+        interval: at 95 % if nothing else is said, by Student's t: where the mean over ever more seeds would lie, on the same images; None
+            for a single seed.
         seeds: over how many it is.
     """
 
@@ -62,22 +63,19 @@ class Summary:
 
     Attributes:
         key: the variant's.
-        error, error5: the top-1 and top-5 error on the validation images, in percent.
+        error: the top-1 error on the validation images, in percent.
         difference: its top-1 error minus the baseline's, in points, paired by seed; None of the baseline, and without a seed in common.
         alive: the standard deviation over images of the scales s, mean over channels and blocks; None of the plain network.
         freezing: the points of top-1 lost when every scale is held at its mean over the training images; None of the plain network.
         parameters: of the network.
-        seconds: of training, mean over the runs.
     """
 
     key: str
     error: Estimate
-    error5: Estimate
     difference: Estimate | None
     alive: Estimate | None
     freezing: Estimate | None
     parameters: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -126,28 +124,28 @@ class Ablations:
         """The runs of a variant by their seeds; empty where there are none. Raises SevisError for an unknown variant."""
         return self._by_key[find_variant(key).key]
 
-    def difference(self, key: str, other: str) -> Estimate | None:
-        """The top-1 error of a variant minus that of another, in points, over the seeds that both have; None where there is none."""
+    def difference(self, key: str, other: str, *, level: float = LEVEL) -> Estimate | None:
+        """The top-1 error of a variant minus that of another, in points, over the seeds that both have; None where there is none.
+
+        `level` is that of its interval.
+        """
         first, second = self.seeds(key), self.seeds(other)
-        return _estimate([100 * (second[seed].top1 - first[seed].top1) for seed in first if seed in second])
+        return _estimate([100 * (second[seed].top1 - first[seed].top1) for seed in first if seed in second], level=level)
 
     def summary(self, key: str) -> Summary | None:
         """What the runs of a variant say together; None where there are none. Raises SevisError for an unknown variant."""
         runs = list(self.seeds(key).values())
         error = _estimate([100 * (1 - run.top1) for run in runs])
-        error5 = _estimate([100 * (1 - run.top5) for run in runs])
-        if error is None or error5 is None:
+        if error is None:
             return None
         gates = [run.gates for run in runs if run.gates is not None]
         return Summary(
             key=key,
             error=error,
-            error5=error5,
             difference=None if key == BASELINE else self.difference(key, BASELINE),
             alive=_estimate([part["std_over_images"] for part in gates]),
             freezing=_estimate([100 * (part["top1"] - part["top1_frozen"]) for part in gates]),
-            parameters=int(runs[0].parameters),
-            seconds=fmean(run.seconds for run in runs),
+            parameters=runs[0].parameters,
         )
 
     def with_runs(self, more: Iterable[tuple[str, Run]]) -> "Ablations":
@@ -187,5 +185,5 @@ def read_ablations(path: str | Path | None = None) -> Ablations:
     return Ablations.load(path or shipped_path())
 
 
-def _estimate(values: Sequence[float]) -> Estimate | None:
-    return Estimate(fmean(values), student(values), len(values)) if values else None
+def _estimate(values: Sequence[float], *, level: float = LEVEL) -> Estimate | None:
+    return Estimate(fmean(values), student(values, level=level), len(values)) if values else None

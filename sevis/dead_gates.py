@@ -6,7 +6,8 @@ The class share alone does not find them: a tiny variance can lie wholly between
 # The mean over channels of the standard deviation of s over images below which the gates of a block are called dead. Measured for this
 # project, on networks of the same recipe but for two things: with weight decay on the two projections and the last norm of each branch
 # started at zero it was 0.002 to 0.018, and freezing all gates at their mean cost 0.8 points of top-1; with neither 0.14 to 0.22, and
-# 7 to 10 points; with the second alone 0.004 to 0.052, and 1 point.
+# 7 to 10 points; with the second alone 0.004 to 0.052, and 1 point. All had sigmoid gates, whose scales lie in 0..1; for others it is only
+# a guide.
 DEAD = 0.02
 STILL = 0.05  # the same of z; in a network whose gates live it was 0.4 to 1.6
 FLAT = 0.9  # the share of the scales beyond HIGH and LOW above which a block is called saturated

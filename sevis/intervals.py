@@ -1,4 +1,4 @@
-"""Confidence intervals for proportions and means, at 95 %."""
+"""Confidence intervals for proportions and means, at 95 % where no other level is asked for."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -46,10 +46,14 @@ def paired_change(lost: int, won: int, count: int) -> Interval:
     return max(-1.0, change - reach), min(1.0, change + reach)
 
 
-def student(values: Sequence[float]) -> Interval | None:
+def student(values: Sequence[float], *, level: float = LEVEL) -> Interval | None:
     """The interval of the mean of what the values are drawn from, if that is normal: Student (1908), doi:10.1093/biomet/6.1.1.
 
     None for a single value, which does not say how far values lie apart.
+
+    Args:
+        values: at least one.
+        level: how often the interval holds that mean; more than LEVEL where several intervals are to hold theirs together.
 
     Raises:
         SevisError: when there is no value.
@@ -61,5 +65,5 @@ def student(values: Sequence[float]) -> Interval | None:
     if len(values) == 1:
         return None
     centre = fmean(values)
-    reach = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * stdev(values) / sqrt(len(values))
+    reach = float(stdtrit(len(values) - 1, (1 + level) / 2)) * stdev(values) / sqrt(len(values))
     return centre - reach, centre + reach

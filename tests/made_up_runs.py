@@ -5,6 +5,7 @@ from dataclasses import asdict
 import numpy as np
 
 from sevis.ablation_grid import PLAIN, VARIANTS, find_variant
+from sevis.ablations import Ablations
 from sevis.recipe import Recipe
 from sevis.run_record import Run
 
@@ -41,3 +42,8 @@ def make_grid(seeds=3, *, spread=0.01):
         for seed in range(seeds)
         for key, centre in centres.items()
     )
+
+
+def several(**values):
+    """Runs of some variants, with a top-1 accuracy for each seed."""
+    return Ablations(tuple((key, make_run(key, seed, top1=value)) for key, some in values.items() for seed, value in enumerate(some)))

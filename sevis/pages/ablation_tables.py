@@ -3,11 +3,11 @@
 import streamlit as st
 
 from sevis.ablation_grid import BASELINE, PLAIN, Row, Table
-from sevis.ablation_report import INTERVALS, PRINTED, describe, tally
+from sevis.ablation_report import INTERVALS, PRINTED, caveats, describe, say, tally
 from sevis.ablations import Ablations, Summary, read_ablations, shipped_path, tables
 from sevis.agreement import compare
 from sevis.errors import SevisError
-from sevis.figures.ablation_words import brief_source, describe_deaths, describe_order, name_variant, say, say_points
+from sevis.figures.ablation_words import brief_source, describe_deaths, describe_order, name_variant
 from sevis.figures.ablations import Dot, Life, error_dots, error_table, life_map, life_table
 from sevis.figures.training_curves import curves_table, seed_curves
 from sevis.pages.show import as_text, show, show_error
@@ -62,7 +62,7 @@ def _read(path: str, modified: int) -> Ablations:
 def _show_table(table: Table, ablations: Ablations) -> None:
     summaries = {row.key: ablations.summary(row.key) for row in table.rows}
     dots = [_dot(row, summaries[row.key]) for row in table.rows]
-    source = f"; {brief_source(ablations)}" if ablations.runs else ""
+    source = brief_source(ablations, summaries)
     st.markdown(describe_order(compare(table, ablations)))
     deaths = describe_deaths(table, ablations)
     if deaths:
@@ -71,18 +71,19 @@ def _show_table(table: Table, ablations: Ablations) -> None:
         error_dots(dots, title=f"Table {table.number}: {table.title}"),
         key=f"table-{table.number}",
         caption=f"Top-1 error of each variant, measured here as the mean over seeds with its 95 % interval (Student's t), beside the "
-        f"paper's figure, in the paper's order; a dotted line marks SE as it is by default{as_text(source)}.",
+        f"paper's figure, in the paper's order; a dotted line marks SE as it is by default{as_text(f'; {source}' if source else '')}.",
         table=error_table(dots),
     )
     if ablations.runs:
-        rows = [_cells(row, summaries[row.key]) for row in table.rows]
+        base = next(row.printed.top1 for row in table.rows if row.key == BASELINE and row.printed)
+        rows = [_cells(row, summaries[row.key], base) for row in table.rows]
         st.dataframe(
             rows, hide_index=True, width="stretch", height="content", alt=f"The rows of Table {table.number}, here and in the paper"
         )
         st.caption(
             f"Top-1 errors in %, differences from SE as it is by default in points. {INTERVALS} “s varies by” is the standard deviation "
             "of s over images, mean over channels and blocks (near 0: dead); “frozen costs” the points of top-1 lost when every s is "
-            "held at its mean over the training images."
+            f"held at its mean over the training images. {caveats(summaries)}"
         )
 
 
@@ -90,58 +91,39 @@ def _dot(row: Row, summary: Summary | None) -> Dot:
     return Dot(row.label, summary.error if summary else None, row.printed.top1 if row.printed else None, row.key == BASELINE)
 
 
-def _cells(row: Row, summary: Summary | None) -> dict[str, str]:
-    """A row of the table that is read."""
-    base = next(one.printed.top1 for one in _base_rows() if one.printed)
-    here = {"Error here": "–", "Difference here": "–", "s varies by": "–", "Frozen costs": "–", "Seeds": "0", "Parameters here": "–"}
-    if summary:
-        here = {
-            "Error here": say(summary.error),
-            "Difference here": say(summary.difference, sign=True),
-            "s varies by": say(summary.alive, 3),
-            "Frozen costs": say(summary.freezing),
-            "Seeds": str(summary.error.seeds),
-            "Parameters here": f"{summary.parameters:,}",
-        }
-    paper = {"Error, paper": "–", "Difference, paper": "–"}
-    if row.printed:
-        difference = "–" if row.key == BASELINE else say_points(row.printed.top1 - base, 2)
-        paper = {"Error, paper": f"{row.printed.top1:.2f}", "Difference, paper": difference}
-    both = here | paper
-    order = (
-        "Error here",
-        "Error, paper",
-        "Difference here",
-        "Difference, paper",
-        "s varies by",
-        "Frozen costs",
-        "Seeds",
-        "Parameters here",
-    )
-    return {"Variant": row.label, **{name: both[name] for name in order}}
-
-
-def _base_rows() -> list[Row]:
-    """SE as it is by default, in each table."""
-    return [row for table in tables() for row in table.rows if row.key == BASELINE]
+def _cells(row: Row, summary: Summary | None, base: float) -> dict[str, str]:
+    """A row of the table that is read; `base` is the paper's error of SE as it is by default."""
+    printed = row.printed.top1 if row.printed else None
+    return {
+        "Variant": row.label,
+        "Error here": say(summary.error if summary else None),
+        "Error, paper": say(printed, 2),
+        "Difference here": say(summary.difference if summary else None, sign=True),
+        "Difference, paper": say(None if printed is None or row.key == BASELINE else printed - base, 2, sign=True),
+        "s varies by": say(summary.alive if summary else None, 3),
+        "Frozen costs": say(summary.freezing if summary else None),
+        "Seeds": str(summary.error.seeds if summary else 0),
+        "Parameters here": f"{summary.parameters:,}" if summary else say(None),
+    }
 
 
 def _show_lives(table: Table, ablations: Ablations) -> None:
     labels = {row.key: row.label for row in table.rows}
-    lives = [
-        Life(labels.get(key, name_variant(key)), summary.error.mean, summary.alive.mean, summary.freezing.mean, key in labels)
+    drawn = {
+        key: Life(labels.get(key, name_variant(key)), summary.error.mean, summary.alive.mean, summary.freezing.mean, key in labels)
         for key in ablations.keys
         for summary in [ablations.summary(key)]
         if summary and summary.alive and summary.freezing
-    ]
-    if not lives:
+    }
+    if not drawn:
         return
+    lives = list(drawn.values())
     show(
         life_map(lives),
         key="lives",
         caption="Top-1 of every variant with SE against how far its scales s vary over images, means over seeds: one that wins with dead "
-        "gates wins for another reason (only a sigmoid keeps s in 0..1, so tanh and ReLU stand on a scale of their own); "
-        f"{as_text(brief_source(ablations))}.",
+        "gates wins for another reason; "
+        f"{as_text(brief_source(ablations, drawn))}. {caveats(drawn)}",
         table=life_table(lives),
     )
 
@@ -154,6 +136,6 @@ def _show_curves(ablations: Ablations) -> None:
         seed_curves(groups),
         key="seed-curves",
         caption="Training with SE and without, mean over seeds, with a band from the lowest to the highest: validation loss solid, loss on "
-        f"augmented training images dotted, top-1 on the validation images; {as_text(brief_source(ablations))}.",
+        f"augmented training images dotted, top-1 on the validation images; {as_text(brief_source(ablations, (BASELINE, PLAIN)))}.",
         table=curves_table(groups),
     )
