@@ -131,6 +131,15 @@ def test_every_figure_says_device_seeds_and_date():
         assert "2026-11-26" in caption
 
 
+def test_a_caption_names_the_runs_that_are_drawn_and_no_others(shelf):
+    runs = [(BASELINE, make_run(BASELINE)), ("max", make_run("max", 7, device="a GPU"))]
+    Ablations(tuple(runs)).save(shelf / "ablations.json")
+    page = check(run_page(table="12: Gate"))
+    captions = {json.loads(chart.proto.spec)["layout"]["title"]["text"]: chart.proto.alt for chart in page.get("plotly_chart")}
+    assert "; on cpu, seed 0, 2026-11-26" in captions["Table 12: Gate"]
+    assert "; on a GPU and cpu, seeds 0, 7, 2026-11-26" in captions["Accuracy beside aliveness"]
+
+
 def test_without_the_comparison_both_are_counted(shelf):
     index = {**INDEX, GATED: {name: value for name, value in INDEX[GATED].items() if name != "twin"}}
     (shelf / "index.json").write_text(json.dumps(index))
@@ -178,6 +187,8 @@ def test_every_table_stands_beside_the_paper_s_in_its_order(table):
     rows = page.dataframe[0].value
     assert list(rows["Variant"]) == [row.label for row in table.rows]
     assert list(rows["Error, paper"]) == [f"{row.printed.top1:.2f}" if row.printed else "–" for row in table.rows]
+    differences = [cell.replace("−", "-") for cell in rows["Difference, paper"]]
+    assert differences == [f"{row.printed.top1 - 22.28:+.2f}" if row.printed and row.key != BASELINE else "–" for row in table.rows]
     ablations = Ablations(make_grid(3))
     assert [cell.split()[0] for cell in rows["Error here"]] == [f"{ablations.summary(row.key).error.mean:.1f}" for row in table.rows]
     assert "the order" in text(page).lower()
