@@ -29,11 +29,11 @@ class Pixels:
     num_classes: int
 
     @classmethod
-    def decode(cls, dataset: ImageDataset, preprocess: Preprocessing, device: torch.device) -> "Pixels":
-        """Reads every image of a data set, as the network will see it before normalisation."""
+    def decode(cls, dataset: ImageDataset, preprocess: Preprocessing, device: torch.device, *, bar: bool = True) -> "Pixels":
+        """Reads every image of a data set, as the network will see it before normalisation, with a bar in the terminal or without."""
         side = preprocess.crop
         images = np.empty((len(dataset), side, side, 3), dtype=np.uint8)
-        for index in tqdm(range(len(dataset)), desc=f"reading {dataset.split or dataset.name}", leave=False):
+        for index in tqdm(range(len(dataset)), desc=f"reading {dataset.split or dataset.name}", leave=False, disable=not bar):
             images[index] = preprocess.view(dataset[index][0])
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
         return cls(pixels.to(device), torch.tensor(dataset.labels, device=device), len(dataset.wnids))
@@ -86,11 +86,11 @@ class _Views(Dataset[tuple[Tensor, int]]):
 Images = Pixels | Streamed
 
 
-def open_images(dataset: ImageDataset, preprocess: Preprocessing, device: torch.device) -> Images:
-    """The images of a data set: in the memory of the device where they fit, else streamed."""
+def open_images(dataset: ImageDataset, preprocess: Preprocessing, device: torch.device, *, bar: bool = True) -> Images:
+    """The images of a data set: in the memory of the device where they fit, which `bar` shows in the terminal, else streamed."""
     needed = len(dataset) * 3 * preprocess.crop**2
     if needed <= MEMORY_SHARE * _free_memory(device):
-        return Pixels.decode(dataset, preprocess, device)
+        return Pixels.decode(dataset, preprocess, device, bar=bar)
     return Streamed(dataset, preprocess, device, torch.tensor(dataset.labels, device=device), len(dataset.wnids))
 
 
@@ -113,7 +113,7 @@ def evaluation_batches(
     chosen = torch.arange(len(images.labels))
     if per_class is not None:
         labels = images.labels.cpu()
-        chosen = torch.cat([torch.nonzero(labels == label)[:per_class, 0] for label in labels.unique()]).sort().values
+        chosen = torch.cat([torch.nonzero(labels == label)[:per_class, 0] for label in range(images.num_classes)]).sort().values
     for pixels, labels in images.pick(torch.split(chosen, size)):
         yield normalise(pixels.float() / 255, preprocess), labels
 

@@ -54,6 +54,7 @@ class TrainOptions:
         save_every: seconds between two checkpoints within an epoch; there is one after every epoch.
         on_epoch: called after every epoch with its row of the log.
         on_step: called after every step with its number, from 1, and its loss, which makes a GPU wait. Both may raise to end the run.
+        bar: whether progress is shown in the terminal.
         shard: which of several processes this is.
     """
 
@@ -61,6 +62,7 @@ class TrainOptions:
     save_every: float = 300.0
     on_epoch: Callable[[Row], None] | None = None
     on_step: Callable[[int, float], None] | None = None
+    bar: bool = True
     shard: Shard = field(default_factory=Shard)
 
 
@@ -91,7 +93,7 @@ def train(recipe: Recipe, data: tuple[ImageDataset, ImageDataset], folder: Path,
     if options.resume:
         run.restore()
     preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
-    training, validation = (open_images(part, preprocess, device) for part in data)
+    training, validation = (open_images(part, preprocess, device, bar=options.bar) for part in data)
     with deterministic(device):
         run.finish(training, validation)
     return Trained(learner.result(), run.rows, (training, validation))
@@ -127,8 +129,8 @@ class _Run:
         """Does what is left."""
         steps = len(self._batches(torch.arange(len(training.labels))))
         done = len(self.rows) * steps + self.step
-        first = self.options.shard.rank == 0
-        with tqdm(total=self.recipe.epochs * steps, initial=done, unit="step", desc=self.recipe.model, disable=not first) as bar:
+        shown = self.options.bar and self.options.shard.rank == 0
+        with tqdm(total=self.recipe.epochs * steps, initial=done, unit="step", desc=self.recipe.model, disable=not shown) as bar:
             for epoch in range(len(self.rows), self.recipe.epochs):
                 self._train(training, epoch, bar)
                 self._close(validation, epoch, len(training.labels))

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,13 @@ from streamlit.testing.v1 import AppTest
 
 from sevis.ablation_grid import BASELINE, tables
 from sevis.ablations import Ablations
+from sevis.agreement import compare
 from sevis.errors import SevisError
 from sevis.experiments import device_name
-from sevis.pages import train_now
+from sevis.figures.ablation_words import describe_order
+from sevis.pages import train_now, trials
 from sevis.pages.trial_data import TrialData, open_digits
+from sevis.pages.turns import Turns
 from sevis.pages.twins import GATED, PLAIN
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +31,7 @@ DEVICE = device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu"
 CURVE = [{"epoch": 1, "size": 64, "train_loss": 3.0, "val_loss": 2.9, "top1": 0.3, "top5": 0.6, "seconds": 60.0}]
 TWIN = {
     "name": PLAIN,
+    "weights": "0" * 64,
     "top1": 0.57,
     "parameters": 1000,
     "multiply_adds": 5000,
@@ -68,7 +73,8 @@ def shelf(tmp_path, monkeypatch):
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
     (tmp_path / "index.json").write_text(json.dumps(INDEX))
     Ablations(make_grid(3)).save(tmp_path / "ablations.json")
-    monkeypatch.setattr(train_now, "find_trial_data", lambda: TrialData("a few digits", size=32, epochs=2, time="a moment", open=open_few))
+    monkeypatch.setattr(train_now, "find_trial_data", lambda: FEW)
+    monkeypatch.setattr(trials, "ALONE", PATIENCE)  # a page may take long on a busy machine
     st.cache_resource.clear()
     st.cache_data.clear()
     return tmp_path
@@ -77,6 +83,10 @@ def shelf(tmp_path, monkeypatch):
 def open_few():
     training, validation = open_digits()
     return training.first(4), validation.first(2)
+
+
+FEW = TrialData("a few digits", size=32, epochs=2, time="a moment", open=open_few)
+LONG = replace(FEW, epochs=1000)
 
 
 def run_page(**address):
@@ -115,7 +125,8 @@ def test_the_twins_stand_beside_each_other_with_the_measured_difference():
     assert cells["parameters"] == ("1,100", "1,000", "+10.0 %")
     words = text(page)
     assert f"{GATED}: 30 epochs in 2.0 hours, cpu, seed 0, 2026-11-26; {PLAIN}: " in words
-    assert "SE changes top-1 by +1.3 (+0.4 to +2.3) points** on 10,000 validation images; one run of each, paired" in words
+    assert "**In one run of each, top-1 is 1.3 points higher with SE** (95 % interval +0.4 to +2.3). The paper's" in words
+    assert "; on 10,000 validation images, one run of each, paired; cpu, seed 0, 2026-11-26." in words
     assert "24.80 to 23.29 %, so +1.51 points" in words
     assert "holds 0" not in words
     assert "The gates are alive" in words
@@ -148,7 +159,25 @@ def test_without_the_comparison_both_are_counted(shelf):
 
     counts = [sum(part.numel() for part in build(**index[name]["architecture"]).parameters()) for name in (GATED, PLAIN)]
     assert twin_cells(page)["parameters"][:2] == tuple(f"{count:,}" for count in counts)
-    assert "its interval is not known" in text(page)
+    assert "its interval is not known: `python -m sevis twins` measures it." in text(page)
+    assert "interval is over" not in text(page)
+
+
+@pytest.mark.parametrize("other", [{"name": "another"}, {"weights": "1" * 64}])
+def test_a_comparison_with_other_weights_is_not_shown(shelf, other):
+    twin = {**TWIN, **other, "top1_difference": 0.2}
+    (shelf / "index.json").write_text(json.dumps({**INDEX, GATED: {**INDEX[GATED], "twin": twin}}))
+    page = check(run_page())
+    assert "is of another network without SE: `python -m sevis twins` measures it again." in text(page)
+    assert twin_cells(page)["top-1"][2] == "+1.3 points"
+
+
+def test_less_is_said_with_a_minus(shelf):
+    twin = {**TWIN, "top1_difference": -0.02, "interval": [-0.03, -0.01], "own": {**TWIN["own"], "parameters": 900}}
+    (shelf / "index.json").write_text(json.dumps({**INDEX, GATED: {**INDEX[GATED], "twin": twin}}))
+    page = check(run_page())
+    assert "top-1 is 2.0 points lower with SE** (95 % interval −3.0 to −1.0)" in text(page)
+    assert twin_cells(page)["parameters"][2] == "−10.0 %"
 
 
 def test_an_interval_that_holds_zero_is_said(shelf):
@@ -179,6 +208,17 @@ def test_a_damaged_card_is_a_sentence_and_the_page_stays(shelf, twin, gates):
     assert "Table 10: Reduction ratio r" in charts(page)
 
 
+@pytest.mark.parametrize("damage", [{"top1": "0.5"}, {"top5": 57.0}, {"curve": 3}, {"curve": [{"epoch": "one"}]}, {"recipe": [0]}])
+def test_damaged_scores_and_curves_are_a_sentence_and_the_page_stays(shelf, damage):
+    (shelf / "index.json").write_text(json.dumps({**INDEX, PLAIN: {**INDEX[PLAIN], **damage}}))
+    page = run_page()
+    assert not page.exception
+    assert [error.value for error in page.error] == [
+        f"The scores, the curve or the recipe of {PLAIN} in index.json are damaged: restore the file."
+    ]
+    assert "Table 10: Reduction ratio r" in charts(page)
+
+
 @pytest.mark.parametrize("table", tables(), ids=lambda table: str(table.number))
 def test_every_table_stands_beside_the_paper_s_in_its_order(table):
     page = check(run_page(table=f"{table.number}: {table.title}"))
@@ -191,7 +231,7 @@ def test_every_table_stands_beside_the_paper_s_in_its_order(table):
     assert differences == [f"{row.printed.top1 - 22.28:+.2f}" if row.printed and row.key != BASELINE else "–" for row in table.rows]
     ablations = Ablations(make_grid(3))
     assert [cell.split()[0] for cell in rows["Error here"]] == [f"{ablations.summary(row.key).error.mean:.1f}" for row in table.rows]
-    assert "the order" in text(page).lower()
+    assert describe_order(compare(table, ablations)) in [part.value for part in page.markdown]
 
 
 def test_an_unknown_table_in_the_address_is_the_first():
@@ -241,7 +281,7 @@ def test_a_run_is_added_to_the_visitor_s_own_view():
     check(train(page))
     rows = page.dataframe[-1].value
     assert list(rows["Run"]) == ["1: SE r = 4, tanh, seed 0"]
-    assert rows["Images"][0] == "40 trained, 20 scored"
+    assert rows["Images"][0] == "40 trained, 20 scored, 10 classes"
     assert rows["Device"][0] == DEVICE
     page.segmented_control(key="try_network").set_value("Plain").run()
     check(train(page))
@@ -255,7 +295,8 @@ def test_a_run_is_added_to_the_visitor_s_own_view():
     assert len(check(page).dataframe) == 1
 
 
-def test_a_run_can_be_cancelled():
+def test_a_run_can_be_cancelled(monkeypatch):
+    monkeypatch.setattr(train_now, "find_trial_data", lambda: LONG)
     page = run_page()
     page.button(key="train").click().run()
     assert page.button(key="train").disabled
@@ -263,9 +304,27 @@ def test_a_run_can_be_cancelled():
     page.button(key="cancel-trial").click().run()
     trial.join(PATIENCE)
     check(page.run())
-    assert any("ended before it was trained" in part.value for part in page.info)
+    assert any("ended before it was trained, because it was cancelled; nothing" in part.value for part in page.info)
     assert not page.button(key="train").disabled
     assert len(page.dataframe) == 1
+
+
+def test_a_run_that_nobody_watched_says_so(monkeypatch):
+    page = run_page()
+    assert "20 seconds after you leave" in text(page)
+    monkeypatch.setattr(trials, "ALONE", 0.0)
+    check(train(page))
+    assert any("because nobody had looked at it for 0 seconds" in part.value for part in page.info)
+
+
+def test_a_second_click_starts_nothing():
+    page = run_page()
+    going = trials.Trial(trials.Choice(), LONG, row=Turns(1), turns=Turns(1))
+    page.session_state["trial"] = going  # as if the first click had come while the page was drawn
+    page.button(key="train").click().run()
+    assert page.session_state["trial"] is going
+    going.cancel()
+    going.join(PATIENCE)
 
 
 def test_what_a_run_cannot_do_is_a_sentence(monkeypatch):

@@ -1,6 +1,8 @@
 """Tiny networks that are trained beside the pages: what they are told, what comes of them, and when they end."""
 
+import tempfile
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,14 +12,18 @@ from sklearn.datasets import load_digits
 
 import sevis
 from sevis.errors import SevisError
+from sevis.evaluation import measure_gates
 from sevis.experiments import device_name
+from sevis.images import Preprocessing
 from sevis.intervals import wilson
 from sevis.learner import build_model
 from sevis.pages import trial_data, trials
 from sevis.pages.trial_data import TrialData, Watched, find_trial_data, open_digits, open_photos
 from sevis.pages.trials import Choice, Trial
 from sevis.pages.turns import Turns
+from sevis.pixels import evaluation_batches
 from sevis.recipe import Recipe
+from sevis.training import train
 
 PATIENCE = 120  # seconds
 
@@ -35,12 +41,17 @@ def start(choice=None, data=FEW, *, row=None, turns=None):
     return Trial(choice or Choice(), data, row=row or Turns(1), turns=turns or Turns(1))
 
 
-def finish(trial):
+def until(trial, reached):
+    """Looks at a run until it has reached something."""
     deadline = time.monotonic() + PATIENCE
-    while not trial.over and time.monotonic() < deadline:
+    while not reached() and time.monotonic() < deadline:
         trial.look()
-        trial.join(0.1)
-    assert trial.over
+        trial.join(0.05)
+    assert reached()
+
+
+def finish(trial):
+    until(trial, lambda: trial.over)
     return trial
 
 
@@ -62,7 +73,7 @@ def test_photos_are_a_part_of_what_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(trial_data, "PHOTOS", 5)
     monkeypatch.setattr(trial_data, "CLASSES", 2)
     data = find_trial_data()
-    assert "tiny-imagenet-200" in data.about
+    assert "of up to 2 classes of tiny-imagenet-200" in data.about
     training, validation = data.open()
     assert training.wnids == validation.wnids == ("blue", "green")
     assert (len(training), len(validation)) == (10, 8)
@@ -131,9 +142,21 @@ def test_a_run_ends_with_its_numbers():
     recipe = Choice(reduction=4).recipe(FEW)
     model = build_model(recipe, 10)
     assert outcome.parameters == sum(parameter.numel() for parameter in model.parameters())
-    assert 0 < outcome.alive < 1
-    assert 0 <= outcome.frozen <= 1
+    assert outcome.classes == 10
     assert outcome.device == trial.device == device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def test_the_gates_are_measured_as_the_commands_do_with_no_image_read_again(tmp_path, monkeypatch, capfd):
+    reads = []
+    monkeypatch.setattr(Trial, "_count", lambda trial: reads.append(trial.phase))
+    outcome = finish(start(Choice(reduction=4))).outcome
+    assert reads == [trials.READING] * 60
+    assert capfd.readouterr().err == "", "nothing goes into the server's log"
+    trained = train(Choice(reduction=4).recipe(FEW), open_few(), tmp_path)
+    preprocess = Preprocessing(resize=32, crop=32)
+    gates = measure_gates(trained.model, *(lambda part=part: evaluation_batches(part, preprocess, 128) for part in trained.images))
+    assert outcome.alive == pytest.approx(gates["std_over_images"], rel=1e-5)
+    assert outcome.frozen == gates["top1_frozen"]
 
 
 def test_the_same_seed_gives_the_same_run_and_plain_has_no_gates():
@@ -152,6 +175,26 @@ def test_a_cancelled_run_ends_and_leaves_its_turn():
         pass
 
 
+@pytest.mark.parametrize(("leaves", "reason"), [(False, "it was cancelled"), (True, "nobody had looked at it for 0 seconds")])
+def test_a_run_that_is_ended_while_it_trains_leaves_its_turn_and_its_folder(tmp_path, monkeypatch, leaves, reason):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    row, turns = Turns(1), Turns(1)
+    trial = start(data=replace(FEW, epochs=1000), row=row, turns=turns)
+    until(trial, lambda: trial.losses)
+    assert list(tmp_path.glob("sevis-*"))
+    if leaves:
+        monkeypatch.setattr(trials, "ALONE", 0.0)
+    else:
+        trial.cancel()
+    trial.join(PATIENCE)
+    assert trial.over
+    assert trial.ended == reason
+    assert trial.outcome is trial.error is None
+    assert not list(tmp_path.iterdir())
+    with row.take(pytest.fail), turns.take(pytest.fail):
+        pass
+
+
 def test_a_run_that_nobody_looks_at_ends(monkeypatch):
     monkeypatch.setattr(trials, "ALONE", 0.0)
     trial = start()
@@ -164,9 +207,7 @@ def test_one_run_at_a_time_and_the_next_is_told_how_many_are_before_it():
     row = Turns(1)
     with row.take(pytest.fail):
         trial = start(row=row)
-        deadline = time.monotonic() + PATIENCE
-        while not trial.before and time.monotonic() < deadline:
-            trial.join(0.05)
+        until(trial, lambda: trial.before)
         assert trial.before == 1
         assert not trial.losses
     finish(trial)
@@ -192,6 +233,7 @@ def test_what_cannot_be_read_is_a_sentence():
 
     trial = finish(start(data=TrialData("nothing", 32, 1, "a moment", fail)))
     assert str(trial.error) == "no photos: bring some"
+    assert trial.error.__traceback__ is trial.error.__context__ is None, "they would hold the network and its images"
 
     def break_off():
         raise ZeroDivisionError("oh")

@@ -37,7 +37,7 @@ class LiveCurve:
 
 
 def training_curves(runs: Mapping[str, Sequence[Row]]) -> go.Figure:
-    """Loss and top-1 by epoch, a colour a run: the validation loss solid, the training loss dashed.
+    """Loss and top-1 by epoch, a colour a run: the validation loss solid, the training loss dotted.
 
     Args:
         runs: the rows of their logs by what they are called; a row has `epoch` and the COLUMNS (fractions and nats), as numbers or as

@@ -8,7 +8,7 @@ from sevis.figures.training_curves import LiveCurve, live_curves, live_table
 from sevis.pages.blueprints import GATES, PLACEMENTS, SQUEEZES
 from sevis.pages.show import as_text, show, show_error
 from sevis.pages.trial_data import TrialData, find_trial_data
-from sevis.pages.trials import RATIOS, STAGES, TRAINING, Choice, Outcome, Trial
+from sevis.pages.trials import ALONE, RATIOS, STAGES, TRAINING, Choice, Outcome, Trial
 from sevis.pages.turns import Turns, describe_row, shared_turns
 
 RUNNING, FINISHED, ENDED = "trial", "trials", "trial-ended"
@@ -28,9 +28,10 @@ def show_training() -> None:
     )
     choice = _choose()
     trial: Trial | None = st.session_state.get(RUNNING)
-    st.button(
-        "Train", key="train", type="primary", icon=":material/play_arrow:", disabled=trial is not None, on_click=_start, args=(choice, data)
-    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        going = trial is not None
+        st.button("Train", key="train", type="primary", icon=":material/play_arrow:", disabled=going, on_click=_start, args=(choice, data))
+        st.caption(f"A run lasts as long as this page is open: {ALONE:.0f} seconds after you leave, it ends, and nothing of it is kept.")
     if trial:
         st.fragment(_watch, run_every=PAUSE)(data)
         return
@@ -77,6 +78,8 @@ def _segments(label: str, options: dict[str, str], key: str) -> str:
 
 
 def _start(choice: Choice, data: TrialData) -> None:
+    if RUNNING in st.session_state:  # a second click, before the first has disabled the button
+        return
     st.session_state.pop(ENDED, None)
     try:
         st.session_state[RUNNING] = Trial(choice, data, row=_trainings(), turns=shared_turns())
@@ -111,13 +114,15 @@ def _finish(trial: Trial) -> None:
     if trial.outcome:
         st.session_state[FINISHED] = [*_finished(), trial.outcome][-KEPT:]
     else:
-        st.session_state[ENDED] = trial.error or f"{trial.title}: ended before it was trained; nothing of it is kept."
+        st.session_state[ENDED] = (
+            trial.error or f"{trial.title}: ended before it was trained, because {trial.ended}; nothing of it is kept."
+        )
 
 
 def _describe(trial: Trial) -> str:
     """What the run is doing, in words."""
     if trial.before:
-        return describe_row(trial.before).replace("The network is busy", "Another network is being trained")
+        return describe_row(trial.before, "Another network is being trained")
     left = trial.left
     time = f", about {left:.0f} seconds left" if trial.phase == TRAINING and left is not None else ""
     return f"{trial.title}: {trial.phase.lower()} …{time}"
@@ -134,7 +139,7 @@ def _show_finished(data: TrialData) -> None:
     st.caption(
         "Top-1 of the final weights on the validation images, with a 95 % interval over these images (Wilson), which knows nothing of "
         "other seeds. “s varies by” is the standard deviation of s over images, mean over channels and blocks; “frozen” is top-1 with "
-        "every s held at its mean over the training images. Only you see these results, until you close the page."
+        f"every s held at its mean over the training images. Only you see these results, the last {KEPT} of them, until you close the page."
     )
     st.button("Forget them", key="forget-trials", on_click=_forget, icon=":material/undo:")
 
@@ -166,7 +171,7 @@ def _cells(number: int, outcome: Outcome) -> dict[str, str]:
         "s varies by": "–" if outcome.alive is None else f"{outcome.alive:.3f}",
         "Frozen": "–" if outcome.frozen is None else f"{outcome.frozen:.1%}".replace("%", " %"),
         "Parameters": f"{outcome.parameters:,}",
-        "Images": f"{outcome.images[0]:,} trained, {outcome.images[1]:,} scored",
+        "Images": f"{outcome.images[0]:,} trained, {outcome.images[1]:,} scored, {outcome.classes} classes",
         "Seconds": f"{outcome.seconds:.0f}",
         "Device": outcome.device,
         "Date": outcome.date,

@@ -41,7 +41,10 @@ def find_trial_data() -> TrialData:
     """Tiny ImageNet where it is found, else the digits, which come with scikit-learn; nothing is opened yet."""
     path = find_data()
     if path is not None:
-        about = f"up to {PHOTOS} training photos of each of {CLASSES} classes of {path.stem}, at 64 pixels, and all their validation photos"
+        about = (
+            f"up to {PHOTOS} training photos of each of up to {CLASSES} classes of {path.stem}, at 64 pixels, and all validation photos of "
+            "these classes"
+        )
         return TrialData(about, size=64, epochs=6, time="about a minute", open=partial(open_photos, path))
     about = (
         "scikit-learn's handwritten digits, 8 × 8 pixels enlarged to 32, 1,347 for training and 450 for validation (Tiny ImageNet is not "

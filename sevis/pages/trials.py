@@ -19,10 +19,10 @@ from sevis.pages.turns import Turns
 from sevis.recipe import Recipe
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from sevis.datasets import ImageDataset
     from sevis.pixels import Images
+    from sevis.training import Trained
 
 ALONE = 20.0  # seconds without a look after which a run ends: its visitor has left
 MODEL, WIDTH = "resnet18", 0.25
@@ -82,6 +82,7 @@ class Outcome:
         frozen: top-1 with every gate held at its mean over the training images; None of the plain network.
         parameters, seconds, device, date: of the run.
         images: how many it was trained on, and scored on.
+        classes: of these images.
     """
 
     title: str
@@ -95,10 +96,11 @@ class Outcome:
     device: str
     date: str
     images: tuple[int, int]
+    classes: int
 
 
 class _EndedError(Exception):
-    """Ends the run: it was cancelled, or nobody looks any more."""
+    """Ends the run; says why."""
 
 
 class Trial:
@@ -114,6 +116,7 @@ class Trial:
         date: of its beginning (ISO).
         before: how many others it waits for.
         outcome: at its end.
+        ended: why it ended early, in words: it was cancelled, or nobody looked.
         error: why it broke off.
     """
 
@@ -124,6 +127,7 @@ class Trial:
         self.top1: list[float] = []
         self.steps, self.epochs, self.began = 0, data.epochs, 0.0
         self.outcome: Outcome | None = None
+        self.ended = ""
         self.error: SevisError | None = None
         self._choice, self._data, self._row, self._turns = choice, data, row, turns
         self._cancelled = threading.Event()
@@ -134,7 +138,7 @@ class Trial:
 
     @property
     def over(self) -> bool:
-        """Whether the thread has ended; without outcome or error, it was cancelled."""
+        """Whether the thread has ended, with an outcome, an error, or early."""
         return not self._thread.is_alive()
 
     @property
@@ -145,9 +149,8 @@ class Trial:
     @property
     def done(self) -> float:
         """How much of what is being done, in 0..1."""
-        if self.phase != TRAINING:
-            return self._read % self._total / self._total if self._total else 0.0
-        return min(1.0, len(self.losses) / (self.steps * self.epochs)) if self.steps else 0.0
+        done, whole = (self._read, self._total) if self.phase == READING else (len(self.losses), self.steps * self.epochs)
+        return min(1.0, done / whole) if whole else 0.0
 
     @property
     def left(self) -> float | None:
@@ -172,10 +175,10 @@ class Trial:
             with self._row.take(self._wait), ExitStack() as turn, tempfile.TemporaryDirectory(prefix="sevis-") as folder:
                 self.before = 0
                 self.outcome = self._train(turn, Path(folder))
-        except _EndedError:
-            pass
+        except _EndedError as error:
+            self.ended = str(error)
         except SevisError as error:
-            self.error = error
+            self.error = SevisError(str(error))  # anew, for the traceback of the first holds the network and its images
         except BaseException as error:  # told to whoever looks, who would otherwise wait for ever
             self.error = SevisError(f"the training broke off ({type(error).__name__}: {one_line(error)})")
 
@@ -197,41 +200,45 @@ class Trial:
             self.losses.append(loss)
             self._let_others(turn)
 
-        options = TrainOptions(on_step=on_step, on_epoch=lambda row: self.top1.append(row["top1"]))
+        options = TrainOptions(on_step=on_step, on_epoch=lambda row: self.top1.append(row["top1"]), bar=False)
         started = time.monotonic()
         trained = train(recipe, images, folder, options=options)
         seconds = time.monotonic() - started
         self.phase = MEASURING
-        return self._measure(trained.model, images, turn, seconds=seconds)
+        return self._measure(trained, turn, seconds=seconds)
 
-    def _measure(self, model: "nn.Module", images: "tuple[ImageDataset, ImageDataset]", turn: ExitStack, *, seconds: float) -> Outcome:
-        from sevis.evaluation import measure_gates
+    def _measure(self, trained: "Trained", turn: ExitStack, *, seconds: float) -> Outcome:
         from sevis.experiments import count_parameters
-        from sevis.images import Preprocessing
-        from sevis.pixels import open_images
         from sevis.sites import find_sites
 
-        preprocess = Preprocessing(resize=self._data.size, crop=self._data.size)
-        device = next(model.parameters()).device
-        gates: dict[str, Any] = {}
-        if find_sites(model):
-            turn.close()
-            training, validation = (open_images(part, preprocess, device) for part in images)
-            gates = measure_gates(model, lambda: self._batches(training, turn), lambda: self._batches(validation, turn))
-        count = len(images[1])
+        alive, frozen = self._measure_gates(trained, turn) if find_sites(trained.model) else (None, None)
+        images = (len(trained.images[0].labels), len(trained.images[1].labels))
         return Outcome(
             title=self.title,
             curve=LiveCurve(tuple(self.losses), tuple(self.top1), self.steps),
             top1=self.top1[-1],
-            interval=wilson(round(self.top1[-1] * count), count),
-            alive=gates.get("std_over_images"),
-            frozen=gates.get("top1_frozen"),
-            parameters=count_parameters(model),
+            interval=wilson(round(self.top1[-1] * images[1]), images[1]),
+            alive=alive,
+            frozen=frozen,
+            parameters=count_parameters(trained.model),
             seconds=seconds,
             device=self.device,
             date=self.date,
-            images=(len(images[0]), count),
+            images=images,
+            classes=trained.images[0].num_classes,
         )
+
+    def _measure_gates(self, trained: "Trained", turn: ExitStack) -> tuple[float, float]:
+        """How far s varies over the validation images, and top-1 with every s at its mean over the training images."""
+        from sevis.evaluation import evaluate, gate_moments
+        from sevis.hooks import override
+
+        training, validation = trained.images
+        learned = gate_moments(trained.model, self._batches(training, turn))
+        tested = gate_moments(trained.model, self._batches(validation, turn))
+        with override(trained.model, {site: learned.overall_mean(site) for site in learned.sites}):
+            frozen = evaluate(trained.model, self._batches(validation, turn)).top1
+        return sum(float(tested.overall_std(site).mean()) for site in tested.sites) / len(tested.sites), frozen
 
     def _batches(self, images: "Images", turn: ExitStack) -> "Iterator[tuple[Tensor, Tensor]]":
         """Batches to measure on, each in a turn of its own."""
@@ -249,7 +256,7 @@ class Trial:
         turn.enter_context(self._turns.take(lambda before: self._check()))
 
     def _count(self) -> None:
-        """Counts the images that are read, which happens again when the gates are measured."""
+        """Counts the images that are read."""
         self._check()
         self._read += 1
 
@@ -258,5 +265,7 @@ class Trial:
         self._check()
 
     def _check(self) -> None:
-        if self._cancelled.is_set() or time.monotonic() - self._seen > ALONE:
-            raise _EndedError
+        if self._cancelled.is_set():
+            raise _EndedError("it was cancelled")
+        if time.monotonic() - self._seen > ALONE:
+            raise _EndedError(f"nobody had looked at it for {ALONE:.0f} seconds")

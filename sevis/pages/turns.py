@@ -83,9 +83,9 @@ def turn() -> Iterator[None]:
             _holding.reset(token)
 
 
-def describe_row(before: int) -> str:
-    """What the page says while so many others are before this visitor."""
-    return f"The network is busy: {before} {'other is' if before == 1 else 'others are'} before you. The answer comes by itself."
+def describe_row(before: int, what: str = "The network is busy") -> str:
+    """What the page says while so many others are before this visitor, and what for."""
+    return f"{what}: {before} {'other is' if before == 1 else 'others are'} before you. The answer comes by itself."
 
 
 def places() -> int:

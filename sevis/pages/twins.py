@@ -23,6 +23,7 @@ PRINTED = PAPER.plain.top1 - PAPER.gated.top1  # points
 COUNTED = {"parameters": "parameters", "multiply_adds": "multiply-adds of one image"}
 Costs = dict[str, int]
 NOTHING = "–"
+MEASURE = "`python -m sevis twins` measures it"
 
 
 @dataclass(frozen=True)
@@ -31,24 +32,37 @@ class Difference:
 
     Attributes:
         points: by how many top-1 is better with SE than without.
-        how: that was measured, and on what, in words.
+        how: that was measured, and on what, in words; where there is no interval, why.
         costs: of both; empty where they are not known.
     """
 
     points: Estimate
-    how: str = ""
+    how: str
     costs: Mapping[str, Costs] = field(default_factory=dict)
 
 
 def show_twins() -> None:
     """Accuracy, cost and training of both, and how alive the gates are."""
     try:
-        cards = {way: read_card(name) for way, name in ((WITH, GATED), (WITHOUT, PLAIN)) if name in list_pretrained()}
+        cards = {way: _read(name) for way, name in ((WITH, GATED), (WITHOUT, PLAIN)) if name in list_pretrained()}
         _say_what_is_missing(cards)
         if cards:
             _show(cards)
     except SevisError as error:
         show_error(error)
+
+
+def _read(name: str) -> Card:
+    """A card with scores and a curve that can be told and drawn. Raises SevisError for others."""
+    card = read_card(name)
+    try:
+        curves_table({name: [card.get("curve") or []]})
+        sound = all(0 <= card[score] <= 1 for score in ("top1", "top5")) and isinstance(card.get("recipe", {}), Mapping)
+    except (TypeError, ValueError, AttributeError):
+        sound = False
+    if not sound:
+        raise SevisError(f"the scores, the curve or the recipe of {name} in index.json are damaged: restore the file")
+    return card
 
 
 def _say_what_is_missing(cards: Mapping[str, Card]) -> None:
@@ -72,26 +86,31 @@ def _show(cards: Mapping[str, Card]) -> None:
 
 
 def _difference(cards: Mapping[str, Card]) -> Difference:
-    """As `python -m sevis twins` wrote it into the card of the network with SE; without an interval where it did not."""
-    twin = cards[WITH].get("twin")
+    """As `python -m sevis twins` wrote it into the card of the network with SE; else, or if it is of other weights, without an interval."""
+    twin, plain = cards[WITH].get("twin"), cards[WITHOUT]
+    points = Estimate(100 * (cards[WITH]["top1"] - plain["top1"]), None, 1)
     if not twin:
-        return Difference(Estimate(100 * (cards[WITH]["top1"] - cards[WITHOUT]["top1"]), None, 1))
+        return Difference(points, f"its interval is not known: {MEASURE}")
     try:
+        if (twin["name"], twin["weights"]) != (plain.name, plain.sha256):
+            return Difference(points, f"its interval in index.json is of another network without SE: {MEASURE} again")
         low, high = (100 * float(end) for end in twin["interval"])
         points = Estimate(100 * float(twin["top1_difference"]), (low, high), int(twin["seeds"]))
         costs = {way: {what: int(facts[what]) for what in COUNTED} for way, facts in ((WITH, twin["own"]), (WITHOUT, twin))}
-        return Difference(points, f"on {int(twin['images']):,} validation images; {twin['how']}", costs)
+        return Difference(points, f"on {int(twin['images']):,} validation images, {twin['how']}", costs)
     except (LookupError, TypeError, ValueError) as error:
         raise SevisError(f"the entry of {GATED} in index.json compares it with its twin in a way that cannot be read ({error})") from None
 
 
 def _sentence(difference: Difference) -> str:
     """The difference beside the paper's, and what can be said of it."""
-    interval = difference.points.interval
-    what = f"**SE changes top-1 by {say(difference.points, sign=True)} points**"
-    what += f" {as_text(difference.how)}" if interval else "; its interval is not known, `python -m sevis twins` measures it"
-    if interval and not difference.points.sign:
-        what += ". The interval holds 0: these runs cannot tell whether SE helps here"
+    points, interval = difference.points, difference.points.interval
+    what = f"**In one run of each, top-1 is {say(abs(points.mean))} points {'lower' if points.mean < 0 else 'higher'} with SE**"
+    if interval:
+        what += f" (95 % interval {say(interval[0], sign=True)} to {say(interval[1], sign=True)})"
+        what += "" if points.sign else ". The interval holds 0: these runs cannot tell whether SE helps here"
+    else:
+        what += f"; {difference.how}"
     errors = f"{PAPER.plain.top1:.2f} to {PAPER.gated.top1:.2f} %"
     return (
         f"{what}. The paper's {PAPER.title} on ImageNet: top-1 error from {errors}, so {say_points(PRINTED, 2)} points of top-1 (Table "
@@ -118,13 +137,13 @@ def _rows(cards: Mapping[str, Card], costs: Mapping[str, Costs], difference: Dif
         rows.append((name, {way: f"{100 * card[score]:.1f} %" for way, card in cards.items()}, gain))
     for what, name in COUNTED.items():
         counts = {way: cost[what] for way, cost in costs.items()}
-        more = f"+{counts[WITH] / counts[WITHOUT] - 1:.1%}".replace("%", " %") if len(counts) == 2 else NOTHING
+        more = f"{say(100 * (counts[WITH] / counts[WITHOUT] - 1), sign=True)} %" if len(counts) == 2 else NOTHING
         rows.append((name, {way: f"{count:,}" for way, count in counts.items()}, more))
     return [{"": f"**{name}**", **{way: cells.get(way, NOTHING) for way in (WITH, WITHOUT)}, ADDS: gain} for name, cells, gain in rows]
 
 
 def _show_difference(difference: Difference, cards: Mapping[str, Card]) -> None:
-    points = difference.points
+    points, how = difference.points, as_text(difference.how) if difference.points.interval else "one run of each"
     gains = [
         Gain("here", points.mean, points.interval, f"{GATED} minus {PLAIN}"),
         Gain("paper", PRINTED, None, f"{PAPER.title} on ImageNet, Table {PAPER.table}", printed=True),
@@ -132,8 +151,7 @@ def _show_difference(difference: Difference, cards: Mapping[str, Card]) -> None:
     show(
         gain_dots(gains),
         key="twin-difference",
-        caption="Top-1 with SE minus without, in points, here and in the paper; the interval tells how far other validation images could "
-        f"move it, not other seeds; {_sources(cards)}.",
+        caption=f"Top-1 with SE minus without, in points, here and in the paper; {how}; {_sources(cards)}.",
         table=gain_table(gains),
     )
 
@@ -154,10 +172,10 @@ def _show_curves(cards: Mapping[str, Card]) -> None:
 def _show_gates(card: Card) -> None:
     gates = card["gates"]
     try:
-        blocks, whole, frozen = gates["blocks"], 100 * gates["top1"], 100 * gates["top1_frozen"]
+        blocks, whole, frozen = gates["blocks"], 100 * float(gates["top1"]), 100 * float(gates["top1_frozen"])
         figure, table = gate_bars(blocks), gate_table(blocks)
         alive = f"{gates['std_over_images']:.2f}"
-    except (LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError):
         raise SevisError(f"what the entry of {card.name} in index.json says of its gates is damaged: restore the file") from None
     st.markdown(
         f"**The gates are {'alive' if gates['std_over_images'] >= DEAD else 'dead'}:** over images, s has a standard deviation of {alive}, "
