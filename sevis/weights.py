@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-DEFAULT = "se_resnet50x0_5.tiny20"
+DEFAULT = "se_resnet50x0_5.tiny200"
 RANDOM = "random"
 
 
