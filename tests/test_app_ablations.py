@@ -1,114 +1,19 @@
 """The page Ablations in Streamlit's AppTest; every number that it shows here is made up."""
+# ruff: noqa: F401, F811  (fixtures of another file)
 
 import json
 import subprocess
 import sys
-import time
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import streamlit as st
-import torch
+from ablation_page import GATES, INDEX, ROOT, TWIN, charts, check, run_page, shelf, text
 from made_up_runs import make_grid, make_run
-from streamlit.testing.v1 import AppTest
 
 from sevis.ablation_grid import BASELINE, tables
 from sevis.ablations import Ablations
 from sevis.agreement import compare
-from sevis.errors import SevisError
-from sevis.experiments import device_name
 from sevis.figures.ablation_words import describe_order
-from sevis.pages import train_now, trials
-from sevis.pages.trial_data import TrialData, open_digits
-from sevis.pages.turns import Turns
 from sevis.pages.twins import GATED, PLAIN
-
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "sevis" / "pages" / "ablations.py"
-PATIENCE = 120  # seconds
-DEVICE = device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-CURVE = [{"epoch": 1, "size": 64, "train_loss": 3.0, "val_loss": 2.9, "top1": 0.3, "top5": 0.6, "seconds": 60.0}]
-TWIN = {
-    "name": PLAIN,
-    "weights": "0" * 64,
-    "top1": 0.57,
-    "parameters": 1000,
-    "multiply_adds": 5000,
-    "own": {"top1": 0.5833, "parameters": 1100, "multiply_adds": 5010},
-    "top1_difference": 0.0133,
-    "interval": [0.004, 0.0226],
-    "images": 10000,
-    "seeds": 1,
-    "how": "one run of each, paired",
-}
-BLOCKS = {"SE_2_1": {"mean": 0.5, "spread": 0.2, "std_over_images": 0.21, "top1_frozen": 0.57}}
-GATES = {"blocks": BLOCKS, "std_over_images": 0.21, "top1": 0.5833, "top1_frozen": 0.52, "top1_open": 0.1}
-
-
-def card(name, top1, **more):
-    return {
-        "architecture": {"name": name, "num_classes": 5, "width": 0.125, "reduction": 4},
-        "classes": list("abcde"),
-        "preprocessing": {"resize": 32, "crop": 32},
-        "sha256": "0" * 64,
-        "recipe": {"seed": 0},
-        "epochs": 30,
-        "curve": CURVE,
-        "seconds": 7200.0,
-        "device": "cpu",
-        "date": "2026-11-26",
-        "top1": top1,
-        "top5": top1 + 0.2,
-        **more,
-    }
-
-
-INDEX = {GATED: card("se_resnet18", 0.5833, twin=TWIN, gates=GATES), PLAIN: card("resnet18", 0.57)}
-
-
-@pytest.fixture(autouse=True)
-def shelf(tmp_path, monkeypatch):
-    """A folder with made-up results in place of pretrained/, and a few digits to train on."""
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
-    (tmp_path / "index.json").write_text(json.dumps(INDEX))
-    Ablations(make_grid(3)).save(tmp_path / "ablations.json")
-    monkeypatch.setattr(train_now, "find_trial_data", lambda: FEW)
-    monkeypatch.setattr(trials, "ALONE", PATIENCE)  # a page may take long on a busy machine
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    return tmp_path
-
-
-def open_few():
-    training, validation = open_digits()
-    return training.first(4), validation.first(2)
-
-
-FEW = TrialData("a few digits", size=32, epochs=2, time="a moment", open=open_few)
-LONG = replace(FEW, epochs=1000)
-
-
-def run_page(**address):
-    page = AppTest.from_file(str(PAGE), default_timeout=PATIENCE)
-    for name, value in address.items():
-        page.query_params[name] = value
-    return page.run()
-
-
-def check(page):
-    assert not page.exception
-    assert not [error.value for error in page.error]
-    return page
-
-
-def charts(page):
-    found = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
-    return {chart["layout"]["title"]["text"]: chart for chart in found}
-
-
-def text(page):
-    return " ".join(part.value for part in (*page.markdown, *page.caption))
 
 
 def twin_cells(page):
@@ -260,85 +165,6 @@ def test_damaged_results_are_a_sentence_and_the_page_stays(shelf):
     assert not page.exception
     assert "ablations.json" in page.error[0].value
     assert page.button(key="train")
-
-
-def train(page):
-    """Starts a run and lets it end."""
-    page.button(key="train").click().run()
-    assert not page.exception
-    if "trial" not in page.session_state:  # it has ended already
-        return page
-    trial = page.session_state["trial"]
-    deadline = time.monotonic() + PATIENCE
-    while not trial.over and time.monotonic() < deadline:
-        trial.look()
-        trial.join(0.1)
-    return page.run()
-
-
-def test_a_run_is_added_to_the_visitor_s_own_view():
-    page = run_page(try_r="4", try_gate="Tanh")
-    check(train(page))
-    rows = page.dataframe[-1].value
-    assert list(rows["Run"]) == ["1: SE r = 4, tanh, seed 0"]
-    assert rows["Images"][0] == "40 trained, 20 scored, 10 classes"
-    assert rows["Device"][0] == DEVICE
-    page.segmented_control(key="try_network").set_value("Plain").run()
-    check(train(page))
-    assert list(page.dataframe[-1].value["Run"]) == ["1: SE r = 4, tanh, seed 0", "2: plain, seed 0"]
-    curves = charts(page)["Your runs"]
-    assert [trace["name"] for trace in curves["data"]][::2] == ["1: SE r = 4, tanh, seed 0", "2: plain, seed 0"]
-    assert f"on {DEVICE}, " in next(chart.proto.alt for chart in page.get("plotly_chart") if "Your runs" in chart.proto.spec)
-    other = check(run_page())
-    assert len(other.dataframe) == 1, "another visitor sees nothing of it"
-    page.button(key="forget-trials").click().run()
-    assert len(check(page).dataframe) == 1
-
-
-def test_a_run_can_be_cancelled(monkeypatch):
-    monkeypatch.setattr(train_now, "find_trial_data", lambda: LONG)
-    page = run_page()
-    page.button(key="train").click().run()
-    assert page.button(key="train").disabled
-    trial = page.session_state["trial"]
-    page.button(key="cancel-trial").click().run()
-    trial.join(PATIENCE)
-    check(page.run())
-    assert any("ended before it was trained, because it was cancelled; nothing" in part.value for part in page.info)
-    assert not page.button(key="train").disabled
-    assert len(page.dataframe) == 1
-
-
-def test_a_run_that_nobody_watched_says_so(monkeypatch):
-    page = run_page()
-    assert "20 seconds after you leave" in text(page)
-    monkeypatch.setattr(trials, "ALONE", 0.0)
-    check(train(page))
-    assert any("because nobody had looked at it for 0 seconds" in part.value for part in page.info)
-
-
-def test_a_second_click_starts_nothing():
-    page = run_page()
-    going = trials.Trial(trials.Choice(), LONG, row=Turns(1), turns=Turns(1))
-    page.session_state["trial"] = going  # as if the first click had come while the page was drawn
-    page.button(key="train").click().run()
-    assert page.session_state["trial"] is going
-    going.cancel()
-    going.join(PATIENCE)
-
-
-def test_what_a_run_cannot_do_is_a_sentence(monkeypatch):
-    def fail():
-        raise SevisError("no photos: bring some")
-
-    monkeypatch.setattr(train_now, "find_trial_data", lambda: TrialData("nothing", size=32, epochs=1, time="a moment", open=fail))
-    page = train(run_page())
-    assert page.error[0].value == "No photos: bring some."
-    monkeypatch.setenv("SEVIS_FORWARDS", "many")
-    page = run_page()
-    page.button(key="train").click().run()
-    assert not page.exception
-    assert "SEVIS_FORWARDS" in page.error[0].value
 
 
 def test_the_page_is_found_without_torch():
