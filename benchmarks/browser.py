@@ -27,7 +27,7 @@ from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_CHART = ".js-plotly-plot .heatmaplayer image"
-PHOTOS = ("Cup of espresso", "Rocket", "Astronaut", "Tabby cat")
+PHOTOS = ("Tabby cat", "Rocket", "Astronaut", "Cup of espresso")
 BLOCK = "SE_4_6"
 OTHERS = ("efficientnet_b0", "legacy_seresnet50")  # with random weights, so that nothing is downloaded
 EAGER = "import timm\n"
@@ -150,7 +150,7 @@ def measure_other_networks() -> None:
         started = time.perf_counter()
         app.run()
         print(f"{name}: {time.perf_counter() - started:.1f} s of server time until its first page stands")
-        report(f"photo, {name}", [run_time(app, "sample", photo) for photo in PHOTOS if photo != "Tabby cat"])
+        report(f"photo, {name}", [run_time(app, "sample", photo) for photo in PHOTOS if photo != "Cup of espresso"])
 
 
 def run_time(app: AppTest, key: str, value: object) -> float:

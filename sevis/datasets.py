@@ -27,8 +27,8 @@ SETS = {"tiny-imagenet": TINY_IMAGENET} | {name: layout.folder for name, layout 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif")
 SPLITS = ("train", "val", "test")
 SAMPLE_PHOTOS = {  # ships with scikit-image, so it is there without internet
-    "Tabby cat": "chelsea.png",
     "Cup of espresso": "coffee.png",
+    "Tabby cat": "chelsea.png",
     "Rocket": "rocket.jpg",
     "Astronaut": "astronaut.png",
 }

@@ -33,7 +33,7 @@ from sevis.weights import DEFAULT
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "sevis" / "pages" / "explain.py"
 CLASSES = {"n02123045": "tabby", "n02129165": "lion", "n07920052": "espresso"}
-TABBY, ESPRESSO = "Tabby cat", "Cup of espresso"
+FIRST, OTHER = "Cup of espresso", "Tabby cat"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def shelf(tmp_path_factory):
         patch.setenv("SEVIS_PRETRAINED", str(folder))
         ready = sevis.load(DEFAULT)
         blocks = [site.name for site in sevis.find_sites(ready.model)]
-        explain_sample(ready, TABBY, maps=blocks).save(folder / f"{DEFAULT}.example.safetensors")
+        explain_sample(ready, FIRST, maps=blocks).save(folder / f"{DEFAULT}.example.safetensors")
     return folder
 
 
@@ -134,7 +134,7 @@ def test_the_network_is_loaded_once_for_all(folder, monkeypatch):
     loads = []
     monkeypatch.setattr(loading, "load", lambda name, **options: loads.append(name) or sevis.load(name, **options))
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
-    app.segmented_control(key="sample").set_value(ESPRESSO).run()
+    app.segmented_control(key="sample").set_value(OTHER).run()
     app.segmented_control(key="sample").set_value("Rocket").run()
     assert not app.exception
     assert loads == [DEFAULT]
@@ -162,8 +162,8 @@ def test_the_first_page_needs_no_torch(folder):
 
 
 def test_another_sample_is_computed(folder):
-    page = run_page().button_group(key="sample").set_value(ESPRESSO).run()
-    assert_shows(page, explain_sample(sevis.load(DEFAULT), ESPRESSO))
+    page = run_page().button_group(key="sample").set_value(OTHER).run()
+    assert_shows(page, explain_sample(sevis.load(DEFAULT), OTHER))
 
 
 def test_without_the_shipped_explanation_it_is_computed(folder):
@@ -173,7 +173,7 @@ def test_without_the_shipped_explanation_it_is_computed(folder):
 
 
 def test_an_explanation_of_other_weights_is_not_shown(folder):
-    other = explain_sample(sevis.load(DEFAULT), ESPRESSO)
+    other = explain_sample(sevis.load(DEFAULT), OTHER)
     shipped = sevis.Explanation.load(folder / f"{DEFAULT}.example.safetensors")
     fields = {**vars(other), "weights": "0" * 64, "view": shipped.view}
     sevis.Explanation(**fields).save(folder / f"{DEFAULT}.example.safetensors")
@@ -188,11 +188,11 @@ def test_a_damaged_explanation_is_said_and_computed(folder):
 
 
 def test_a_link_restores_photo_block_and_style(folder):
-    page = run_page(sample=ESPRESSO, block="SE_4_2", maps="On the photo")
-    assert page.button_group(key="sample").value == ESPRESSO
+    page = run_page(sample=OTHER, block="SE_4_2", maps="On the photo")
+    assert page.button_group(key="sample").value == OTHER
     assert page.button_group(key="maps").value == "On the photo"
     assert page.selectbox(key="block").value == "SE_4_2"
-    explanation = explain_sample(sevis.load(DEFAULT), ESPRESSO)
+    explanation = explain_sample(sevis.load(DEFAULT), OTHER)
     shown = figures(page)
     for title, expected in (
         ("Squeeze z", explanation.squeeze["SE_4_2"]),
@@ -282,15 +282,15 @@ def test_two_choosers_on_a_page_do_not_disturb_each_other(folder):
             st.write(choose_photo(read_card(DEFAULT), key=key).title)
 
     page = AppTest.from_function(script)
-    page.query_params["other_sample"] = ESPRESSO
-    assert [text.value for text in page.run().markdown] == [TABBY, ESPRESSO]
+    page.query_params["other_sample"] = OTHER
+    assert [text.value for text in page.run().markdown] == [FIRST, OTHER]
 
 
 def test_what_did_not_fit_into_memory_is_said(folder, monkeypatch):
     sentence = "The memory of cuda:0 does not hold a single image: going on with the CPU, which is slower."
     monkeypatch.setattr(models, "explain", lambda *what, say, **how: say(sentence) or sevis.explain(*what, **how))
-    page = run_page(sample=ESPRESSO)
-    assert_shows(page, explain_sample(sevis.load(DEFAULT), ESPRESSO))
+    page = run_page(sample=OTHER)
+    assert_shows(page, explain_sample(sevis.load(DEFAULT), OTHER))
     assert [note.value for note in page.info] == [sentence]
 
 
@@ -304,9 +304,9 @@ def test_an_image_that_does_not_fit_into_an_accelerator_runs_on_the_cpu(folder, 
         return run(ready, *what)
 
     ready = sevis.load(DEFAULT)
-    expected = explain_sample(ready, ESPRESSO)
+    expected = explain_sample(ready, OTHER)
     monkeypatch.setattr(explanation, "_explain_view", full)
-    image = read_image(sample_photos()[ESPRESSO].read_bytes())
+    image = read_image(sample_photos()[OTHER].read_bytes())
     found = sevis.explain(replace(ready, device=torch.device("meta")), image, say=said.append)
     assert places == ["meta", "cpu"]
     assert len(said) == 1
@@ -319,10 +319,10 @@ def test_every_forward_waits_for_its_turn(folder, monkeypatch):
     monkeypatch.setattr(models, "explain", lambda *what, **how: row.append("forward") or sevis.explain(*what, **how))
     page = run_page()
     assert row == [], "the first page is shipped"
-    page.segmented_control(key="sample").set_value(ESPRESSO).run()
+    page.segmented_control(key="sample").set_value(OTHER).run()
     assert row == ["turn", "forward"]
-    page.segmented_control(key="sample").set_value(TABBY).run()
-    page.segmented_control(key="sample").set_value(ESPRESSO).run()
+    page.segmented_control(key="sample").set_value(FIRST).run()
+    page.segmented_control(key="sample").set_value(OTHER).run()
     assert row == ["turn", "forward"], "what is kept waits for nobody"
 
 
@@ -338,15 +338,15 @@ def test_missing_weights_are_said_and_found_again(folder):
     weights.unlink()
     page = run_page()
     assert_shows(page, sevis.Explanation.load(folder / f"{DEFAULT}.example.safetensors"))
-    page = page.button_group(key="sample").set_value(ESPRESSO).run()
+    page = page.button_group(key="sample").set_value(OTHER).run()
     assert "missing" in sentence(page)
     weights.write_bytes(kept)
-    assert_shows(page.run(), explain_sample(sevis.load(DEFAULT), ESPRESSO))
+    assert_shows(page.run(), explain_sample(sevis.load(DEFAULT), OTHER))
 
 
 def test_damaged_weights_are_refused_in_one_sentence(folder):
     (folder / f"{DEFAULT}.safetensors").write_bytes(b"damaged")
-    assert "SHA-256" in sentence(run_page(sample=ESPRESSO))
+    assert "SHA-256" in sentence(run_page(sample=OTHER))
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}"])

@@ -18,7 +18,7 @@ from sevis.images import read_image
 from sevis.weights import DEFAULT
 
 PAGE = Path(__file__).resolve().parent.parent / "sevis" / "pages" / "two_photos.py"
-TABBY, ESPRESSO, ROCKET = "Tabby cat", "Cup of espresso", "Rocket"
+FIRST, SECOND, ROCKET = "Cup of espresso", "Tabby cat", "Rocket"
 CLASSES = {"n02123045": "tabby", "n02129165": "lion", "n07920052": "espresso"}
 
 
@@ -87,7 +87,7 @@ def assert_compares(page, first, second):
 
 def test_at_first_two_different_photos_are_compared():
     page = run_page()
-    assert_compares(page, TABBY, ESPRESSO)
+    assert_compares(page, FIRST, SECOND)
     assert page.title[0].value == "Two photos"
     assert len(page.image) == 2
     assert "differs by" in " ".join(part.value for part in page.markdown)
@@ -96,16 +96,16 @@ def test_at_first_two_different_photos_are_compared():
 def test_another_photo_changes_its_side_only():
     page = run_page()
     page.segmented_control(key="first_sample").set_value(ROCKET).run()
-    assert_compares(page, ROCKET, ESPRESSO)
+    assert_compares(page, ROCKET, SECOND)
 
 
 def test_a_link_restores_everything():
-    page = run_page(first_sample=ESPRESSO, second_sample=ROCKET, block="SE_3_1", maps="On the photo")
-    assert_compares(page, ESPRESSO, ROCKET)
+    page = run_page(first_sample=SECOND, second_sample=ROCKET, block="SE_3_1", maps="On the photo")
+    assert_compares(page, SECOND, ROCKET)
     assert page.selectbox(key="block").value == "SE_3_1"
     assert page.segmented_control(key="maps").value == "On the photo"
     assert len(page.image) == 4
-    first, second = (explain(title).scale["SE_3_1"] for title in (ESPRESSO, ROCKET))
+    first, second = (explain(title).scale["SE_3_1"] for title in (SECOND, ROCKET))
     curve = figures(page)["Channels sorted by the difference"][0]["data"][0]
     np.testing.assert_allclose(array(curve["y"]), np.sort(first - second)[::-1], atol=1e-4)
     pairs = figures(page)["The channels that differ most"][0]
@@ -115,12 +115,12 @@ def test_a_link_restores_everything():
 
 def test_unknown_values_in_a_link_fall_back():
     page = run_page(first_sample="Unicorn", second_source="<script>", block="SE_9_9", maps="x")
-    assert_compares(page, TABBY, ESPRESSO)
+    assert_compares(page, FIRST, SECOND)
     assert page.selectbox(key="block").value is None
 
 
 def test_the_same_photo_twice_is_said_so():
-    page = run_page(second_sample=TABBY, block="SE_2_1")
+    page = run_page(second_sample=FIRST, block="SE_2_1")
     assert not page.exception
     assert "same photo" in page.info[0].value
     assert "Scale s of A minus scale s of B" not in figures(page)

@@ -33,7 +33,7 @@ from sevis.weights import DEFAULT
 
 PAGE = Path(__file__).resolve().parent.parent / "sevis" / "pages" / "what_if.py"
 CLASSES = ["tabby", "lion", "espresso", "pizza", "teapot", "cliff", "orange"]
-TABBY, ROCKET = "Tabby cat", "Rocket"
+FIRST, ROCKET = "Cup of espresso", "Rocket"
 COMPARED, STRIP = "The most probable classes, before and after", "One block changed at a time"
 
 
@@ -122,7 +122,7 @@ class Gate(nn.Module):
         return self.change(self.gate(logits).clone())
 
 
-def probabilities(ready, changes=None, *, photo=TABBY):
+def probabilities(ready, changes=None, *, photo=FIRST):
     """What a copy of the network whose gates are replaced makes of a sample photo, by class."""
     model = copy.deepcopy(ready.model)
     for site in sevis.find_sites(ready.model):
@@ -199,9 +199,9 @@ def test_a_link_restores_the_changes(ready, means):
 def test_how_far_the_scales_moved_is_drawn(ready):
     page = run_page(steps="SE_3_1:open")
     rows = array(figures(page)["How far the scale of every channel moved"]["data"][0]["z"])
-    before = scales_of(ready, TABBY)
+    before = scales_of(ready, FIRST)
     with sevis.override(ready.model, {"SE_3_1": 1.0}):
-        after = scales_of(ready, TABBY)
+        after = scales_of(ready, FIRST)
     width = max(map(len, before.values()))
     for row, site in zip(rows, before, strict=True):
         assert np.abs(row - np.repeat(100 * (after[site] - before[site]), width // len(before[site]))).max() <= 0.51
@@ -235,7 +235,7 @@ def test_buttons_add_changes_and_take_them_back(ready, means):
 
 def test_the_most_raised_channels_are_shut(ready):
     page = run_page(where="SE_4_1", shut_count="3").button(key="shut").click().run()
-    raised = sorted(np.argsort(-scales_of(ready, TABBY)["SE_4_1"])[:3].tolist())
+    raised = sorted(np.argsort(-scales_of(ready, FIRST)["SE_4_1"])[:3].tolist())
     assert_compares(page, probabilities(ready), probabilities(ready, {"SE_4_1": held(0, raised)}))
 
 

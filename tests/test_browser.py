@@ -123,10 +123,10 @@ def test_a_sample_photo_changes_the_gate_map(open_page):
     assert rows.all_text_contents()[0] == "SE_2_1"
     assert rows.count() == 16
 
-    page.get_by_text("Cup of espresso", exact=True).click()
+    page.get_by_text("Tabby cat", exact=True).click()
     page.wait_for_function("old => document.querySelector('.heatmaplayer image').getAttribute('href') !== old", arg=cells)
-    expect(page.get_by_text("Cup of espresso: the network sees the bright part")).to_be_visible()
-    expect(page).to_have_url(re.compile(r"sample=Cup"))
+    expect(page.get_by_text("Tabby cat: the network sees the bright part")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"sample=Tabby"))
     settle(page)
     assert not set(sources(page)) & set(pictures), "every picture is of the new photo"
 

@@ -317,7 +317,7 @@ def test_sevis_data_names_the_place(nowhere: Path, monkeypatch: pytest.MonkeyPat
 
 def test_sample_photos_are_there_offline() -> None:
     photos = sample_photos()
-    assert list(photos)[:2] == ["Tabby cat", "Cup of espresso"]
+    assert list(photos)[:2] == ["Cup of espresso", "Tabby cat"]
     assert all(min(read_image(path.read_bytes()).size) >= 300 for path in photos.values())
 
 
