@@ -128,6 +128,7 @@ def test_a_run_has_its_loss_and_its_top1_by_epoch():
     assert losses[0].name == "a &lt;b&gt;"
     assert losses[0].line.color == losses[1].line.color == top1[0].line.color != top1[1].line.color
     assert [trace.name for trace in figure.data if trace.showlegend is not False] == ["a &lt;b&gt;", "b", "validation", "training"]
+    assert figure.layout.yaxis.type == "log", "an early loss far above the others must not hide them"
 
 
 def test_a_log_from_a_csv_file_draws_the_same_and_what_it_lacks_is_left_out():

@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 COLUMNS = ("train_loss", "val_loss", "top1")
 GRID = "rgba(127, 127, 127, 0.25)"
 BAND = 0.2  # the opacity of what lies between the seeds
+LOSSES = [first * 10.0**power for power in range(-4, 5) for first in (1, 2, 5)]  # written at a log axis, which else has "2" for 20
 WINDOW = 10  # steps that one point of a live loss is the mean of
 
 
@@ -72,7 +73,8 @@ def seed_curves(groups: Mapping[str, Sequence[Sequence[Row]]]) -> go.Figure:
     for dash, name in (("solid", "validation"), ("dot", "training")):
         figure.add_scatter(x=[None], y=[None], mode="lines", line={"color": NEUTRAL, "width": 2, "dash": dash}, name=name)
     _dress(figure, "Training curves")
-    figure.update_yaxes(title_text="loss (nats)", row=1, col=1)
+    # the first epoch may lie far above the others
+    figure.update_yaxes(title_text="loss (nats, log scale)", type="log", tickvals=LOSSES, row=1, col=1)
     return figure
 
 
