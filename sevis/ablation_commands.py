@@ -1,24 +1,24 @@
 """What python -m sevis ablate does: the runs of the grid that are missing, one after the other, and the report of those that are there.
 
-A finished run is a file FOLDER/VARIANT-seedN.json; a run on its way is a folder of that name, from whose checkpoint it goes on.
+A run that is finished, or has diverged, is a file FOLDER/VARIANT-seedN.json; one on its way is a folder of that name, from whose
+checkpoint it goes on.
 """
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sevis.ablation_grid import BASELINE, KEYS, VARIED, Variant, find_variant
-from sevis.ablation_records import check_alike, load_record, save_record
+from sevis.ablation_records import Divergence, Record, check_alike, load_record, save_record
 from sevis.ablation_report import report
 from sevis.ablations import Ablations, read_ablations, shipped_path
 from sevis.commands import Arguments, open_data, read_classes
 from sevis.datasets import TINY_IMAGENET
-from sevis.errors import SevisError
+from sevis.errors import Diverged, SevisError
 from sevis.recipe import Recipe
-from sevis.run_record import Run
 from sevis.weights import pretrained_folder
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def ablate_command(arguments: Arguments) -> None:
             failures.append(f"{variant.key} with seed {seed}: {error}")
             line = f"failed: {error}"
         print(f"{number}/{len(jobs)} {variant.key}, seed {seed}: {line}", flush=True)
-    print(f"{len(grid.collect().runs)} runs are in {grid.out}: python -m sevis ablate --report prints what they say")
+    found = grid.collect()
+    diverged = f", and {len(found.diverged)} that diverged" if found.diverged else ""
+    print(f"{len(found.runs)} runs are in {grid.out}{diverged}: python -m sevis ablate --report prints what they say")
     if failures:
         raise SevisError(f"{len(failures)} of {len(jobs)} runs failed, the first of them {failures[0]}")
 
@@ -97,10 +99,9 @@ class Grid:
 
         for recipe in {variant.key: variant.recipe(self.base, seed) for variant, seed in jobs}.values():
             on_meta(recipe.architecture(len(self.data[0].wnids)))
-        facts = {"classes": list(self.data[0].wnids), "train_images": len(self.data[0]), "val_images": len(self.data[1])}
-        for _, run in self.gather().runs:
+        for _, run in self.gather().everything:
             try:
-                check_alike(run, self.base, facts)
+                check_alike(run, self.base, self._facts())
             except SevisError as error:
                 raise SevisError(f"{self.out} or {self.folder} holds other runs ({error}): name others with --out and --folder") from None
 
@@ -121,24 +122,38 @@ class Grid:
     def run(self, variant: Variant, seed: int) -> str:
         """Makes one run, if it is not done, or goes on with it; returns what came of it in words. Raises what training raises."""
         place = self.folder / f"{variant.slug}-seed{seed}"
-        known = self.gather().seeds(variant.key).get(seed)
+        done = {(key, run.recipe["seed"]): run for key, run in self.gather().everything}
+        known = done.get((variant.key, seed))
         if known is not None:
             shutil.rmtree(place, ignore_errors=True)  # of a process that was killed when it had just finished
             return f"done already, {_in_words(known)}"
-        from sevis.experiments import train_and_measure
-        from sevis.training import TrainOptions
-
-        _, run = train_and_measure(variant.recipe(self.base, seed), self.data, place, options=TrainOptions(resume=True))
+        run = self._train(variant.recipe(self.base, seed), place)
         save_record(place.with_suffix(".json"), variant.key, run)
         shutil.rmtree(place, ignore_errors=True)  # checkpoints that nobody needs any more
         self.collect()
         return _in_words(run)
 
+    def _train(self, recipe: Recipe, place: Path) -> Record:
+        from sevis.experiments import train_and_measure
+        from sevis.training import TrainOptions
+
+        try:
+            return train_and_measure(recipe, self.data, place, options=TrainOptions(resume=True))[1]
+        except Diverged as error:  # a result, too, and the same again however often it is run
+            return Divergence(recipe=asdict(recipe), data=self._facts(), reason=error.reason)
+
+    def _facts(self) -> dict[str, Any]:
+        """What the record of a run says of the data."""
+        training, validation = self.data
+        return {"name": training.name, "classes": list(training.wnids), "train_images": len(training), "val_images": len(validation)}
+
     def _records(self) -> list[Path]:
         return sorted(self.folder.glob("*-seed*.json"))
 
 
-def _in_words(run: Run) -> str:
+def _in_words(run: Record) -> str:
+    if isinstance(run, Divergence):
+        return f"diverged: {run.reason}"
     alive = "" if run.gates is None else f", std of s over images {run.gates['std_over_images']:.3f}"
     return f"top-1 {run.top1:.1%}{alive}, {run.seconds:.0f} s"
 

@@ -1,6 +1,6 @@
 """The measured ablations as text: a table of all variants, and the paper's tables 10 to 16 beside what was measured here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sevis.ablation_grid import KEYS, Row, Table, tables
 from sevis.ablations import Ablations, Estimate, Summary
@@ -46,6 +46,7 @@ def describe(ablations: Ablations) -> str:
         f"which chose nothing. {_count(len(runs), 'run')} of {len(ablations.keys)} of the {len(KEYS)} variants, {each} of each (seeds "
         f"{', '.join(map(str, seeds))}), on {', '.join(sorted({run.device for run in runs}))}, "
         f"{dates[0] if len(dates) == 1 else f'{dates[0]} to {dates[-1]}'}."
+        + (f" {_count(len(ablations.diverged), 'more run')} diverged." if ablations.diverged else "")
     )
 
 
@@ -54,7 +55,8 @@ def report(ablations: Ablations) -> str:
     summaries = {key: summary for key in ablations.keys if (summary := ablations.summary(key)) is not None}
     head = ("variant", "seeds", "top-1 error, %", "minus SE, points", "std of s over images", "cost of frozen gates, points", "parameters")
     lines = ["# The paper's ablations, measured", "", describe(ablations), INTERVALS, ""]
-    lines += [*_markdown([head, *(_summary_row(summary) for summary in summaries.values())]), ""]
+    lines += [*_markdown([head, *(_summary_row(key, ablations) for key in KEYS if key in summaries or ablations.reasons(key))]), ""]
+    lines += [line for words in describe_divergences(ablations, {key: key for key in KEYS}) for line in (words, "")]
     dead = [key for key, summary in summaries.items() if is_dead(summary)]
     if dead:
         lines += [
@@ -70,6 +72,25 @@ def report(ablations: Ablations) -> str:
         lines += [*agreement(compare(table, ablations)), ""]
     lines += ["## The order, in all tables", "", PRINTED, tally(pairs)]
     return "\n".join(lines)
+
+
+def describe_divergences(ablations: Ablations, labels: Mapping[str, str]) -> list[str]:
+    """Which variants diverged, in how many seeds and why: a sentence of each, by the names in `labels`."""
+    sentences = []
+    for key, label in labels.items():
+        done, reasons = len(ablations.seeds(key)), ablations.reasons(key)
+        if reasons:
+            which = "" if len({*reasons.values()}) == 1 else f"with seed {min(reasons)} "
+            why = f"{which}{reasons[min(reasons)]}"
+            others = "; its numbers are of the other seeds" if done else ""
+            sentences.append(f"{label}: diverged in {len(reasons)} of {_count(done + len(reasons), 'seed')} ({why}){others}.")
+    return sentences
+
+
+def say_error(key: str, ablations: Ablations) -> str:
+    """The top-1 error of a variant; `diverged` where no run of it came to anything else; a dash where there is none."""
+    summary = ablations.summary(key)
+    return "diverged" if summary is None and ablations.reasons(key) else say(summary.error if summary else None)
 
 
 def caveats(keys: Iterable[str]) -> str:
@@ -129,11 +150,14 @@ def say(value: Estimate | float | None, digits: int = 1, *, sign: bool = False) 
     return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
 
 
-def _summary_row(summary: Summary) -> tuple[str, ...]:
+def _summary_row(key: str, ablations: Ablations) -> tuple[str, ...]:
+    summary = ablations.summary(key)
+    if summary is None:
+        return key, "0", say_error(key, ablations), *4 * [say(None)]
     return (
-        summary.key,
+        key,
         str(summary.error.seeds),
-        say(summary.error),
+        say_error(key, ablations),
         say(summary.difference, sign=True),
         say(summary.alive, 3),
         say(summary.freezing),
@@ -145,8 +169,8 @@ def _table_rows(table: Table, ablations: Ablations) -> Iterable[tuple[str, ...]]
     yield "variant", "paper: top-1 error, %", "here: top-1 error, %", "here: minus SE, points"
     for row in table.rows:
         summary = ablations.summary(row.key)
-        error, difference = (None, None) if summary is None else (summary.error, summary.difference)
-        yield _label(row), say(row.printed.top1 if row.printed else None, 2), say(error), say(difference, sign=True)
+        difference = say(summary.difference if summary else None, sign=True)
+        yield _label(row), say(row.printed.top1 if row.printed else None, 2), say_error(row.key, ablations), difference
 
 
 def _label(row: Row) -> str:

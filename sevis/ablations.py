@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 from sevis.ablation_grid import BASELINE, KEYS, PLAIN, VARIANTS, Row, Table, Variant, find_variant, tables
-from sevis.ablation_records import AGAIN, as_record, base_recipe, check_alike, check_run, from_record, read_json
+from sevis.ablation_records import AGAIN, Divergence, Record, as_record, base_recipe, check_alike, check_run, from_record, read_json
 from sevis.errors import SevisError
 from sevis.files import replace_file
 from sevis.intervals import LEVEL, Interval, student
@@ -25,6 +25,7 @@ __all__ = [
     "PLAIN",
     "VARIANTS",
     "Ablations",
+    "Divergence",
     "Estimate",
     "Row",
     "Summary",
@@ -84,6 +85,7 @@ class Ablations:
 
     Attributes:
         runs: the key of the variant and the run; no seed of a variant twice.
+        diverged: the same of those that came to nothing.
 
     Raises:
         SevisError: for runs that cannot be compared: of an unknown variant, of another variant than they are called, with another recipe or
@@ -91,15 +93,21 @@ class Ablations:
     """
 
     runs: tuple[tuple[str, Run], ...] = ()
+    diverged: tuple[tuple[str, Divergence], ...] = ()
 
     def __post_init__(self) -> None:
         seen = set()
-        for key, run in self.runs:
+        for key, run in self.everything:
             check_run(key, run)
-            check_alike(run, self.base, self.runs[0][1].data)
+            check_alike(run, base_recipe(self.everything[0][1]), self.everything[0][1].data)
             if (key, run.recipe["seed"]) in seen:
                 raise SevisError(f"there are two runs of {key} with seed {run.recipe['seed']}: keep one of them")
             seen.add((key, run.recipe["seed"]))
+
+    @property
+    def everything(self) -> tuple[tuple[str, Record], ...]:
+        """The runs, and behind them those that diverged."""
+        return (*self.runs, *self.diverged)
 
     @cached_property
     def base(self) -> Recipe:
@@ -123,6 +131,11 @@ class Ablations:
     def seeds(self, key: str) -> Mapping[int, Run]:
         """The runs of a variant by their seeds; empty where there are none. Raises SevisError for an unknown variant."""
         return self._by_key[find_variant(key).key]
+
+    def reasons(self, key: str) -> Mapping[int, str]:
+        """Why runs of a variant diverged, by their seeds; empty where none did. Raises SevisError for an unknown variant."""
+        wanted = find_variant(key).key
+        return {run.recipe["seed"]: run.reason for name, run in self.diverged if name == wanted}
 
     def difference(self, key: str, other: str, *, level: float = LEVEL) -> Estimate | None:
         """The top-1 error of a variant minus that of another, in points, over the seeds that both have; None where there is none.
@@ -148,19 +161,23 @@ class Ablations:
             parameters=runs[0].parameters,
         )
 
-    def with_runs(self, more: Iterable[tuple[str, Run]]) -> "Ablations":
-        """These runs, and those of `more` whose variant and seed are not among them. Seed by seed.
+    def with_runs(self, more: Iterable[tuple[str, Record]]) -> "Ablations":
+        """These runs, and those of `more` whose variant and seed are not among them. Seed by seed, those that diverged for themselves.
 
         Raises SevisError where they cannot be compared.
         """
-        known = {(key, run.recipe["seed"]) for key, run in self.runs}
+        known = {(key, run.recipe["seed"]) for key, run in self.everything}
         added = [(key, run) for key, run in more if (key, run.recipe["seed"]) not in known]
-        return Ablations(tuple(sorted((*self.runs, *added), key=lambda entry: (entry[1].recipe["seed"], KEYS.index(entry[0])))))
+        found = sorted((*self.everything, *added), key=lambda entry: (entry[1].recipe["seed"], KEYS.index(entry[0])))
+        return Ablations(
+            tuple((key, run) for key, run in found if isinstance(run, Run)),
+            tuple((key, run) for key, run in found if isinstance(run, Divergence)),
+        )
 
     def save(self, path: str | Path) -> None:
         """Writes a JSON file, a line a run, as a whole or not at all; the curves and what was measured of gates are rounded."""
-        lines = ",\n".join(json.dumps(as_record(key, run)) for key, run in self.runs)
-        replace_file(Path(path), f'{{"format": "{FORMAT}", "runs": [\n{lines}\n]}}\n'.encode())
+        runs, diverged = (",\n".join(json.dumps(as_record(key, run)) for key, run in some) for some in (self.runs, self.diverged))
+        replace_file(Path(path), f'{{"format": "{FORMAT}", "runs": [\n{runs}\n], "diverged": [\n{diverged}\n]}}\n'.encode())
 
     @classmethod
     def load(cls, path: str | Path) -> "Ablations":
@@ -169,7 +186,7 @@ class Ablations:
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise SevisError(f"{path} does not hold ablations in the format {FORMAT}: {AGAIN}")
         try:
-            return cls(tuple(from_record(entry) for entry in stored["runs"]))
+            return cls().with_runs([from_record(entry) for entry in (*stored["runs"], *stored.get("diverged", ()))])
         except (SevisError, LookupError, TypeError) as error:
             reason = str(error) if isinstance(error, SevisError) else type(error).__name__
             raise SevisError(f"{path} is damaged ({reason}): {AGAIN}") from None

@@ -15,6 +15,18 @@ def one_line(error: BaseException) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 
+class Diverged(SevisError):  # noqa: N818  (as WeightsMissing)
+    """A training came to nothing: its loss or its weights are no longer numbers, and with the same recipe and seed they never will be.
+
+    Attributes:
+        reason: what is no longer a number, and since when: a clause.
+    """
+
+    def __init__(self, reason: str, *, cure: str) -> None:
+        super().__init__(f"{reason}: {cure}")
+        self.reason = reason
+
+
 class NoBlocks(SevisError):  # noqa: N818  (as WeightsMissing)
     """A network has no SE block to look into.
 

@@ -16,7 +16,7 @@ from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
 from sevis.datasets import ImageDataset
-from sevis.errors import SevisError
+from sevis.errors import Diverged, SevisError
 from sevis.evaluation import evaluate
 from sevis.images import Preprocessing
 from sevis.learner import Learner, deterministic
@@ -182,9 +182,9 @@ class _Run:
         if self.options.on_step:
             self.options.on_step(last, float(losses[-1]) / images)
 
-    def _diverged(self, what: str) -> SevisError:
+    def _diverged(self, what: str) -> Diverged:
         cure = f"lower the learning rate ({self.recipe.learning_rate}), or lengthen its warm-up ({self.recipe.warmup})"
-        return SevisError(f"{what}: {cure}" + (", or leave bf16 out" if self.recipe.bf16 else ""))
+        return Diverged(what, cure=cure + (", or leave bf16 out" if self.recipe.bf16 else ""))
 
     def _close(self, validation: Images, epoch: int, images: int) -> None:
         """Evaluates, writes and tells of an epoch; the other processes wait."""

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 
 from sevis.ablation_grid import PLAIN, VARIANTS, find_variant
-from sevis.ablations import Ablations
+from sevis.ablations import Ablations, Divergence
 from sevis.recipe import Recipe
 from sevis.run_record import Run
 
@@ -31,6 +31,11 @@ def make_run(key, seed=0, *, top1=0.5, std=0.1, frozen=None, base=BASE, **fields
         "date": "2026-11-26",
     }
     return Run(**{**values, **fields})
+
+
+def make_divergence(key, seed=0, *, reason="the loss became nan in step 27 of epoch 1", base=BASE, data=DATA):
+    """The record of a run of a variant that came to nothing."""
+    return Divergence(recipe=asdict(find_variant(key).recipe(base, seed)), data=data, reason=reason)
 
 
 def make_grid(seeds=3, *, spread=0.01):

@@ -138,15 +138,15 @@ def test_runs_of_another_recipe_or_other_data_are_not_mixed(place, capsys, monke
 def test_a_run_that_fails_does_not_keep_the_others_from_running(place, capsys, monkeypatch):
     def train(recipe, data, folder, *, options):
         if recipe.squeeze == "max":
-            raise SevisError("the loss became nan")
+            raise SevisError("the disk is full")
         return train_and_measure(recipe, data, folder, options=options)
 
     monkeypatch.setattr(experiments, "train_and_measure", train)
     assert ablate("--only", "max", "plain", "--seeds", "1", "--epochs", "1") == 2
     text = capsys.readouterr()
-    assert "1/2 max, seed 0: failed: the loss became nan" in text.out
+    assert "1/2 max, seed 0: failed: the disk is full" in text.out
     assert "2/2 plain, seed 0: top-1" in text.out
-    assert "1 of 2 runs failed, the first of them max with seed 0: the loss became nan" in text.err
+    assert "1 of 2 runs failed, the first of them max with seed 0: the disk is full" in text.err
     assert Ablations.load("all.json").keys == ("plain",)
 
 

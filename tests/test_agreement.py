@@ -10,7 +10,7 @@ from scipy import stats
 from sevis.ablation_grid import KEYS, Row, Table, tables
 from sevis.ablation_report import agreement, tally
 from sevis.ablations import Ablations, Estimate
-from sevis.agreement import AGREES, CLOSE, DISAGREES, MISSING, NOISY, SINGLE, Pair, compare, count_verdicts
+from sevis.agreement import AGREES, CLOSE, DISAGREES, DIVERGED, MISSING, NOISY, SINGLE, Pair, compare, count_verdicts
 from sevis.intervals import student
 from sevis.paper import Printed
 
@@ -33,7 +33,7 @@ def test_pairs_agree_disagree_or_are_too_noisy():
         ("relu", "tanh"): NOISY,
     }
     assert pairs["SE", "max"].printed == -1
-    assert count_verdicts(pairs.values()) == {AGREES: 1, DISAGREES: 2, NOISY: 3, SINGLE: 0, CLOSE: 0, MISSING: 0}
+    assert count_verdicts(pairs.values()) == {AGREES: 1, DISAGREES: 2, NOISY: 3, SINGLE: 0, CLOSE: 0, DIVERGED: 0, MISSING: 0}
     lines = agreement(tuple(pairs.values()))
     assert lines[0].startswith("- SE minus max (paper −1.00, here −5.0 (")
     assert lines[0].endswith(")) agrees with the paper")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from ablation_page import GATES, INDEX, ROOT, TWIN, charts, check, run_page, shelf, text
-from made_up_runs import make_grid, make_run
+from made_up_runs import make_divergence, make_grid, make_run
 
 from sevis.ablation_grid import BASELINE, tables
 from sevis.ablations import Ablations
@@ -149,6 +149,21 @@ def test_a_variant_that_wins_with_dead_gates_is_marked(shelf):
     Ablations(tuple(runs)).save(shelf / "ablations.json")
     assert "Max wins with dead gates" in check(run_page(table="11: Squeeze")).warning[0].value
     assert not check(run_page(table="12: Gate")).warning
+
+
+def test_a_variant_that_diverged_keeps_its_row_and_says_why(shelf):
+    runs = tuple(entry for entry in make_grid(3) if entry[0] != "relu")
+    Ablations(runs, tuple(("relu", make_divergence("relu", seed)) for seed in range(3))).save(shelf / "ablations.json")
+    page = check(run_page(table="12: Gate"))
+    assert "ReLU: diverged in 3 of 3 seeds (the loss became nan in step 27 of epoch 1)." in text(page)
+    assert "2 with a variant that diverged" in text(page)
+    chart = charts(page)["Table 12: Gate"]
+    labels = chart["layout"]["yaxis"]["ticktext"]
+    assert len(labels) == 3
+    assert labels.index("ReLU") not in chart["data"][0]["y"], "no dot of its own"
+    cells = page.dataframe[0].value.set_index("Variant").loc["ReLU"]
+    assert (cells["Error here"], cells["Difference here"], cells["Seeds"]) == ("diverged", "–", "0")
+    assert "ReLU: diverged" not in text(check(run_page(table="11: Squeeze")))
 
 
 def test_without_results_the_paper_s_figures_stand_alone(shelf):

@@ -6,7 +6,7 @@ from sevis.ablation_grid import BASELINE, PLAIN, Table
 from sevis.ablation_report import caveats, describe_level, is_dead
 from sevis.ablation_report import say as say  # noqa: PLC0414 (for pages/twins.py)
 from sevis.ablations import Ablations, Summary
-from sevis.agreement import AGREES, CLOSE, DISAGREES, MISSING, NOISY, SINGLE, VERDICTS, Pair
+from sevis.agreement import AGREES, CLOSE, DISAGREES, DIVERGED, MISSING, NOISY, SINGLE, VERDICTS, Pair
 
 
 def describe_order(pairs: Sequence[Pair]) -> str:
@@ -18,11 +18,12 @@ def describe_order(pairs: Sequence[Pair]) -> str:
         AGREES: "**The order is the paper's.**" if whole else "**Where it can be told, the order is the paper's.**",
         NOISY: "**The noise is too large to tell the order.**",
         SINGLE: "**One seed each: the order cannot be told.**",
+        DIVERGED: "**What diverged has no order.**",
         MISSING: "**Not measured yet.**",
         CLOSE: "**The paper's rows are too close to have an order.**",
     }
     headline = next(words for verdict, words in headlines.items() if found[verdict])
-    if headline == headlines[MISSING]:
+    if headline == headlines[MISSING] or (len(pairs) == 1 and found[DIVERGED]):
         return headline
     if len(pairs) == 1:
         return f"{headline} {_compared(pairs[0])}."

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from sevis.ablation_grid import BASELINE, PLAIN, Row, Table
-from sevis.ablation_report import INTERVALS, PRINTED, caveats, describe, say, tally
+from sevis.ablation_report import INTERVALS, PRINTED, caveats, describe, describe_divergences, say, say_error, tally
 from sevis.ablations import Ablations, Summary, read_ablations, shipped_path, tables
 from sevis.agreement import compare
 from sevis.errors import SevisError
@@ -64,6 +64,9 @@ def _show_table(table: Table, ablations: Ablations) -> None:
     dots = [_dot(row, summaries[row.key]) for row in table.rows]
     source = brief_source(ablations, summaries)
     st.markdown(describe_order(compare(table, ablations)))
+    diverged = describe_divergences(ablations, {row.key: row.label for row in table.rows})
+    if diverged:
+        st.markdown(" ".join(diverged))
     deaths = describe_deaths(table, ablations)
     if deaths:
         st.warning(deaths, icon=":material/heart_broken:")
@@ -76,7 +79,7 @@ def _show_table(table: Table, ablations: Ablations) -> None:
     )
     if ablations.runs:
         base = next(row.printed.top1 for row in table.rows if row.key == BASELINE and row.printed)
-        rows = [_cells(row, summaries[row.key], base) for row in table.rows]
+        rows = [_cells(row, ablations, base) for row in table.rows]
         st.dataframe(
             rows, hide_index=True, width="stretch", height="content", alt=f"The rows of Table {table.number}, here and in the paper"
         )
@@ -91,12 +94,13 @@ def _dot(row: Row, summary: Summary | None) -> Dot:
     return Dot(row.label, summary.error if summary else None, row.printed.top1 if row.printed else None, row.key == BASELINE)
 
 
-def _cells(row: Row, summary: Summary | None, base: float) -> dict[str, str]:
+def _cells(row: Row, ablations: Ablations, base: float) -> dict[str, str]:
     """A row of the table that is read; `base` is the paper's error of SE as it is by default."""
+    summary = ablations.summary(row.key)
     printed = row.printed.top1 if row.printed else None
     return {
         "Variant": row.label,
-        "Error here": say(summary.error if summary else None),
+        "Error here": say_error(row.key, ablations),
         "Error, paper": say(printed, 2),
         "Difference here": say(summary.difference if summary else None, sign=True),
         "Difference, paper": say(None if printed is None or row.key == BASELINE else printed - base, 2, sign=True),
