@@ -40,7 +40,7 @@ def train_command(arguments: Arguments) -> None:
     if arguments.publish:
         from sevis.publishing import publish
 
-        place = None if arguments.data is None else str(arguments.data)
+        place = None if arguments.data is None else arguments.data.name  # where it lies here is nobody else's business
         words = command(recipe, publish=arguments.publish, classes=arguments.classes, data=place, processes=shard.world)
         card = publish(arguments.publish, trained, recipe, data, command=words)
         print(f"published {card.name}: top-1 {card['top1']:.4f}, top-5 {card['top5']:.4f}")

@@ -247,9 +247,9 @@ def test_train_publish_collect_and_figure6_end_to_end(tmp_path: Path) -> None:
     trained = run(*words, SEVIS_PRETRAINED=str(shelf))
     assert trained.returncode == 0, trained.stderr
     entry = json.loads((shelf / "index.json").read_text())["mine"]
-    assert entry["command"].startswith("python -m sevis train se_resnet18 --width 0.25")
+    assert entry["command"].startswith("python -m sevis train se_resnet18 --data data --width 0.25")
     assert str(tmp_path) not in entry["command"]
-    assert entry["device"] == (torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu")
+    assert entry["device"].startswith(torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu, ")
     scored = run("train", "--evaluate", "mine", "--data", data, SEVIS_PRETRAINED=str(shelf))
     assert f"top1 {entry['top1']:.4f}, top5 {entry['top5']:.4f} on 12 images" in scored.stdout
     out = tmp_path / "mine.safetensors"
