@@ -146,7 +146,7 @@ def test_a_full_disk_stops_no_collection_until_its_end(
         raise OSError(28, "No space left on device")
 
     save = ClassStatistics.save
-    monkeypatch.setattr(ClassStatistics, "save", lambda self, path: full() if path.suffix == ".partial" else save(self, path))
+    monkeypatch.setattr(ClassStatistics, "save", lambda self, path, **_: full() if path.suffix == ".partial" else save(self, path))
     statistics = collect_dataset(ready, open_colours(colours)[1], options=replace(OPTIONS, out=tmp_path / "out"))
     assert "out.partial cannot be written ([Errno 28] No space left on device): the collection goes on" in capsys.readouterr().err
     assert ClassStatistics.load(tmp_path / "out").count.tolist() == statistics.count.tolist()
