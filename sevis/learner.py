@@ -44,7 +44,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 class Learner:
-    """A network that learns by a recipe; in each of several processes there is one, and all hold the same weights."""
+    """A network that learns by a recipe; in each of several processes there is one, and all hold the same parameters."""
 
     def __init__(self, recipe: Recipe, num_classes: int, *, device: torch.device, world: int = 1) -> None:
         """Builds the network on `device`; `world` is the number of processes. Raises SevisError for batches too small for so many."""
@@ -61,6 +61,7 @@ class Learner:
         groups = parameter_groups(model, recipe.weight_decay)
         self.optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
         self.average = AveragedModel(model, multi_avg_fn=_decay(recipe.ema), use_buffers=True) if recipe.ema else None
+        self._drops = any(isinstance(module, nn.Dropout) for module in model.modules())
         network: nn.Module = self.model
         if world > 1:
             network = DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
@@ -97,7 +98,7 @@ class Learner:
     @contextmanager
     def _dropping(self, rng: np.random.Generator) -> Iterator[None]:
         """What dropout draws depends on `rng` alone, and PyTorch's generators are afterwards as they were."""
-        if not any(isinstance(module, nn.Dropout) for module in self.model.modules()):
+        if not self._drops:
             yield
             return
         on_gpu = self.device.type == "cuda"

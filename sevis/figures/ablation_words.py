@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from sevis.ablation_grid import BASELINE, PLAIN, Table
-from sevis.ablation_report import caveats, describe_level, is_dead
-from sevis.ablation_report import say as say  # noqa: PLC0414 (for pages/twins.py)
+from sevis.ablation_report import caveats, describe_level, is_dead, say
 from sevis.ablations import Ablations, Summary
 from sevis.agreement import AGREES, CLOSE, DISAGREES, DIVERGED, MISSING, NOISY, SINGLE, VERDICTS, Pair
 
@@ -61,11 +60,6 @@ def say_seeds(seeds: Sequence[int]) -> str:
         return f"seed {seeds[0]}"
     whole = list(seeds) == list(range(seeds[0], seeds[-1] + 1))
     return f"seeds {seeds[0]} to {seeds[-1]}" if whole else f"seeds {', '.join(map(str, seeds))}"
-
-
-def say_points(points: float, digits: int = 1) -> str:
-    """A difference with its sign."""
-    return say(points, digits, sign=True)
 
 
 def name_variant(key: str) -> str:

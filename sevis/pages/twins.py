@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
+from sevis.ablation_report import say
 from sevis.ablations import Estimate
 from sevis.dead_gates import DEAD
 from sevis.errors import SevisError
-from sevis.figures.ablation_words import say, say_points
 from sevis.figures.ablations import Gain, gain_dots, gain_table, gate_bars, gate_table
 from sevis.figures.training_curves import curves_table, training_curves
 from sevis.pages.show import as_text, show, show_error
@@ -113,7 +113,7 @@ def _sentence(difference: Difference) -> str:
         what += f"; {difference.how}"
     errors = f"{PAPER.plain.top1:.2f} to {PAPER.gated.top1:.2f} %"
     return (
-        f"{what}. The paper's {PAPER.title} on ImageNet: top-1 error from {errors}, so {say_points(PRINTED, 2)} points of top-1 (Table "
+        f"{what}. The paper's {PAPER.title} on ImageNet: top-1 error from {errors}, so {say(PRINTED, 2, sign=True)} points of top-1 (Table "
         f"{PAPER.table}, one run each)."
     )
 
