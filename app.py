@@ -7,9 +7,9 @@ from pathlib import Path
 import streamlit as st
 
 from sevis.errors import SevisError
-from sevis.pages.growing import leave
-from sevis.pages.loading import start_loading
-from sevis.pages.network import choose_network
+from sevis.pages.shared.growing import leave
+from sevis.pages.shared.loading import start_loading
+from sevis.pages.shared.network import choose_network
 
 ICON = Path(__file__).parent / "sevis" / "pages" / "icon.svg"  # a page's Material symbol would be fetched from the internet
 
@@ -17,14 +17,16 @@ ICON = Path(__file__).parent / "sevis" / "pages" / "icon.svg"  # a page's Materi
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 st.set_page_config(page_title="sevis", page_icon=str(ICON), layout="wide")
-architectures = st.Page("sevis/pages/architectures.py", title="Architectures", icon=":material/account_tree:")
-ablations = st.Page("sevis/pages/ablations.py", title="Ablations", icon=":material/science:")
+architectures = st.Page(
+    "sevis/pages/architectures/page.py", url_path="architectures", title="Architectures", icon=":material/account_tree:"
+)
+ablations = st.Page("sevis/pages/ablations/page.py", url_path="ablations", title="Ablations", icon=":material/science:")
 page = st.navigation(
     [
-        st.Page("sevis/pages/explain.py", title="Explain", icon=":material/image_search:", default=True),
-        st.Page("sevis/pages/what_if.py", title="What if?", icon=":material/tune:"),
-        st.Page("sevis/pages/two_photos.py", title="Two photos", icon=":material/compare:"),
-        st.Page("sevis/pages/classes.py", title="Classes", icon=":material/stacked_line_chart:"),
+        st.Page("sevis/pages/explain/page.py", url_path="explain", title="Explain", icon=":material/image_search:", default=True),
+        st.Page("sevis/pages/what_if/page.py", url_path="what_if", title="What if?", icon=":material/tune:"),
+        st.Page("sevis/pages/two_photos/page.py", url_path="two_photos", title="Two photos", icon=":material/compare:"),
+        st.Page("sevis/pages/classes/page.py", url_path="classes", title="Classes", icon=":material/stacked_line_chart:"),
         architectures,
         ablations,
     ],

@@ -18,7 +18,7 @@ from timm.layers.squeeze_excite import SEModule
 from torch import Tensor, nn
 
 import sevis
-from sevis.timing import paired
+from sevis.experiments.timing import paired
 
 STAGES = ((256, 56), (512, 28), (1024, 14), (2048, 7))  # channels and side of the maps of stages 2 to 5
 FORMATS = {"first": torch.contiguous_format, "last": torch.channels_last}

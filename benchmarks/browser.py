@@ -137,7 +137,7 @@ def measure_server(changes: int) -> None:
     report("photo", [run_time(app, "sample", PHOTOS[number % len(PHOTOS)]) for number in range(changes)])
     app.selectbox(key="block").set_value(BLOCK).run()
     report(f"photo, {BLOCK} open", [run_time(app, "sample", PHOTOS[number % len(PHOTOS)]) for number in range(changes)])
-    app.switch_page(str(ROOT / "sevis" / "pages" / "classes.py")).run()
+    app.switch_page(str(ROOT / "sevis" / "pages" / "classes" / "page.py")).run()
     classes = ["goldfish", "Chihuahua", "lion", "pizza", "teapot", "tabby", "orange", "cliff"]
     report("class", [run_time(app, "class", [classes[(number + place) % 8] for place in range(4)]) for number in range(changes)])
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 import sevis
-from sevis.hooks import keep_hooks
-from sevis.timing import paired
+from sevis.blocks.hooks import keep_hooks
+from sevis.experiments.timing import paired
 
 CASES = {"the shipped default, 64 px": ({"num_classes": 20, "width": 0.5}, 64), "SE-ResNet-50, 224 px": ({}, 224)}
 

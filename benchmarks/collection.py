@@ -26,13 +26,14 @@ import torch
 from PIL import Image
 
 import sevis
-from sevis.class_statistics import ClassStatistics
-from sevis.collection import CollectOptions, collect, collect_dataset
-from sevis.images import Preprocessing
-from sevis.loaders import make_loader
-from sevis.shards import joined
-from sevis.timing import paired
-from sevis.weights import Card, ReadyModel, make_ready
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.data.loader import make_loader
+from sevis.data.preprocessing import Preprocessing
+from sevis.distributed import joined
+from sevis.experiments.collection import CollectOptions, collect, collect_dataset
+from sevis.experiments.timing import paired
+from sevis.weights.card import Card
+from sevis.weights.loading import ReadyModel, make_ready
 
 
 class Noise:
@@ -131,7 +132,7 @@ def make(path: Path, images: int) -> None:
 
 
 def draw(path: Path) -> None:
-    from sevis.figures.classes import figure6, paper_blocks
+    from sevis.figures.classes.paper_figures import figure6, paper_blocks
 
     before, times, size = _peak(), [], 0
     for _ in range(2):

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 import sevis
-from sevis.hooks import keep_hooks
-from sevis.timing import paired
+from sevis.blocks.hooks import keep_hooks
+from sevis.experiments.timing import paired
 
 CASES = ((1, 64), (1, 224), (16, 224))  # images, pixels
 Way = Callable[[Tensor], list[Tensor]]

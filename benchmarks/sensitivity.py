@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 import sevis
-from sevis.hooks import keep_hooks
-from sevis.sensitivity import BATCH_PIXELS, ablate_channels, measure_sensitivity
-from sevis.timing import paired
-from sevis.weights import ReadyModel, make_ready
+from sevis.blocks.hooks import keep_hooks
+from sevis.experiments.sensitivity import BATCH_PIXELS, ablate_channels, measure_sensitivity
+from sevis.experiments.timing import paired
+from sevis.weights.loading import ReadyModel, make_ready
 
 Input = NDArray[np.float32]
 

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import sevis
-from sevis.learner import Learner
-from sevis.pixels import Pixels
+from sevis.data.pixels import Pixels
+from sevis.experiments.timing import paired
 from sevis.recipe import Recipe
-from sevis.timing import paired
+from sevis.training.learner import Learner
 
 Step = Callable[[], object]
 CLASSES = 200

@@ -2,7 +2,7 @@
 
 import sys
 
-from sevis.cli import main
+from sevis.cli.parser import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import stir
 from torch import nn
 
 import sevis
-from sevis import downloads
+from sevis.data import downloads
+from tests.helpers.networks import stir
 
 
 @pytest.fixture

@@ -56,24 +56,41 @@ def test_what_lives_on_arrays_never_imports_torch() -> None:
 
 
 def test_hooks_and_sites_work_on_any_model() -> None:
-    assert [module for module in rooms("hooks", "sites") if reaches(module, "sevis.networks", "sevis.blocks", "sevis.weights")] == []
+    assert [
+        module for module in rooms("hooks", "sites") if reaches(module, "sevis.networks", "sevis.blocks.block", "sevis.weights.card")
+    ] == []
 
 
 def test_networks_and_blocks_know_nothing_above_them() -> None:
-    below = {"sevis.networks", "sevis.blocks", "sevis.errors", "sevis.sites", "sevis.meta", "sevis.zoo"}
+    below = {
+        "sevis.networks",
+        "sevis.blocks.block",
+        "sevis.errors",
+        "sevis.blocks.sites",
+        "sevis.networks.meta",
+        "sevis.networks.libraries",
+    }
     for module in rooms("networks", "blocks", "meta"):
         used = {".".join(name.split(".")[:2]) for name in imports(module) if name.startswith("sevis.")}
         assert used <= (below if module.startswith("sevis.networks") else {"sevis.errors"}), module
 
 
 def test_the_rooms_below_know_nothing_above_them() -> None:
-    above = ("sevis.pages", "sevis.figures", "sevis.report", "sevis.cli", "sevis.explanation", "sevis.collection", "sevis.weights")
+    above = (
+        "sevis.pages",
+        "sevis.figures",
+        "sevis.reports.html",
+        "sevis.cli.parser",
+        "sevis.experiments.explanation",
+        "sevis.experiments.collection",
+        "sevis.weights.card",
+    )
     below = rooms("hooks", "sites", "datasets", "images", "networks", "blocks", "class_statistics", "files", "errors")
     assert [module for module in below if reaches(module, *above)] == []
 
 
 def test_only_the_zoo_asks_timm_and_torchvision_and_training_for_mixtures_and_all_only_when_they_run() -> None:
-    rooms = ["sevis.augmentation", "sevis.sources", "sevis.zoo"]
+    rooms = ["sevis.training.augmentation", "sevis.weights.published", "sevis.networks.libraries"]
     assert [module for module in MODULES if reaches(module, "timm", "torchvision")] == rooms
     assert loaded_by("import sevis.sources, sevis.zoo") == set()
     assert loaded_by("import sevis.training, sevis.experiments") == {"torch"}
@@ -84,7 +101,16 @@ def test_the_shipped_network_loads_without_timm() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["sevis", "sevis.weights", "sevis.explanation", "sevis.class_statistics", "sevis.datasets", "sevis.images", "sevis.commands"]
+    "module",
+    [
+        "sevis",
+        "sevis.weights.card",
+        "sevis.experiments.explanation",
+        "sevis.class_statistics.class_statistics",
+        "sevis.data.datasets",
+        "sevis.data.images",
+        "sevis.cli.networks",
+    ],
 )
 def test_light_rooms_load_without_torch(module: str) -> None:
     assert loaded_by(f"import {module}") == set()

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 import sevis
-from sevis.datasets import open_dataset, sample_photos
+from sevis.data.datasets import open_dataset, sample_photos
+from sevis.data.images import read_image
 from sevis.files import sha256
-from sevis.images import read_image
-from sevis.publishing import MIN_STD, score
-from sevis.weights import DEFAULT, read_card
+from sevis.training.publishing import MIN_STD, score
+from sevis.weights.card import DEFAULT, read_card
 
 MAX_BYTES = 16 * 1000 * 1000  # of weights that are committed
 

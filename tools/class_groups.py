@@ -143,7 +143,7 @@ def above(noun: str, parents: dict[str, list[str]]) -> set[str]:
 parents = read_parents(Path(sys.argv[1]))
 nouns = {wnid: above(wnid, parents) for wnid in ImageNetInfo().label_names()}
 groups = {name: [wnid for wnid, found in nouns.items() if found & set(synsets.split())] for name, synsets in GROUPS.items()}
-target = Path(__file__).resolve().parent.parent / "sevis" / "class_groups.json"
+target = Path(__file__).resolve().parent.parent / "sevis" / "analysis" / "class_groups.json"
 lines = [f"{json.dumps(name)}: {json.dumps(' '.join(wnids))}" for name, wnids in groups.items()]
 target.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="ascii")
 print(f"{target}: {len(groups)} groups, {target.stat().st_size:,} bytes; the smallest holds {min(map(len, groups.values()))} classes")

@@ -8,10 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from sevis import zoo
-from sevis.blocks import SqueezeExcitation
+from sevis.blocks.block import SqueezeExcitation
 from sevis.errors import SevisError
-from sevis.networks import preactivation, resnet
+from sevis.networks import libraries, preactivation, resnet
 from sevis.networks.grafting import insert_blocks
 from sevis.networks.inception import BNInception
 from sevis.networks.mobilenet import MobileNet
@@ -39,9 +38,9 @@ class Spec:
 
 PLAIN = {
     **{name: Spec(partial(ResNet, layout), takes=("width", "stem")) for name, layout in resnet.LAYOUTS.items()},
-    "vgg16_bn": Spec(partial(zoo.build, zoo.Origin("torchvision", "vgg16_bn"))),
+    "vgg16_bn": Spec(partial(libraries.build, libraries.Origin("torchvision", "vgg16_bn"))),
     "bn_inception": Spec(BNInception),
-    "inception_resnet_v2": Spec(partial(zoo.build, zoo.Origin("timm", "inception_resnet_v2")), side=299),
+    "inception_resnet_v2": Spec(partial(libraries.build, libraries.Origin("timm", "inception_resnet_v2")), side=299),
     "mobilenet": Spec(MobileNet, takes=("width",)),
     "shufflenet": Spec(ShuffleNet, takes=("width",)),
     **{name: Spec(partial(PreactivationResNet, layout), side=32, classes=10) for name, layout in preactivation.LAYOUTS.items()},

@@ -15,12 +15,12 @@ from math import log2
 import torch
 from torch import Tensor, nn
 
-from sevis.blocks import SqueezeExcitation
+from sevis.blocks.block import SqueezeExcitation
+from sevis.blocks.sites import find_sites
 from sevis.errors import SevisError
-from sevis.meta import Size, meta_copy, run_meta
-from sevis.networks.rules import PLACEMENTS, SEQUENCES, UNITS, Place
-from sevis.networks.rules import after as only_after
-from sevis.sites import find_sites
+from sevis.networks.meta import Size, meta_copy, run_meta
+from sevis.networks.placements import PLACEMENTS, SEQUENCES, UNITS, Place
+from sevis.networks.placements import after as only_after
 
 
 @dataclass(frozen=True)

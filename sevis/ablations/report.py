@@ -1,0 +1,281 @@
+"""The measured ablations as text: a table of all variants, and the paper's tables 10 to 16 beside what was measured here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sevis.ablations.agreement import (
+    AGREES,
+    CLOSE,
+    DISAGREES,
+    DIVERGED,
+    MISSING,
+    NOISY,
+    RESOLUTION,
+    SINGLE,
+    VERDICTS,
+    Pair,
+    compare,
+    count_verdicts,
+)
+from sevis.ablations.grid import BASELINE, KEYS, PLAIN, Row, Table, tables
+from sevis.ablations.results import Ablations, Estimate, Summary
+from sevis.analysis.dead_gates import DEAD
+from sevis.analysis.intervals import LEVEL
+
+INTERVALS = (
+    "Intervals are at 95 %, by Student's t over the seeds: they say where the mean of ever more seeds would lie on the same validation "
+    "images, not what other images would give. Differences from SE are paired by seed."
+)
+
+
+PRINTED = (
+    "The paper's errors are of ResNet-50 on ImageNet, one run each: only the order can be compared, not the numbers, and not that of rows "
+    f"less than {RESOLUTION} points apart, for training by another schedule moved two of its errors by 0.08 and 0.09 (section 6)."
+)
+
+
+# of the variants with these keys
+CAVEATS = (
+    (
+        {"tanh", "relu"},
+        f"The limit of {DEAD}, below which gates count as dead, was measured with sigmoid gates; for tanh and ReLU, whose s have other "
+        "ranges, it is only a guide.",
+    ),
+    (
+        {"none"},
+        "Without the squeeze (none, NoSqueeze) s differs from place to place: told is how far its means over places vary, and what it "
+        "costs to hold it at them, which takes its map away, too.",
+    ),
+)
+
+
+def describe(ablations: Ablations) -> str:
+    """What was run: network, data, recipe, seeds, device and date, in two sentences. Raises SevisError where there is no run."""
+    base, runs = ablations.base, [run for _, run in ablations.runs]
+    data = runs[0].data
+    seeds = sorted({run.recipe["seed"] for run in runs})
+    counts = sorted({len(ablations.seeds(key)) for key in ablations.keys})
+    each = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    side = f"{base.start_size} to {base.size}" if base.start_size else f"{base.size}"
+    dates = sorted({run.date for run in runs})
+    return (
+        f"{base.model} at {base.width:g} of its width, on {data['train_images']:,} images of {len(data['classes'])} classes of "
+        f"{data.get('name', 'a data set')} at {side} pixels, {_count(base.epochs, 'epoch')}; tested on {data['val_images']:,} others, "
+        f"which chose nothing. {_count(len(runs), 'run')} of {len(ablations.keys)} of the {len(KEYS)} variants, {each} of each (seeds "
+        f"{', '.join(map(str, seeds))}), on {', '.join(sorted({run.device for run in runs}))}, "
+        f"{dates[0] if len(dates) == 1 else f'{dates[0]} to {dates[-1]}'}."
+        + (f" {_count(len(ablations.diverged), 'more run')} diverged." if ablations.diverged else "")
+    )
+
+
+def report(ablations: Ablations) -> str:
+    """Everything, as Markdown. Raises SevisError where there is no run."""
+    summaries = {key: summary for key in ablations.keys if (summary := ablations.summary(key)) is not None}
+    head = ("variant", "seeds", "top-1 error, %", "minus SE, points", "std of s over images", "cost of frozen gates, points", "parameters")
+    lines = ["# The paper's ablations, measured", "", describe(ablations), INTERVALS, ""]
+    lines += [*_markdown([head, *(_summary_row(key, ablations) for key in KEYS if key in summaries or ablations.reasons(key))]), ""]
+    lines += [line for words in describe_divergences(ablations, {key: key for key in KEYS}) for line in (words, "")]
+    dead = [key for key, summary in summaries.items() if is_dead(summary)]
+    if dead:
+        lines += [
+            f"Dead gates (s varies by less than {DEAD} over images): {', '.join(dead)}. Whatever these gain has another reason.",
+            "",
+        ]
+    if text := caveats(summaries):
+        lines += [text, ""]
+    pairs: list[Pair] = []
+    for table in tables():
+        pairs += compare(table, ablations)
+        lines += [f"## Table {table.number} of the paper: {table.title}", "", *_markdown(_table_rows(table, ablations)), ""]
+        lines += [*agreement(compare(table, ablations)), ""]
+    lines += ["## The order, in all tables", "", PRINTED, tally(pairs)]
+    return "\n".join(lines)
+
+
+def describe_divergences(ablations: Ablations, labels: Mapping[str, str]) -> list[str]:
+    """Which variants diverged, in how many seeds and why: a sentence of each, by the names in `labels`."""
+    sentences = []
+    for key, label in labels.items():
+        done, reasons = len(ablations.seeds(key)), ablations.reasons(key)
+        if reasons:
+            which = "" if len({*reasons.values()}) == 1 else f"with seed {min(reasons)} "
+            why = f"{which}{reasons[min(reasons)]}"
+            others = "; its numbers are of the other seeds" if done else ""
+            sentences.append(f"{label}: diverged in {len(reasons)} of {_count(done + len(reasons), 'seed')} ({why}){others}.")
+    return sentences
+
+
+def say_error(key: str, ablations: Ablations) -> str:
+    """The top-1 error of a variant; `diverged` where no run of it came to anything else; a dash where there is none."""
+    summary = ablations.summary(key)
+    return "diverged" if summary is None and ablations.reasons(key) else say(summary.error if summary else None)
+
+
+def caveats(keys: Iterable[str]) -> str:
+    """What must be known of the aliveness of some of these variants; empty where nothing is."""
+    return " ".join(text for some, text in CAVEATS if some & {*keys})
+
+
+def is_dead(summary: Summary) -> bool:
+    """Whether the gates of a variant hardly move, so that whatever it gains has another reason."""
+    return summary.alive is not None and summary.alive.mean < DEAD
+
+
+def agreement(pairs: Sequence[Pair]) -> list[str]:
+    """As a list: which pairs of a table agree with the paper and which do not, and how many cannot tell."""
+    counts = count_verdicts(pairs)
+    lines = [f"- {_pair(pair)} {pair.verdict} with the paper" for pair in pairs if pair.verdict in (AGREES, DISAGREES)]
+    level = describe_level(pairs)
+    lines += [f"- {verdict}: {counts[verdict]} of {_count(len(pairs), 'pair')}" for verdict in VERDICTS[2:] if counts[verdict]]
+    return [*lines, "", level] if level else lines
+
+
+def describe_level(pairs: Sequence[Pair]) -> str:
+    """From when on the order of two rows of a table is told; empty where no interval is other than the rest, at 95 %."""
+    told = sum(pair.told for pair in pairs)
+    if told < 2 or not any(pair.measured and pair.measured.interval for pair in pairs):
+        return ""
+    return (
+        f"An order is told where the interval of the difference leaves out 0: at {100 * pairs[0].level:.1f} % for each of the {told} pairs "
+        f"that the paper tells apart, and so at {100 * LEVEL:.0f} % for all of them together (Bonferroni)."
+    )
+
+
+def tally(pairs: Sequence[Pair]) -> str:
+    """How many pairs there are of each verdict, each counted once, and how many would be told apart by chance.
+
+    A pair of several tables counts as in the one with the fewest pairs, where the least is asked of it.
+    """
+    different = {frozenset((pair.first.key, pair.second.key)): pair for pair in sorted(pairs, key=lambda pair: -pair.level)}
+    counts = count_verdicts(different.values())
+    words = {AGREES: "agree with the paper", DISAGREES: "disagree", SINGLE: "with one seed each"}
+    parts = ", ".join(f"{counts[verdict]} {words.get(verdict, verdict)}" for verdict in VERDICTS if counts[verdict])
+    chances = [1 - pair.level for pair in different.values() if pair.verdict in (AGREES, DISAGREES, NOISY)]
+    chance = (
+        f" Were there no differences at all, about {sum(chances):.2f} of the {len(chances)} with an interval and an order in the paper "
+        "would be told apart by chance, half of them in the paper's order."
+    )
+    return f"Of {_count(len(different), 'different pair')} of variants, {parts}.{chance if chances else ''}"
+
+
+def say(value: Estimate | float | None, digits: int = 1, *, sign: bool = False) -> str:
+    """A number, or a mean with its interval, such as −1.2 (−3.0 to +0.6), with a real minus; a dash where there is none."""
+    if value is None:
+        return "–"
+    if isinstance(value, Estimate):
+        ends = "" if value.interval is None else f" ({' to '.join(say(end, digits, sign=sign) for end in value.interval)})"
+        return say(value.mean, digits, sign=sign) + ends
+    return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+
+
+def _summary_row(key: str, ablations: Ablations) -> tuple[str, ...]:
+    summary = ablations.summary(key)
+    if summary is None:
+        return key, "0", say_error(key, ablations), *4 * [say(None)]
+    return (
+        key,
+        str(summary.error.seeds),
+        say_error(key, ablations),
+        say(summary.difference, sign=True),
+        say(summary.alive, 3),
+        say(summary.freezing),
+        f"{summary.parameters:,}",
+    )
+
+
+def _table_rows(table: Table, ablations: Ablations) -> Iterable[tuple[str, ...]]:
+    yield "variant", "paper: top-1 error, %", "here: top-1 error, %", "here: minus SE, points"
+    for row in table.rows:
+        summary = ablations.summary(row.key)
+        difference = say(summary.difference if summary else None, sign=True)
+        yield _label(row), say(row.printed.top1 if row.printed else None, 2), say_error(row.key, ablations), difference
+
+
+def _label(row: Row) -> str:
+    return row.label if row.printed else f"{row.label} (not in the paper)"
+
+
+def _pair(pair: Pair) -> str:
+    return f"{pair.first.label} minus {pair.second.label} (paper {say(pair.printed, 2, sign=True)}, here {say(pair.measured, sign=True)})"
+
+
+def _markdown(rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    columns = lines[0].count("|") - 1
+    return [lines[0], "|" + " --- |" * columns, *lines[1:]]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def describe_order(pairs: Sequence[Pair]) -> str:
+    """Whether the order of a table's rows is the paper's, as far as the seeds can tell: a verdict, and how it comes about."""
+    found = {verdict: [pair for pair in pairs if pair.verdict == verdict] for verdict in VERDICTS}
+    whole = len(found[AGREES]) == len(pairs)
+    headlines = {
+        DISAGREES: "**The order is not the paper's.**",
+        AGREES: "**The order is the paper's.**" if whole else "**Where it can be told, the order is the paper's.**",
+        NOISY: "**The noise is too large to tell the order.**",
+        SINGLE: "**One seed each: the order cannot be told.**",
+        DIVERGED: "**What diverged has no order.**",
+        MISSING: "**Not measured yet.**",
+        CLOSE: "**The paper's rows are too close to have an order.**",
+    }
+    headline = next(words for verdict, words in headlines.items() if found[verdict])
+    if headline == headlines[MISSING] or (len(pairs) == 1 and found[DIVERGED]):
+        return headline
+    if len(pairs) == 1:
+        return f"{headline} {_compared(pairs[0])}."
+    opposite = "; ".join(map(_compared, found[DISAGREES]))
+    words = {
+        AGREES: "in the paper's order",
+        DISAGREES: f"in the opposite one ({opposite})",
+        SINGLE: "with one seed each",
+        MISSING: "not measured yet",
+    }
+    parts = [f"{len(found[verdict])} {words.get(verdict, verdict)}" for verdict in VERDICTS if found[verdict]]
+    return f"{headline} Of {len(pairs)} pairs of rows: {', '.join(parts)}. {describe_level(pairs)}".strip()
+
+
+def describe_deaths(table: Table, ablations: Ablations) -> str:
+    """Which variants of a table have dead gates, and whether one of them has fewer errors than SE; empty where none has."""
+    rows = [(row, ablations.summary(row.key)) for row in table.rows]
+    dead = {row.key: _death(row.label, summary) for row, summary in rows if summary and is_dead(summary)}
+    return " ".join([*dead.values(), caveats(dead)]).strip()
+
+
+def brief_source(ablations: Ablations, keys: Iterable[str]) -> str:
+    """Device, seeds and date of the runs of these variants, for the sentence below a figure; empty where there are none."""
+    runs = [run for key in keys for run in ablations.seeds(key).values()]
+    if not runs:
+        return ""
+    devices, dates = sorted({run.device for run in runs}), sorted({run.date for run in runs})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    return f"on {' and '.join(devices)}, {say_seeds(sorted({run.recipe['seed'] for run in runs}))}, {when}"
+
+
+def say_seeds(seeds: Sequence[int]) -> str:
+    """Seeds in order, for people: `seed 0`, `seeds 0 to 2`, `seeds 0, 5, 9`."""
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    whole = list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return f"seeds {seeds[0]} to {seeds[-1]}" if whole else f"seeds {', '.join(map(str, seeds))}"
+
+
+def name_variant(key: str) -> str:
+    """What a variant is called outside the paper's tables."""
+    return {BASELINE: "SE (r = 16, mean, sigmoid)", PLAIN: "plain"}.get(key, key)
+
+
+def _compared(pair: Pair) -> str:
+    """The difference of two rows, here and in the paper."""
+    here = f"{say(pair.measured, sign=True)} points of error"
+    return f"{pair.first.label} minus {pair.second.label} is {here}, in the paper {say(pair.printed, 2, sign=True)}"
+
+
+def _death(label: str, summary: Summary) -> str:
+    freezing = f", and frozen it loses {say(summary.freezing)} points" if summary.freezing else ""
+    still = f"s varies by only {say(summary.alive, 3)} over images{freezing}"
+    if summary.difference and summary.difference.sign < 0:
+        return f"**{label} wins with dead gates**: {still}. It wins for another reason than that its gates answer to the image."
+    return f"**The gates of {label} are dead**: {still}. Whatever it gains has another reason."

@@ -1,0 +1,206 @@
+"""The paper's ablations measured here: every run in one file, and what the seeds of each variant say together. No torch.
+
+`sevis.ablation_grid` says which variants there are, `sevis.agreement` whether their order is the paper's.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+
+from sevis.ablations.grid import BASELINE, KEYS, PLAIN, VARIANTS, Row, Table, Variant, find_variant, tables
+from sevis.ablations.runs import AGAIN, Divergence, Record, as_record, base_recipe, check_alike, check_run, from_record, read_json
+from sevis.analysis.intervals import LEVEL, Interval, student
+from sevis.errors import SevisError
+from sevis.files import replace_file
+from sevis.recipe import Recipe
+from sevis.settings import pretrained_folder
+from sevis.training.run_record import Run
+
+__all__ = [
+    "BASELINE",
+    "KEYS",
+    "PLAIN",
+    "VARIANTS",
+    "Ablations",
+    "Divergence",
+    "Estimate",
+    "Row",
+    "Summary",
+    "Table",
+    "Variant",
+    "read_ablations",
+    "tables",
+]
+FORMAT = "sevis-ablations-1"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds.
+
+    Attributes:
+        mean: in the unit of what was averaged.
+        interval: at 95 % if nothing else is said, by Student's t: where the mean over ever more seeds would lie, on the same images; None
+            for a single seed.
+        seeds: over how many it is.
+    """
+
+    mean: float
+    interval: Interval | None
+    seeds: int
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the whole interval lies above or below zero, else 0: too noisy to tell."""
+        return 0 if self.interval is None else int(self.interval[0] > 0) - int(self.interval[1] < 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What the runs of one variant say together.
+
+    Attributes:
+        key: the variant's.
+        error: the top-1 error on the validation images, in percent.
+        difference: its top-1 error minus the baseline's, in points, paired by seed; None of the baseline, and without a seed in common.
+        alive: the standard deviation over images of the scales s, mean over channels and blocks; None of the plain network.
+        freezing: the points of top-1 lost when every scale is held at its mean over the training images; None of the plain network.
+        parameters: of the network.
+    """
+
+    key: str
+    error: Estimate
+    difference: Estimate | None
+    alive: Estimate | None
+    freezing: Estimate | None
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Ablations:
+    """Runs of the grid, which differ in nothing but variant and seed.
+
+    Attributes:
+        runs: the key of the variant and the run; no seed of a variant twice.
+        diverged: the same of those that came to nothing.
+
+    Raises:
+        SevisError: for runs that cannot be compared: of an unknown variant, of another variant than they are called, with another recipe or
+            other data than the first, or with the same seed twice.
+    """
+
+    runs: tuple[tuple[str, Run], ...] = ()
+    diverged: tuple[tuple[str, Divergence], ...] = ()
+
+    def __post_init__(self) -> None:
+        seen = set()
+        for key, run in self.everything:
+            check_run(key, run)
+            check_alike(run, base_recipe(self.everything[0][1]), self.everything[0][1].data)
+            if (key, run.recipe["seed"]) in seen:
+                raise SevisError(f"there are two runs of {key} with seed {run.recipe['seed']}: keep one of them")
+            seen.add((key, run.recipe["seed"]))
+
+    @property
+    def everything(self) -> tuple[tuple[str, Record], ...]:
+        """The runs, and behind them those that diverged."""
+        return (*self.runs, *self.diverged)
+
+    @cached_property
+    def base(self) -> Recipe:
+        """The recipe of the baseline with seed 0. Raises SevisError where there is no run."""
+        if not self.runs:
+            raise SevisError("there is no run yet: make some with python -m sevis ablate")
+        return base_recipe(self.runs[0][1])
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, Mapping[int, Run]]:
+        found: dict[str, dict[int, Run]] = {key: {} for key in KEYS}
+        for key, run in self.runs:
+            found[key][run.recipe["seed"]] = run
+        return found
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The variants that there are runs of, in the order of the grid."""
+        return tuple(key for key in KEYS if self._by_key[key])
+
+    def seeds(self, key: str) -> Mapping[int, Run]:
+        """The runs of a variant by their seeds; empty where there are none. Raises SevisError for an unknown variant."""
+        return self._by_key[find_variant(key).key]
+
+    def reasons(self, key: str) -> Mapping[int, str]:
+        """Why runs of a variant diverged, by their seeds; empty where none did. Raises SevisError for an unknown variant."""
+        wanted = find_variant(key).key
+        return {run.recipe["seed"]: run.reason for name, run in self.diverged if name == wanted}
+
+    def difference(self, key: str, other: str, *, level: float = LEVEL) -> Estimate | None:
+        """The top-1 error of a variant minus that of another, in points, over the seeds that both have; None where there is none.
+
+        `level` is that of its interval.
+        """
+        first, second = self.seeds(key), self.seeds(other)
+        return _estimate([100 * (second[seed].top1 - first[seed].top1) for seed in first if seed in second], level=level)
+
+    def summary(self, key: str) -> Summary | None:
+        """What the runs of a variant say together; None where there are none. Raises SevisError for an unknown variant."""
+        runs = list(self.seeds(key).values())
+        error = _estimate([100 * (1 - run.top1) for run in runs])
+        if error is None:
+            return None
+        gates = [run.gates for run in runs if run.gates is not None]
+        return Summary(
+            key=key,
+            error=error,
+            difference=None if key == BASELINE else self.difference(key, BASELINE),
+            alive=_estimate([part["std_over_images"] for part in gates]),
+            freezing=_estimate([100 * (part["top1"] - part["top1_frozen"]) for part in gates]),
+            parameters=runs[0].parameters,
+        )
+
+    def with_runs(self, more: Iterable[tuple[str, Record]]) -> "Ablations":
+        """These runs, and those of `more` whose variant and seed are not among them. Seed by seed, those that diverged for themselves.
+
+        Raises SevisError where they cannot be compared.
+        """
+        known = {(key, run.recipe["seed"]) for key, run in self.everything}
+        added = [(key, run) for key, run in more if (key, run.recipe["seed"]) not in known]
+        found = sorted((*self.everything, *added), key=lambda entry: (entry[1].recipe["seed"], KEYS.index(entry[0])))
+        return Ablations(
+            tuple((key, run) for key, run in found if isinstance(run, Run)),
+            tuple((key, run) for key, run in found if isinstance(run, Divergence)),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Writes a JSON file, a line a run, as a whole or not at all; the curves and what was measured of gates are rounded."""
+        runs, diverged = (",\n".join(json.dumps(as_record(key, run)) for key, run in some) for some in (self.runs, self.diverged))
+        replace_file(Path(path), f'{{"format": "{FORMAT}", "runs": [\n{runs}\n], "diverged": [\n{diverged}\n]}}\n'.encode())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Ablations":
+        """Reads what `save` wrote. Raises SevisError for a file that is missing, damaged, of another format, or of what differs."""
+        stored = read_json(Path(path))
+        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+            raise SevisError(f"{path} does not hold ablations in the format {FORMAT}: {AGAIN}")
+        try:
+            return cls().with_runs([from_record(entry) for entry in (*stored["runs"], *stored.get("diverged", ()))])
+        except (SevisError, LookupError, TypeError) as error:
+            reason = str(error) if isinstance(error, SevisError) else type(error).__name__
+            raise SevisError(f"{path} is damaged ({reason}): {AGAIN}") from None
+
+
+def shipped_path() -> Path:
+    """Where the measured ablations lie."""
+    return pretrained_folder() / "ablations.json"
+
+
+def read_ablations(path: str | Path | None = None) -> Ablations:
+    """The measured ablations that come with sevis, or those of another file. Raises SevisError as `Ablations.load`."""
+    return Ablations.load(path or shipped_path())
+
+
+def _estimate(values: Sequence[float], *, level: float = LEVEL) -> Estimate | None:
+    return Estimate(fmean(values), student(values, level=level), len(values)) if values else None

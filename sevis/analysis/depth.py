@@ -1,0 +1,132 @@
+"""How the gates change with depth: each measure for each block, with its interval, and with what chance gives."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+
+from sevis.analysis.block_measures import NAMES, Array, Value, draw_images, measure_block
+from sevis.analysis.intervals import LEVEL
+from sevis.class_statistics.class_statistics import ClassStatistics
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One measure over the L blocks, shape (L,) each; NaN where it cannot be known, or is not measured yet.
+
+    Attributes:
+        estimate: the measure.
+        low, high: the ends of its interval.
+        null: what chance gives; None where chance has no say.
+    """
+
+    estimate: Array
+    low: Array
+    high: Array
+    null: Array | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthProfile:
+    """What the gates of a network do, block by block.
+
+    Attributes:
+        sites: the names of the L blocks, in order of depth.
+        curves: by the names in `sevis.block_measures.NAMES`, which says what they are.
+        images, classes: how many the statistics hold.
+        per_class: how many of each class are resampled, at the median; 0 where the file keeps none.
+        p_values: the share of shuffled labels that give as large a class share, shape (L,): 1 / (1 + permutations) at least.
+        dead: why the gates of a block are dead, a key of `sevis.dead_gates.CAUSES`, by site; the others are not in it.
+        level: of the intervals.
+        replicates, permutations, seed: how many were drawn, and from which seed.
+        measured: how many blocks are, from the first on.
+    """
+
+    sites: tuple[str, ...]
+    curves: Mapping[str, Curve]
+    images: int
+    classes: int
+    per_class: int
+    p_values: Array
+    dead: Mapping[str, str]
+    level: float
+    replicates: int
+    permutations: int
+    seed: int
+    measured: int
+
+    @property
+    def done(self) -> float:
+        """How much is measured, in 0..1."""
+        return self.measured / len(self.sites)
+
+    def at(self, name: str, site: str) -> Value:
+        """A measure of one block."""
+        place, curve = self.sites.index(site), self.curves[name]
+        parts = (curve.estimate, curve.low, curve.high, curve.null)
+        return Value(*(nan if part is None else float(part[place]) for part in parts))
+
+
+def depth_profile(
+    statistics: ClassStatistics,
+    *,
+    replicates: int = 200,
+    permutations: int = 100,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> DepthProfile:
+    """Measures all blocks: 4 s on one core for 16 blocks with 7,552 channels in all and 20 classes of 50 images, 13 s for 200 such classes.
+
+    Estimates come from all images, as far as the file holds what they need; intervals and nulls from the images whose gates it keeps
+    whole. An interval is the estimate and 1.96 standard deviations of the bootstrap's replicates on either side: the replicates themselves
+    lie beside the estimate, for they add noise to the class means, and 200 do for a standard deviation but not for quantiles (Efron &
+    Tibshirani, 1993, An Introduction to the Bootstrap, sec. 6.4). Images are drawn within their class. The interval of the accuracy is
+    Wilson's. Without whole gates in the file, or with fewer than five of a class, all intervals are NaN.
+
+    Of many images or classes fewer replicates and permutations are drawn, see `sevis.block_measures.draw_images`.
+
+    Args:
+        statistics: of any network; best with whole gates of each class.
+        replicates, permutations: how many to draw at most.
+        seed: of what is drawn.
+        progress: told the share of the blocks that are measured, after each.
+    """
+    for profile in scan_depth(statistics, replicates=replicates, permutations=permutations, seed=seed):
+        if progress:
+            progress(profile.done)
+    return profile
+
+
+def scan_depth(statistics: ClassStatistics, *, replicates: int = 200, permutations: int = 100, seed: int = 0) -> Iterator[DepthProfile]:
+    """`depth_profile` block by block: yields what is known after each; the last one is complete."""
+    drawn = draw_images(statistics, replicates=replicates, permutations=permutations, seed=seed)
+    sites, dead = statistics.sites, dict[str, str]()
+    table = {name: np.full((4, len(sites)), nan) for name in NAMES}
+    p_values = np.full(len(sites), nan)
+    for place, site in enumerate(sites):
+        block = measure_block(statistics, site, drawn)
+        for name, value in block.values.items():
+            table[name][:, place] = value
+        p_values[place] = block.p_value
+        if block.dead:
+            dead[site] = block.dead
+        yield DepthProfile(
+            sites=sites,
+            curves={name: _curve(rows.copy()) for name, rows in table.items()},
+            images=int(statistics.count.sum()),
+            classes=int(np.count_nonzero(statistics.count)),
+            per_class=drawn.per_class,
+            p_values=p_values.copy(),
+            dead=dict(dead),
+            level=LEVEL,
+            replicates=len(drawn.weights),
+            permutations=drawn.permutations,
+            seed=seed,
+            measured=place + 1,
+        )
+
+
+def _curve(rows: Array) -> Curve:
+    estimate, low, high, null = rows
+    return Curve(estimate, low, high, None if np.isnan(null).all() else null)

@@ -1,0 +1,158 @@
+"""The numbers of Figures 6 and 7: a curve for each class, or group of classes, over channels in one of three orders."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sevis.analysis.class_groups import Group
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.errors import SevisError
+
+Array = NDArray[np.floating]
+
+
+Table = dict[str, NDArray[Any]]
+
+
+Curve = str | Group  # a class by its name, or several as one
+
+
+PAPER_CHANNELS = 50
+
+
+INDEX, MEAN, SHARE = ORDERS = ("index", "mean", "class share")
+
+
+def sample_channels(width: int, count: int | None = PAPER_CHANNELS) -> NDArray[np.intp]:
+    """The places of `count` uniformly spaced channels out of `width`, ascending, the first and the last among them; None is all.
+
+    Raises:
+        SevisError: for a count below 1.
+    """
+    if count is not None and count < 1:
+        raise SevisError(f"expected at least one channel to draw, got {count}")
+    if count is None or count >= width:
+        return np.arange(width)
+    return np.linspace(0, width - 1, count).round().astype(np.intp)
+
+
+def order_channels(statistics: ClassStatistics, site: str, order: str = INDEX) -> tuple[NDArray[np.intp], Array]:
+    """All channels of a block in an order, and the number of each, in that order, that it follows.
+
+    Args:
+        order: `index`; `mean`: from the highest mean scale over all images to the lowest; or `class share`: from the channel whose
+            variance lies most between the classes (omega squared, `sevis.measures.class_share`) to the least, unknown ones last.
+
+    Raises:
+        SevisError: for another order, or a block that the statistics do not hold.
+    """
+    if order == INDEX:
+        channels = np.arange(statistics.mean(site).shape[1])
+        return channels, channels.astype(np.float64)
+    values: Array
+    if order == MEAN:
+        values = statistics.overall_mean(site)
+    elif order == SHARE:
+        from sevis.analysis.measures import class_share
+
+        values = class_share(statistics.mean(site), statistics.m2(site), statistics.count)
+    else:
+        raise SevisError(f"there is no order of channels called {order!r}: choose one of {', '.join(ORDERS)}")
+    channels = np.argsort(-values, kind="stable")  # NaN at the end
+    return channels, values[channels]
+
+
+def missing(statistics: ClassStatistics, curves: Sequence[Curve]) -> list[str]:
+    """The names of those curves that the statistics hold no image of."""
+    return [str(curve) for curve in curves if not count_of(statistics, curve)]
+
+
+def count_of(statistics: ClassStatistics, curve: Curve) -> int:
+    """The number of images behind a curve. Raises SevisError for a class that the statistics do not hold."""
+    return int(statistics.count[_rows(statistics, curve)].sum())
+
+
+def label_of(statistics: ClassStatistics, curve: Curve) -> str:
+    """The name of a curve in the legend and in the table."""
+    count = f"n = {count_of(statistics, curve):,})"
+    return f"{curve} ({count}" if isinstance(curve, str) else f"{str(curve).removesuffix(')')}, {count}"
+
+
+def overall_label(statistics: ClassStatistics) -> str:
+    """The name of the curve over all images."""
+    return f"all {np.count_nonzero(statistics.count)} classes (n = {statistics.count.sum():,})"
+
+
+def means_of(statistics: ClassStatistics, site: str, curves: Sequence[Curve]) -> Array:
+    """The mean scales over the images of each class or group, shape (curves, C); NaN without images."""
+    means, picked = statistics.mean(site), [_rows(statistics, curve) for curve in curves]
+    return np.array([_weighted(means[rows], statistics.count[rows]) for rows in picked]).reshape(len(picked), means.shape[1])
+
+
+def std_of(statistics: ClassStatistics, site: str, curve: Curve) -> Array:
+    """The standard deviation of the scale over the images of a class, or of a group, with n - 1, shape (C,); NaN for fewer than two."""
+    rows = _rows(statistics, curve)
+    if len(rows) == 1:
+        return np.asarray(statistics.std(site)[rows[0]])
+    rows = [row for row in rows if statistics.count[row]]
+    means, count = statistics.mean(site)[rows], statistics.count[rows]
+    squares = statistics.m2(site)[rows].sum(axis=0) + count @ np.square(means - _weighted(means, count))
+    return np.asarray(np.sqrt(squares / (count.sum() - 1))) if count.sum() > 1 else np.full(means.shape[1], np.nan)
+
+
+def mean_table(
+    statistics: ClassStatistics, site: str, curves: Sequence[Curve], *, channels: int | None = PAPER_CHANNELS, order: str = INDEX
+) -> Table:
+    """What a panel of Figure 6 draws: channels, and their mean scale by curve and over all images, each of shape (channels,).
+
+    A curve without images is left out. In another order than that of the index, the channels' ranks, from 1, come first, and by class
+    share also that.
+
+    Args:
+        channels: how many, uniformly spaced in their order; None: all.
+        order: of `order_channels`.
+
+    Raises:
+        SevisError: for a class, a block or an order that there is not.
+    """
+    ordered, values = order_channels(statistics, site, order)
+    places = sample_channels(len(ordered), channels)
+    picked = ordered[places]
+    table: Table = {"channel": picked} if order == INDEX else {"rank": places + 1, "channel": picked}
+    if order == SHARE:
+        table["class share"] = values[places]
+    drawn = [curve for curve in curves if count_of(statistics, curve)]
+    rows = means_of(statistics, site, drawn)[:, picked]
+    table |= {label_of(statistics, curve): row for curve, row in zip(drawn, rows, strict=True)}
+    if statistics.count.any():
+        table[overall_label(statistics)] = statistics.overall_mean(site)[picked]
+    return table
+
+
+def spread_table(
+    statistics: ClassStatistics, site: str, curve: Curve, *, channels: int | None = PAPER_CHANNELS, order: str = INDEX
+) -> Table:
+    """What a panel of Figure 7 draws: `mean_table` of one class or group, and the standard deviation (n - 1) over its images.
+
+    Without images there is no mean, with a single one no standard deviation.
+
+    Raises:
+        SevisError: for a class, a block or an order that there is not.
+    """
+    table = mean_table(statistics, site, [curve], channels=channels, order=order)
+    if count_of(statistics, curve) > 1:
+        table["standard deviation"] = std_of(statistics, site, curve)[table["channel"]]
+    return table
+
+
+def _rows(statistics: ClassStatistics, curve: Curve) -> list[int]:
+    return [statistics.index(curve)] if isinstance(curve, str) else list(curve.rows)
+
+
+def _weighted(means: Array, count: NDArray[np.int64]) -> Array:
+    """The mean of rows, weighted by their images; NaN without any."""
+    if not count.any():
+        return np.full(means.shape[1], np.nan)
+    return np.asarray(count[count > 0] @ means[count > 0] / count.sum())

@@ -1,0 +1,267 @@
+"""What the paper says of its gates at different depths (arXiv:1709.01507v4, sec. 7), and whether a network's gates do the same.
+
+Each of its four statements gets a criterion of ours, for the paper judges its curves by eye: named thresholds, held against intervals.
+A statement is seen only where the whole interval lies on the right side, and not seen otherwise; without intervals that is unknown.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import isnan
+
+import numpy as np
+
+from sevis.analysis.block_measures import FEWEST, Value
+from sevis.analysis.dead_gates import CAUSES, DEAD
+from sevis.analysis.depth import DepthProfile
+
+# Cohen (1988), Statistical Power Analysis, sec. 8.2.3, calls a share of the variance of 5.9 % medium and of 13.8 % large.
+AGNOSTIC, SPECIFIC = 0.06, 0.14
+MOST = 0.5  # of the scales above 0.9: a block is saturated
+LEFT = 0.5  # of the differences between classes, after one factor each: they differ mainly in scale
+MODEST = 0.25  # |a - 1| of these factors, on average
+PARTS = 3  # of a network whose blocks all belong to one stage
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence of the paper, and whether it holds here.
+
+    Attributes:
+        name: `agnostic`, `specific`, `saturated` or `scaled`.
+        sentence: what the paper says.
+        criterion: when it counts as seen, with the thresholds.
+        blocks: of this network that are judged.
+        seen: whether it is.
+        known: whether that can be told from the statistics.
+        finding: what was found, a sentence with numbers and their intervals.
+    """
+
+    name: str
+    sentence: str
+    criterion: str
+    blocks: tuple[str, ...]
+    seen: bool
+    known: bool
+    finding: str
+
+    @property
+    def verdict(self) -> str:
+        """In words: seen here, not seen here, or unknown here."""
+        if not self.known:
+            return "unknown here"
+        return "seen here" if self.seen else "not seen here"
+
+
+def judge(profile: DepthProfile, sites: Sequence[str] | None = None) -> tuple[Statement, ...]:
+    """The paper's four statements, judged on a complete profile.
+
+    Blocks are chosen by their place, so that other networks can be judged, too. The early blocks are those of the first stage; the deeper
+    ones the last of the last stage but one, and the first of the last (SE_4_6 and SE_5_1 of a ResNet-50), on a path from the last block of
+    the first stage over that of each later one; then the last block but one, and the last. Blocks that are all of one stage count as three
+    stages of equal length.
+
+    Args:
+        profile: of the network.
+        sites: the names of its blocks, in order; those of the profile by default.
+    """
+    stages = split_stages(sites or profile.sites)
+    return _agnostic(profile, stages), _specific(profile, stages), _saturated(profile, stages), _scaled(profile, stages)
+
+
+def split_stages(sites: Sequence[str]) -> list[list[str]]:
+    """The blocks of each stage, SE_stage_block; those of a single stage in three parts."""
+    stages: dict[str, list[str]] = {}
+    for site in sites:
+        stages.setdefault(site.rpartition("_")[0], []).append(site)
+    if len(stages) > 1 or len(sites) < 2:
+        return list(stages.values())
+    return [part.tolist() for part in np.array_split(np.array(sites), min(PARTS, len(sites)))]
+
+
+def describe_regions(profile: DepthProfile) -> tuple[str, ...]:
+    """Where the gates are class-agnostic, class-specific, saturated and dead: a sentence each, with numbers and intervals."""
+    share = {site: profile.at("class_share", site) for site in profile.sites}
+    agnostic = {site: value for site, value in share.items() if value.high < AGNOSTIC}
+    specific = {site: value for site, value in share.items() if value.low > SPECIFIC}
+    unknown = [site for site, value in share.items() if isnan(value.low)]
+    between = {site: value for site, value in share.items() if site not in {*agnostic, *specific, *unknown}}
+    what = "% of the variance of a scale lies between the classes"
+    sentences = []
+    if len(unknown) < len(share):
+        sentences = [
+            _region("Class-agnostic", agnostic, f"less than {100 * AGNOSTIC:.0f} {what}", profile),
+            _region("Class-specific", specific, f"more than {100 * SPECIFIC:.0f} {what}", profile),
+        ]
+    if between:
+        meaning = f"the interval is neither wholly below {100 * AGNOSTIC:.0f} % nor wholly above {100 * SPECIFIC:.0f} %"
+        sentences.append(_region("Neither for certain", between, meaning, profile))
+    if unknown:
+        sentences.append(f"**Unknown whether one or the other: {_named(unknown, profile)}.** {_why_unknown(profile)}")
+    return (*sentences, _saturated_region(profile), _dead_region(profile))
+
+
+def percent(value: Value) -> str:
+    """A share with its interval, such as `3.1 % (2.2 % to 4.0 %)`, whose spaces do not break."""
+    if isnan(value.estimate):
+        return "unknown"
+    digits = 0 if 0.1 <= abs(value.estimate) <= 0.9 else 1
+    parts = [f"{100 * part:.{digits}f}\u00a0%".replace("-", "−") for part in (value.estimate, value.low, value.high)]
+    return f"{parts[0]} (interval unknown)" if isnan(value.low) else f"{parts[0]} ({parts[1]} to {parts[2]})"
+
+
+def _agnostic(profile: DepthProfile, stages: list[list[str]]) -> Statement:
+    blocks = tuple(stages[0])
+    values = {site: profile.at("class_share", site) for site in blocks}
+    return Statement(
+        "agnostic",
+        "Early blocks, such as SE_2_3, are class-agnostic: the importance of a channel is likely to be shared by different classes.",
+        f"In every block of the first stage, less than {100 * AGNOSTIC:.0f} % of the variance of a scale over the photos lies between the "
+        "classes: the class share ω² of the median channel, with its whole interval.",
+        blocks,
+        all(value.high < AGNOSTIC for value in values.values()),
+        _told(*values.values()) or any(value.high >= AGNOSTIC for value in values.values()),
+        f"The share of the variance that lies between the classes is {_each(values)}.{_unknown(profile, *values.values())}",
+    )
+
+
+def _specific(profile: DepthProfile, stages: list[list[str]]) -> Statement:
+    first, *path = [*(stage[-1] for stage in stages[:-1]), stages[-1][0]]
+    deeper = tuple(path[-2:])
+    share = {site: profile.at("class_share", site) for site in (first, *deeper)}
+    told = {site: profile.at("accuracy", site) for site in (first, *path)}
+    after = {site: value for site in stages[-1][1:] if not isnan((value := profile.at("accuracy", site)).estimate)}
+    steps, start = list(told.values()), share[first]
+    grows = all(share[site].low > max(SPECIFIC, start.high) for site in deeper)
+    rises = all(later.high >= earlier.low for earlier, later in pairwise(steps)) and steps[-1].low > steps[0].high
+    alone = "" if deeper else " There is no deeper block to compare it with."
+    return Statement(
+        "specific",
+        "At greater depth, such as in SE_4_6 and SE_5_1, a channel becomes much more class-specific: different classes prefer different "
+        "ones.",
+        f"In the deeper blocks more than {100 * SPECIFIC:.0f} % of the variance lies between the classes, and more than in {first}, beyond "
+        f"the intervals. And from {first} on, the gates alone tell the class of a photo (by the nearest class mean, the photo itself left "
+        "out) more and more often: nowhere less, and in the end more, beyond the intervals.",
+        deeper or (first,),
+        grows and rises,
+        _told(*share.values(), *steps),
+        f"The share of the variance that lies between the classes is {_each(share)}. {_accuracy(told, after)}{alone}"
+        f"{_unknown(profile, *share.values(), *steps)}",
+    )
+
+
+def _saturated(profile: DepthProfile, stages: list[list[str]]) -> Statement:
+    sites = [site for stage in stages for site in stage]
+    site = sites[-2:][0]
+    high, low = profile.at("high", site), profile.at("low", site)
+    alone = "" if len(sites) > 1 else " It is the only block, so there is none before the last."
+    return Statement(
+        "saturated",
+        "The last block but one, SE_5_2, tends towards a saturated state, in which most activations are close to one and the block to the "
+        "identity.",
+        f"More than {100 * MOST:.0f} % of its scales are above 0.9, with the whole interval.",
+        (site,),
+        high.low > MOST and not alone,
+        _told(high),
+        f"The share of scales above 0.9 in {site} is {percent(high)}, that of scales below 0.1 {percent(low)}.{alone}"
+        f"{_unknown(profile, high)}",
+    )
+
+
+def _scaled(profile: DepthProfile, stages: list[list[str]]) -> Statement:
+    site = stages[-1][-1]
+    left, factor = profile.at("left", site), profile.at("factor", site)
+    alike = isnan(left.low) and not isnan(factor.low)
+    why = " The classes do not differ beyond the noise of their means, so there is nothing to scale." if alike else ""
+    return Statement(
+        "scaled",
+        "In the last block, SE_5_3, a similar pattern emerges over different classes, up to a modest change in scale.",
+        f"One factor for each class, fitted to the mean of all, leaves less than {100 * LEFT:.0f} % of the differences between the classes "
+        f"(as lengths), and the factors differ from 1 by less than {100 * MODEST:.0f} % on average; both with the whole interval.",
+        (site,),
+        left.high < LEFT and factor.high < MODEST,
+        alike or _told(left, factor),
+        f"In {site} the best factor for each class leaves {percent(left)} of the differences between the classes; the factors differ from "
+        f"1 by {percent(factor)} on average.{why or _unknown(profile, left, factor)}",
+    )
+
+
+def _each(values: Mapping[str, Value]) -> str:
+    return _listed([f"{percent(value)} in {site}" for site, value in values.items()])
+
+
+def _accuracy(told: Mapping[str, Value], after: Mapping[str, Value]) -> str:
+    """Of the blocks that are judged, and of those after them, of which the paper has other sentences."""
+    known = [value for value in told.values() if not isnan(value.estimate)]
+    if not known:
+        return "Whether the gates tell the class of a photo is unknown."
+    beyond = f" After that it is {_each(after)}." if after else ""
+    return f"The gates tell the class of {_each(told)} of the photos, and chance that of {100 * known[0].null:.3g}\u00a0%.{beyond}"
+
+
+def _told(*values: Value) -> bool:
+    return not any(isnan(value.low) for value in values)
+
+
+def _unknown(profile: DepthProfile, *values: Value) -> str:
+    return "" if _told(*values) else f" {_why_unknown(profile)}"
+
+
+def _why_unknown(profile: DepthProfile) -> str:
+    """Why some interval is unknown."""
+    if profile.classes < 2:
+        return f"That cannot be judged from {profile.classes} class{'' if profile.classes == 1 else 'es'}: two at least are needed."
+    if profile.images <= profile.classes:
+        return f"That cannot be judged from one photo of a class: {FEWEST} of each at least are needed."
+    if not profile.per_class:
+        return "Intervals are unknown, for the file keeps no whole gates: collect it again with python -m sevis collect."
+    if profile.per_class < FEWEST:
+        return f"Intervals are unknown: {profile.per_class} photos of a class, at the median, are too few."
+    return "What is unknown has gates that are the same for every photo, or for nearly every one."
+
+
+def _region(name: str, values: Mapping[str, Value], meaning: str, profile: DepthProfile) -> str:
+    """A kind of block, which blocks are of it, and from which to which value they go."""
+    if not values:
+        return f"**{name}: no block** ({meaning})."
+    least, most = (pick(values, key=lambda site: values[site].estimate) for pick in (min, max))
+    one, other = (f"{percent(values[site])} in {site}" for site in (least, most))
+    return f"**{name}: {_named(list(values), profile)}** ({meaning}): {one if least == most else f'from {one} to {other}'}."
+
+
+def _saturated_region(profile: DepthProfile) -> str:
+    values = {name: {site: profile.at(name, site) for site in profile.sites} for name in ("high", "low")}
+    if all(isnan(value.low) for value in values["high"].values()):
+        return f"**Saturated: unknown.** {_why_unknown(profile)}"
+    ends = {site: value for part in values.values() for site, value in part.items() if value.low > MOST}
+    if ends:
+        return _region("Saturated", ends, f"more than {100 * MOST:.0f} % of the scales are above 0.9, or below 0.1", profile)
+    said = []
+    for name, where in (("high", "above 0.9"), ("low", "below 0.1")):
+        known = [(value.estimate, site) for site, value in values[name].items() if not isnan(value.estimate)]
+        if known:
+            site = max(known)[1]
+            said.append(f"{site} has most {where}, {percent(values[name][site])}")
+    return f"**Saturated: no block** (more than {100 * MOST:.0f} % of the scales above 0.9, or below 0.1): {_listed(said)}."
+
+
+def _dead_region(profile: DepthProfile) -> str:
+    spread = {site: profile.at("spread", site).estimate for site in profile.sites}
+    known = {site: value for site, value in spread.items() if not isnan(value)}
+    if not known:
+        return "**Dead: unknown**, for fewer than two photos do not tell how the gates vary."
+    meaning = f"the same for every photo: a scale's standard deviation is below {DEAD}"
+    if not profile.dead:
+        least = min(known, key=lambda site: known[site])
+        return f"**Dead: no block** ({meaning}): {least} varies least, by {known[least]:.3f}."
+    causes = {cause: [site for site, why in profile.dead.items() if why == cause] for cause in profile.dead.values()}
+    reasons = " ".join(f"In {_named(sites, profile)} {CAUSES[cause]}." for cause, sites in causes.items())
+    return f"**Dead: {_named(list(profile.dead), profile)}** ({meaning}). {reasons}"
+
+
+def _named(sites: Sequence[str], profile: DepthProfile) -> str:
+    return f"all {len(sites)} blocks" if len(sites) == len(profile.sites) > 1 else _listed(sites)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

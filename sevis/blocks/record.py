@@ -1,0 +1,129 @@
+"""What the SE blocks of a model did in a forward pass."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sevis.blocks.sites import Site
+from sevis.errors import SevisError
+
+PARTS = ("squeeze", "hidden", "logits", "scale")
+
+
+@dataclass(frozen=True)
+class Excitation:
+    """What one SE block did in a forward pass: detached, on the CPU, float32 (float64 where the model is).
+
+    Of a block without a squeeze (NoSqueeze), whose every place has scales of its own, all but the maps are means over the places.
+
+    Attributes:
+        squeeze: z, shape (N, C), eq. (2).
+        hidden: relu(W1 z), shape (N, C/r).
+        logits: W2 relu(W1 z), shape (N, C): the gate's input.
+        scale: s, shape (N, C), eq. (3): in 0..1 for a sigmoid gate.
+        maps: u, the block's input, shape (N, C, H, W), where `capture` was asked for it; the block's output is scale * maps.
+        run: which run of the block this is, from 1, since the model was last called: a block that the network uses several times in a
+            forward pass runs again, and its last run is the one that is kept.
+    """
+
+    squeeze: Tensor
+    hidden: Tensor
+    logits: Tensor
+    scale: Tensor
+    maps: Tensor | None
+    run: int
+
+
+class Record(Mapping[str, Excitation]):
+    """What the most recent forward pass inside a `capture` left, by site name."""
+
+    def __init__(self, sites: Sequence[Site], maps: frozenset[str]) -> None:
+        self.sites = tuple(sites)
+        self.maps = maps
+        self._channels = {site.name: site.channels for site in sites}
+        self._places = frozenset(site.name for site in sites if site.places)
+        self._kept: dict[str, dict[str, Tensor]] = {site.name: {} for site in sites}
+        self._runs = dict.fromkeys(self._kept, 0)
+        self._fetched = False
+
+    def __getitem__(self, name: str) -> Excitation:
+        if name not in self._kept:
+            raise KeyError(f"no SE block is called {name!r}: the model has {', '.join(self._kept)}")
+        kept = self._kept[name]
+        if "scale" not in kept:
+            raise KeyError(f"{name} has not run: call the model, not compiled, inside the `with sevis.capture(model)` block")
+        if name in self.maps and "maps" not in kept:
+            raise KeyError(
+                f"the maps of {name} were not seen: in a traced graph its parts run without it, so capture the model before tracing"
+            )
+        self._fetch()
+        squeeze, hidden, logits, scale = (kept[part] for part in PARTS)
+        maps = _readable(kept["maps"]).cpu() if "maps" in kept else None
+        return Excitation(squeeze, hidden, logits, scale, maps, self._runs[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def forget(self) -> None:
+        """Begins a new forward pass."""
+        for name, kept in self._kept.items():
+            kept.clear()
+            self._runs[name] = 0
+
+    def begin(self, site: str, u: Tensor) -> None:
+        """Begins a run of a block, whose input is u, where the maps are wanted."""
+        self._kept[site].clear()
+        if site in self.maps:
+            self.keep(site, "maps", u)
+
+    def keep(self, site: str, part: str, value: Tensor) -> None:
+        """Keeps a copy, because many networks overwrite what they computed (in-place activations and sums); a squeeze begins a run.
+
+        Raises:
+            SevisError: for a squeeze that is not one number per channel, or the second of one run.
+        """
+        if site in self._places and part in PARTS:
+            value = value.mean(dim=(2, 3))
+        if part == "squeeze":
+            self._begin_run(site, value)
+        self._kept[site][part] = value.detach().clone()
+        self._fetched = False
+
+    def _begin_run(self, site: str, squeeze: Tensor) -> None:
+        self._check(site, squeeze)
+        if "scale" in self._kept[site]:  # of the run before, where nothing told of the block's beginning
+            self._kept[site].clear()
+        self._runs[site] += 1
+
+    def _check(self, site: str, squeeze: Tensor) -> None:
+        channels = self._channels[site]
+        if squeeze.numel() != len(squeeze) * channels:
+            raise SevisError(
+                f"{site} is not the paper's block: expected a squeeze of shape (N, {channels}), one number per channel, "
+                f"got {tuple(squeeze.shape)}"
+            )
+        if "squeeze" in self._kept[site] and "scale" not in self._kept[site]:
+            raise SevisError(f"{site} is not the paper's block: it squeezes twice and projects both, as CBAM's channel attention does")
+
+    def _fetch(self) -> None:
+        """Brings all but the maps to the CPU in shape (N, C); an accelerator sends them in one piece."""
+        if self._fetched:
+            return
+        places = [(kept, part) for kept in self._kept.values() for part in PARTS if part in kept]
+        values = [_readable(kept[part]).flatten(1) for kept, part in places]
+        if not values[0].is_cpu:
+            pieces = torch.split(torch.cat([value.flatten() for value in values]).cpu(), [value.numel() for value in values])
+            values = [piece.view(value.shape) for piece, value in zip(pieces, values, strict=True)]
+        for (kept, part), value in zip(places, values, strict=True):
+            kept[part] = value
+        self._fetched = True
+
+
+def _readable(value: Tensor) -> Tensor:
+    """In a precision that NumPy has."""
+    return value if value.dtype == torch.float64 else value.float()

@@ -1,0 +1,205 @@
+"""Files of class statistics: safetensors, memory-mapped, so that only what is shown is read; no pickle.
+
+A file holds one array for each name, and a header, as JSON, in its metadata under "sevis": format, channels by block, classes, sample (how
+many gate vectors of each class; None: moments only) and metadata. Files of format 1 hold moments only, compact ones what `sevis.packing`
+makes of them.
+"""
+
+import json
+import mmap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from sevis.class_statistics.histograms import BINS, EXTREMES
+from sevis.class_statistics.moments import CODES, SAMPLE_CODES
+from sevis.errors import SevisError, one_line
+from sevis.files import replacing
+
+AGAIN = "make it again with python -m sevis collect"
+FORMAT = "sevis-class-statistics-2"
+COMPACT = "sevis-class-statistics-2-compact"
+FORMATS = ("sevis-class-statistics-1", FORMAT, COMPACT)
+Form = tuple[tuple[int, ...], np.dtype[Any]]  # of an array: its shape and type
+DTYPES = {"U8": np.dtype("u1"), "U16": np.dtype("<u2")}
+DTYPES |= {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I64": np.dtype("<i8"), "U64": np.dtype("<u8")}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+@dataclass(frozen=True)
+class StatisticsFile:
+    """An open file: its arrays are read when they are looked at, and what is written into them stays in memory."""
+
+    path: Path
+    header: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]]
+    mapping: mmap.mmap
+
+    @property
+    def compact(self) -> bool:
+        """Whether its values are packed."""
+        return bool(self.header["format"] == COMPACT)
+
+    @property
+    def detailed(self) -> bool:
+        """Whether it holds more than moments."""
+        return "sample.ids" in self.arrays
+
+    def part(self, name: str) -> dict[str, NDArray[Any]]:
+        """The arrays of one part, such as "scale", by their names in it; empty where the file does not hold it."""
+        return {full.removeprefix(f"{name}."): array for full, array in self.arrays.items() if full.startswith(f"{name}.")}
+
+    def check(self, site: str, *arrays: NDArray[Any], least: float = -np.inf) -> None:
+        """Raises SevisError where the file was cut short, or arrays that were read from it hold what cannot be."""
+        if self.mapping.size() < len(self.mapping):  # reading on would end the process
+            raise SevisError(f"{self.path} was cut short while it was open: {AGAIN}")
+        if not all((np.isfinite(array) & (array >= least)).all() for array in arrays):
+            raise SevisError(f"{self.path} is damaged (values of {site} are no numbers, or too small): {AGAIN}")
+
+
+def read_statistics(path: Path) -> StatisticsFile:
+    """Opens a file and checks everything but the values, which it does not read.
+
+    Raises:
+        SevisError: for a file that is missing, damaged, of an unknown format, or whose arrays and counts do not fit.
+    """
+    try:
+        with safe_open(path, framework="numpy"):  # checks that the arrays fill the file
+            pass
+        with path.open("rb") as file:
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        start = 8 + int.from_bytes(mapping[:8], "little")
+        table = json.loads(mapping[8:start])
+        header = json.loads(table.pop("__metadata__", {}).get("sevis", "{}"))
+        if header.get("format") not in FORMATS:
+            known = " or ".join(map(repr, FORMATS[:2]))
+            raise SevisError(f"{path} holds {header.get('format', 'no class statistics')!r}, expected {known}; a newer sevis may open it")
+        expected = _expected(header, wrong="wrong.count" in table)
+        found = {name: (tuple(entry["shape"]), DTYPES.get(entry["dtype"])) for name, entry in table.items()}
+        _check_arrays(path, expected, found)
+        arrays = {name: np.ndarray(*form, mapping, start + table[name]["data_offsets"][0]) for name, form in expected.items()}
+        if "count" in arrays:
+            count = arrays.pop("count")
+            arrays |= {"squeeze.count": count.copy(), "scale.count": count.copy()}
+    except FileNotFoundError:
+        raise SevisError(f"there are no class statistics at {path}: make them with python -m sevis collect") from None
+    except OSError as error:
+        raise SevisError(f"{path} cannot be read ({error.strerror or one_line(error)}): name a file that this user may read") from None
+    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        if isinstance(error, SevisError):
+            raise
+        raise SevisError(f"{path} is damaged ({type(error).__name__}): {AGAIN}") from None
+    if not _counts_fit(header, arrays):
+        raise SevisError(f"{path} is damaged (its counts of images do not fit): {AGAIN}")
+    if not _ends_fit(arrays):
+        raise SevisError(f"{path} is damaged (its lowest and highest values do not fit): {AGAIN}")
+    return StatisticsFile(path, header, arrays, mapping)
+
+
+def _expected(header: Mapping[str, Any], *, wrong: bool) -> dict[str, Form]:
+    """The shape and type of every array of a file with this header. Raises TypeError or KeyError for one that cannot be."""
+    widths, names, size = list(header["channels"].values()), header["classes"], header.get("sample")
+    if not widths or not names or not all(type(width) is int and width > 0 for width in widths):
+        raise TypeError("the header is damaged")
+    if not isinstance(header["metadata"], dict) or not all(isinstance(name, str) for name in names):
+        raise TypeError("the header is damaged")
+    if not all(isinstance(header["metadata"].get(name) or [], list) for name in ("wnids", "broken")):
+        raise TypeError("the header is damaged")
+    if size is not None and (type(size) is not int or size < 0 or type(header["metadata"].get("seed", 0)) is not int):
+        raise TypeError("the header is damaged")
+    classes, channels, compact = len(names), sum(widths), header["format"] == COMPACT
+    if compact:
+        expected = _packed_moments(classes, channels)
+    else:
+        expected = _moments(classes, channels, first=header["format"] == FORMATS[0], wrong=wrong)
+    if size is None:
+        return expected
+    whole, key = np.dtype("<i8"), np.dtype("<u8")
+    return expected | {
+        "histogram.bins": ((classes, len(widths), BINS + 2), whole),
+        "histogram.exact": ((classes, len(widths), 2), whole),
+        "extremes.highest": ((channels, EXTREMES), key),
+        "extremes.lowest": ((channels, EXTREMES), key),
+        "sample.ids": ((classes, size), whole),
+        "sample.values": ((classes, size, channels), np.dtype(SAMPLE_CODES if compact else "<f2")),
+        **({"sample.ends": ((2, channels), np.dtype("<f4"))} if compact else {}),
+    }
+
+
+def _moments(classes: int, channels: int, *, first: bool, wrong: bool) -> dict[str, Form]:
+    """Those of format 1, which has one count for both, and of format 2."""
+    plane = (classes, channels)
+    double, single, whole = (np.dtype(name) for name in ("<f8", "<f4", "<i8"))
+    expected: dict[str, Form] = {"count": ((classes,), whole)} if first else {}
+    for part in ("squeeze", "scale", *(["wrong"] if wrong else [])):
+        expected |= {} if first else {f"{part}.count": ((classes,), whole)}
+        expected |= {f"{part}.{name}": (plane, double) for name in ("mean", "m2")}
+        expected |= {} if part == "wrong" else {f"{part}.{name}": (plane, single) for name in ("low", "high")}
+    return expected
+
+
+def _packed_moments(classes: int, channels: int) -> dict[str, Form]:
+    """Those of a compact file."""
+    expected: dict[str, Form] = {}
+    for part, codes in CODES.items():
+        expected[f"{part}.count"] = ((classes,), np.dtype("<i8"))
+        expected |= {f"{part}.{name}": ((classes, channels), np.dtype(codes)) for name in ("mean", "std")}
+        expected |= {f"{part}.{name}": ((2, channels), np.dtype("<f4")) for name in ("mean_ends", "std_ends", "bounds")}
+    return expected
+
+
+def _check_arrays(path: Path, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    for name, (shape, dtype) in expected.items():
+        if name not in found:
+            raise SevisError(f"{path} is damaged (it lacks {name}): {AGAIN}")
+        if found[name] != (shape, dtype):
+            other = f"{found[name][0]} of {found[name][1]}"
+            raise SevisError(f"{path} is damaged ({name} has shape {other}, expected {shape} of {dtype}): {AGAIN}")
+
+
+def _counts_fit(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether the counts of images agree with each other."""
+    count = arrays["scale.count"]
+    if (count < 0).any() or (count != arrays["squeeze.count"]).any():
+        return False
+    if "wrong.count" in arrays and not ((arrays["wrong.count"] >= 0) & (arrays["wrong.count"] <= count)).all():
+        return False
+    if "histogram.bins" in arrays:
+        bins, ids = arrays["histogram.bins"], arrays["sample.ids"]
+        widths = np.array(list(header["channels"].values()))
+        held = (ids >= 0).sum(axis=1)
+        return bool(
+            (bins >= 0).all()
+            and (arrays["histogram.exact"] >= 0).all()
+            and (bins.sum(axis=2) == count[:, None] * widths).all()
+            and (held == np.minimum(count, ids.shape[1])).all()
+        )
+    return True
+
+
+def _ends_fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether what lies between two ends of packed values can only be a number: the ends are, and the lower one is not above the other."""
+    pairs = {name: array for name, array in arrays.items() if name.endswith(("ends", "bounds"))}
+    finite = all(np.isfinite(pair).all() and (pair[0] <= pair[1]).all() for pair in pairs.values())
+    return finite and all((pair[0] >= 0).all() for name, pair in pairs.items() if name.endswith("std_ends"))
+
+
+def write_statistics(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Writes a file as a whole or not at all, array by array. Raises SevisError when the disk is full."""
+    table: dict[str, Any] = {"__metadata__": {"sevis": json.dumps(dict(header))}}
+    names = sorted(arrays, key=lambda name: -arrays[name].itemsize)  # so that each begins at a multiple of its values' size
+    end = 0
+    for name in names:
+        start, end = end, end + arrays[name].nbytes
+        table[name] = {"dtype": NAMES[arrays[name].dtype], "shape": arrays[name].shape, "data_offsets": [start, end]}
+    text = json.dumps(table).encode()
+    text += b" " * (-len(text) % 8)
+    with replacing(path) as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            file.write(np.ascontiguousarray(arrays[name]).data)

@@ -1,0 +1,210 @@
+"""Means and standard deviations of values that arrive image by image, in any order and any split.
+
+The moments follow Welford (1962), doi:10.2307/1266577, for an image and Chan, Golub & LeVeque (1979), doi:10.2307/2683386, for a merge, in
+float64: scales near 0 or 1 keep their small variances.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sevis.errors import SevisError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of each class the number of images, shape (K,); and of each class and channel, shape (K, C), mean, M2, minimum and maximum.
+
+    M2 is the sum of the squared deviations from the mean.
+    """
+
+    count: NDArray[np.int64]
+    mean: Array
+    m2: Array
+    low: NDArray[np.float32] | None = None  # the values are float32, so their extremes are exact in it; None: not kept
+    high: NDArray[np.float32] | None = None
+
+    @classmethod
+    def empty(cls, classes: int, channels: int, *, bounds: bool = True) -> "Moments":
+        shape = (classes, channels)
+        low, high = (np.full(shape, value, np.float32) if bounds else None for value in (np.inf, -np.inf))
+        return cls(np.zeros(classes, np.int64), np.zeros(shape), np.zeros(shape), low, high)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What there is to keep, by name."""
+        return {name: array for name, array in vars(self).items() if array is not None}
+
+    def add(self, labels: NDArray[np.int64], values: NDArray[np.float32]) -> None:
+        """Adds a batch, shapes (N,) and (N, C): image by image and class by class, so that what it needs stays in the cache."""
+        deviation, change = np.empty((2, values.shape[1]))
+        for place in np.argsort(labels, kind="stable").tolist():
+            row, image = int(labels[place]), values[place]
+            self.count[row] += 1
+            count, mean, m2 = int(self.count[row]), self.mean[row], self.m2[row]
+            np.subtract(image, mean, out=deviation)
+            mean += np.multiply(deviation, 1 / count, out=change)
+            np.multiply(deviation, deviation, out=deviation)
+            m2 += np.multiply(deviation, (count - 1) / count, out=deviation)
+            if self.low is not None and self.high is not None:
+                np.minimum(self.low[row], image, out=self.low[row])
+                np.maximum(self.high[row], image, out=self.high[row])
+
+    def absorb(self, other: "Moments") -> None:
+        """Adds the images of another, class by class."""
+        for row in np.flatnonzero(other.count).tolist():
+            count, more = int(self.count[row]), int(other.count[row])
+            delta = other.mean[row] - self.mean[row]
+            self.mean[row] += delta * (more / (count + more))
+            self.m2[row] += other.m2[row] + np.square(delta) * (count * more / (count + more))
+            self.count[row] += more
+            if self.low is not None and self.high is not None and other.low is not None and other.high is not None:
+                np.minimum(self.low[row], other.low[row], out=self.low[row])
+                np.maximum(self.high[row], other.high[row], out=self.high[row])
+
+    def part(self, columns: slice) -> "Moments":
+        """A view of some channels."""
+        low, high = (None if array is None else array[:, columns] for array in (self.low, self.high))
+        return Moments(self.count, self.mean[:, columns], self.m2[:, columns], low, high)
+
+    def ends(self) -> NDArray[np.float32]:
+        """The lowest and the highest value of any image, shape (2, C); NaN without an image, and where they are not kept."""
+        held = self.count > 0
+        if self.low is None or self.high is None or not held.any():
+            return np.full((2, self.mean.shape[1]), np.nan, np.float32)
+        return np.stack([self.low[held].min(axis=0), self.high[held].max(axis=0)])
+
+    def without(self, other: "Moments") -> "Moments":
+        """The moments of these images less those of another, which are among them: the reverse of `absorb`, but for minimum and maximum."""
+        count = self.count - other.count
+        left, gone = count[:, None], other.count[:, None]
+        share = np.divide(gone, left, out=np.zeros(left.shape), where=left > 0)
+        delta = np.where(gone > 0, self.mean - other.mean, 0)
+        m2 = self.m2 - other.m2 - np.square(delta) * (share * self.count[:, None])
+        return Moments(count, self.mean + delta * share, np.maximum(m2, 0))
+
+    def seen(self, name: str) -> Array:
+        """An array of these, such as "mean", shape (K, C), with NaN for a class without images."""
+        return np.where(self.count[:, None] > 0, getattr(self, name), np.nan)
+
+    def deviations(self) -> Array:
+        """The standard deviation of each class, with n - 1, shape (K, C); NaN for a class with fewer than two images."""
+        freedom = np.where(self.count > 1, self.count - 1, np.nan)[:, None]
+        return np.asarray(np.sqrt(self.m2 / freedom))
+
+
+def side_by_side(
+    values: Mapping[str, Mapping[str, NDArray[np.float32]]], quantity: str, *, channels: Mapping[str, int], images: int
+) -> NDArray[np.float32]:
+    """The values of all blocks of a batch, shape (N, sum of C). Raises SevisError for other shapes and for NaN."""
+    parts = [values[site][quantity] for site in channels]
+    expected = [(images, width) for width in channels.values()]
+    if [part.shape for part in parts] != expected:
+        raise SevisError(f"expected {quantity} of shapes {expected}, got {[part.shape for part in parts]}")
+    joined = np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
+    if not np.isfinite(joined).all():
+        site = next(site for site, part in zip(channels, parts, strict=True) if not np.isfinite(part).all())
+        raise SevisError(
+            f"{site} gave a {quantity} that is no number (NaN or infinite): the network overflows; try another precision or weights"
+        )
+    return joined
+
+
+CODES: dict[str, type[np.unsignedinteger[Any]]] = {"squeeze": np.uint8, "scale": np.uint16}  # no figure draws the means of z
+
+
+SAMPLE_CODES = np.uint8
+
+
+SAMPLE_BYTES, LEAST, MOST = 11 * 2**20, 5, 50  # of the sample; images of each class: of fewer than five no interval is given
+
+
+Codes = NDArray[np.unsignedinteger[Any]]
+
+
+Ends = NDArray[np.float32]
+
+
+def pack(values: NDArray[Any], codes: DTypeLike, *, held: NDArray[np.bool_]) -> tuple[Codes, Ends]:
+    """The values of each channel as whole numbers, and their lowest and highest value, which are kept in float32.
+
+    Args:
+        values: shape (..., C).
+        codes: uint8 or uint16.
+        held: which values there are, shape (...); of the others nothing is kept.
+
+    Returns:
+        Codes of the shape of `values`, and ends of shape (2, C).
+
+    Raises:
+        SevisError: for values that float32 does not hold.
+    """
+    known = values[held].astype(np.float64)
+    ends = np.zeros((2, values.shape[-1]), np.float32)
+    with np.errstate(over="ignore"):
+        ends[:] = (known.min(axis=0), known.max(axis=0)) if len(known) else 0
+    if not np.isfinite(ends).all():
+        raise SevisError("the values are too large for a compact file: save the statistics without compact")
+    low, high = ends.astype(np.float64)
+    steps = np.iinfo(codes).max
+    factor = np.divide(steps, high - low, out=np.zeros_like(low), where=high > low)
+    found = np.zeros(values.shape, codes)
+    found[held] = np.clip(np.round((known - low) * factor), 0, steps)
+    return found, ends
+
+
+def unpack(codes: NDArray[Any], ends: Ends) -> Array:
+    """The reverse of `pack`: shape (..., C)."""
+    low, high = ends.astype(np.float64)
+    return np.asarray(low + codes * ((high - low) / np.iinfo(codes.dtype).max))
+
+
+def compact_sample(classes: int, channels: int) -> int:
+    """How many whole gate vectors of each class a compact file keeps: as many as fit into 11 MiB in 8 bits, but 5 to 50."""
+    return max(LEAST, min(MOST, SAMPLE_BYTES // (classes * channels)))
+
+
+@dataclass(frozen=True)
+class PackedMoments:
+    """`Moments` to read from, and not to add to: mean and standard deviation by class, minimum and maximum over all classes.
+
+    Attributes:
+        count: the images of each class, shape (K,).
+        mean, std: codes, shape (K, C); the standard deviation is that with n - 1.
+        mean_ends, std_ends: what these lie between, shape (2, C).
+        bounds: the lowest and the highest value of any image, shape (2, C), exactly.
+    """
+
+    count: NDArray[np.int64]
+    mean: Codes
+    std: Codes
+    mean_ends: Ends
+    std_ends: Ends
+    bounds: Ends
+
+    @classmethod
+    def of(cls, moments: Moments, codes: DTypeLike) -> "PackedMoments":
+        """Packs moments. Raises SevisError for those of no image, and values that float32 does not hold."""
+        held, freedom = moments.count > 0, np.maximum(moments.count - 1, 1)[:, None]
+        if not held.any():
+            raise SevisError("the statistics hold no image, so there is nothing to make compact: collect them first")
+        mean, mean_ends = pack(moments.mean, codes, held=held)
+        std, std_ends = pack(np.sqrt(moments.m2 / freedom), codes, held=held)
+        return cls(moments.count.copy(), mean, std, mean_ends, std_ends, moments.ends())
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What there is to keep, by name."""
+        return dict(vars(self))
+
+    def part(self, columns: slice) -> Moments:
+        """Some channels, unpacked, without minimum and maximum; M2 follows from the standard deviation."""
+        mean, std = unpack(self.mean[:, columns], self.mean_ends[:, columns]), unpack(self.std[:, columns], self.std_ends[:, columns])
+        return Moments(self.count, mean, np.square(std) * np.maximum(self.count - 1, 0)[:, None])
+
+    def ends(self) -> Ends:
+        """The lowest and the highest value of any image, shape (2, C)."""
+        return self.bounds

@@ -1,0 +1,76 @@
+"""Data; opens what --data names."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sevis.errors import SevisError
+
+if TYPE_CHECKING:
+    from sevis.data.datasets import ImageDataset
+    from sevis.weights.card import Card
+    from sevis.weights.loading import ReadyModel
+
+
+Arguments = argparse.Namespace
+
+
+def data_command(arguments: Arguments) -> None:
+    """Says where the data is, or downloads it."""
+    from sevis.data.datasets import SETS, find_data
+    from sevis.data.downloads import fetch_cifar, fetch_tiny_imagenet
+
+    if arguments.name:
+        print(f"{arguments.name}: {fetch_tiny_imagenet() if arguments.name == 'tiny-imagenet' else fetch_cifar(arguments.name)}")
+        return
+    for name, file in SETS.items():
+        print(f"{name}: {find_data(file) or f'not found: python -m sevis data {name} downloads it'}")
+
+
+def load_network(arguments: Arguments) -> "ReadyModel":
+    """The chosen network, with the chosen weights."""
+    from sevis.weights.loading import load
+
+    return load(arguments.model, weights=arguments.weights)
+
+
+def card_of(arguments: Arguments) -> "Card":
+    """The card of the chosen network and weights: read where they are shipped, for loading takes seconds."""
+    from sevis.weights.card import list_pretrained, read_card
+
+    return read_card(arguments.model) if not arguments.weights and arguments.model in list_pretrained() else load_network(arguments).card
+
+
+def read_classes(text: str) -> list[str]:
+    """Class ids: the lines of the file of that name where there is one, else what the commas separate."""
+    try:
+        is_file = Path(text).is_file()
+    except (OSError, ValueError):  # too long, for one, to be a file's name
+        is_file = False
+    return read_lines(Path(text)) if is_file else [wnid.strip() for wnid in text.split(",") if wnid.strip()]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not empty."""
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise SevisError(f"{path} is no text: expected a file with one class a line, or class ids separated by commas") from None
+
+
+def open_data(arguments: Arguments, split: str, wnids: Sequence[str] | None = None, *, labels: Path | None = None) -> "ImageDataset":
+    """The chosen data set: all of it, or the images of some classes."""
+    from sevis.data.datasets import SETS, find_data, open_dataset
+
+    place = arguments.data or find_data() or os.environ.get("SEVIS_DATA")
+    name = str(arguments.data)
+    if name in SETS and not arguments.data.exists():
+        place = find_data(SETS[name])
+        if place is None:
+            raise SevisError(f"{name} is not here: name its place with SEVIS_DATA, or run python -m sevis data {name}")
+    if not place:
+        raise SevisError("no data was found: name it with --data or SEVIS_DATA, or run python -m sevis data tiny-imagenet")
+    dataset = open_dataset(place, split, labels=labels)
+    return dataset if wnids is None else dataset.select(wnids)

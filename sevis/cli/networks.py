@@ -1,0 +1,55 @@
+"""What each command of python -m sevis does: one call, and a line or a table about its result.
+
+Every command imports what it needs when it runs, so that --help does not wait for torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from sevis.cli.columns import align
+from sevis.cli.data import Arguments, load_network, read_lines
+from sevis.weights.card import check_name
+
+if TYPE_CHECKING:
+    pass
+
+
+def models(_: Arguments) -> None:
+    """Prints the trained networks and the names that can be built."""
+    from sevis.networks import list_models
+    from sevis.weights.card import list_pretrained, read_card
+
+    print("trained, here:")
+    for name in list_pretrained():
+        card = read_card(name)
+        score = f", top-1 {card['top1']:.1%}, top-5 {card['top5']:.1%}" if {"top1", "top5"} <= set(card.entry) else ""
+        print(f"  {name}: {len(card.classes)} classes{score}")
+    print("also, downloaded on first use: any network of timm or torchvision with SE blocks, by its name there, such as")
+    print("  legacy_seresnet50 (the paper's authors' weights), efficientnet_b0, regnety_004.tv2_in1k, torchvision/mobilenet_v3_small")
+    print("to build with sevis.build, or to train:")
+    print("  " + ", ".join(list_models()))
+
+
+def sites_command(arguments: Arguments) -> None:
+    """Prints the SE blocks of a network, which needs none of its weights."""
+    from sevis.blocks.sites import require_sites
+    from sevis.weights.describe import skeleton
+
+    model = load_network(arguments).model if arguments.weights not in (None, "random") else skeleton(arguments.model)
+    sites = require_sites(model)
+    rows = [("name", "module", "channels", "hidden", "r", "gate", "bias")]
+    for site in sites:
+        bias = "yes" if site.bias else "no"
+        rows.append((site.name, site.path, str(site.channels), str(site.hidden), f"{site.reduction:.4g}", site.gate, bias))
+    print(*align(rows, right=(2, 3, 4)), sep="\n")
+
+
+def add_command(arguments: Arguments) -> None:
+    """Takes a user's own weights among the trained networks."""
+    check_name(arguments.name)
+    from sevis.weights.adopt import adopt
+    from sevis.weights.loading import load
+
+    network, weights = arguments.network, arguments.weights
+    ready = load(network, weights=weights, device="cpu") if network else load(weights, device="cpu")
+    card = adopt(arguments.name, ready, classes=read_lines(arguments.classes) if arguments.classes else None)
+    print(f"{card.name}: {len(card.classes)} classes, {card.path}")

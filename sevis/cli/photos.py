@@ -1,0 +1,65 @@
+"""Explain, audit."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sevis.cli.data import Arguments, load_network, open_data
+from sevis.errors import SevisError
+
+if TYPE_CHECKING:
+    pass
+
+
+def explain_command(arguments: Arguments) -> None:
+    """Explains one image, as text, JSON or HTML."""
+    from sevis.data.images import MAX_BYTES, read_image
+    from sevis.experiments.explanation import explain
+
+    image = read_image(_read_bytes(arguments.image, MAX_BYTES + 1))
+    explanation = explain(load_network(arguments), image)
+    if arguments.html:
+        from sevis.reports.html import explanation_html
+
+        explanation_html(explanation, arguments.html)
+    if arguments.json:
+        print(json.dumps(explanation.as_json()))
+        return
+    for name, probability in explanation.top():
+        print(f"{probability:6.1%}  {name}")
+    print("block    channels  mean s   min s   max s")
+    for site, scale in explanation.scale.items():
+        print(f"{site:8} {len(scale):8} {scale.mean():7.3f} {scale.min():7.3f} {scale.max():7.3f}")
+
+
+def audit_command(arguments: Arguments) -> None:
+    """Prints what top-1 loses when gates are opened, frozen or shuffled, and writes it into a file."""
+    from sevis.experiments.audit import audit
+    from sevis.figures.gates.audit import describe_audit, last_stage_answer, reading
+
+    ready = load_network(arguments)
+    out = arguments.out or ready.card.audit_path
+    if out.is_dir():  # now, not after minutes of forward passes
+        raise SevisError(f"{out} is a directory: name the file to write, such as {out / 'audit.json'}")
+    dataset = open_data(arguments, arguments.split)
+    if arguments.per_class is not None:
+        dataset = dataset.first(arguments.per_class)
+    result = audit(ready, dataset, batch_size=arguments.batch_size, seed=arguments.seed)
+    result.save(out)
+    print(describe_audit(result))
+    print("change of top-1 in points, with 95 % intervals")
+    print(f"{'blocks':8}" + "".join(f"{change:>24}" for change in next(iter(result.outcomes.values()))))
+    for address, outcomes in result.outcomes.items():
+        cells = [(100 * part.change, *(100 * end for end in part.change_interval)) for part in outcomes.values()]
+        print(f"{address:8}" + "".join(f"{'{:+.1f} ({:+.1f} to {:+.1f})'.format(*cell):>24}" for cell in cells))
+    print(reading(result))
+    print(last_stage_answer(result).replace("**", ""))
+    print(out)
+
+
+def _read_bytes(path: Path, limit: int) -> bytes:
+    """The first `limit` bytes of a file; a device or a pipe may never end."""
+    if path.exists() and not path.is_file():
+        raise SevisError(f"{path} is a directory or a device: name the file of a picture")
+    with path.open("rb") as file:
+        return file.read(limit)

@@ -1,0 +1,105 @@
+"""What python -m sevis collect, figure6, export and report do: class statistics made, drawn, written as tables, and told as one page."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.cli.data import Arguments, card_of, load_network, open_data, read_classes
+from sevis.errors import SevisError
+from sevis.weights.card import DEFAULT, read_card
+
+if TYPE_CHECKING:
+    from sevis.data.datasets import ImageDataset
+    from sevis.weights.card import Card
+
+TOLD = 5  # names in the last line of a collection
+
+
+def collect_command(arguments: Arguments) -> None:
+    """Collects class statistics into a file, alone or as one of several processes that torchrun started."""
+    from sevis.distributed import joined
+    from sevis.experiments.collection import CollectOptions, collect_dataset
+
+    with joined() as shard:
+        with shard.in_turn():
+            ready = load_network(arguments)
+        dataset = _collected_data(arguments, ready.card)
+        out = arguments.out or ready.card.statistics_path
+        _check_place(out)  # now, not after hours of forward passes
+        names = ("batch_size", "workers", "bf16", "channels_last", "sample", "seed", "resume", "save_every", "compact")
+        options = CollectOptions(out=out, **{name: getattr(arguments, name) for name in names})
+        statistics = collect_dataset(ready, dataset, options=options, shard=shard)
+        if shard.rank == 0:
+            print(f"{out}: {statistics.count.sum()} images of {len(statistics.classes)} classes{_left_out(statistics, dataset)}")
+
+
+def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
+    """The data set, in the classes that were asked for, by default those that the network knows; named as it names them."""
+    from sevis.data.datasets import unique
+
+    dataset = open_data(arguments, arguments.split, labels=arguments.labels)
+    if arguments.classes is not None:
+        dataset = dataset.select(read_classes(arguments.classes))
+    elif not arguments.data and card.wnids:
+        known = card.wnids if card.shipped else [wnid for wnid in card.wnids if wnid in dataset.wnids]
+        dataset = dataset.select(known) if known else dataset
+    dataset = dataset if arguments.per_class is None else dataset.first(arguments.per_class)
+    names = dict(zip(card.wnids or (), card.classes, strict=False))
+    pairs = zip(dataset.wnids, dataset.classes, strict=True)
+    return replace(dataset, classes=unique({wnid: names.get(wnid, wnid) if name == wnid else name for wnid, name in pairs}))
+
+
+def _check_place(out: Path) -> None:
+    if out.is_dir():
+        raise SevisError(f"{out} is a directory: name the file to write, such as {out / 'statistics.safetensors'}")
+    there = next(folder for folder in out.absolute().parents if folder.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise SevisError(f"{out} cannot be written, for {there} is no folder that this user may write to: name another file with --out")
+
+
+def _left_out(statistics: ClassStatistics, dataset: "ImageDataset") -> str:
+    """What was no image and what was no class, as the rest of a sentence."""
+    broken, count = statistics.metadata["broken"], statistics.metadata["broken_count"]
+    told = f"; left out, for they cannot be read: {_some(broken, count)}" if count else ""
+    return told + (f"; no classes, for they hold no image: {_some(dataset.empty, len(dataset.empty))}" if dataset.empty else "")
+
+
+def _some(names: "list[str] | tuple[str, ...]", count: int) -> str:
+    return ", ".join(names[:TOLD]) + (f" and {count - TOLD} more" if count > TOLD else "")
+
+
+def figure6_command(arguments: Arguments) -> None:
+    """Draws Figure 6 into a file."""
+    from sevis.figures.classes.captions import ABOUT_MEANS, describe_source
+    from sevis.figures.classes.paper_figures import figure6, paper_blocks, paper_classes
+    from sevis.reports.html import write
+
+    statistics = ClassStatistics.load(arguments.statistics or card_of(arguments).statistics_path)
+    classes = arguments.classes or paper_classes(statistics)
+    sites = arguments.blocks or paper_blocks(statistics.sites)
+    caption = f"{ABOUT_MEANS} {describe_source(statistics)}"
+    write(figure6(statistics, sites, classes), arguments.out, title="Mean excitation by class", captions=caption)
+    print(arguments.out)
+
+
+def export_command(arguments: Arguments) -> None:
+    """Writes class statistics as a table for other programs."""
+    from sevis.class_statistics.tables import export
+
+    export(_statistics(arguments), arguments.out)
+    print(arguments.out)
+
+
+def report_command(arguments: Arguments) -> None:
+    """Writes all figures and numbers as one HTML file."""
+    from sevis.reports.class_report import write_report
+
+    other = None if arguments.other is None else ClassStatistics.load(arguments.other)
+    write_report(_statistics(arguments), arguments.out, other=other)
+    print(arguments.out)
+
+
+def _statistics(arguments: Arguments) -> ClassStatistics:
+    return ClassStatistics.load(arguments.statistics or read_card(DEFAULT).statistics_path)

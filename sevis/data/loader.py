@@ -1,0 +1,150 @@
+"""Batches of labelled images for a network, decoded by worker processes; what cannot be read is named and left out."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from sevis.data.datasets import ImageDataset
+from sevis.data.preprocessing import Preprocessing
+from sevis.data.sources import printable
+from sevis.errors import SevisError, one_line
+
+
+class LabelledImages(Protocol):
+    """Any map-style data set of (PIL image, class index), such as `ImageDataset`, or one of torchvision's made without a transform."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> tuple[Image.Image, int]: ...
+
+
+class Broken(NamedTuple):
+    """An image that could not be read: its place in the data set, its name, and what is wrong with it."""
+
+    id: int
+    name: str
+    reason: str
+
+
+class Batch(NamedTuple):
+    """Images of a data set, as a network takes them.
+
+    Attributes:
+        inputs: float32, shape (N, 3, S, S).
+        labels: int64, shape (N,).
+        ids: the images' places in the data set, int64, shape (N,).
+        broken: those that would be among them, had they been readable.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    ids: Tensor
+    broken: tuple[Broken, ...] = ()
+
+
+def make_loader(
+    dataset: LabelledImages,
+    preprocess: Preprocessing,
+    *,
+    batch_size: int = 64,
+    workers: int = 0,
+    numbers: Iterable[int] | None = None,
+) -> DataLoader[Batch]:
+    """The batches of a data set, in order.
+
+    Args:
+        dataset: of (PIL image, class index).
+        preprocess: how an image becomes an input.
+        batch_size: images in a batch.
+        workers: processes that decode; 0: this one.
+        numbers: which of the batches, counted from 0; None: all. What is in a batch never depends on it.
+    """
+    batches = _Batches(dataset, preprocess, batch_size)
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(len(batches)) if numbers is None else numbers,
+        num_workers=workers,
+        collate_fn=_as_it_is,  # type: ignore[arg-type]
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+class _Batches(Dataset[Batch]):
+    """Whole batches by their numbers, so that a worker decodes a batch and nothing is put together in the process that computes."""
+
+    def __init__(self, dataset: LabelledImages, preprocess: Preprocessing, size: int) -> None:
+        self.dataset, self.preprocess, self.size = dataset, preprocess, size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.dataset) / self.size)
+
+    def __getitem__(self, number: int) -> Batch:
+        start = number * self.size
+        read = [self._read(index) for index in range(start, min(start + self.size, len(self.dataset)))]
+        good = [image for image in read if not isinstance(image, Broken)]
+        side = self.preprocess.crop
+        inputs = torch.empty(len(good), 3, side, side)
+        for row, (values, _, _) in zip(inputs, good, strict=True):
+            row.copy_(torch.from_numpy(values))
+        labels, ids = (torch.tensor([image[place] for image in good], dtype=torch.int64) for place in (1, 2))
+        return Batch(inputs, labels, ids, tuple(image for image in read if isinstance(image, Broken)))
+
+    def _read(self, index: int) -> tuple[np.ndarray[Any, np.dtype[np.float32]], int, int] | Broken:
+        try:
+            image, label = self.dataset[index]
+            if isinstance(image, Image.Image):
+                return self.preprocess(image if image.mode == "RGB" else image.convert("RGB")), int(label), index
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders report damage by whatever the damaged bytes lead to
+            name = name_of(self.dataset, index)
+            reason = one_line(error).removeprefix(f"{name} of {getattr(self.dataset, 'name', '')}: ")
+            return Broken(index, printable(name), printable(reason))
+        raise SevisError(f"expected a data set of (PIL image, class index), got {type(image).__name__}: make it without a transform")
+
+
+def _as_it_is(batch: Batch) -> Batch:  # picklable, for spawned workers
+    return batch
+
+
+def name_of(dataset: LabelledImages, index: int) -> str:
+    """What an image of a data set is called: its file, where that is known."""
+    if isinstance(dataset, ImageDataset):
+        return dataset.files[index]
+    samples = getattr(dataset, "samples", None)  # of torchvision's ImageFolder and its kind
+    return str(samples[index][0]) if samples else f"image {index}"
+
+
+def class_names(dataset: LabelledImages) -> tuple[str, ...]:
+    """The names of a data set's classes, in the order of their indices. Raises SevisError where it does not tell them."""
+    names: Sequence[Any] = getattr(dataset, "classes", ())
+    if not names:
+        raise SevisError(f"{type(dataset).__name__} does not name its classes: give it an attribute `classes`, one name for each index")
+    return tuple(name[0] if isinstance(name, tuple) else str(name) for name in names)  # torchvision's ImageNet has several names for one
+
+
+def about(dataset: LabelledImages) -> dict[str, Any]:
+    """What statistics tell of their data: name, split, class ids (None where there are none), fingerprint, and how many of each class."""
+    if isinstance(dataset, ImageDataset):
+        name, split, fingerprint = dataset.name, dataset.split, dataset.fingerprint()
+    else:
+        name, split = type(dataset).__name__, getattr(dataset, "split", "")
+        labels = getattr(dataset, "targets", ())
+        text = f"{name} {len(dataset)} {class_names(dataset)} {[int(label) for label in labels]}"
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()
+    wnids = getattr(dataset, "wnids", None)
+    told = {"data": name, "split": split, "wnids": None if wnids is None else list(wnids), "fingerprint": fingerprint}
+    return told | per_class(dataset)
+
+
+def per_class(dataset: LabelledImages) -> dict[str, int]:
+    """How many images of each class were kept at most, as provenance; empty for all."""
+    kept = getattr(dataset, "per_class", None)
+    return {} if kept is None else {"per_class": kept}

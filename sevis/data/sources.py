@@ -1,0 +1,138 @@
+"""Where the files of a data set lie: in a folder or in a zip. Nothing is unpacked, and no file name leaves its root."""
+
+import os
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from sevis.data.images import MAX_BYTES
+from sevis.errors import SevisError
+
+MAX_FILES = 5_000_000  # of one folder; ImageNet's training images are 1.3 million, and a million names take about 0.1 GB
+MAX_DEPTH = 10  # folders around a file
+
+
+class Source(Protocol):
+    """Where the files of a data set lie: their names, relative, with slashes, sorted, none hidden; and their bytes.
+
+    `names` raises SevisError for what cannot be listed, `read` for a file that is missing, damaged or larger than MAX_BYTES. `size` is
+    in bytes, -1 for a file that is missing; `folders` are the names of the folders directly below one.
+    """
+
+    @property
+    def root(self) -> Path: ...
+    def names(self) -> list[str]: ...
+    def folders(self, below: str = "") -> list[str]: ...
+    def size(self, name: str) -> int: ...
+    def read(self, name: str) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Files below a folder."""
+
+    root: Path
+
+    def names(self) -> list[str]:
+        found: list[str] = []
+        # os.walk does not follow links to folders, so a listing cannot leave the root or run in a circle.
+        for folder, folders, files in os.walk(self.root, onerror=_refuse):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            below = folder[len(str(self.root)) :].replace(os.sep, "/").strip("/")
+            if below.count("/") >= MAX_DEPTH:
+                raise SevisError(f"{self.root} is nested more than {MAX_DEPTH} folders deep, at {below}: name a folder of class folders")
+            found += [f"{below}/{name}" for name in files] if below else files
+            if len(found) > MAX_FILES:
+                raise SevisError(f"{self.root} holds more than {MAX_FILES:,} files, which are all that are listed: name a part of it")
+        return _listed(found)
+
+    def folders(self, below: str = "") -> list[str]:
+        place = self.root / below
+        if not place.is_dir():
+            return []
+        with os.scandir(place) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."))
+
+    def size(self, name: str) -> int:
+        try:
+            return (self.root / name).stat().st_size
+        except OSError:
+            return -1
+
+    def read(self, name: str) -> bytes:
+        path = self.root / name
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):  # resolve() fails on a link to itself
+            raise SevisError(f"{path} is a link that leads out of {self.root}: replace it by a copy of the file")
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                raise SevisError(f"{path} is larger than the {MAX_BYTES / 1e6:.0f} MB that are read: save it smaller")
+            return path.read_bytes()
+        except OSError as error:
+            raise SevisError(f"{path} cannot be read ({error.strerror}): restore it") from None
+
+
+@dataclass
+class Zip:
+    """Members of a zip file, read in place. Each process opens its own handle: a forked one would share the file position."""
+
+    root: Path
+    _handle: zipfile.ZipFile | None = field(default=None, repr=False)
+    _owner: int = field(default=0, repr=False)
+
+    def __getstate__(self) -> dict[str, Path]:
+        return {"root": self.root}
+
+    def __setstate__(self, state: dict[str, Path]) -> None:
+        self.__init__(state["root"])  # type: ignore[misc]
+
+    def _open(self) -> zipfile.ZipFile:
+        if self._handle is None or self._owner != os.getpid():
+            try:
+                self._handle = zipfile.ZipFile(self.root)
+            except (zipfile.BadZipFile, OSError) as error:
+                raise SevisError(f"{self.root} is no readable zip file ({error}): download it again") from None
+            self._owner = os.getpid()
+        return self._handle
+
+    def names(self) -> list[str]:
+        return _listed({name for name in self._open().namelist() if not name.endswith("/")})
+
+    def folders(self, below: str = "") -> list[str]:
+        start = f"{below}/" if below else ""
+        inside = (name[len(start) :] for name in self._open().namelist() if name.startswith(start))
+        return _listed({name.partition("/")[0] for name in inside if "/" in name} - {"__MACOSX", ""})
+
+    def size(self, name: str) -> int:
+        try:
+            return self._open().getinfo(name).file_size
+        except KeyError:
+            return -1
+
+    def read(self, name: str) -> bytes:
+        archive = self._open()
+        try:
+            member = archive.getinfo(name)
+            if member.file_size > MAX_BYTES:
+                raise SevisError(f"{name} in {self.root} unpacks to more than the {MAX_BYTES / 1e6:.0f} MB that are read")
+            return archive.read(member)
+        except SevisError:
+            raise
+        except Exception as error:
+            # Damage shows as whatever the damaged bytes lead to: BadZipFile, zlib.error, EOFError, RuntimeError, ...
+            raise SevisError(f"{name} in {self.root} is damaged ({error}): download the zip again") from None
+
+
+def printable(name: str) -> str:
+    """The name of a file for people and for files of text: bytes in it that are no UTF-8 as escapes, which no program takes otherwise."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _listed(names: Iterable[str]) -> list[str]:
+    """The names of a data set's own files: nothing hidden (.git, macOS's ._ files), and nothing that points out of its root."""
+    return sorted(name for name in names if not name.startswith(("/", ".", "__MACOSX/")) and "/." not in name)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise SevisError(f"{error.filename} cannot be read ({error.strerror}): let this user read it, or move it away") from None

@@ -1,0 +1,260 @@
+"""A zip of class folders that a stranger sent: looked through before anything is read, then read in place; nothing is unpacked to disk.
+
+What a zip can do to its reader: file names that leave the folder, links, and bombs (David Fifield, "A better zip bomb", WOOT 2019, lets
+members share their bytes). None of it can happen here, for no file is ever written; all of it is refused nevertheless, with a sentence.
+"""
+
+import io
+import os
+import stat
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sevis.data.datasets import SPLITS, SUFFIXES, ImageDataset, class_folders
+from sevis.data.images import MAX_BYTES
+from sevis.data.sources import Source, Zip, printable
+from sevis.errors import SevisError
+
+FILES = 200_000  # in one data set
+
+
+LOOKED_INTO = 20_000  # folders, before the search for data sets ends
+
+
+LISTED = 200  # data sets
+
+
+NAMED = 100  # files that are no images
+
+
+DEPTH = 6  # folders around a photo
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image that is read."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def find_class_folders(roots: tuple[Path, ...]) -> dict[str, Path]:
+    """The data sets below some folders, by what they are called: at least two folders of images, or such below a folder for a split.
+
+    Links are not followed, a data set is not searched for others, and the search ends after LOOKED_INTO folders or LISTED data sets.
+    """
+    found: dict[str, Path] = {}
+    for path, label in _data_sets(roots):
+        unique = label if label not in found else f"{label} ({sum(name.startswith(label) for name in found) + 1})"
+        found[unique] = path
+        if len(found) == LISTED:
+            break
+    return found
+
+
+def _data_sets(roots: tuple[Path, ...]) -> Iterator[tuple[Path, str]]:
+    left = LOOKED_INTO
+    waiting = [(root, printable(root.name)) for root in reversed(roots)]
+    while waiting and left > 0:
+        path, label = waiting.pop()
+        below = _folders(path)
+        left -= 1 + len(below)
+        if _holds_classes(path, below):
+            yield path, label
+        elif label.count("/") < DEPTH:
+            waiting += [(path / name, f"{label}/{printable(name)}") for name in reversed(below)]
+
+
+def _holds_classes(path: Path, below: list[str]) -> bool:
+    splits = [name for name in below if name in SPLITS]
+    if splits:
+        return any(_has_image(path / split / name) for split in splits for name in _folders(path / split)[:3])
+    return sum(_has_image(path / name) for name in below[:10]) > 1  # some may be empty
+
+
+def _folders(path: Path) -> list[str]:
+    """The names of the folders in a folder, sorted, none hidden and no links; none where it cannot be read."""
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
+
+
+def _has_image(path: Path) -> bool:
+    """Whether one of the first 100 entries of a folder is an image by its name."""
+    try:
+        with os.scandir(path) as entries:
+            return any(is_image(entry.name) for _, entry in zip(range(100), entries, strict=False))
+    except OSError:
+        return False
+
+
+def look_through(folder: Path, roots: tuple[Path, ...], *, most: int = FILES) -> tuple[str, ...]:
+    """The files that are no images, at most NAMED, in a folder of class folders: walks through it without reading a file.
+
+    Args:
+        folder: to be looked through.
+        roots: one of which it must lie in, links followed.
+        most: how many files and folders it may hold.
+
+    Raises:
+        SevisError: when it lies elsewhere, cannot be read, holds too many files or none that is an image, or is nested too deep.
+    """
+    name = printable(folder.name)
+    if "\0" in str(folder) or not any(Path(os.path.realpath(folder)).is_relative_to(root) for root in roots):
+        raise SevisError(f"{name!r:.120} is not below a folder that the operator of this app allowed: choose one from the list")
+    images, others = 0, list[str]()
+    for seen, (place, is_folder) in enumerate(_walk(folder), start=1):
+        if seen > most:
+            raise SevisError(f"{name} holds more than {most} files: collect it with python -m sevis collect, which takes any number")
+        if is_image(place):
+            images += not is_folder
+        elif not is_folder and len(others) < NAMED:
+            others.append(printable(place))
+    if not images:
+        raise SevisError(f"{name} holds no image: expected one folder of images a class")
+    return tuple(others)
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Every file and folder below a folder, by its name below it, and whether it is a folder; none hidden, no link followed."""
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        if below.count("/") >= DEPTH:
+            raise SevisError(f"{folder.name} is nested more than {DEPTH} folders deep, at {below}: expected one folder of images a class")
+        try:
+            with os.scandir(folder / below) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    place = f"{below}/{entry.name}".removeprefix("/")
+                    inside = entry.is_dir(follow_symlinks=False)
+                    if inside:
+                        waiting.append(place)
+                    yield place, inside
+        except OSError as error:
+            raise SevisError(
+                f"{folder.name}/{below} cannot be read ({error.strerror or error}): let the user that runs this app read it"
+            ) from None
+
+
+def splits_in(source: Source) -> tuple[str, ...]:
+    """The folders for training, validation and test that a data set has, the one to look at first before the others."""
+    tops = source.folders()
+    if isinstance(source, Zip) and len(tops) == 1 and tops[0] not in SPLITS:
+        tops = source.folders(tops[0])  # zipped with the folder that holds it all
+    return tuple(split for split in ("val", "test", "train") if split in tops)
+
+
+MEMBERS = 20_000  # files and folders in one zip
+
+
+UNPACKED = 500_000_000  # bytes of all of them together
+
+
+RATIO = 100  # bytes unpacked for each packed one: photographs hardly shrink
+
+
+NAME = 250  # characters of a file's name, with its folders
+
+
+FIRST = b"PK\x01\x02"  # begins each entry of a zip's directory
+
+
+LOCAL = 30  # bytes, at least, before the packed bytes of a member
+
+
+ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits, .ZIP specification 4.4.4
+
+
+@dataclass
+class ClassZip(Zip):
+    """A zip in memory, read in place and by one process; `root` is only what it is called.
+
+    Reading a member gives no more bytes than the zip's directory says, so that what was looked through holds for what is read.
+    """
+
+    data: bytes = field(default=b"", repr=False)
+
+    def _open(self) -> zipfile.ZipFile:
+        if self._handle is None:
+            self._handle = _open(self.data, self.root.name)
+        return self._handle
+
+
+def open_class_zip(data: bytes, name: str) -> ClassZip:
+    """A zip of class folders, kept in memory and looked through.
+
+    Args:
+        data: the zip file.
+        name: what it is called; a path is cut to its last part.
+
+    Raises:
+        SevisError: for a zip that is damaged, too large, encrypted, not what it seems, or without an image.
+    """
+    source = ClassZip(Path(Path(name).name or "upload.zip"), data=data)
+    check_zip(source)
+    return source
+
+
+def as_dataset(source: ClassZip, split: str = "val") -> ImageDataset:
+    """The photos in a zip of class folders, of the folder `split` where there are several. Raises SevisError where no folder has one."""
+    return class_folders(source, source.names(), split)
+
+
+def check_zip(source: ClassZip) -> None:
+    """Looks through a zip's directory, without unpacking anything. Raises SevisError with the first thing that is wrong with it."""
+    name = source.root.name
+    members = source._open().infolist()
+    for member in members:
+        if reason := _reason(member):
+            raise SevisError(f"{name} is refused: its member {member.orig_filename!r:.120} {reason}. Make a plain zip of the class folders")
+    twice, times = Counter(member.filename for member in members).most_common(1)[0] if members else ("", 0)
+    if times > 1:
+        raise SevisError(f"{name} is refused: it holds {twice!r:.120} {times} times. Make a plain zip of the class folders")
+    _check_size(members, name)
+    if not any(is_image(member.filename) for member in members):
+        raise SevisError(f"{name} holds no image: expected one folder a class with files ending in {', '.join(SUFFIXES)}")
+
+
+def _open(data: bytes, name: str) -> zipfile.ZipFile:
+    if (count := data.count(FIRST)) > MEMBERS:  # before a list of them is made, which takes more memory than the zip
+        raise SevisError(f"{name} holds {count} files, more than the {MEMBERS} that are taken: leave some of them out")
+    try:
+        return zipfile.ZipFile(io.BytesIO(data))
+    except Exception as error:  # what a damaged directory leads to: BadZipFile, struct.error, NotImplementedError, OverflowError, ...
+        raise SevisError(f"{name} is no readable zip file ({error}): zip the class folders again") from None
+
+
+def _reason(member: zipfile.ZipInfo) -> str:
+    """What is wrong with a member, as the rest of a sentence; empty where nothing is."""
+    path, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
+    parts = path.rstrip("/").split("/")
+    reasons = {
+        "has a name that leads out of the zip": path.startswith("/") or ".." in parts or path[1:2] == ":",
+        "has a backslash or an unprintable character in its name": "\\" in path or not path.isprintable(),
+        "has a name with an empty part": not {"", "."}.isdisjoint(parts),
+        f"has a name of more than {NAME} characters": len(path) > NAME,
+        f"lies more than {DEPTH} folders deep": len(parts) > DEPTH + 1,
+        "is a link or a device, no file": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
+        "is encrypted": bool(member.flag_bits & ENCRYPTED),
+        "is packed by another method than deflate": member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
+        f"unpacks to more than the {MAX_BYTES / 1e6:.0f} MB that are read": is_image(path) and member.file_size > MAX_BYTES,
+    }
+    return next((reason for reason, wrong in reasons.items() if wrong), "")
+
+
+def _check_size(members: list[zipfile.ZipInfo], name: str) -> None:
+    """Refuses what grows on unpacking, or whose members share bytes."""
+    unpacked, packed = sum(member.file_size for member in members), sum(member.compress_size for member in members)
+    if unpacked > UNPACKED:
+        raise SevisError(f"{name} unpacks to {unpacked / 1e6:.0f} MB, more than the {UNPACKED / 1e6:.0f} MB that are taken")
+    if unpacked > RATIO * max(packed, 10_000):
+        raise SevisError(f"{name} unpacks to {unpacked / max(packed, 1):.0f} times its size, as no zip of photos does: it is refused")
+    end = 0
+    for member in sorted(members, key=lambda member: member.header_offset):
+        if member.header_offset < end:
+            raise SevisError(f"{name} is refused: its member {member.filename!r:.120} shares bytes with another, as in a zip bomb")
+        end = member.header_offset + LOCAL + member.compress_size

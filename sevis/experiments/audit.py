@@ -1,0 +1,373 @@
+"""Is the gate dynamic? What a network loses when its scales s may not answer to the image: block by block, in its last stage, and in all.
+
+`sevis.auditing` makes an audit; this room, which reads and writes it, does without torch.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from sevis.analysis.intervals import Interval, paired_change, wilson
+from sevis.blocks.changes import addressed
+from sevis.blocks.hooks import capture, override
+from sevis.blocks.sites import Site, require_sites
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.data.datasets import ImageDataset
+from sevis.data.loader import per_class
+from sevis.data.preprocessing import Preprocessing
+from sevis.errors import SevisError
+from sevis.experiments.batches import run_batches
+from sevis.experiments.collection import gates_of, provenance
+from sevis.files import replace_file
+from sevis.weights.loading import ReadyModel
+
+FORMAT = "sevis-audit-1"
+
+
+ALL = "SE"  # the address of every block
+
+
+CHANGES = ("open", "frozen", "shuffled")
+
+
+PARAMETERS = ("network", "se", "se_last_stage")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The top-1 predictions of the same images with the network's own scales and with changed ones.
+
+    Attributes:
+        images: how many were tested.
+        correct: how many of them the network gets right with its own scales.
+        lost: how many of these it gets wrong with the changed ones.
+        won: how many it gets right only with the changed ones.
+    """
+
+    images: int
+    correct: int
+    lost: int
+    won: int
+
+    @property
+    def top1(self) -> float:
+        """The fraction of images that are right with the changed scales."""
+        return (self.correct - self.lost + self.won) / self.images
+
+    @property
+    def top1_interval(self) -> Interval:
+        """The 95 % interval of `top1` (Wilson)."""
+        return wilson(self.correct - self.lost + self.won, self.images)
+
+    @property
+    def change(self) -> float:
+        """What the change adds to top-1, in -1..1: below zero it costs."""
+        return (self.won - self.lost) / self.images
+
+    @property
+    def change_interval(self) -> Interval:
+        """The 95 % interval of `change`, which compares the images pairwise (Agresti and Min)."""
+        return paired_change(self.lost, self.won, self.images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What changed scales do to the top-1 of a network.
+
+    Attributes:
+        outcomes: by address (each block, then its last stage such as SE_5, then SE: all blocks) and by change: `open` (s = 1), `frozen` (s
+            is its mean over the other half of the images), `shuffled` (s is that of another image).
+        parameters: how many the `network` has, those in its SE blocks (`se`), and those in the SE blocks of its last stage.
+        metadata: provenance, as JSON: model, hash of the weights, data, number of images, seed, versions, date.
+    """
+
+    outcomes: Mapping[str, Mapping[str, Outcome]]
+    parameters: Mapping[str, int]
+    metadata: Mapping[str, Any]
+
+    @property
+    def real(self) -> Outcome:
+        """The network as it is: nothing lost, nothing won."""
+        outcome = self.outcomes[ALL]["open"]
+        return Outcome(outcome.images, outcome.correct, 0, 0)
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The names of the SE blocks, in order."""
+        return tuple(self.outcomes)[:-2]
+
+    @property
+    def last_stage(self) -> str:
+        """The address of the last stage, such as SE_5."""
+        return tuple(self.outcomes)[-2]
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """The parameters that SE adds to the network without SE, as a fraction: in all stages, and in all but the last."""
+        network, se, last = (self.parameters[name] for name in PARAMETERS)
+        return se / (network - se), (se - last) / (network - se)
+
+    def table(self) -> dict[str, list[Any]]:
+        """One row per address and change, by column name: counts of images, and fractions with the ends of their intervals."""
+        rows = [_row(name, change, outcome) for name, part in self.outcomes.items() for change, outcome in part.items()]
+        return {column: [row[column] for row in rows] for column in rows[0]}
+
+    def save(self, path: str | Path) -> None:
+        """Writes a JSON file, as a whole or not at all."""
+        replace_file(Path(path), (json.dumps(self._as_json(), indent=1) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Audit":
+        """Reads what `save` wrote. Raises SevisError for a file that is missing, damaged, changed, or of another format."""
+        cure = "make it again with python -m sevis audit"
+        try:
+            stored = json.loads(Path(path).read_bytes())
+            if stored["format"] != FORMAT:
+                raise SevisError(f"{path} holds {stored['format']!r}, expected {FORMAT!r}: {cure}")
+            audit = cls._restore(stored)
+        except FileNotFoundError:
+            raise SevisError(f"there is no audit at {path}: {cure}") from None
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ZeroDivisionError) as error:
+            reason = str(error) if isinstance(error, SevisError) else type(error).__name__
+            raise SevisError(f"{path} is damaged ({reason}): {cure}") from None
+        if audit._as_json() != stored:  # every fraction and interval follows from the counts
+            raise SevisError(f"{path} is damaged (its fractions are not those of its counts): {cure}")
+        return audit
+
+    def check_weights(self, sha256: str) -> None:
+        """Raises SevisError when the audit was made with other weights than those of this SHA-256."""
+        own = str(self.metadata.get("weights"))
+        if own != sha256:
+            raise SevisError(
+                f"the audit belongs to weights {own[:12]} of {self.metadata.get('model', 'an unnamed network')}, not to {sha256[:12]}: "
+                "make it again with python -m sevis audit"
+            )
+
+    def _as_json(self) -> dict[str, Any]:
+        columns = self.table()
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return {"format": FORMAT, "parameters": dict(self.parameters), "rows": rows, "metadata": dict(self.metadata)}
+
+    @classmethod
+    def _restore(cls, stored: Mapping[str, Any]) -> "Audit":
+        outcomes: dict[str, dict[str, Outcome]] = {}
+        for row in stored["rows"]:
+            outcome = Outcome(*(int(row[field]) for field in ("images", "correct", "lost", "won")))
+            outcomes.setdefault(str(row["blocks"]), {})[str(row["scales"])] = outcome
+        complete = len(outcomes) > 2 and ALL in outcomes and all(tuple(part) == CHANGES for part in outcomes.values())
+        if not complete or len({(part.images, part.correct) for parts in outcomes.values() for part in parts.values()}) != 1:
+            raise SevisError("a row is missing, or not all are of the same images")
+        parameters = {name: int(stored["parameters"][name]) for name in PARAMETERS}
+        if not 0 < parameters["se_last_stage"] <= parameters["se"] < parameters["network"]:
+            raise SevisError("its numbers of parameters contradict each other")
+        return cls(outcomes=outcomes, parameters=parameters, metadata=dict(stored["metadata"]))
+
+
+def _row(blocks: str, scales: str, outcome: Outcome) -> dict[str, Any]:
+    """Fractions to six digits: as many as are sure to be the same on every machine."""
+    row = {"blocks": blocks, "scales": scales, **vars(outcome)}
+    for field in ("top1", "change"):
+        low, high = getattr(outcome, f"{field}_interval")
+        row |= {name: round(value, 6) for name, value in ((field, getattr(outcome, field)), (f"{field}_low", low), (f"{field}_high", high))}
+    return row
+
+
+Indices = NDArray[np.intp]
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The images that are tested, in a random order in which a batch mixes the classes.
+
+    Attributes:
+        dataset: where they come from.
+        preprocess: how they become inputs.
+        images: their places in the data set, shape (N,).
+        outputs: the network's output for each one's class, shape (N,).
+        halves: 0 or 1, shape (N,): the half that each belongs to; the images of a class are divided evenly.
+    """
+
+    dataset: ImageDataset
+    preprocess: Preprocessing
+    images: Indices
+    outputs: Indices
+    halves: Indices
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def inputs(self, start: int, stop: int) -> Tensor:
+        """The inputs of the images from `start` to `stop` in a circle, where the first follows the last: shape (n, 3, S, S)."""
+        places = self.images[np.arange(start, stop) % len(self)].tolist()
+        return torch.stack([torch.from_numpy(self.preprocess(self.dataset[place][0])) for place in places])
+
+
+def audit(
+    ready: ReadyModel, dataset: ImageDataset, *, batch_size: int = 64, seed: int = 0, say: Callable[[str], None] | None = None
+) -> Audit:
+    """Tests a network as it is, and with the scales of each block, of the last stage and of all blocks opened, frozen and shuffled.
+
+    Images of classes that the network does not know are left out; a prediction is the highest of all of its outputs. A frozen scale is its
+    mean over one half of the images and is tested on the other half. To be shuffled, the images stand in a random circle, and each gets
+    the scales of the next. It takes two passes over the data set, each of which decodes an image once.
+
+    Args:
+        ready: the network, from `sevis.load`.
+        dataset: its classes are found among the network's outputs by their WordNet ids; for a network without such ids, by their names.
+        batch_size: images in one forward pass; it changes the speed only.
+        seed: of the halves and of the circle.
+        say: told in a sentence when the memory does not suffice for the batch size.
+
+    Raises:
+        SevisError: when the network has no SE block, does not know the data set's classes, or fewer than two images are left.
+    """
+    sites = require_sites(ready.model)
+    sample = draw_sample(ready, dataset, seed)
+    run = _Run(sample, batch_size, say or tqdm.write)
+    with torch.inference_mode():
+        means = run.mean_scales(ready, sites)
+        right = run.right(ready, _variants(sites), means)
+    real, *changed = right.T
+    outcomes: dict[str, dict[str, Outcome]] = {}
+    for (address, change), hits in zip(_variants(sites), changed, strict=True):
+        counts = (len(real), real.sum(), (real & ~hits).sum(), (~real & hits).sum())
+        outcomes.setdefault(address, {})[change] = Outcome(*map(int, counts))
+    metadata = provenance(ready) | _describe(sample) | {"outputs": len(ready.classes), "seed": seed}
+    parameters = count_parameters(ready.model, sites)
+    return Audit(outcomes=outcomes, parameters=parameters, metadata=json.loads(json.dumps(metadata)))  # lists, as they are read again
+
+
+def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> Sample:
+    """The images whose classes the network knows, in a random order and two halves, the same for the same seed.
+
+    Raises:
+        SevisError: when the network knows none of the classes, or fewer than two images are left.
+    """
+    output = _outputs(ready, dataset)
+    labels = np.array([output.get(label, -1) for label in dataset.labels])
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(np.flatnonzero(labels >= 0))
+    if len(order) < 2:
+        raise SevisError(f"expected at least two images of {dataset.name} in classes of {ready.card.name}, got {len(order)}")
+    halves = np.empty(len(order), dtype=np.intp)
+    halves[np.argsort(labels[order], kind="stable")] = np.arange(len(order)) % 2  # in turns: so every class is divided evenly
+    return Sample(dataset, ready.preprocess, order, labels[order], halves)
+
+
+def _outputs(ready: ReadyModel, dataset: ImageDataset) -> dict[int, int]:
+    """The network's output for each label of the data set that it knows."""
+    wnids = ready.card.wnids
+    if wnids:
+        known = {wnid: output for output, wnid in enumerate(wnids)}
+        found = {label: known[wnid] for label, wnid in enumerate(dataset.wnids) if wnid in known}
+        if not found:
+            raise SevisError(
+                f"{ready.card.name} knows none of the {len(dataset.wnids)} classes of {dataset.name} ({dataset.wnids[0]}, ...): "
+                f"expected folders called by their WordNet ids, such as {wnids[0]}"
+            )
+        return found
+    if sorted(dataset.classes) != sorted(ready.classes) or len(set(ready.classes)) != len(ready.classes):
+        raise SevisError(
+            f"{ready.card.name} has no WordNet ids, so the classes of {dataset.name} must be its own: expected {len(ready.classes)} "
+            f"({', '.join(ready.classes[:3])}, ...), got {len(dataset.classes)} ({', '.join(dataset.classes[:3])}, ...)"
+        )
+    return {label: ready.classes.index(name) for label, name in enumerate(dataset.classes)}
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The passes of an audit over its sample."""
+
+    sample: Sample
+    batch_size: int
+    say: Callable[[str], None]
+
+    def mean_scales(self, ready: ReadyModel, sites: Sequence[Site]) -> dict[str, Tensor]:
+        """The scales of each block, averaged over either half of the images: shape (2, C)."""
+
+        def look(ready: ReadyModel, part: slice) -> tuple[slice, dict[str, dict[str, NDArray[np.float32]]]]:
+            with capture(ready.model) as record:
+                ready.model(self.sample.inputs(part.start, part.stop).to(ready.device))
+            return part, gates_of(record)
+
+        statistics = ClassStatistics({site.name: site.channels for site in sites}, ("one half", "the other"))
+        for part, gates in self._batches(ready, look, "averaging the gates"):
+            statistics.update(self.sample.halves[part], gates)
+        return {site: torch.from_numpy(statistics.mean(site)).float() for site in statistics.sites}
+
+    def right(self, ready: ReadyModel, variants: Sequence[tuple[str, str]], means: Mapping[str, Tensor]) -> NDArray[np.bool_]:
+        """Whether each image is recognised, with the network's own scales and in each variant: shape (N, 1 + variants)."""
+
+        def test(ready: ReadyModel, part: slice) -> NDArray[np.bool_]:
+            inputs = self.sample.inputs(part.start, part.stop + 1).to(ready.device)  # and one more, for its scales
+            with capture(ready.model) as record:
+                logits = [ready.model(inputs)[:-1]]
+            scales = {
+                "open": dict.fromkeys(record, torch.ones(())),
+                "frozen": {site: mean[1 - self.sample.halves[part]] for site, mean in means.items()},
+                "shuffled": {site: block.scale[1:] for site, block in record.items()},
+            }
+            for address, change in variants:
+                chosen = {site.name: scales[change][site.name] for site in addressed(address, record.sites)}
+                with override(ready.model, chosen):
+                    logits.append(ready.model(inputs[:-1]))
+            first = torch.stack([part.argmax(dim=1) for part in logits], dim=1)
+            return np.asarray(first.cpu().numpy() == self.sample.outputs[part, None])
+
+        return np.concatenate(list(self._batches(ready, test, f"auditing {ready.card.name}")))
+
+    def _batches(self, ready: ReadyModel, work: Callable[[ReadyModel, slice], T], what: str) -> Iterator[T]:
+        """The results of all batches, with a progress bar."""
+        with tqdm(total=len(self.sample), desc=what, unit="image") as bar:
+
+            def counted(ready: ReadyModel, part: slice) -> tuple[int, T]:
+                return part.stop - part.start, work(ready, part)
+
+            for count, result in run_batches(ready, len(self.sample), counted, batch_size=self.batch_size, say=self.say):
+                bar.update(count)
+                yield result
+
+
+def _variants(sites: Sequence[Site]) -> list[tuple[str, str]]:
+    """What is tested: addresses (every block, the last stage, all blocks) and what becomes of their scales."""
+    stage = sites[-1].name.rpartition("_")[0]
+    return [(address, change) for address in (*(site.name for site in sites), stage, ALL) for change in CHANGES]
+
+
+def count_parameters(model: nn.Module, sites: Sequence[Site]) -> dict[str, int]:
+    """The parameters of a network, of its SE blocks, and of those of its last stage."""
+    stage = sites[-1].name.rpartition("_")[0]
+    return {
+        "network": _count(model),
+        "se": _count(*(model.get_submodule(site.path) for site in sites)),
+        "se_last_stage": _count(*(model.get_submodule(site.path) for site in addressed(stage, sites))),
+    }
+
+
+def _count(*modules: nn.Module) -> int:
+    """The parameters of modules, each counted once."""
+    return sum(parameter.numel() for parameter in {parameter for module in modules for parameter in module.parameters()})
+
+
+def _describe(sample: Sample) -> dict[str, str | int]:
+    dataset, classes = sample.dataset, len(np.unique(sample.outputs))
+    left_out = len(dataset) - len(sample)
+    told: dict[str, str | int] = {
+        "data": dataset.name,
+        "split": dataset.split,
+        "classes": classes,
+        "images": len(sample),
+        "images_left_out": left_out,
+    }
+    return told | per_class(dataset)

@@ -1,0 +1,313 @@
+"""A model and labelled images become class statistics: the one place that joins them, in one pass and constant memory."""
+
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+import sevis
+from sevis.blocks.hooks import capture
+from sevis.blocks.record import Record
+from sevis.blocks.sites import require_sites
+from sevis.class_statistics.answers import QUANTITIES
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.class_statistics.histograms import default_sample
+from sevis.data.loader import Batch, Broken, LabelledImages, about, class_names, make_loader
+from sevis.distributed import Shard
+from sevis.errors import SevisError
+from sevis.experiments.resume import EVERY, Partial
+from sevis.weights.loading import ReadyModel
+
+
+def gather(statistics: ClassStatistics, shard: Shard, *, folder: Path | None = None) -> list[dict[str, Any]]:
+    """Merges what all processes found into the statistics of the first; they travel as files do, array by array.
+
+    Args:
+        statistics: what this process found.
+        shard: which process it is.
+        folder: where such a file lies for the time being; None: in the system's folder for temporary files.
+
+    Returns:
+        In the first process, the metadata of the others.
+    """
+    if shard.world == 1:
+        return []
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    with TemporaryDirectory(prefix="sevis-gathering-", dir=folder) as place:
+        file = Path(place) / "part"
+        if shard.rank:
+            statistics.save(file)
+            shard.send(file)
+        for rank in range(1, shard.world if shard.rank == 0 else 1):
+            shard.receive(file, rank)
+            other = ClassStatistics.load(file)
+            statistics.merge(other)
+            found.append(other.metadata)
+    return found
+
+
+BROKEN_SHARE = 0.01  # of the images, more of which stop a collection when they cannot be read
+
+
+NAMED = 100  # broken images
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectOptions:
+    """How a data set is collected.
+
+    Attributes:
+        batch_size: images in one forward pass.
+        workers: processes that decode images; 0: this one.
+        bf16: whether the network computes in bfloat16 where that is safe (autocast).
+        channels_last: whether its inputs lie channels last in memory, which is quicker for convolutions on GPUs in half precision.
+        sample: whole gate vectors kept of each class; None: 50, less where they would take more than 256 MB.
+        seed: of the choice of those.
+        out: the file to write; beside it lies what an unfinished run has so far. None: nothing is written.
+        compact: whether that file is compact, see `ClassStatistics.compacted`; what is returned is not.
+        resume: whether to go on from there.
+        save_every: seconds between two savings of what there is so far.
+        progress: whether to draw a progress bar on standard error.
+    """
+
+    batch_size: int = 64
+    workers: int = 0
+    bf16: bool = False
+    channels_last: bool = False
+    sample: int | None = None
+    seed: int = 0
+    out: Path | None = None
+    compact: bool = False
+    resume: bool = False
+    save_every: float = EVERY
+    progress: bool = True
+
+
+@dataclass
+class _BrokenImages:
+    """How many images could not be read, and the first of them."""
+
+    count: int = 0
+    first: list[Broken] = field(default_factory=list)
+
+    def add(self, found: Iterable[Sequence[Any]], *, count: int) -> None:
+        self.count += count
+        self.first = sorted({*self.first, *(Broken(*image) for image in found)})[:NAMED]
+
+    def check(self, images: int) -> None:
+        """Raises SevisError when they are more than 1 % of so many images."""
+        if self.count > BROKEN_SHARE * images:
+            _, name, reason = self.first[0]
+            raise SevisError(
+                f"{self.count} of {images} images cannot be read, and a collection stops at more than {BROKEN_SHARE:.0%}: mend or remove "
+                f"them; the first is {name}: {reason}"
+            )
+
+    def told(self) -> dict[str, Any]:
+        """As JSON holds it, for `add`."""
+        return {"broken": self.first, "broken_count": self.count}
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass of a network over labelled images.
+
+    Attributes:
+        outputs: the network's output for each label, shape (K,); None where they are not known.
+        beside: the one thread that touches the statistics, in the order of the batches, while the network computes the next one.
+    """
+
+    ready: ReadyModel
+    statistics: ClassStatistics
+    outputs: NDArray[np.int64] | None
+    options: CollectOptions
+    broken: _BrokenImages = field(default_factory=_BrokenImages)
+    beside: Executor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
+
+    def run(self, loader: Iterable[tuple[Any, ...]]) -> None:
+        """Takes every batch of a loader into the statistics."""
+        model, device = self.ready.model, self.ready.device
+        precision = torch.autocast(device.type, torch.bfloat16, enabled=self.options.bf16)
+        layout = torch.channels_last if self.options.channels_last else torch.contiguous_format
+        update: Future[None] | None = None
+        with self.beside, capture(model) as record, torch.inference_mode(), precision:
+            for inputs, labels, *more in loader:
+                ids, unreadable = more[0] if more else None, more[1] if len(more) > 1 else ()
+                self.broken.add(unreadable, count=len(unreadable))
+                if len(labels):
+                    logits = model(inputs.to(device, non_blocking=True).contiguous(memory_format=layout))
+                    known, places = labels.cpu().numpy(), None if ids is None else ids.cpu().numpy()
+                    gates, right = gates_of(record), _right(logits, known, self.outputs)
+                    if update:
+                        update.result()
+                    update = self.beside.submit(self.statistics.update, known, gates, ids=places, right=right)
+            if update:
+                update.result()
+
+
+def collect(
+    ready: ReadyModel, loader: Iterable[tuple[Any, ...]], *, classes: Sequence[str] | None = None, sample: int | None = None
+) -> ClassStatistics:
+    """Runs every batch of a loader through a model and keeps, per class, block and channel, what `ClassStatistics` holds.
+
+    Args:
+        ready: the network, from `sevis.load`.
+        loader: yields inputs (N, 3, S, S), as `ready.preprocess` makes them, labels (N,), and the images' places in their data set (N,),
+            by default counted on from 0; see `make_loader`, whose batches also tell of images that cannot be read.
+        classes: the names of the labels; by default those of the model's outputs.
+        sample: how many whole gate vectors of each class are kept; None: 50, less where they would take more than 256 MB.
+
+    Raises:
+        SevisError: for a label without a class, and when more than 1 % of the images cannot be read.
+    """
+    names = tuple(classes or ready.classes)
+    statistics = _empty(ready, names, provenance(ready), sample)
+    outputs = np.arange(len(names)) if classes is None else outputs_of(ready, names)
+    work = _Pass(ready, statistics, outputs, CollectOptions())
+    work.run(loader)
+    _finish(statistics, work.broken)
+    return statistics
+
+
+def collect_dataset(
+    ready: ReadyModel, dataset: LabelledImages, *, options: CollectOptions | None = None, shard: Shard | None = None
+) -> ClassStatistics:
+    """`collect` over a data set, with a progress bar and the data's provenance; it can be resumed, and shared by several processes.
+
+    What is in a batch depends neither on the processes nor on how often a run was cut off; so the numbers do not, either.
+
+    Args:
+        ready: the network, from `sevis.load`.
+        dataset: of (PIL image, class index), with the names of its `classes`: an `ImageDataset`, or one of torchvision's.
+        options: see there.
+        shard: this process's part, from `sevis.shards.joined`; None: all of it.
+
+    Returns:
+        The statistics; in every process but the first, those of its own part.
+
+    Raises:
+        SevisError: when more than 1 % of the images cannot be read, and when what there is to resume is of
+            another run, or other processes do not do the same.
+    """
+    options, shard = options or CollectOptions(), shard or Shard()
+    names, told = class_names(dataset), about(dataset)
+    metadata = provenance(ready, bf16=options.bf16) | told | {"seed": options.seed}
+    statistics, done = _empty(ready, names, metadata, options.sample), 0
+    work = _Pass(ready, statistics, outputs_of(ready, names, told["wnids"]), options)
+    facts = _facts(statistics, options)
+    partial = None if options.out is None else Partial(options.out, facts, shard, options.save_every, _say)
+    if partial and (left := partial.open(resume=options.resume)):
+        statistics.merge(left[0])
+        statistics.metadata["date"] = left[0].metadata["date"]  # the day when it began
+        work.broken.add(left[1]["broken"], count=left[1]["broken_count"])
+        done = left[1]["batches"]
+    shard.agree(facts)  # before any of them saves what others might take for a left-over
+    numbers = shard.numbers(math.ceil(len(dataset) / options.batch_size))
+    loader = make_loader(dataset, ready.preprocess, batch_size=options.batch_size, workers=options.workers, numbers=numbers[done:])
+    images = [min(options.batch_size, len(dataset) - number * options.batch_size) for number in numbers]
+
+    def watched() -> Iterator[Batch]:
+        with _bar(ready.card.name, sum(images), sum(images[:done]), shard, shown=options.progress) as bar:
+            for number, batch in enumerate(loader, start=done + 1):
+                yield batch
+                bar.update(len(batch.ids) + len(batch.broken))
+                work.broken.check(len(dataset))
+                if partial and partial.due:
+                    work.beside.submit(partial.keep, statistics, batches=number, **work.broken.told()).result()
+
+    work.run(watched())
+    _join(statistics, work.broken, shard, options)
+    if partial:
+        partial.remove()
+    return statistics
+
+
+def _join(statistics: ClassStatistics, broken: _BrokenImages, shard: Shard, options: CollectOptions) -> None:
+    """Brings together what all processes found, in the first of them, which writes it; the others wait for that."""
+    out = options.out
+    statistics.metadata |= broken.told()
+    for other in gather(statistics, shard, folder=out and out.parent):
+        broken.add(other["broken"], count=other["broken_count"])
+    if shard.rank == 0:
+        _finish(statistics, broken)
+        if out:
+            statistics.save(out, compact=options.compact)
+    shard.meet()
+
+
+def _empty(ready: ReadyModel, classes: tuple[str, ...], metadata: dict[str, Any], sample: int | None) -> ClassStatistics:
+    channels = {site.name: site.channels for site in require_sites(ready.model)}
+    size = default_sample(len(classes), sum(channels.values())) if sample is None else sample
+    return ClassStatistics(channels, classes, metadata, sample=size)
+
+
+def _right(logits: Any, labels: NDArray[np.int64], outputs: NDArray[np.int64] | None) -> NDArray[np.bool_] | None:
+    """Whether the highest output of each image is that of its label; None where that is not known."""
+    if outputs is None or not isinstance(logits, Tensor) or logits.ndim != 2:
+        return None
+    expected = outputs.take(labels, mode="clip")  # labels without a class are refused by `update`
+    return np.asarray(logits.argmax(dim=1).cpu().numpy() == expected)
+
+
+def outputs_of(ready: ReadyModel, classes: Sequence[str], wnids: Sequence[str] | None = None) -> NDArray[np.int64] | None:
+    """The network's output for each class of a data set, shape (K,), by WordNet ids, else by names; None where one has none."""
+    for known, wanted in ((ready.card.wnids, wnids), (ready.classes, classes)):
+        if known and wanted and len(set(known)) == len(known) and set(wanted) <= set(known):
+            return np.array([known.index(name) for name in wanted])
+    return None
+
+
+def _finish(statistics: ClassStatistics, broken: _BrokenImages) -> None:
+    """Checks how many images were broken, and tells it."""
+    images = int(statistics.count.sum())
+    broken.check(images + broken.count)
+    statistics.metadata |= {"images": images, "broken": [image.name for image in broken.first], "broken_count": broken.count}
+
+
+def _facts(statistics: ClassStatistics, options: CollectOptions) -> dict[str, Any]:
+    """What a resumed run must have in common with the one that was cut off, and processes with each other."""
+    told = {name: value for name, value in statistics.metadata.items() if name not in ("date", "wnids", "fingerprint")}
+    mine = {"batch size": options.batch_size, "channels last": options.channels_last, "sample": options.sample}
+    return told | mine | {"classes": list(statistics.classes), "images or their sizes": statistics.metadata["fingerprint"]}
+
+
+def _bar(name: str, images: int, done: int, shard: Shard, *, shown: bool) -> "tqdm[None]":
+    """A progress bar for the images of this process, which only the first draws."""
+    text = f"collecting {name}" + (f", process 1 of {shard.world}" if shard.world > 1 else "")
+    return tqdm(total=images, initial=done, desc=text, unit=" images", disable=not shown or shard.rank > 0)
+
+
+def _say(text: str) -> None:
+    tqdm.write(text, file=sys.stderr)
+
+
+def gates_of(record: Record) -> dict[str, dict[str, Any]]:
+    """The arrays of a record that `ClassStatistics.update` takes."""
+    return {site: {quantity: getattr(block, quantity).numpy() for quantity in QUANTITIES} for site, block in record.items()}
+
+
+def provenance(ready: ReadyModel, *, bf16: bool = False) -> dict[str, Any]:
+    """What made a result: the model, its weights and preprocessing, the software and the day."""
+    return {
+        "model": ready.card.name,
+        "weights": ready.card["sha256"],
+        "preprocessing": asdict(ready.preprocess),
+        "precision": "bfloat16 autocast" if bf16 else str(next(ready.model.parameters()).dtype).removeprefix("torch."),
+        "device": ready.device.type,
+        "torch": torch.__version__.split("+")[0],
+        "sevis": sevis.__version__,
+        "date": datetime.now(UTC).date().isoformat(),
+    }

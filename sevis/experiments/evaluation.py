@@ -1,0 +1,112 @@
+"""How good a network is, and how alive its gates are."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sevis.blocks.hooks import capture, override
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.errors import SevisError
+from sevis.experiments.collection import gates_of
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean cross-entropy in nats, and the fractions of images whose class is the first, or among the first five, of the logits."""
+
+    val_loss: float
+    top1: float
+    top5: float
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients inside; the mode of every module is put back."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def evaluate(model: nn.Module, batches: Batches) -> Score:
+    """Scores a model on batches of (input, label), in evaluation mode; the model's own mode is put back.
+
+    Raises:
+        SevisError: when there is no image.
+    """
+    loss, first, five, count = 0.0, 0, 0, 0
+    with _evaluating(model):
+        for images, labels in batches:
+            logits = model(images).float()
+            loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+            hits = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
+            first += int(hits[:, 0].sum())
+            five += int(hits.any(dim=1).sum())
+            count += len(labels)
+    if not count:
+        raise SevisError("there is no image to evaluate on")
+    return Score(val_loss=loss / count, top1=first / count, top5=five / count)
+
+
+def gate_moments(model: nn.Module, batches: Batches) -> ClassStatistics:
+    """The moments of z and s over all images, as statistics of a single class."""
+    with _evaluating(model), capture(model) as record:
+        statistics = ClassStatistics({site.name: site.channels for site in record.sites}, ("all",))
+        for images, _ in batches:
+            model(images)
+            statistics.update(np.zeros(len(images), dtype=np.int64), gates_of(record))
+    return statistics
+
+
+def measure_gates(model: nn.Module, train: Callable[[], Batches], val: Callable[[], Batches]) -> dict[str, Any]:
+    """Whether the gates are alive: how far they move over images, and what the network loses when they may not.
+
+    A frozen gate keeps its mean over the training images (never those it is tested on); an open gate is 1.
+
+    Args:
+        model: a network with SE blocks.
+        train, val: make batches of (input, label) anew. For the means a part of the training images will do, if it holds as many of each
+            class: 10,000 images give a mean to 0.01 of its standard deviation. `ImageDataset.first` takes such a part.
+
+    Returns:
+        `blocks`, by site name: `mean` and `spread` (the standard deviation over channels of the mean over images of s), `std_over_images`
+        (mean over channels), `top1_frozen`; and for all blocks at once `std_over_images`, `top1`, `top1_frozen` and `top1_open`; and
+        `frozen_over`, the number of training images that the means are of.
+    """
+    moments = gate_moments(model, val())
+    trained = gate_moments(model, train())
+    means = {site: trained.overall_mean(site) for site in trained.sites}
+    blocks = {}
+    for site in moments.sites:
+        mean = moments.overall_mean(site)
+        blocks[site] = {
+            "mean": float(mean.mean()),
+            "spread": float(mean.std()),
+            "std_over_images": float(moments.overall_std(site).mean()),
+            "top1_frozen": _top1(model, val(), {site: means[site]}),
+        }
+    return {
+        "blocks": blocks,
+        "std_over_images": float(np.mean([block["std_over_images"] for block in blocks.values()])),
+        "top1": evaluate(model, val()).top1,
+        "top1_frozen": _top1(model, val(), {**means}),
+        "top1_open": _top1(model, val(), dict.fromkeys(means, 1.0)),
+        "frozen_over": int(trained.count.sum()),
+    }
+
+
+def _top1(model: nn.Module, batches: Batches, scales: dict[str, Any]) -> float:
+    with override(model, scales):
+        return evaluate(model, batches).top1

@@ -1,0 +1,195 @@
+"""One channel of one block: its mean scale by class, how its scale is spread over photos, and both in words."""
+
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from sevis.analysis.measures import HIGH, LOW, RESOLUTION, class_share, saturation
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.class_statistics.histograms import Histogram
+from sevis.figures.gates.gate_map import shorten
+from sevis.figures.theme import LOWERED, NEUTRAL, PALETTE, RAISED, TEXT_SIZE, finish, name_rows
+
+Array = NDArray[np.float64]
+Table = dict[str, NDArray[Any]]
+SHOWN = 10  # classes at either end
+BINS = 50
+ROW = 25  # pixels
+
+
+def extreme_classes(statistics: ClassStatistics, site: str, channel: int, *, count: int = SHOWN) -> tuple[list[int], list[int]]:
+    """The rows of the classes that raise a channel most, highest mean first, and of those that raise it least, lowest last.
+
+    No class is in both; classes without images are left out. Where there are no more than twice `count`, all are shown, half in each.
+    """
+    means = statistics.mean(site)[:, channel]
+    order = [int(row) for row in np.argsort(-means, kind="stable") if statistics.count[row]]
+    most = min(count, -(-len(order) // 2))
+    least = min(count, len(order) - most)
+    return order[:most], order[len(order) - least :]
+
+
+def class_bars(statistics: ClassStatistics, site: str, channel: int) -> go.Figure:
+    """The classes of `extreme_classes` as bars, the highest on top, each with a whisker of one standard deviation over its images."""
+    most, least = extreme_classes(statistics, site, channel)
+    rows, overall = [*most, *least], float(statistics.overall_mean(site)[channel])
+    means, deviations = statistics.mean(site)[rows, channel], statistics.std(site)[rows, channel]
+    figure = go.Figure()
+    for place, (part, name, colour) in enumerate(((most, "raise it most", RAISED), (least, "raise it least", LOWERED))):
+        span = slice(len(most)) if place == 0 else slice(len(most), None)
+        figure.add_bar(
+            y=np.arange(len(rows))[span],
+            x=means[span],
+            orientation="h",
+            name=f"{len(part)} classes that {name}",
+            marker_color=colour,
+            error_x={"array": np.nan_to_num(deviations[span]), "color": NEUTRAL, "thickness": 1.5, "width": 3},
+            customdata=[
+                [_text(statistics.classes[row]), _number(deviations[span][k]), int(statistics.count[row])] for k, row in enumerate(part)
+            ],
+            hovertemplate="%{customdata[0]}: mean %{x:.3f}, sd %{customdata[1]}, n = %{customdata[2]}<extra></extra>",
+        )
+    finish(figure, title=f"Channel {channel} by class", height=ROW * len(rows) + 150)
+    figure.add_vline(x=overall, line={"color": NEUTRAL, "dash": "dot", "width": 2})
+    figure.update_layout(bargap=0.3, margin_t=92, hovermode="closest")
+    figure.update_xaxes(title_text="mean scale s", range=_reach(means), fixedrange=True)
+    name_rows(figure, [_text(shorten(statistics.classes[row])) for row in rows])
+    return figure
+
+
+def class_table(statistics: ClassStatistics, site: str, channel: int) -> Table:
+    """The data of `class_bars`: a row for each class that it draws; the standard deviation (n - 1) is NaN for a single image."""
+    most, least = extreme_classes(statistics, site, channel)
+    rows = [*most, *least]
+    return {
+        "class": np.array([statistics.classes[row] for row in rows]),
+        "images": statistics.count[rows],
+        "mean": statistics.mean(site)[rows, channel],
+        "standard deviation": statistics.std(site)[rows, channel],
+    }
+
+
+def class_caption(statistics: ClassStatistics, site: str, channel: int) -> str:
+    """What `class_bars` shows, in one sentence."""
+    shown, held = sum(map(len, extreme_classes(statistics, site, channel))), np.count_nonzero(statistics.count)
+    what = f"all {held} classes" if shown == held else f"the {shown} classes at the ends, of {held},"
+    mean = statistics.overall_mean(site)[channel]
+    return (
+        f"The mean scale of channel {channel} of {site} over the photos of {what} from the highest to the lowest, with one standard "
+        f"deviation over a class's photos on each side; the dotted line is the mean over all photos, {mean:.2f}."
+    )
+
+
+def histogram_table(values: NDArray[np.float32], block: Histogram) -> Table:
+    """The shares of `scale_histogram`, in 0..1: of the images by the channel's scale, and of all scales of the block.
+
+    Args:
+        values: the channel's scale in each image, shape (M,).
+        block: of all channels of the block and all classes, with B edges that 50 bins divide.
+    """
+    edges = block.edges[:: (len(block.edges) - 1) // BINS]
+    own = np.histogram(values.astype(np.float64), edges)[0]
+    every = block.counts.sum(axis=0).reshape(len(edges) - 1, -1).sum(axis=1)
+    everything = block.counts.sum() + block.below.sum() + block.above.sum()
+    return {
+        "from": edges[:-1],
+        "to": edges[1:],
+        "share of the channel's photos": own / max(len(values), 1),
+        "share of the block's scales": every / max(everything, 1),
+    }
+
+
+def scale_histogram(values: NDArray[np.float32], block: Histogram, *, site: str, channel: int) -> go.Figure:
+    """How often the channel's scale has which value, as bars, and how often those of all channels of the block, as a line."""
+    table = histogram_table(values, block)
+    middle, step = (table["from"] + table["to"]) / 2, table["to"][0] - table["from"][0]
+    own, every = table["share of the channel's photos"], table["share of the block's scales"]
+    label = "<br>%{y:.1%} between %{customdata[0]:.2f} and %{customdata[1]:.2f}<extra>%{fullData.name}</extra>"
+    bounds = np.stack([table["from"], table["to"]], axis=1).astype(np.float32)
+    figure = go.Figure(
+        [
+            go.Bar(x=middle, y=own, width=step, customdata=bounds, name=f"channel {channel}", marker_color=PALETTE[2], hovertemplate=label),
+            go.Scatter(
+                x=middle,
+                y=every,
+                customdata=bounds,
+                name=f"all channels of {site}",
+                mode="lines",
+                line={"shape": "hvh", "color": NEUTRAL, "width": 2, "dash": "dot"},
+                hovertemplate=label,
+            ),
+        ]
+    )
+    finish(figure, title=f"How often channel {channel} has which scale", height=360)
+    figure.update_layout(bargap=0, margin_t=92, hovermode="closest")
+    figure.update_xaxes(title_text="scale s", range=[0, 1], fixedrange=True)
+    figure.update_yaxes(title_text="share of photos", tickformat=".0%", rangemode="tozero", fixedrange=True)
+    figure.update_yaxes(title_font={"size": TEXT_SIZE})
+    return figure
+
+
+def histogram_caption(values: NDArray[np.float32], *, site: str, channel: int) -> str:
+    """What `scale_histogram` shows, in one sentence."""
+    outside = float(np.mean((values < 0) | (values > 1))) if len(values) else 0.0
+    beyond = f"; {outside:.0%} of the photos have a scale outside 0 to 1, which is not drawn" if outside else ""
+    return (
+        f"The bars: channel {channel} in the {len(values):,} photos whose gates the file keeps whole; the line: all channels of {site} in "
+        f"all photos; in steps of {1 / BINS:g}{beyond}."
+    )
+
+
+def describe_channel(statistics: ClassStatistics, site: str, channel: int) -> str:
+    """Mean, standard deviation, class share and saturation of a channel, in sentences."""
+    if not statistics.count.any():
+        return f"Channel {channel} of {site}: there is no photo, so nothing is known of it."
+    mean, deviation = statistics.overall_mean(site)[channel], statistics.overall_std(site)[channel]
+    sentence = (
+        f"Channel **{channel}** of **{site}** ({statistics.channels[site]} channels): over n = {statistics.count.sum():,} photos its scale "
+        f"s has a mean of **{mean:.3f}** and a standard deviation of **{_number(deviation)}**"
+    )
+    if statistics.count.sum() < 2:
+        return f"Channel **{channel}** of **{site}**: its scale s is **{mean:.3f}** in the only photo, so nothing is known of its spread."
+    if not deviation > RESOLUTION:
+        return f"{sentence}: it is the same for every photo, so this gate does nothing that a constant could not."
+    return f"{sentence}. {_describe_share(statistics, site, channel)}{_describe_saturation(statistics, site, channel)}"
+
+
+def _describe_share(statistics: ClassStatistics, site: str, channel: int) -> str:
+    shares = class_share(statistics.mean(site), statistics.m2(site), statistics.count)
+    if np.isnan(shares[channel]):
+        return "How much of its variance lies between the classes is not known: that takes two classes, and more photos than classes."
+    rank = 1 + int(np.sum(shares > shares[channel]))
+    return (
+        f"**{max(shares[channel], 0):.0%}** of its variance lies between the classes (omega squared {shares[channel]:.3f}, rank {rank} of "
+        f"{len(shares)} in the block)."
+    )
+
+
+def _describe_saturation(statistics: ClassStatistics, site: str, channel: int) -> str:
+    if not statistics.detailed:
+        return ""
+    values = statistics.sample(site).values[:, channel]
+    if not len(values):
+        return ""
+    parts = saturation(values)
+    low = "" if np.isnan(parts["low"]) else f" and below {LOW} in **{parts['low']:.0%}**"
+    ends = statistics.bounds(site)[:, channel]  # exact, which a sample is not
+    exact = "".join(f", and reaches exactly {end}" for end in (0, 1) if end in ends)
+    return f" It is above {HIGH} in **{parts['high']:.0%}** of {len(values):,} photos{low}{exact}."
+
+
+def _text(name: str) -> str:
+    """A name from outside: Plotly reads tags."""
+    return escape(name, quote=False)
+
+
+def _number(value: float) -> str:
+    return "unknown" if np.isnan(value) else f"{value:.3f}"
+
+
+def _reach(means: Array) -> list[float]:
+    """The gate's range, 0 to 1; wider only where a gate such as tanh or ReLU leaves it."""
+    return [float(min(0, means.min(initial=0))), float(max(1, means.max(initial=1)))]

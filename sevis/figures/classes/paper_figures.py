@@ -1,0 +1,265 @@
+"""Figures 6 and 7 of the paper: the mean excitation of each channel by class, and its spread within a class.
+
+Curves are SVG lines: Plotly's WebGL traces draw ten times slower on machines without a GPU.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from sevis.analysis.paper_figures import INDEX, PAPER_CHANNELS, Curve, Table, label_of, mean_table, overall_label, spread_table
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.errors import SevisError
+from sevis.figures.theme import NEUTRAL, PALETTE, finish
+
+MAX_CURVES = 12
+
+
+class Stroke(NamedTuple):
+    """How a curve is drawn: its colour, and Plotly's word for its line."""
+
+    colour: str
+    dash: str = "solid"
+
+
+STROKES = (*map(Stroke, PALETTE), *(Stroke(colour, "dash") for colour in PALETTE[: MAX_CURVES - len(PALETTE)]))
+
+
+OVERALL = Stroke(NEUTRAL, "dot")
+
+
+def entries(statistics: ClassStatistics, curves: Sequence[Curve]) -> dict[str, Stroke]:
+    """The legend: a label with the number of images, and how it is drawn, for each curve and for the one over all classes.
+
+    Raises:
+        SevisError: for more than MAX_CURVES curves, or a class that the statistics do not hold.
+    """
+    different = list(dict.fromkeys(curves))
+    if len(different) > MAX_CURVES:
+        raise SevisError(f"at most {MAX_CURVES} curves can be told apart, got {len(different)}: choose fewer classes and groups")
+    strokes = {label_of(statistics, curve): stroke for curve, stroke in zip(different, STROKES, strict=False)}
+    return strokes | {overall_label(statistics): OVERALL}
+
+
+PAPER_BLOCKS = ("SE_2_3", "SE_3_4", "SE_4_6", "SE_5_1", "SE_5_2", "SE_5_3")  # the panels of SE-ResNet-50, section 7.2
+
+
+PAPER_CLASSES = ("goldfish", "Chihuahua", "bullet train", "cliff")  # the nearest to the paper's goldfish, pug, plane and cliff
+
+
+COLUMNS = 3
+
+
+DENSE = 200  # curves of more points are drawn thinner
+
+
+def paper_blocks(sites: Sequence[str]) -> tuple[str, ...]:
+    """The blocks of the paper's panels, for any depth: the last one of each stage, and all of the last stage.
+
+    Args:
+        sites: the names of all blocks, SE_stage_block, in order.
+    """
+    stages: dict[str, list[str]] = {}
+    for site in sites:
+        stages.setdefault(site.rpartition("_")[0], []).append(site)
+    *early, last = stages.values()
+    return (*(stage[-1] for stage in early), *last)
+
+
+def paper_classes(statistics: ClassStatistics) -> list[str]:
+    """The classes of PAPER_CLASSES that the statistics hold; the first four where they hold none of them."""
+    return [name for name in PAPER_CLASSES if name in statistics.classes] or list(dict.fromkeys(statistics.classes))[:4]
+
+
+def drawable_channels(statistics: ClassStatistics, sites: Iterable[str], curves: int, *, limit: int = 40_000) -> int | None:
+    """How many channels a block may show when all are asked for, so that a page holds at most `limit` points; None is all.
+
+    A point costs about ten bytes on the way to the browser.
+    """
+    widths = [statistics.channels[site] for site in sites]
+    count = max(widths, default=1)
+    while count > PAPER_CHANNELS and curves * sum(min(width, count) for width in widths) > limit:
+        count //= 2
+    return None if count >= max(widths, default=1) else count
+
+
+def mean_panel(
+    statistics: ClassStatistics, site: str, curves: Sequence[Curve], *, channels: int | None = PAPER_CHANNELS, order: str = INDEX
+) -> go.Figure:
+    """One panel of Figure 6: what `mean_table` holds, a curve for each class or group and one over all. The legend is `entries`."""
+    table = mean_table(statistics, site, curves, channels=channels, order=order)
+    return _panel(_mean_traces(table, entries(statistics, curves)), _title(statistics, site), "mean excitation", order)
+
+
+def spread_panel(
+    statistics: ClassStatistics,
+    site: str,
+    curve: Curve,
+    *,
+    stroke: Stroke = STROKES[0],
+    channels: int | None = PAPER_CHANNELS,
+    order: str = INDEX,
+) -> go.Figure:
+    """One panel of Figure 7: what `spread_table` holds, the mean of a class or group in a band of one standard deviation each side."""
+    table = spread_table(statistics, site, curve, channels=channels, order=order)
+    return _panel(_spread_traces(statistics, table, curve, stroke), _title(statistics, site), "excitation", order)
+
+
+def figure6(
+    statistics: ClassStatistics,
+    sites: Sequence[str],
+    classes: Sequence[Curve],
+    *,
+    channels: int | None = PAPER_CHANNELS,
+    order: str = INDEX,
+) -> go.Figure:
+    """The panels of Figure 6 in one figure with one legend."""
+    strokes = entries(statistics, classes)
+    panels = {
+        _title(statistics, site): _mean_traces(mean_table(statistics, site, classes, channels=channels, order=order), strokes)
+        for site in sites
+    }
+    return _grid(panels, title="Mean excitation per channel, by class", axis="mean excitation", order=order)
+
+
+def figure7(
+    statistics: ClassStatistics,
+    sites: Sequence[str],
+    classes: Sequence[Curve],
+    *,
+    channels: int | None = PAPER_CHANNELS,
+    order: str = INDEX,
+) -> go.Figure:
+    """The panels of Figure 7 for each class or group in one figure with one legend."""
+    curves = list(dict.fromkeys(classes))
+    strokes = entries(statistics, curves)
+    panels = {
+        f"{escape(str(curve))}: {_title(statistics, site)}": _spread_traces(
+            statistics,
+            spread_table(statistics, site, curve, channels=channels, order=order),
+            curve,
+            strokes[label_of(statistics, curve)],
+        )
+        for curve in curves
+        for site in sites
+    }
+    title = "Excitation per channel within a class: mean, and a band of one standard deviation each side"
+    return _grid(panels, title=title, axis="excitation", order=order)
+
+
+def _title(statistics: ClassStatistics, site: str) -> str:
+    return f"{escape(site)} · {statistics.channels.get(site, 0)} channels"
+
+
+def _mean_traces(table: Table, strokes: Mapping[str, Stroke]) -> list[go.Scatter]:
+    """The curve over all classes, and above it one for each class."""
+    *curves, overall = strokes.items()
+    return [_line(table, label, stroke) for label, stroke in (overall, *curves) if label in table]
+
+
+def _spread_traces(statistics: ClassStatistics, table: Table, curve: Curve, stroke: Stroke) -> list[go.Scatter]:
+    """A band, above it the curve over all classes, and above that the mean of the class."""
+    label, overall = label_of(statistics, curve), overall_label(statistics)
+    band = _band(table, label, stroke.colour) if "standard deviation" in table else []
+    return [*band, *(_line(table, key, way) for key, way in ((overall, OVERALL), (label, stroke)) if key in table)]
+
+
+def _line(table: Table, label: str, stroke: Stroke) -> go.Scatter:
+    """A curve; that over all classes tells the channels, too, where they are not in the order of their index.
+
+    A name from outside is escaped, because Plotly reads tags in it.
+    """
+    overall, dense, ranked = stroke == OVERALL, len(table[label]) > DENSE, "rank" in table
+    return go.Scatter(
+        x=_places(table),
+        y=table[label].astype(np.float32),
+        customdata=table["channel"].astype(np.uint16) if overall and ranked else None,
+        name=escape(label, quote=False),
+        legendgroup=escape(label, quote=False),
+        legendrank=2 if overall else 1,
+        mode="lines",
+        line={"color": stroke.colour, "width": (1 if dense else 1.6) * (1.4 if overall else 1), "dash": stroke.dash},
+        hovertemplate="%{y:.3f} in channel %{customdata}" if overall and ranked else "%{y:.3f}",
+    )
+
+
+def _places(table: Table) -> NDArray[np.uint16]:
+    return table.get("rank", table["channel"]).astype(np.uint16)
+
+
+def _band(table: Table, label: str, colour: str) -> list[go.Scatter]:
+    """The lower and the upper edge of mean and standard deviation, filled between."""
+    group = escape(label, quote=False)
+    edges = (table[label] - table["standard deviation"], table[label] + table["standard deviation"])
+    lower, upper = (
+        go.Scatter(
+            x=_places(table),
+            y=edge.astype(np.float32),
+            mode="lines",
+            line={"width": 0, "color": colour},
+            hoverinfo="skip",
+            showlegend=False,
+            legendgroup=group,
+        )
+        for edge in edges
+    )
+    return [lower, upper.update(fill="tonexty", fillcolor=_translucent(colour))]
+
+
+def _translucent(colour: str) -> str:
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, 0.25)"
+
+
+def _panel(traces: Sequence[go.Scatter], title: str, axis: str, order: str) -> go.Figure:
+    figure = go.Figure(data=traces, layout=_panel_layout(axis, order, *_range(traces)))
+    figure.layout.title.text = title
+    return figure
+
+
+@lru_cache(maxsize=16)  # dressing a figure takes five times as long as its curves
+def _panel_layout(axis: str, order: str, low: float, high: float) -> go.Layout:
+    figure = finish(go.Figure(), title="", height=300)
+    _dress_axes(figure, axis, order, low, high)
+    return figure.update_layout(showlegend=False, margin_b=8).layout
+
+
+def _grid(panels: Mapping[str, Sequence[go.Scatter]], *, title: str, axis: str, order: str) -> go.Figure:
+    columns = min(COLUMNS, len(panels)) or 1
+    rows = -(-len(panels) // columns) or 1
+    figure = make_subplots(
+        rows, columns, subplot_titles=list(panels), vertical_spacing=0.3 / rows if rows > 1 else 0, horizontal_spacing=0.06
+    )
+    seen: set[str] = set()
+    for place, traces in enumerate(panels.values()):
+        for trace in traces:
+            if trace.name:
+                trace.showlegend = trace.name not in seen
+                seen.add(trace.name)
+            figure.add_trace(trace, row=place // columns + 1, col=place % columns + 1)
+    _dress_axes(figure, axis, order, *_range(figure.data))
+    height = 150 + 290 * rows
+    finish(figure, title=title, height=height)
+    figure.update_layout(margin_t=120, title_pad_l=8, legend={"yref": "container", "y": 1 - 40 / height, "yanchor": "top"})
+    return figure
+
+
+def _range(traces: Iterable[go.Scatter]) -> tuple[float, float]:
+    """The gate's range, 0 to 1; wider only where a gate such as tanh or ReLU leaves it."""
+    values = np.concatenate([[0.0, 1.0], *(trace.y for trace in traces if trace.hoverinfo != "skip")])
+    return float(values.min()), float(values.max())
+
+
+def _dress_axes(figure: go.Figure, axis: str, order: str, low: float, high: float) -> None:
+    place = "channel" if order == INDEX else "rank"
+    figure.update_yaxes(range=[low, high], title_text=axis, fixedrange=True)
+    figure.update_xaxes(
+        title_text="channel" if order == INDEX else f"rank by {order}", fixedrange=True, unifiedhovertitle_text=f"{place} %{{x}}"
+    )
+    figure.update_layout(hovermode="x unified")

@@ -1,0 +1,1 @@
+"""Figures of the gates of one photo, or of two."""

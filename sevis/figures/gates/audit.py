@@ -1,0 +1,154 @@
+"""Is the gate dynamic? The change of top-1 when gates are opened, frozen or shuffled, and what it says, in words."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from sevis.experiments.audit import ALL, CHANGES, Audit, Outcome
+from sevis.figures.theme import NEUTRAL, PALETTE, finish
+
+NAMES = {"open": "open (s = 1)", "frozen": "frozen", "shuffled": "shuffled"}
+COLOURS = dict(zip(CHANGES, (PALETTE[1], PALETTE[0], PALETTE[2]), strict=True))
+SYMBOLS = dict(zip(CHANGES, ("diamond", "circle", "square"), strict=True))
+ROW, SPACE = 36, 184  # pixels: a row, and all that is not rows
+GRID = "rgba(127, 127, 127, 0.25)"
+OFFSET = 0.25  # of a row, between the three dots
+PAPER = (
+    "In the paper the last stage's blocks are worth less than 0.1 %, and leaving them out brings what SE adds from about 10 % to about 4 %."
+)
+
+
+def audit_chart(audit: Audit) -> go.Figure:
+    """The change of top-1 in points with its 95 % interval: a row for each block; below, on their own axis, the last stage and all."""
+    single, several = audit.blocks, (audit.last_stage, ALL)
+    figure = make_subplots(
+        2, 1, row_heights=[len(single), len(several)], vertical_spacing=min(0.5, 80 / (ROW * (len(single) + len(several)) + 80))
+    )
+    for row, addresses in ((1, single), (2, several)):
+        for change in CHANGES:
+            figure.add_trace(_dots(audit, addresses, change, labelled=row == 1), row=row, col=1)
+        figure.update_yaxes(
+            range=[len(addresses) - 0.5, -0.5], tickvals=list(range(len(addresses))), ticktext=_labels(audit, addresses), row=row, col=1
+        )
+        figure.update_xaxes(range=_span(audit, addresses), row=row, col=1)
+    height = ROW * (len(single) + len(several)) + 80 + SPACE
+    finish(figure, title="Change of top-1, block by block", height=height)
+    figure.update_layout(hovermode="closest", margin={"t": 104, "b": 64})
+    figure.update_xaxes(
+        zeroline=True, zerolinewidth=2, zerolinecolor=NEUTRAL, showgrid=True, gridcolor=GRID, fixedrange=True, nticks=7, tickangle=0
+    )
+    figure.update_xaxes(title_text="percentage points, with 95 % intervals", row=2, col=1)
+    figure.update_yaxes(showgrid=False, zeroline=False, fixedrange=True)
+    return figure
+
+
+def reading(audit: Audit) -> str:
+    """What the audit says of single blocks and of all of them, in a few sentences that follow from its numbers."""
+    if _guesses(audit):
+        return f"The network recognises {audit.real.top1:.1%} of the photos, no more than by guessing: nothing is lost, nothing follows."
+    free = [name for name in audit.blocks if audit.outcomes[name]["frozen"].change_interval[1] >= 0]
+    dear = min(audit.blocks, key=lambda name: audit.outcomes[name]["frozen"].change)
+    count = f"{len(free)} of {len(audit.blocks)} blocks" if len(free) < len(audit.blocks) else f"each of the {len(audit.blocks)} blocks"
+    if free:
+        lowest = min(audit.outcomes[name]["frozen"].change_interval[0] for name in free)
+        named = f" ({_listed(free)})" if len(free) < len(audit.blocks) else ""
+        one = f"One at a time, {count}{named} can be frozen at no measurable cost: their intervals hold 0 (and reach {_points(lowest)})."
+    else:
+        one = "Not one block could be frozen at no measurable cost."
+    frozen, shuffled = audit.outcomes[ALL]["frozen"], audit.outcomes[ALL]["shuffled"]
+    verdict = "so much is it worth that they answer to the photo" if frozen.change_interval[1] < 0 else "nothing measurable"
+    return (
+        f"{one} The dearest is {dear}: {_with_interval(audit.outcomes[dear]['frozen'])}. All frozen at once: {_with_interval(frozen)}, "
+        f"{verdict}; all with the gates of another photo: {_with_interval(shuffled)}."
+    )
+
+
+def last_stage_answer(audit: Audit) -> str:
+    """The paper's question, and this network's answer: what the last stage's SE blocks are worth, and what they cost."""
+    outcomes, (with_last, without_last) = audit.outcomes[audit.last_stage], audit.shares
+    worth = (
+        f"Here, with nothing trained anew, top-1 changes by {_with_interval(outcomes['open'])} where they are opened (s = 1), and by "
+        f"{_with_interval(outcomes['frozen'])} where they are frozen."
+    )
+    return (
+        f"**What are the SE blocks of the last stage ({audit.last_stage}) worth?** {PAPER} "
+        f"{'This network only guesses, so it cannot say what they are worth here.' if _guesses(audit) else worth} Opened or frozen, they "
+        "need no parameters, for a constant scale can be multiplied into the weights beside it: without the last stage's, what SE adds "
+        f"falls from {_percent(with_last)} to {_percent(without_last)} of the network without SE."
+    )
+
+
+def describe_audit(audit: Audit) -> str:
+    """Where the numbers come from, in one sentence."""
+    known = audit.metadata
+    low, high = audit.real.top1_interval
+    left_out = f", {known['images_left_out']:,} of other classes left out" if known.get("images_left_out") else ""
+    some = f" (at most {known['per_class']} of each)" if known.get("per_class") else ""
+    data = " ".join(str(known[field]) for field in ("data", "split") if known.get(field)) or "an unnamed data set"
+    return (
+        f"{known.get('model', 'A network')} (weights {str(known.get('weights'))[:8]}) recognises {audit.real.top1:.1%} "
+        f"({low:.1%} to {high:.1%}) of {audit.real.images:,} photos of {known.get('classes')} classes{some}: {data}{left_out}, seed "
+        f"{known.get('seed')}, audited on {known.get('date')}."
+    )
+
+
+def _guesses(audit: Audit) -> bool:
+    """Whether the network recognises no more than chance would."""
+    return bool(audit.real.top1_interval[0] <= 1 / audit.metadata.get("outputs", np.inf))
+
+
+def _dots(audit: Audit, addresses: Sequence[str], change: str, *, labelled: bool) -> go.Scatter:
+    outcomes = [audit.outcomes[address][change] for address in addresses]
+    values = np.array([100 * outcome.change for outcome in outcomes])
+    low, high = np.array([[100 * end for end in outcome.change_interval] for outcome in outcomes]).T
+    rows = np.arange(len(addresses)) + OFFSET * (CHANGES.index(change) - 1)
+    return go.Scatter(
+        x=values,
+        y=rows,
+        error_x={"type": "data", "symmetric": False, "array": high - values, "arrayminus": values - low, "thickness": 1.5, "width": 3},
+        customdata=[
+            [address, low, high, 100 * outcome.top1] for address, low, high, outcome in zip(addresses, low, high, outcomes, strict=True)
+        ],
+        mode="markers",
+        marker={"color": COLOURS[change], "symbol": SYMBOLS[change], "size": 9},
+        name=NAMES[change],
+        legendgroup=change,
+        showlegend=labelled,
+        hovertemplate="<b>%{customdata[0]}</b>: %{x:+.1f} points (%{customdata[1]:+.1f} to %{customdata[2]:+.1f}), "
+        f"top-1 %{{customdata[3]:.1f}} %<extra>{NAMES[change]}</extra>",
+    )
+
+
+def _labels(audit: Audit, addresses: Iterable[str]) -> list[str]:
+    names = {audit.last_stage: f"all of {audit.last_stage}", ALL: "all blocks"}
+    return [names.get(address, address) for address in addresses]
+
+
+def _span(audit: Audit, addresses: Iterable[str]) -> list[float]:
+    """From the lowest end of an interval to the highest, zero among them, with a little room."""
+    ends = [100 * end for address in addresses for outcome in audit.outcomes[address].values() for end in outcome.change_interval]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    return [low - 0.04 * (high - low), high + 0.04 * (high - low)]
+
+
+def _with_interval(outcome: Outcome) -> str:
+    low, high = outcome.change_interval
+    return f"{_points(outcome.change)} ({_signed(low)} to {_signed(high)})"
+
+
+def _points(change: float) -> str:
+    return f"{_signed(change)} points"
+
+
+def _signed(change: float) -> str:
+    return f"{100 * change:+.1f}".replace("-", "−")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -1,0 +1,222 @@
+"""What the gates did with one image: the map of all blocks, the inside of one block, and the prediction."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from sevis.figures.theme import LOWERED, NEUTRAL, PALETTE, RAISED, SCALE_COLOURS, TEXT_SIZE, finish, name_rows
+
+Array = NDArray[np.float32]
+ROW = 27  # pixels: the height of a block's row in the gate map
+BARS = 64  # values: above, a bar is thinner than the gap beside it on a third of the page
+MANY = 24  # blocks: more of them get thinner rows, LOW pixels each
+LOW = 20
+LABEL = 24  # characters
+POINTS = 64  # the places of a row that answer to the mouse; a row is seldom drawn wider than twenty times as many pixels
+
+
+def gate_map(scale: Mapping[str, Array]) -> go.Figure:
+    """The scales of all blocks as rows of colour, the first block on top, each row stretched over the whole width.
+
+    Over the map lie invisible points, for a click on a heatmap's cell does not reach Streamlit: their y is the number of the row.
+
+    Args:
+        scale: s by block, shape (C,), each with its own C; values outside 0..1 get the colour of the nearer end.
+    """
+    width = max(len(row) for row in scale.values())
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.stack([_percent(row)[np.arange(width) * len(row) // width] for row in scale.values()]),
+            zmin=0,
+            zmax=100,
+            colorscale=list(SCALE_COLOURS),
+            ygap=3 if len(scale) <= MANY else 2,
+            hoverinfo="skip",
+            colorbar={
+                "orientation": "h",
+                "y": 0,
+                "yanchor": "top",
+                "xpad": 0,
+                "ypad": 6,
+                "thickness": 14,
+                "len": 1,
+                "outlinewidth": 0,
+                "tickvals": [0, 25, 50, 75, 100],
+                "ticktext": ["0", "0.25", "0.5", "0.75", "1"],
+                "ticklabeloverflow": "allow",
+                "tickfont": {"size": TEXT_SIZE},
+                "title": {"text": "scale s: 0 turns a channel off, 1 passes it whole", "side": "bottom", "font": {"size": TEXT_SIZE}},
+            },
+        )
+    )
+    figure.add_traces([_places(name, row, y=y, width=width) for y, (name, row) in enumerate(scale.items())])
+    finish(figure, title="Scale s of every channel, block by block", height=(ROW if len(scale) <= MANY else LOW) * len(scale) + 116)
+    figure.update_layout(showlegend=False, hovermode="closest", margin={"t": 44, "b": 72})
+    figure.update_xaxes(visible=False, range=[-0.5, width - 0.5], fixedrange=True)
+    name_rows(figure, list(scale))
+    return figure
+
+
+def gate_map_table(scale: Mapping[str, Array]) -> dict[str, NDArray[np.generic]]:
+    """The data of `gate_map`: one row per channel of each block."""
+    return {
+        "block": np.concatenate([np.repeat(name, len(row)) for name, row in scale.items()]),
+        "channel": np.concatenate([np.arange(len(row)) for row in scale.values()]),
+        "s": np.concatenate(list(scale.values())),
+    }
+
+
+def describe_channels(scale: Mapping[str, Array]) -> str:
+    """The number of channels by stage, in words: `128 channels in stage 2, 256 in 3`."""
+    stages: dict[str, list[int]] = {}
+    for name, row in scale.items():
+        stages.setdefault(name.split("_")[1], []).append(len(row))
+    counts = [f"{_range_of(widths)} in {stage}" for stage, widths in stages.items()]
+    return ", ".join(counts).replace(" in ", " channels in stage ", 1)
+
+
+def _range_of(widths: Sequence[int]) -> str:
+    return str(widths[0]) if len(set(widths)) == 1 else f"{min(widths)} to {max(widths)}"
+
+
+def top_bars(top: Sequence[tuple[str, float]]) -> go.Figure:
+    """The most probable classes as bars, the first on top.
+
+    Args:
+        top: names and probabilities in 0..1, highest first, as `Explanation.top` gives them.
+    """
+    names, values = [name for name, _ in top], [value for _, value in top]
+    figure = go.Figure(
+        go.Bar(
+            y=list(range(len(top))),
+            x=values,
+            orientation="h",
+            text=[f"{100 * value:.1f} %" for value in values],
+            textposition="outside",
+            textfont={"size": 16},
+            cliponaxis=False,
+            marker_color=[PALETTE[0]] + [NEUTRAL] * (len(top) - 1),
+            hovertext=names,
+            hovertemplate="%{hovertext}: %{x:.1%}<extra></extra>",
+        )
+    )
+    finish(figure, title=f"The {len(top)} most probable classes", height=46 * len(top) + 60)
+    figure.update_layout(bargap=0.35, margin={"b": 12})
+    figure.update_xaxes(visible=False, range=[0, 1.15], fixedrange=True)
+    name_rows(figure, [shorten(name) for name in names])
+    figure.update_yaxes(tickfont={"size": 16})
+    return figure
+
+
+def shorten(name: str) -> str:
+    """The name of a class as it fits beside a bar on a phone: at most LABEL characters, the rest as dots."""
+    return name if len(name) <= LABEL else f"{name[: LABEL - 1].rstrip(' ,')}…"
+
+
+def channel_profile(values: Array, *, title: str, name: str, unit: str = "channel", upper: float | None = None) -> go.Figure:
+    """One value per channel, in the order of the channels: as bars, or as a skyline where bars would be too thin to see.
+
+    Args:
+        values: shape (C,).
+        title: of the figure.
+        name: of the value, for the label under the mouse.
+        unit: what is counted along the other axis.
+        upper: the end of the value's axis, which then begins at 0; None fits the values.
+    """
+    draw = _bars if len(values) <= BARS else _skyline
+    figure = go.Figure(draw(np.arange(len(values), dtype=np.uint16), values, unit=unit, name=name))
+    finish(figure, title=title, height=260)
+    _axes(figure, x=unit, count=len(values), upper=upper)
+    return figure
+
+
+def sorted_scales(scale: Array, *, count: int = 8) -> go.Figure:
+    """The scales of one block from the highest to the lowest, with the `count` channels at either end marked.
+
+    Args:
+        scale: s, shape (C,).
+        count: how many are marked; at most half the channels.
+    """
+    raised, lowered = extremes(scale, count=count)
+    order = np.argsort(-scale, kind="stable")
+    rank = np.arange(1, len(scale) + 1, dtype=np.uint16)
+    figure = go.Figure(_skyline(rank, scale[order], unit="channel", name="s", labels=order))
+    for channels, ranks, name, colour in (
+        (raised, rank[: len(raised)], "most raised", RAISED),
+        (lowered[::-1], rank[len(rank) - len(lowered) :], "most lowered", LOWERED),
+    ):
+        figure.add_scatter(
+            x=ranks,
+            y=scale[channels],
+            customdata=channels,
+            mode="markers",
+            marker={"color": colour, "size": 9},
+            name=f"{len(channels)} {name}",
+            hovertemplate="channel %{customdata}: s = %{y:.3f}<extra></extra>",
+        )
+    finish(figure, title="Channels sorted by scale s", height=300)
+    _axes(figure, x="rank of the channel", count=len(scale) + 1, upper=1 if scale.min() >= 0 and scale.max() <= 1 else None)
+    figure.update_layout(hovermode="closest", legend={"x": 1, "xanchor": "right"})
+    return figure
+
+
+def extremes(scale: Array, *, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The channels with the highest scales, highest first, and those with the lowest, lowest first; no channel is in both."""
+    order = np.argsort(-scale, kind="stable")
+    count = min(count, len(scale) // 2)
+    return order[:count], order[::-1][:count]
+
+
+def _percent(scale: Array) -> NDArray[np.uint8]:
+    """Scales as whole per cent: a heatmap of bytes is an eighth of one of floats on its way to the browser."""
+    return np.round(100 * np.clip(scale, 0, 1)).astype(np.uint8)
+
+
+def _places(name: str, scale: Array, *, y: int, width: int) -> go.Scatter:
+    """The invisible points of one row, each over one channel, or over a few where a block has more than POINTS."""
+    count = min(len(scale), POINTS)
+    edges = np.arange(count + 1) * len(scale) // count
+    first, last = edges[:-1], edges[1:] - 1
+    what = "channel %{customdata[0]}: s = %{customdata[2]:.2f}"
+    if count < len(scale):
+        what = "channels %{customdata[0]} to %{customdata[1]}: s = %{customdata[2]:.2f} to %{customdata[3]:.2f}"
+    low, high = np.minimum.reduceat(scale, first), np.maximum.reduceat(scale, first)
+    return go.Scatter(
+        x=((first + last + 1) / 2 * width / len(scale) - 0.5).astype(np.float32),
+        y=np.full(count, y, dtype=np.uint8),
+        customdata=np.stack([first, last, low, high], axis=1).astype(np.float32),
+        mode="markers",
+        marker={"size": 8, "color": NEUTRAL},
+        opacity=0,
+        name=name,
+        hovertemplate=f"<b>{name}</b>, {what}<extra>click to open</extra>",
+    )
+
+
+def _bars(x: NDArray[np.uint16], y: Array, *, unit: str, name: str) -> go.Bar:
+    label = f"{unit} %{{x}}: {name} = %{{y:.3f}}<extra></extra>"
+    return go.Bar(x=x, y=y.astype(np.float32), marker_color=PALETTE[2], hovertemplate=label)
+
+
+def _skyline(x: NDArray[np.uint16], y: Array, *, unit: str, name: str, labels: NDArray[np.intp] | None = None) -> go.Scatter:
+    return go.Scatter(
+        x=x,
+        y=y.astype(np.float32),
+        customdata=x if labels is None else labels.astype(np.uint16),
+        mode="lines",
+        line={"shape": "hvh", "width": 1.2, "color": PALETTE[2]},
+        fill="tozeroy",
+        fillcolor="rgba(0, 158, 115, 0.45)",
+        showlegend=False,
+        hovertemplate=f"{unit} %{{customdata}}: {name} = %{{y:.3f}}<extra></extra>",
+    )
+
+
+def _axes(figure: go.Figure, *, x: str, count: int, upper: float | None) -> None:
+    figure.update_layout(hovermode="x", margin={"l": 40})
+    figure.update_xaxes(title_text=x, range=[-0.5, count - 0.5], showgrid=False, zeroline=False, fixedrange=True, nticks=6)
+    figure.update_yaxes(fixedrange=True, nticks=5, zeroline=True, rangemode="tozero", exponentformat="power")
+    if upper is not None:
+        figure.update_yaxes(range=[0, upper * 1.02])

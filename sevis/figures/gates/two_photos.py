@@ -1,0 +1,247 @@
+"""Two photos through the same gates: the difference of their scales, block by block and channel by channel."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from sevis.figures.gates.gate_map import POINTS, ROW
+from sevis.figures.theme import LOWERED, NEUTRAL, RAISED, SIGNED_COLOURS, TEXT_SIZE, finish
+
+Array = NDArray[np.float32]
+Scales = Mapping[str, Array]
+Table = dict[str, NDArray[np.generic]]
+FIRST, SECOND = "A", "B"
+COLOURS = {FIRST: RAISED, SECOND: LOWERED}
+STEPS = 100  # of the colours, on either side of zero
+MAP, GAP = 0.8, 0.02  # shares of the width: the map, and the space before its rows' means
+
+
+def difference_map(first: Scales, second: Scales) -> go.Figure:
+    """s of A minus s of B for all blocks, as rows of colour like those of `gate_map`, and beside each row its mean absolute difference.
+
+    Over the map lie invisible points, for a click on a heatmap's cell does not reach Streamlit: their y is the number of the row.
+
+    Args:
+        first, second: s by block, shape (C,), each with its own C; the same blocks in the same order.
+    """
+    differences = {name: first[name] - second[name] for name in first}
+    limit = colour_limit(max(float(np.abs(row).max()) for row in differences.values()))
+    width = max(len(row) for row in differences.values())
+    figure = make_subplots(1, 2, shared_yaxes=True, column_widths=[MAP, 1 - GAP - MAP], horizontal_spacing=GAP)
+    figure.add_trace(_rows(differences, limit, width), row=1, col=1)
+    for y, name in enumerate(first):
+        figure.add_trace(_places(name, first[name], second[name], y=y, width=width), row=1, col=1)
+    figure.add_trace(_means(differences), row=1, col=2)
+    finish(figure, title="Scale s of A minus scale s of B", height=ROW * len(first) + 136)
+    figure.update_layout(showlegend=False, hovermode="closest", margin={"t": 64, "b": 72}, bargap=0.25)
+    figure.update_xaxes(visible=False, fixedrange=True)
+    figure.update_xaxes(range=[-0.5, width - 0.5], col=1)
+    figure.update_xaxes(range=[0, 1.45 * max(float(np.abs(row).mean()) for row in differences.values()) or 1], col=2)
+    figure.update_yaxes(range=[len(first) - 0.5, -0.5], showgrid=False, zeroline=False, fixedrange=True)
+    figure.update_yaxes(tickvals=list(range(len(first))), ticktext=list(first), col=1)
+    figure.add_annotation(
+        text="mean |difference|", xref="paper", yref="paper", x=1, y=1, xanchor="right", yanchor="bottom", showarrow=False
+    )
+    return figure
+
+
+def difference_table(first: Scales, second: Scales) -> Table:
+    """The data of `difference_map`: one row per channel of each block."""
+    return {
+        "block": np.concatenate([np.repeat(name, len(row)) for name, row in first.items()]),
+        "channel": np.concatenate([np.arange(len(row)) for row in first.values()]),
+        "s_A": np.concatenate(list(first.values())),
+        "s_B": np.concatenate([second[name] for name in first]),
+        "difference": np.concatenate([first[name] - second[name] for name in first]),
+    }
+
+
+def sorted_differences(first: Array, second: Array, *, count: int) -> go.Figure:
+    """The channels of one block, from the one that is opened more for A to the one that is opened more for B, with both scales.
+
+    Args:
+        first, second: s of A and of B, shape (C,).
+        count: how many channels at either end are marked.
+    """
+    order = by_difference(first, second)
+    rank = np.arange(1, len(order) + 1, dtype=np.uint16)
+    difference = (first - second)[order].astype(np.float32)
+    both = np.stack([order, first[order], second[order]], axis=1).astype(np.float32)
+    label = "channel %{customdata[0]}: A %{customdata[1]:.3f}, B %{customdata[2]:.3f}, difference %{y:+.3f}<extra></extra>"
+    figure = go.Figure(
+        go.Scatter(
+            x=rank,
+            y=difference,
+            customdata=both,
+            mode="lines",
+            line={"shape": "hvh", "width": 1.2, "color": NEUTRAL},
+            fill="tozeroy",
+            showlegend=False,
+            hovertemplate=label,
+        )
+    )
+    more, less = most_different(first, second, count=count)
+    for name, picked in ((FIRST, more), (SECOND, less)):
+        places = np.flatnonzero(np.isin(order, picked))
+        figure.add_scatter(
+            x=rank[places],
+            y=difference[places],
+            customdata=both[places],
+            mode="markers",
+            marker={"color": COLOURS[name], "size": 9},
+            name=f"{len(places)} most for {name}",
+            hovertemplate=label,
+        )
+    finish(figure, title="Channels sorted by the difference", height=324)
+    figure.update_layout(hovermode="closest", margin={"l": 40, "t": 76})
+    figure.update_xaxes(
+        title_text="rank of the channel", range=[-0.5, len(order) + 0.5], showgrid=False, zeroline=False, fixedrange=True, nticks=6
+    )
+    figure.update_yaxes(title_text="s of A − s of B", fixedrange=True, nticks=5, zeroline=True)
+    return figure
+
+
+def sorted_table(first: Array, second: Array) -> Table:
+    """The data of `sorted_differences`: one row per channel."""
+    order = by_difference(first, second)
+    return {
+        "rank": np.arange(1, len(order) + 1),
+        "channel": order,
+        "s_A": first[order],
+        "s_B": second[order],
+        "difference": (first - second)[order],
+    }
+
+
+def pairs(first: Array, second: Array, channels: NDArray[np.intp]) -> go.Figure:
+    """Some channels of one block, one row each: s of A and s of B as two dots, and the way between them.
+
+    Args:
+        first, second: s of A and of B, shape (C,).
+        channels: which of the C, from the top.
+    """
+    rows = np.arange(len(channels))
+    gaps = np.stack([first[channels], second[channels], np.full(len(channels), np.nan)], axis=1).ravel()
+    figure = go.Figure(
+        go.Scatter(x=gaps, y=np.repeat(rows, 3), mode="lines", line={"color": NEUTRAL, "width": 2}, hoverinfo="skip", showlegend=False)
+    )
+    for name, scale in ((FIRST, first), (SECOND, second)):
+        figure.add_scatter(
+            x=scale[channels],
+            y=rows,
+            customdata=channels,
+            mode="markers",
+            marker={"color": COLOURS[name], "size": 12, "symbol": "circle" if name == FIRST else "diamond"},
+            name=f"photo {name}",
+            hovertemplate=f"channel %{{customdata}}: s = %{{x:.3f}} for {name}<extra></extra>",
+        )
+    finish(figure, title="The channels that differ most", height=24 * len(channels) + 132)
+    low, high = float(min(0, np.nanmin(gaps))), float(max(1, np.nanmax(gaps)))
+    figure.update_layout(hovermode="closest", margin={"t": 76})
+    figure.update_xaxes(title_text="scale s", range=[low - 0.03, high + 0.03], zeroline=False, fixedrange=True, nticks=6)
+    figure.update_yaxes(
+        range=[len(rows) - 0.5, -0.5],
+        tickvals=rows.tolist(),
+        ticktext=[f"ch {channel}" for channel in channels],
+        zeroline=False,
+        fixedrange=True,
+    )
+    return figure
+
+
+def by_difference(first: Array, second: Array) -> NDArray[np.intp]:
+    """The channels in the order of s of A minus s of B, the highest first."""
+    return np.argsort(second - first, kind="stable")
+
+
+def most_different(first: Array, second: Array, *, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The channels with the highest s of A minus s of B, highest first, and with the lowest, lowest first; none without a difference."""
+    order = by_difference(first, second)
+    difference = (first - second)[order]
+    return order[difference > 0][:count], order[difference < 0][::-1][:count]
+
+
+def block_means(first: Scales, second: Scales) -> dict[str, float]:
+    """The mean over channels of |s of A minus s of B|, by block."""
+    return {name: float(np.abs(first[name] - second[name]).mean()) for name in first}
+
+
+def colour_limit(largest: float) -> float:
+    """The number of one digit (1, 2 or 5) that is not below the largest difference: the end of the colours on either side."""
+    exponent = np.floor(np.log10(max(largest, 1e-3)))
+    steps = (step * 10.0**power for power in (exponent, exponent + 1) for step in (1, 2, 5))
+    return float(next(step for step in steps if step >= max(largest, 1e-3) * (1 - 1e-6)))
+
+
+def _rows(differences: Scales, limit: float, width: int) -> go.Heatmap:
+    """Differences as whole steps of the colours: a heatmap of bytes is an eighth of one of floats on its way to the browser."""
+    stretched = [row[np.arange(width) * len(row) // width] for row in differences.values()]
+    marks = [-limit, -limit / 2, 0, limit / 2, limit]
+    return go.Heatmap(
+        z=np.round(STEPS * np.clip(np.stack(stretched) / limit, -1, 1)).astype(np.int8),
+        zmin=-STEPS,
+        zmax=STEPS,
+        colorscale=list(SIGNED_COLOURS),
+        ygap=3,
+        hoverinfo="skip",
+        colorbar={
+            "orientation": "h",
+            "y": 0,
+            "yanchor": "top",
+            "xpad": 0,
+            "ypad": 6,
+            "thickness": 14,
+            "x": 0,
+            "xanchor": "left",
+            "len": MAP,
+            "outlinewidth": 0,
+            "tickvals": [-STEPS, -STEPS // 2, 0, STEPS // 2, STEPS],
+            "ticktext": [f"{mark:+g}".replace("-", "−") if mark else "0" for mark in marks],
+            "ticklabeloverflow": "allow",
+            "tickfont": {"size": TEXT_SIZE},
+            "title": {"text": "blue: opened more for B · red: opened more for A", "side": "bottom", "font": {"size": TEXT_SIZE}},
+        },
+    )
+
+
+def _places(name: str, first: Array, second: Array, *, y: int, width: int) -> go.Scatter:
+    """The invisible points of one row, each over one channel, or over a few where a block has more than POINTS."""
+    count = min(len(first), POINTS)
+    edges = np.arange(count + 1) * len(first) // count
+    begin, end = edges[:-1], edges[1:] - 1
+    if count < len(first):
+        difference = first - second
+        low, high = np.minimum.reduceat(difference, begin), np.maximum.reduceat(difference, begin)
+        what = "channels %{customdata[0]} to %{customdata[1]}: A − B from %{customdata[2]:+.2f} to %{customdata[3]:+.2f}"
+    else:
+        low, high = first, second
+        what = "channel %{customdata[0]}: A %{customdata[2]:.2f}, B %{customdata[3]:.2f}"
+    return go.Scatter(
+        x=((begin + end + 1) / 2 * width / len(first) - 0.5).astype(np.float32),
+        y=np.full(count, y, dtype=np.uint8),
+        customdata=np.stack([begin, end, low, high], axis=1).astype(np.float32),
+        mode="markers",
+        marker={"size": 8, "color": NEUTRAL},
+        opacity=0,
+        name=name,
+        hovertemplate=f"<b>{name}</b>, {what}<extra>click to open</extra>",
+    )
+
+
+def _means(differences: Scales) -> go.Bar:
+    means = [float(np.abs(row).mean()) for row in differences.values()]
+    digits = 2 - int(np.floor(np.log10(max(*means, 1e-3) * 10.01)))  # two significant ones of the longest bar
+    return go.Bar(
+        x=means,
+        y=list(range(len(means))),
+        orientation="h",
+        marker_color=NEUTRAL,
+        text=[f"{mean:.{digits}f}" for mean in means],
+        textposition="outside",
+        cliponaxis=False,
+        customdata=list(differences),
+        hovertemplate="<b>%{customdata}</b>: %{x:.3f} on average<extra>click to open</extra>",
+    )

@@ -1,0 +1,1 @@
+"""Figures of architectures, costs, training and ablations."""

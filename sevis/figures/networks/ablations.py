@@ -1,0 +1,262 @@
+"""The ablations as figures: errors beside the paper's, accuracy beside how alive the gates are; and what they say, in words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import ceil
+from typing import Any
+
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike
+from plotly.subplots import make_subplots
+
+from sevis.ablations.results import Estimate
+from sevis.analysis.dead_gates import DEAD
+from sevis.analysis.intervals import Interval
+from sevis.figures.theme import NEUTRAL, PALETTE, finish, name_rows
+
+MEASURED, PRINTED, DEAD_COLOUR = PALETTE[1], PALETTE[0], PALETTE[6]
+PAPER = "the paper's figure"
+GRID = "rgba(127, 127, 127, 0.25)"
+ROW = 46  # pixels
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A row of one of the paper's ablation tables.
+
+    Attributes:
+        label: the paper's.
+        measured: the top-1 error here, in percent; None where there is no run.
+        printed: the paper's; None where it has no such row.
+        baseline: whether it is the network that all others vary.
+    """
+
+    label: str
+    measured: Estimate | None
+    printed: float | None
+    baseline: bool = False
+
+
+@dataclass(frozen=True)
+class Life:
+    """How good a variant is, and how alive its gates are.
+
+    Attributes:
+        label: of the variant.
+        error: top-1, in percent, mean over seeds.
+        alive: the standard deviation of s over images, mean over channels, blocks and seeds.
+        freezing: the points of top-1 that it costs to hold all gates at their means.
+        chosen: whether it has a colour of its own, and a name in the legend.
+    """
+
+    label: str
+    error: float
+    alive: float
+    freezing: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Gain:
+    """By how many points of top-1 a network with SE is better than without.
+
+    Attributes:
+        label: of its row.
+        points: the difference.
+        interval: at 95 %; None where only the difference is known.
+        what: was compared, for whoever points at it.
+        printed: whether it is the paper's figure.
+    """
+
+    label: str
+    points: float
+    interval: Interval | None
+    what: str
+    printed: bool = False
+
+
+def error_dots(dots: Sequence[Dot], *, title: str) -> go.Figure:
+    """Top-1 errors by row: those measured here with their intervals, and in a panel of their own those that the paper prints.
+
+    The dotted lines are those of the baseline.
+    """
+    figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.06, column_widths=[0.58, 0.42])
+    for column, name, colour, symbol in ((1, "here, with 95 % interval", MEASURED, "circle"), (2, PAPER, PRINTED, "diamond")):
+        known = [(place, dot, _value(dot, column)) for place, dot in enumerate(dots) if _value(dot, column) is not None]
+        figure.add_scatter(
+            x=[value for _, _, value in known],
+            y=[place for place, _, _ in known],
+            error_x=_whiskers([dot.measured for _, dot, _ in known]) if column == 1 else None,
+            mode="markers",
+            marker={"size": 12, "color": colour, "symbol": symbol},
+            customdata=[_said(dot, column) for _, dot, _ in known],
+            hovertemplate="<b>%{customdata}</b><extra></extra>",
+            name=name,
+            row=1,
+            col=column,
+        )
+        for _, dot, value in known:
+            if dot.baseline:
+                figure.add_vline(x=value, line={"color": NEUTRAL, "width": 1.5, "dash": "dot"}, row=1, col=column)
+    finish(figure, title=title, height=ROW * len(dots) + 190)
+    figure.update_layout(hovermode="closest", margin={"t": 104, "b": 64})
+    figure.update_xaxes(gridcolor=GRID, zeroline=False, fixedrange=True, nticks=5, tickangle=0)
+    figure.update_xaxes(title_text="error here, in %", col=1)
+    figure.update_xaxes(title_text="paper, in %", col=2)
+    name_rows(figure, [escape(dot.label) for dot in dots])
+    return figure
+
+
+def error_table(dots: Sequence[Dot]) -> dict[str, ArrayLike]:
+    """The data of `error_dots`; what is not known is empty."""
+    measured = [dot.measured for dot in dots]
+    intervals = [part.interval if part and part.interval else ("", "") for part in measured]
+    return {
+        "variant": [dot.label for dot in dots],
+        "top1_error": [str(part.mean) if part else "" for part in measured],
+        "low": [str(low) for low, _ in intervals],
+        "high": [str(high) for _, high in intervals],
+        "seeds": [part.seeds if part else 0 for part in measured],
+        "top1_error_paper": ["" if dot.printed is None else str(dot.printed) for dot in dots],
+    }
+
+
+def life_map(lives: Sequence[Life]) -> go.Figure:
+    """Top-1 against the standard deviation of s over images: a dot a variant; left of the dotted line, gates count as dead."""
+    figure = go.Figure()
+    others = [life for life in lives if not life.chosen]
+    groups = [("other tables", others, NEUTRAL)] if others else []
+    groups += [(life.label, [life], PALETTE[place % len(PALETTE)]) for place, life in enumerate(one for one in lives if one.chosen)]
+    for name, mine, colour in groups:
+        figure.add_scatter(
+            x=[life.alive for life in mine],
+            y=[100 - life.error for life in mine],
+            mode="markers",
+            marker={"size": 8 if mine is others else 14, "color": colour},
+            customdata=[[escape(life.label), life.freezing] for life in mine],
+            hovertemplate="<b>%{customdata[0]}</b>: top-1 %{y:.1f} %, s varies by %{x:.3f}, frozen it loses %{customdata[1]:.1f} points"
+            "<extra></extra>",
+            name=escape(name),
+        )
+    finish(figure, title="Accuracy beside aliveness", height=460)
+    figure.update_layout(hovermode="closest", margin={"t": 64 + 20 * ceil(len(groups) / 2), "b": 60})  # a phone has two names in a row
+    figure.add_vline(x=DEAD, line={"color": DEAD_COLOUR, "width": 1.5, "dash": "dot"}, annotation={"text": "dead", "yanchor": "top"})
+    most = max([DEAD, *(life.alive for life in lives)])
+    figure.update_xaxes(
+        title_text="standard deviation of s over images", range=[0, 1.08 * most], showgrid=False, zeroline=False, fixedrange=True
+    )
+    figure.update_yaxes(title_text="top-1, in %", gridcolor=GRID, zeroline=False, fixedrange=True)
+    return figure
+
+
+def life_table(lives: Sequence[Life]) -> dict[str, ArrayLike]:
+    """The data of `life_map`."""
+    return {
+        "variant": [life.label for life in lives],
+        "top1_error": [life.error for life in lives],
+        "std_of_s_over_images": [life.alive for life in lives],
+        "points_lost_when_frozen": [life.freezing for life in lives],
+    }
+
+
+def gain_dots(gains: Sequence[Gain]) -> go.Figure:
+    """What SE adds to top-1, row by row, in points, with the interval where there is one."""
+    figure = go.Figure()
+    for printed, name, colour, symbol in ((False, "here, with 95 % interval", MEASURED, "circle"), (True, PAPER, PRINTED, "diamond")):
+        mine = [(place, gain) for place, gain in enumerate(gains) if gain.printed == printed]
+        spans = [gain.interval or (gain.points, gain.points) for _, gain in mine]
+        figure.add_scatter(
+            x=[gain.points for _, gain in mine],
+            y=[place for place, _ in mine],
+            error_x={
+                **_thick([high - gain.points for (_, gain), (_, high) in zip(mine, spans, strict=True)]),
+                "arrayminus": [gain.points - low for (_, gain), (low, _) in zip(mine, spans, strict=True)],
+                "visible": not printed,
+            },
+            mode="markers",
+            marker={"size": 12, "color": colour, "symbol": symbol},
+            customdata=[escape(gain.what) for _, gain in mine],
+            hovertemplate="<b>%{x:+.2f} points</b>: %{customdata}<extra></extra>",
+            name=name,
+        )
+    finish(figure, title="What SE adds to top-1", height=ROW * len(gains) + 190)
+    figure.update_layout(hovermode="closest", margin={"t": 104, "b": 64})
+    figure.add_vline(x=0, line={"color": NEUTRAL, "width": 2})
+    ends = [0.0, *(end for gain in gains for end in gain.interval or (gain.points,))]
+    room = 0.08 * (max(ends) - min(ends)) + 0.05
+    figure.update_xaxes(
+        title_text="percentage points, with SE minus without",
+        range=[min(ends) - room, max(ends) + room],
+        gridcolor=GRID,
+        zeroline=False,
+        fixedrange=True,
+    )
+    name_rows(figure, [escape(gain.label) for gain in gains])
+    return figure
+
+
+def gain_table(gains: Sequence[Gain]) -> dict[str, ArrayLike]:
+    """The data of `gain_dots`; an interval that is not known is empty."""
+    ends = [gain.interval or ("", "") for gain in gains]
+    return {
+        "what": [gain.what for gain in gains],
+        "points": [gain.points for gain in gains],
+        "low": [str(low) for low, _ in ends],
+        "high": [str(high) for _, high in ends],
+    }
+
+
+def gate_bars(blocks: Mapping[str, Mapping[str, float]]) -> go.Figure:
+    """How far the gates of each block move: the standard deviation of s over images, mean over channels; below the line they are dead.
+
+    Args:
+        blocks: of `sevis.evaluation.measure_gates`.
+    """
+    figure = go.Figure(
+        go.Bar(
+            x=[escape(name.removeprefix("SE_")) for name in blocks],
+            y=[block["std_over_images"] for block in blocks.values()],
+            marker={"color": MEASURED},
+            customdata=[[escape(name), 100 * block["top1_frozen"]] for name, block in blocks.items()],
+            hovertemplate="<b>%{customdata[0]}</b>: s varies by %{y:.3f}; frozen, top-1 is %{customdata[1]:.1f} %<extra></extra>",
+        )
+    )
+    finish(figure, title="How alive the gates are", height=340)
+    figure.update_layout(hovermode="closest")
+    figure.add_hline(y=DEAD, line={"color": DEAD_COLOUR, "width": 1.5, "dash": "dot"})
+    figure.update_xaxes(title_text="block (stage_number)", type="category", tickangle=-60, showgrid=False, fixedrange=True)
+    figure.update_yaxes(title_text="standard deviation of s", rangemode="tozero", gridcolor=GRID, fixedrange=True)
+    return figure
+
+
+def gate_table(blocks: Mapping[str, Mapping[str, float]]) -> dict[str, ArrayLike]:
+    """The data of `gate_bars`."""
+    table: dict[str, ArrayLike] = {"block": list(blocks)}
+    return table | {column: [block[column] for block in blocks.values()] for column in ("std_over_images", "mean", "top1_frozen")}
+
+
+def _value(dot: Dot, column: int) -> float | None:
+    if column == 2:
+        return dot.printed
+    return None if dot.measured is None else dot.measured.mean
+
+
+def _said(dot: Dot, column: int) -> str:
+    """What the mouse finds."""
+    if column == 2 or dot.measured is None:
+        return f"{escape(dot.label)}: {dot.printed:.2f} % ({PAPER})"
+    interval = dot.measured.interval
+    spread = f"{interval[0]:.1f} to {interval[1]:.1f}, {dot.measured.seeds} seeds" if interval else "a single seed: no interval"
+    return f"{escape(dot.label)}: {dot.measured.mean:.1f} % ({spread})"
+
+
+def _whiskers(estimates: Iterable[Estimate | None]) -> dict[str, Any]:
+    known = [estimate for estimate in estimates if estimate is not None]
+    spans = [estimate.interval or (estimate.mean, estimate.mean) for estimate in known]
+    high = [high - estimate.mean for estimate, (_, high) in zip(known, spans, strict=True)]
+    return _thick(high) | {"arrayminus": [estimate.mean - low for estimate, (low, _) in zip(known, spans, strict=True)]}
+
+
+def _thick(array: Sequence[float]) -> dict[str, Any]:
+    return {"type": "data", "symmetric": False, "array": array, "thickness": 2.5, "width": 6}

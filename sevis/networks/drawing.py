@@ -1,0 +1,302 @@
+"""A unit of a network as a graph of its operations, by torch.fx on the meta device."""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from sevis.blocks.block import average
+from sevis.blocks.sites import Site, find_sites
+from sevis.errors import SevisError, one_line
+from sevis.networks.grafting import Gated, find_units
+from sevis.networks.meta import Size, meta_copy, run_meta
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+KINDS = ("input", "convolution", "activation", "pool", "sum", "concat", "product", "squeeze", "projection", "gate", "other")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation.
+
+    Attributes:
+        label: what it does, such as `3 × 3 conv, 64`.
+        notes: what is done right after it, or how: `BN · ReLU`, `stride 2`; empty for nothing.
+        shape: of its output, as the paper writes it: C × H × W.
+        kind: one of KINDS.
+        gated: whether it belongs to an SE block.
+    """
+
+    label: str
+    notes: str
+    shape: str
+    kind: str
+    gated: bool = False
+
+    @property
+    def detail(self) -> str:
+        """The notes and the shape, for a second line."""
+        return " · ".join(filter(None, [self.notes, self.shape]))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The operations of a unit in an order in which they can run.
+
+    Attributes:
+        title: the unit's name, or its path.
+        steps: the first is the input.
+        arrows: from which step to which, by their positions; each points forward.
+    """
+
+    title: str
+    steps: tuple[Step, ...]
+    arrows: tuple[tuple[int, int], ...]
+
+
+def draw_unit(model: "nn.Module", unit: str, *, size: tuple[int, int, int] = (3, 224, 224)) -> Drawing:
+    """Reads a unit off a network, without computing anything.
+
+    Args:
+        model: the network; it stays as it is.
+        unit: the name of one of `find_units`, such as SE_4_6, or the path of any module.
+        size: channels, height and width of an image that the network takes.
+
+    Raises:
+        SevisError: for a unit that the network does not have, that does not run, or whose way depends on what it computes.
+    """
+
+    return trace_unit(model, unit, size)
+
+
+SUMS = (operator.add, operator.iadd, torch.add)
+
+
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid)
+
+
+POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+
+
+def trace_unit(model: nn.Module, unit: str, size: Size) -> Drawing:
+    """See `sevis.drawings.draw_unit`."""
+    skeleton = meta_copy(model)
+    path = _path_of(model, unit, size)
+    whole = _whole(skeleton, path)
+    shape = _input_shape(skeleton, whole, size)
+    module = whole[0] if len(whole) == 1 else nn.Sequential(*whole)
+    sites = {site.path: site for site in find_sites(module)}
+    try:
+        graph = _Tracer(set(sites)).trace(module)
+        shapes = _Shapes(fx.GraphModule(module, graph))
+        shapes.run(torch.empty(1, *shape, device="meta", dtype=next(model.parameters()).dtype))
+    except Exception as error:  # torch.fx has many reasons
+        raise SevisError(f"{unit} cannot be drawn: its way through {type(module).__name__} depends on values ({one_line(error)})") from None
+    sketch = _Sketch(module, sites, shapes.seen)
+    for node in graph.nodes:
+        sketch.add(node)
+    return Drawing(unit, tuple(sketch.steps), tuple(sketch.arrows))
+
+
+def _path_of(model: nn.Module, unit: str, size: Size) -> str:
+    modules = dict(model.named_modules())
+    if unit in modules and unit:
+        return unit
+    named = {known.name: known.path for known in find_units(model, size=size)}
+    if unit not in named:
+        raise SevisError(f"{type(model).__name__} has no unit {unit!r}: choose among {', '.join(named)}")
+    return named[unit]
+
+
+def _whole(skeleton: nn.Module, path: str) -> list[nn.Module]:
+    """The unit, with the SE block that was grafted beside it, and of a non-linearity in a sequence, what comes before it since the last."""
+    parent, _, key = path.rpartition(".")
+    while isinstance(skeleton.get_submodule(parent), Gated):
+        path = parent
+        parent, _, key = path.rpartition(".")
+    holder, unit = skeleton.get_submodule(parent), skeleton.get_submodule(path)
+    body = unit.body if isinstance(unit, Gated) else unit
+    if not isinstance(body, nn.ReLU) or type(holder) is not nn.Sequential:
+        return [unit]
+    keys = list(holder._modules)
+    end = keys.index(key)
+    start = max((place for place in range(end) if isinstance(holder[place], nn.Conv2d)), default=end)
+    return [holder[place] for place in range(start, end + 1)]
+
+
+def _input_shape(skeleton: nn.Module, whole: list[nn.Module], size: Size) -> tuple[int, ...]:
+    shapes: list[tuple[int, ...]] = []
+
+    def note(_: nn.Module, args: tuple[Any, ...]) -> None:
+        shapes.append(tuple(args[0].shape[1:]) if len(args) == 1 and isinstance(args[0], Tensor) else ())
+
+    handle = whole[0].register_forward_pre_hook(note)
+    run_meta(skeleton, size)
+    handle.remove()
+    if not shapes:
+        raise SevisError(f"{type(whole[0]).__name__} cannot be drawn: the network does not run it")
+    if len(shapes[0]) != 3:
+        raise SevisError(f"{type(whole[0]).__name__} cannot be drawn: it takes something else than one batch of maps")
+    return shapes[0]
+
+
+class _Tracer(fx.Tracer):
+    """Goes into whatever has children, but not into SE blocks, which are drawn from what is known of them."""
+
+    def __init__(self, gates: set[str]) -> None:
+        super().__init__(autowrap_functions=(average,))
+        self.gates = gates
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return module_qualified_name in self.gates or isinstance(m, nn.BatchNorm2d) or not m._modules
+
+
+class _Shapes(fx.Interpreter):
+    """Keeps the shape of every node."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.seen: dict[str, str] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if isinstance(result, Tensor):
+            self.seen[n.name] = " × ".join(map(str, result.shape[1:]))
+        return result
+
+
+class _Sketch:
+    """The steps found so far; each node of the graph ends in one of them."""
+
+    def __init__(self, module: nn.Module, sites: dict[str, Site], shapes: dict[str, str]) -> None:
+        self.module, self.sites, self.shapes = module, sites, shapes
+        self.steps: list[Step] = []
+        self.arrows: list[tuple[int, int]] = []
+        self.ends: dict[fx.Node, int] = {}
+
+    def add(self, node: fx.Node) -> None:
+        """Adds the node's steps, or what it does to the step before it."""
+        before = [self.ends[given] for given in node.all_input_nodes if given in self.ends]
+        if node.op in ("output", "get_attr") or (node.op != "placeholder" and not before):
+            return
+        shape = self.shapes.get(node.name, "")
+        if node.op == "placeholder":
+            self.ends[node] = self._step(Step("Input", "", shape, "input"), [])
+        elif node.op == "call_module":
+            self.ends[node] = self._module(node, str(node.target), before, shape)
+        else:
+            self.ends[node] = self._function(node, before, shape)
+
+    def _step(self, step: Step, before: list[int]) -> int:
+        self.steps.append(step)
+        here = len(self.steps) - 1
+        self.arrows += [(start, here) for start in dict.fromkeys(before)]
+        return here
+
+    def _module(self, node: fx.Node, path: str, before: list[int], shape: str) -> int:
+        module = self.module.get_submodule(path)
+        if path in self.sites:
+            return self._gate(module, self.sites[path], before[0], shape)
+        if isinstance(module, nn.BatchNorm2d):
+            return self._follow(node, before[0], " · ".join(["BN", *_activation(getattr(module, "act", None))]), shape)
+        if isinstance(module, ACTIVATIONS):
+            return self._follow(node, before[0], type(module).__name__, shape)
+        if isinstance(module, nn.Identity | nn.Dropout) or type(module).__name__ == "DropPath":
+            return before[0]
+        return self._step(_step_of(module, shape), before)
+
+    def _function(self, node: fx.Node, before: list[int], shape: str) -> int:
+        name = getattr(node.target, "__name__", str(node.target))
+        if name == "relu":
+            return self._follow(node, before[0], "ReLU", shape)
+        if name in ("getitem", "getattr", "size", "contiguous"):
+            return before[0]
+        label, kind = name.replace("_pool2d", " pool").replace("avg", "average").replace("_", " "), "pool" if "pool2d" in name else "other"
+        if node.target in SUMS and len(node.all_input_nodes) > 1:
+            label, kind = "+", "sum"
+        elif name in ("cat", "concat"):
+            label, kind = "Concatenation", "concat"
+        elif name in ("mul", "imul") and len(before) == 1:
+            label = " × ".join(["", *(f"{given}" for given in node.args if isinstance(given, int | float))]).strip()
+        return self._step(Step(label, "", shape, kind), before)
+
+    def _follow(self, node: fx.Node, before: int, what: str, shape: str) -> int:
+        """A norm or an activation: a note on what it follows, where nothing else takes that; else a step of its own."""
+        step = self.steps[before]
+        alone = len(node.all_input_nodes[0].users) == 1
+        if alone and step.kind in ("convolution", "sum", "activation") and not step.gated:
+            notes = " · ".join(filter(None, [step.notes, what]))
+            self.steps[before] = Step(step.label, notes, shape, step.kind)
+            return before
+        return self._step(Step(what, "", shape, "activation"), [before])
+
+    def _gate(self, block: nn.Module, site: Site, before: int, shape: str) -> int:
+        """The column of the paper's Figure 3: from the map to its product with the scales."""
+        places = shape.partition(" × ")[2]
+        column = before
+
+        def place(label: str, channels: int, kind: str) -> None:
+            nonlocal column
+            column = self._step(Step(label, "", f"{channels} × {places if site.places else '1 × 1'}", kind, gated=True), [column])
+
+        if not site.places:
+            place("Global max pooling" if _squeezes_by_maximum(block) else "Global pooling", site.channels, "squeeze")
+        project = "1 × 1 conv" if site.places else "FC"
+        place(project, site.hidden, "projection")
+        place(_middle(block), site.hidden, "activation")
+        place(project, site.channels, "projection")
+        place(site.gate.replace("DoubledSigmoid", "2 × Sigmoid"), site.channels, "gate")
+        return self._step(Step("Scale", "", shape, "product", gated=True), [before, column])
+
+
+def _step_of(module: nn.Module, shape: str) -> Step:
+    """The step that a layer is."""
+    if isinstance(module, nn.Conv2d):
+        return Step(_convolution(module), _notes(module), shape, "convolution")
+    if isinstance(module, POOLS):
+        kind = "max" if "Max" in type(module).__name__ else "average"
+        if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
+            return Step(f"{_square(module.kernel_size)} {kind} pool", _stride(module.stride), shape, "pool")
+        return Step(f"Adaptive {kind} pool", "", shape, "pool")
+    return Step("Channel shuffle" if isinstance(module, nn.ChannelShuffle) else type(module).__name__, "", shape, "other")
+
+
+def _squeezes_by_maximum(block: nn.Module) -> bool:
+    """Whether the largest of two values is what comes out of the squeeze."""
+    squeeze: Callable[[Tensor], Tensor] | None = getattr(block, "squeeze", None)
+    return callable(squeeze) and bool(squeeze(torch.tensor([[[[0.0, 1.0]]]], device="cpu")).max() == 1)
+
+
+def _middle(block: nn.Module) -> str:
+    """The activation between the projections."""
+    return next((type(child).__name__ for key, child in block.named_modules() if key and isinstance(child, ACTIVATIONS)), "ReLU")
+
+
+def _convolution(module: nn.Conv2d) -> str:
+    kind = "depthwise conv" if 1 < module.groups == module.in_channels else "conv"
+    return f"{_square(module.kernel_size)} {kind}, {module.out_channels}"
+
+
+def _notes(module: nn.Conv2d) -> str:
+    groups = f"{module.groups} groups" if 1 < module.groups < module.in_channels else ""
+    return " · ".join(filter(None, [groups, _stride(module.stride)]))
+
+
+def _activation(module: nn.Module | None) -> list[str]:
+    return [] if module is None or isinstance(module, nn.Identity) else [type(module).__name__]
+
+
+def _square(size: Any) -> str:
+    height, width = size if isinstance(size, tuple) else (size, size)
+    return f"{height} × {width}"
+
+
+def _stride(stride: Any) -> str:
+    first = stride[0] if isinstance(stride, tuple) else stride
+    return f"stride {first}" if first and first > 1 else ""

@@ -1,0 +1,157 @@
+"""The panel with the paper's tables 10 to 16: its figures beside those measured here."""
+
+import streamlit as st
+
+from sevis.ablations.agreement import compare
+from sevis.ablations.grid import BASELINE, PLAIN, Row, Table, tables
+from sevis.ablations.report import (
+    INTERVALS,
+    PRINTED,
+    brief_source,
+    caveats,
+    describe,
+    describe_deaths,
+    describe_divergences,
+    describe_order,
+    name_variant,
+    say,
+    say_error,
+    tally,
+)
+from sevis.ablations.results import Ablations, Summary, read_ablations, shipped_path
+from sevis.errors import SevisError
+from sevis.figures.networks.ablations import Dot, Life, error_dots, error_table, life_map, life_table
+from sevis.figures.networks.training_curves import curves_table, seed_curves
+from sevis.pages.shared.show import as_text, show, show_error
+
+COMMAND = "python -m sevis ablate"
+
+
+@st.fragment
+def show_tables() -> None:
+    """The chosen table; the choice is kept in the address."""
+    by_number = {table.number: table for table in tables()}
+    number = st.segmented_control(
+        "Table of the paper",
+        list(by_number),
+        default=next(iter(by_number)),
+        required=True,
+        format_func=lambda one: f"{one}: {by_number[one].title}",
+        key="table",
+        bind="query-params",
+        wrap=True,
+    )
+    table = by_number.get(number) or next(iter(by_number.values()))
+    ablations = _read_or_say()
+    _show_table(table, ablations)
+    if ablations.runs:
+        _show_lives(table, ablations)
+        _show_curves(ablations)
+        st.caption(f"Measured here: {as_text(describe(ablations))} {PRINTED}")
+        everything = [pair for one in by_number.values() for pair in compare(one, ablations)]
+        st.caption(f"All tables: {tally(everything)}")
+    st.caption(f"`{COMMAND}` makes what is measured here, with more seeds where asked; `{COMMAND} --report` prints all of it.")
+
+
+def _read_or_say() -> Ablations:
+    """The measured ablations; none, and a sentence that says why, where they cannot be had."""
+    path = shipped_path()
+    if not path.is_file():
+        st.info(f"Nothing is measured yet, so only the paper's figures are shown: `{COMMAND}` trains the variants.", icon=":material/info:")
+        return Ablations()
+    try:
+        return _read(str(path), path.stat().st_mtime_ns)
+    except SevisError as error:
+        show_error(error)
+        return Ablations()
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _read(path: str, modified: int) -> Ablations:
+    return read_ablations(path)
+
+
+def _show_table(table: Table, ablations: Ablations) -> None:
+    summaries = {row.key: ablations.summary(row.key) for row in table.rows}
+    dots = [_dot(row, summaries[row.key]) for row in table.rows]
+    source = brief_source(ablations, summaries)
+    st.markdown(describe_order(compare(table, ablations)))
+    diverged = describe_divergences(ablations, {row.key: row.label for row in table.rows})
+    if diverged:
+        st.markdown(" ".join(diverged))
+    deaths = describe_deaths(table, ablations)
+    if deaths:
+        st.warning(deaths, icon=":material/heart_broken:")
+    show(
+        error_dots(dots, title=f"Table {table.number}: {table.title}"),
+        key=f"table-{table.number}",
+        caption=f"Top-1 error of each variant, measured here as the mean over seeds with its 95 % interval (Student's t), beside the "
+        f"paper's figure, in the paper's order; a dotted line marks SE as it is by default{as_text(f'; {source}' if source else '')}.",
+        table=error_table(dots),
+    )
+    if ablations.runs:
+        base = next(row.printed.top1 for row in table.rows if row.key == BASELINE and row.printed)
+        rows = [_cells(row, ablations, base) for row in table.rows]
+        st.dataframe(
+            rows, hide_index=True, width="stretch", height="content", alt=f"The rows of Table {table.number}, here and in the paper"
+        )
+        st.caption(
+            f"Top-1 errors in %, differences from SE as it is by default in points. {INTERVALS} “s varies by” is the standard deviation "
+            "of s over images, mean over channels and blocks (near 0: dead); “frozen costs” the points of top-1 lost when every s is "
+            f"held at its mean over the training images. {caveats(summaries)}"
+        )
+
+
+def _dot(row: Row, summary: Summary | None) -> Dot:
+    return Dot(row.label, summary.error if summary else None, row.printed.top1 if row.printed else None, row.key == BASELINE)
+
+
+def _cells(row: Row, ablations: Ablations, base: float) -> dict[str, str]:
+    """A row of the table that is read; `base` is the paper's error of SE as it is by default."""
+    summary = ablations.summary(row.key)
+    printed = row.printed.top1 if row.printed else None
+    return {
+        "Variant": row.label,
+        "Error here": say_error(row.key, ablations),
+        "Error, paper": say(printed, 2),
+        "Difference here": say(summary.difference if summary else None, sign=True),
+        "Difference, paper": say(None if printed is None or row.key == BASELINE else printed - base, 2, sign=True),
+        "s varies by": say(summary.alive if summary else None, 3),
+        "Frozen costs": say(summary.freezing if summary else None),
+        "Seeds": str(summary.error.seeds if summary else 0),
+        "Parameters here": f"{summary.parameters:,}" if summary else say(None),
+    }
+
+
+def _show_lives(table: Table, ablations: Ablations) -> None:
+    labels = {row.key: row.label for row in table.rows}
+    drawn = {
+        key: Life(labels.get(key, name_variant(key)), summary.error.mean, summary.alive.mean, summary.freezing.mean, key in labels)
+        for key in ablations.keys
+        for summary in [ablations.summary(key)]
+        if summary and summary.alive and summary.freezing
+    }
+    if not drawn:
+        return
+    lives = list(drawn.values())
+    show(
+        life_map(lives),
+        key="lives",
+        caption="Top-1 of every variant with SE against how far its scales s vary over images, means over seeds: one that wins with dead "
+        "gates wins for another reason; "
+        f"{as_text(brief_source(ablations, drawn))}. {caveats(drawn)}",
+        table=life_table(lives),
+    )
+
+
+def _show_curves(ablations: Ablations) -> None:
+    groups = {name_variant(key): [run.rows for run in ablations.seeds(key).values()] for key in (BASELINE, PLAIN) if ablations.seeds(key)}
+    if not groups:
+        return
+    show(
+        seed_curves(groups),
+        key="seed-curves",
+        caption="Training with SE and without, mean over seeds, with a band from the lowest to the highest: validation loss solid, loss on "
+        f"augmented training images dotted, top-1 on the validation images; {as_text(brief_source(ablations, (BASELINE, PLAIN)))}.",
+        table=curves_table(groups),
+    )

@@ -1,0 +1,190 @@
+"""The panel that trains a tiny network, of the visitor's own choice, while the visitor looks; the results are this visitor's alone."""
+
+import streamlit as st
+
+from sevis.errors import SevisError
+from sevis.figures.networks.training_curves import WINDOW as STEPS
+from sevis.figures.networks.training_curves import LiveCurve, live_curves, live_table
+from sevis.pages.ablations.live_data import TrialData, find_trial_data
+from sevis.pages.ablations.live_training import ALONE, RATIOS, STAGES, TRAINING, Choice, Outcome, Trial
+from sevis.pages.architectures.designs import GATES, PLACEMENTS, SQUEEZES
+from sevis.pages.shared.show import as_text, show, show_error
+from sevis.pages.shared.turns import Turns, describe_row, shared_turns
+
+RUNNING, FINISHED, ENDED = "trial", "trials", "trial-ended"
+KEPT = 8  # results of a visitor: as many as there are colours
+PAUSE = 2.0  # seconds between two drawings: after each, Streamlit collects garbage, which takes a tenth of a second from all threads
+WITH, WITHOUT = "With SE", "Plain"
+
+
+@st.fragment
+def show_training() -> None:
+    """The controls, the run that is going on, and the results so far."""
+    data = find_trial_data()
+    st.markdown(
+        f"ResNet-18 at a quarter of its width, with SE as you choose it or without, trained here and now: {data.epochs} epochs on "
+        f"{data.about}. It takes {data.time} on a CPU. Other seeds give other numbers: train the same with two, and see how much of a "
+        "difference is noise."
+    )
+    choice = _choose()
+    trial: Trial | None = st.session_state.get(RUNNING)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        going = trial is not None
+        st.button("Train", key="train", type="primary", icon=":material/play_arrow:", disabled=going, on_click=_start, args=(choice, data))
+        st.caption(f"A run lasts as long as this page is open: {ALONE:.0f} seconds after you leave, it ends, and nothing of it is kept.")
+    if trial:
+        st.fragment(_watch, run_every=PAUSE)(data)
+        return
+    ended = st.session_state.get(ENDED)
+    if isinstance(ended, SevisError):
+        show_error(ended)
+    elif ended:
+        st.info(str(ended), icon=":material/stop:")
+    _show_finished(data)
+
+
+def _choose() -> Choice:
+    """The controls, whose state is kept in the address."""
+    with st.container(horizontal=True, gap="medium"):
+        network = _segments("Network", {WITH: WITH, WITHOUT: WITHOUT}, "try_network")
+        seed = st.number_input(
+            "Seed", 0, 999, 0, key="try_seed", bind="query-params", width=130, help="Of weights, order and augmentation."
+        )
+    if network == WITHOUT:
+        return Choice(gated=False, seed=int(seed))
+    with st.container(horizontal=True, gap="medium"):
+        reduction = st.select_slider("Reduction ratio r", RATIOS, 16, key="try_r", bind="query-params", width=260)
+        squeeze = _segments("Squeeze", SQUEEZES, "try_squeeze")
+        gate = _segments("Gate", GATES, "try_gate")
+        placement = _segments("Placement", {name: title for name, title in PLACEMENTS.items() if name != "3x3"}, "try_placement")
+        stages = st.multiselect("Stages with SE", STAGES, list(STAGES), key="try_stages", bind="query-params", width=330)
+    wanted = tuple(stage for stage in STAGES if stage in stages)
+    return Choice(reduction=reduction, squeeze=squeeze, gate=gate, placement=placement, stages=wanted, seed=int(seed))
+
+
+def _segments(label: str, options: dict[str, str], key: str) -> str:
+    first = next(iter(options))
+    chosen = st.segmented_control(
+        label,
+        list(options),
+        default=first,
+        required=True,
+        format_func=lambda one: options.get(one, one),
+        key=key,
+        bind="query-params",
+        wrap=True,
+    )
+    return chosen or first
+
+
+def _start(choice: Choice, data: TrialData) -> None:
+    if RUNNING in st.session_state:  # a second click, before the first has disabled the button
+        return
+    st.session_state.pop(ENDED, None)
+    try:
+        st.session_state[RUNNING] = Trial(choice, data, row=_trainings(), turns=shared_turns())
+    except SevisError as error:
+        st.session_state[ENDED] = error
+
+
+@st.cache_resource(show_spinner=False)
+def _trainings() -> Turns:
+    """The row of all visitors' runs, of which one is trained at a time."""
+    return Turns(1)
+
+
+def _watch(data: TrialData) -> None:
+    """How far the run is; at its end the whole page runs, which also ends the repetition."""
+    trial: Trial | None = st.session_state.get(RUNNING)
+    if trial is None:
+        st.rerun()
+    trial.look()
+    if trial.over:
+        _finish(trial)
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.progress(trial.done, text=_describe(trial))
+        st.button("Cancel", key="cancel-trial", on_click=trial.cancel, icon=":material/close:")
+    _show_curves(data, trial)
+
+
+def _finish(trial: Trial) -> None:
+    """Keeps what came of a run that is over."""
+    del st.session_state[RUNNING]
+    if trial.outcome:
+        st.session_state[FINISHED] = [*_finished(), trial.outcome][-KEPT:]
+    else:
+        st.session_state[ENDED] = (
+            trial.error or f"{trial.title}: ended before it was trained, because {trial.ended}; nothing of it is kept."
+        )
+
+
+def _describe(trial: Trial) -> str:
+    """What the run is doing, in words."""
+    if trial.before:
+        return describe_row(trial.before, "Another network is being trained")
+    left = trial.left
+    time = f", about {left:.0f} seconds left" if trial.phase == TRAINING and left is not None else ""
+    return f"{trial.title}: {trial.phase.lower()} …{time}"
+
+
+def _show_finished(data: TrialData) -> None:
+    outcomes = _finished()
+    if not outcomes:
+        return
+    _show_curves(data, None)
+    st.dataframe(
+        [_cells(number, outcome) for number, outcome in enumerate(outcomes, 1)], hide_index=True, width="stretch", height="content"
+    )
+    st.caption(
+        "Top-1 of the final weights on the validation images, with a 95 % interval over these images (Wilson), which knows nothing of "
+        "other seeds. “s varies by” is the standard deviation of s over images, mean over channels and blocks; “frozen” is top-1 with "
+        f"every s held at its mean over the training images. Only you see these results, the last {KEPT} of them, until you close the page."
+    )
+    st.button("Forget them", key="forget-trials", on_click=_forget, icon=":material/undo:")
+
+
+def _show_curves(data: TrialData, trial: Trial | None) -> None:
+    """The curves of all finished runs, and of one that is going on."""
+    outcomes = _finished()
+    curves = {_number(place, outcome.title): outcome.curve for place, outcome in enumerate(outcomes, 1)}
+    going: LiveCurve | None = trial.curve if trial else None
+    if trial and going:
+        curves[_number(len(outcomes) + 1, trial.title)] = going
+    if not curves:
+        return
+    last = trial or outcomes[-1]
+    show(
+        live_curves(curves, epochs=data.epochs),
+        key="trial-curves",
+        caption=f"Loss of the training steps (mean of {STEPS} at a time, on augmented images) and top-1 on the validation images after "
+        f"each epoch, of the runs that you started, each with the seed in its name; on {as_text(last.device)}, {last.date}.",
+        table=live_table(curves),
+    )
+
+
+def _cells(number: int, outcome: Outcome) -> dict[str, str]:
+    low, high = outcome.interval
+    return {
+        "Run": _number(number, outcome.title),
+        "Top-1": f"{outcome.top1:.1%} ({low:.1%} to {high:.1%})".replace("%", " %"),
+        "s varies by": "–" if outcome.alive is None else f"{outcome.alive:.3f}",
+        "Frozen": "–" if outcome.frozen is None else f"{outcome.frozen:.1%}".replace("%", " %"),
+        "Parameters": f"{outcome.parameters:,}",
+        "Images": f"{outcome.images[0]:,} trained, {outcome.images[1]:,} scored, {outcome.classes} classes",
+        "Seconds": f"{outcome.seconds:.0f}",
+        "Device": outcome.device,
+        "Date": outcome.date,
+    }
+
+
+def _number(place: int, title: str) -> str:
+    return f"{place}: {title}"
+
+
+def _finished() -> list[Outcome]:
+    return list(st.session_state.get(FINISHED, ()))
+
+
+def _forget() -> None:
+    st.session_state.pop(FINISHED, None)

@@ -1,0 +1,218 @@
+"""The panel with the network that sevis ships and its plain twin: the same recipe without SE."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from sevis.ablations.report import say
+from sevis.ablations.results import Estimate
+from sevis.analysis.dead_gates import DEAD
+from sevis.errors import SevisError
+from sevis.figures.networks.ablations import Gain, gain_dots, gain_table, gate_bars, gate_table
+from sevis.figures.networks.training_curves import curves_table, training_curves
+from sevis.pages.shared.show import as_text, show, show_error
+from sevis.paper import TABLES_2_AND_3
+from sevis.weights.card import Card, list_pretrained, read_card
+
+GATED, PLAIN = "se_resnet50x0_5.tiny200", "resnet50x0_5.tiny200"
+WITH, WITHOUT, ADDS = "with SE", "without SE", "SE adds"
+PAPER = next(row for row in TABLES_2_AND_3 if row.name == "resnet50")
+PRINTED = PAPER.plain.top1 - PAPER.gated.top1  # points
+COUNTED = {"parameters": "parameters", "multiply_adds": "multiply-adds of one image"}
+Costs = dict[str, int]
+NOTHING = "–"
+MEASURE = "`python -m sevis twins` measures it"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What was compared of the two.
+
+    Attributes:
+        points: by how many top-1 is better with SE than without.
+        how: that was measured, and on what, in words; where there is no interval, why.
+        costs: of both; empty where they are not known.
+    """
+
+    points: Estimate
+    how: str
+    costs: Mapping[str, Costs] = field(default_factory=dict)
+
+
+def show_twins() -> None:
+    """Accuracy, cost and training of both, and how alive the gates are."""
+    try:
+        cards = {way: _read(name) for way, name in ((WITH, GATED), (WITHOUT, PLAIN)) if name in list_pretrained()}
+        _say_what_is_missing(cards)
+        if cards:
+            _show(cards)
+    except SevisError as error:
+        show_error(error)
+
+
+def _read(name: str) -> Card:
+    """A card with scores and a curve that can be told and drawn. Raises SevisError for others."""
+    card = read_card(name)
+    try:
+        curves_table({name: [card.get("curve") or []]})
+        sound = all(0 <= card[score] <= 1 for score in ("top1", "top5")) and isinstance(card.get("recipe", {}), Mapping)
+    except (TypeError, ValueError, AttributeError):
+        sound = False
+    if not sound:
+        raise SevisError(f"the scores, the curve or the recipe of {name} in index.json are damaged: restore the file")
+    return card
+
+
+def _say_what_is_missing(cards: Mapping[str, Card]) -> None:
+    missing = [name for way, name in ((WITH, GATED), (WITHOUT, PLAIN)) if way not in cards]
+    if missing:
+        names, verb = " and ".join(f"`{name}`" for name in missing), "is" if len(missing) == 1 else "are"
+        st.info(f"{names} {verb} not among the networks that are shipped, so the two cannot be compared here.", icon=":material/info:")
+
+
+def _show(cards: Mapping[str, Card]) -> None:
+    difference = _difference(cards) if len(cards) == 2 else None
+    if difference:
+        st.markdown(_sentence(difference))
+    st.table(_rows(cards, _costs(cards, difference), difference), hide_index=True, width="stretch")
+    st.caption("; ".join(f"{as_text(card.name)}: {_training(card)}{as_text(_source(card))}" for card in cards.values()) + ".")
+    if difference:
+        _show_difference(difference, cards)
+    _show_curves(cards)
+    if WITH in cards and cards[WITH].get("gates"):
+        _show_gates(cards[WITH])
+
+
+def _difference(cards: Mapping[str, Card]) -> Difference:
+    """As `python -m sevis twins` wrote it into the card of the network with SE; else, or if it is of other weights, without an interval."""
+    twin, plain = cards[WITH].get("twin"), cards[WITHOUT]
+    points = Estimate(100 * (cards[WITH]["top1"] - plain["top1"]), None, 1)
+    if not twin:
+        return Difference(points, f"its interval is not known: {MEASURE}")
+    try:
+        if (twin["name"], twin["weights"]) != (plain.name, plain.sha256):
+            return Difference(points, f"its interval in index.json is of another network without SE: {MEASURE} again")
+        low, high = (100 * float(end) for end in twin["interval"])
+        points = Estimate(100 * float(twin["top1_difference"]), (low, high), int(twin["seeds"]))
+        costs = {way: {what: int(facts[what]) for what in COUNTED} for way, facts in ((WITH, twin["own"]), (WITHOUT, twin))}
+        return Difference(points, f"on {int(twin['images']):,} validation images, {twin['how']}", costs)
+    except (LookupError, TypeError, ValueError) as error:
+        raise SevisError(f"the entry of {GATED} in index.json compares it with its twin in a way that cannot be read ({error})") from None
+
+
+def _sentence(difference: Difference) -> str:
+    """The difference beside the paper's, and what can be said of it."""
+    points, interval = difference.points, difference.points.interval
+    what = f"**In one run of each, top-1 is {say(abs(points.mean))} points {'lower' if points.mean < 0 else 'higher'} with SE**"
+    if interval:
+        what += f" (95 % interval {say(interval[0], sign=True)} to {say(interval[1], sign=True)})"
+        what += "" if points.sign else ". The interval holds 0: these runs cannot tell whether SE helps here"
+    else:
+        what += f"; {difference.how}"
+    errors = f"{PAPER.plain.top1:.2f} to {PAPER.gated.top1:.2f} %"
+    return (
+        f"{what}. The paper's {PAPER.title} on ImageNet: top-1 error from {errors}, so {say(PRINTED, 2, sign=True)} points of top-1 (Table "
+        f"{PAPER.table}, one run each)."
+    )
+
+
+def _costs(cards: Mapping[str, Card], difference: Difference | None) -> Mapping[str, Costs]:
+    """Parameters and multiply-adds: as the comparison has them, else counted, for which torch has to be loaded."""
+    if difference and difference.costs:
+        return difference.costs
+    with st.spinner("Counting what they cost …"):
+        return {way: _count(json.dumps(card["architecture"], sort_keys=True), card.preprocess.crop) for way, card in cards.items()}
+
+
+def _rows(cards: Mapping[str, Card], costs: Mapping[str, Costs], difference: Difference | None) -> list[dict[str, str]]:
+    """The table: a row for each property, a column for each network."""
+    rows: list[tuple[str, dict[str, str], str]] = []
+    for name, score in (("top-1", "top1"), ("top-5", "top5")):
+        gain = NOTHING
+        if difference:
+            points = difference.points if score == "top1" else Estimate(100 * (cards[WITH][score] - cards[WITHOUT][score]), None, 1)
+            gain = f"{say(points, sign=True)} points"
+        rows.append((name, {way: f"{100 * card[score]:.1f} %" for way, card in cards.items()}, gain))
+    for what, name in COUNTED.items():
+        counts = {way: cost[what] for way, cost in costs.items()}
+        more = f"{say(100 * (counts[WITH] / counts[WITHOUT] - 1), sign=True)} %" if len(counts) == 2 else NOTHING
+        rows.append((name, {way: f"{count:,}" for way, count in counts.items()}, more))
+    return [{"": f"**{name}**", **{way: cells.get(way, NOTHING) for way in (WITH, WITHOUT)}, ADDS: gain} for name, cells, gain in rows]
+
+
+def _show_difference(difference: Difference, cards: Mapping[str, Card]) -> None:
+    points, how = difference.points, as_text(difference.how) if difference.points.interval else "one run of each"
+    gains = [
+        Gain("here", points.mean, points.interval, f"{GATED} minus {PLAIN}"),
+        Gain("paper", PRINTED, None, f"{PAPER.title} on ImageNet, Table {PAPER.table}", printed=True),
+    ]
+    show(
+        gain_dots(gains),
+        key="twin-difference",
+        caption=f"Top-1 with SE minus without, in points, here and in the paper; {how}; {_sources(cards)}.",
+        table=gain_table(gains),
+    )
+
+
+def _show_curves(cards: Mapping[str, Card]) -> None:
+    curves = {way: card["curve"] for way, card in cards.items() if card.get("curve")}
+    if not curves:
+        return
+    show(
+        training_curves(curves),
+        key="twin-curves",
+        caption="Training with SE and without, by epoch: validation loss solid, loss on augmented training images dotted, top-1 on the "
+        f"validation images; {_sources(cards)}.",
+        table=curves_table({way: [rows] for way, rows in curves.items()}),
+    )
+
+
+def _show_gates(card: Card) -> None:
+    gates = card["gates"]
+    try:
+        blocks, whole, frozen = gates["blocks"], 100 * float(gates["top1"]), 100 * float(gates["top1_frozen"])
+        figure, table = gate_bars(blocks), gate_table(blocks)
+        alive = f"{gates['std_over_images']:.2f}"
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise SevisError(f"what the entry of {card.name} in index.json says of its gates is damaged: restore the file") from None
+    st.markdown(
+        f"**The gates are {'alive' if gates['std_over_images'] >= DEAD else 'dead'}:** over images, s has a standard deviation of {alive}, "
+        f"mean over channels and blocks; with every s held at its mean over the training images, top-1 goes from {whole:.1f} to "
+        f"{frozen:.1f} %."
+    )
+    show(
+        figure,
+        key="twin-gates",
+        caption=f"The standard deviation of the scales s over the validation photos, mean over the channels of each block of {card.name}; "
+        f"below the dotted line the gates of a block count as dead; {as_text(_source(card))}.",
+        table=table,
+    )
+
+
+def _source(card: Card) -> str:
+    """Device, seed and date, as far as they are known."""
+    recipe = card.get("recipe") or {}
+    return f"{card.get('device', 'an unknown device')}, seed {recipe.get('seed', 'unknown')}, {card.get('date', 'no date')}"
+
+
+def _sources(cards: Mapping[str, Card]) -> str:
+    """Device, seed and date of both, once where they are the same."""
+    return as_text("; ".join(dict.fromkeys(map(_source, cards.values()))))
+
+
+def _training(card: Card) -> str:
+    seconds, epochs = card.get("seconds"), card.get("epochs")
+    took = f" in {seconds / 3600:.1f} hours" if isinstance(seconds, int | float) else ""
+    return f"{epochs} epochs{took}, " if epochs else ""
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _count(architecture: str, side: int) -> Costs:
+    """What a network (JSON) costs for an image of that side; no weights are needed."""
+    from sevis.networks.costs import measure_cost
+    from sevis.weights.build import on_meta
+
+    cost = measure_cost(on_meta(json.loads(architecture)), (3, side, side))
+    return {what: getattr(cost, what) for what in COUNTED}

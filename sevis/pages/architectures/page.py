@@ -1,0 +1,203 @@
+"""The page Architectures: SE in every network of the paper, where it sits, what it costs in theory and in time."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from sevis.errors import SevisError
+from sevis.figures.networks.architectures import block_strip, strip_table
+from sevis.pages.architectures.costs import show_costs, show_ratios, show_stages
+from sevis.pages.architectures.designs import (
+    GATES,
+    PLACEMENTS,
+    SQUEEZES,
+    TITLES,
+    Design,
+    Family,
+    cells_of,
+    cost_of,
+    drawing_of,
+    family_of,
+    list_families,
+)
+from sevis.pages.architectures.paper_tables import show_paper
+from sevis.pages.architectures.timing import show_overhead
+from sevis.pages.shared.show import show, show_error
+
+if TYPE_CHECKING:
+    from sevis.networks.costs import Cost
+
+START = "resnet50"
+WIDTHS = (0.25, 0.5, 0.75, 1.0)
+RATIOS = (2, 4, 8, 16, 32)
+OF_ONE_NETWORK = ("width", "placement", "stages", "unit")  # what another may lack
+
+
+@st.fragment
+def explore() -> None:
+    """All that changes with the controls: a fragment, so that quick clicks do not run beside each other."""
+    controls = st.container(horizontal=True, gap="medium")
+    try:
+        with st.spinner("Loading PyTorch …"):
+            names = list_families()
+        with controls:
+            name = _choose_network(names)
+        with st.spinner(f"Counting {TITLES.get(name, name)} …"):
+            family = family_of(name, 1.0)
+        with controls:
+            design = _choose(name, family)
+        family = family_of(name, design.width)
+        with st.spinner(f"Counting {design.title} …"):
+            plain, cost = cost_of(design.plain), cost_of(design)
+    except SevisError as error:
+        show_error(error)
+        return
+    _show_blocks(design, family, cost)
+    show_costs(design, plain, cost)
+    show_stages(design, cost)
+    show_ratios(design, plain)
+    if cost.sites:
+        _show_time(design)
+
+
+def _show_time(design: Design) -> None:
+    st.header("The time it takes here", anchor="time")
+    try:
+        show_overhead(design)
+    except SevisError as error:
+        show_error(error)
+
+
+def _choose_network(names: list[str]) -> str:
+    return st.selectbox(
+        "Network",
+        names,
+        index=names.index(START),
+        format_func=lambda name: TITLES.get(name, name),
+        key="architecture",
+        bind="query-params",
+        on_change=_forget,
+        width=300,
+        help="The plain network; SE is put into it as chosen beside. SENet-154 is the paper's entry to ILSVRC 2017.",
+    )
+
+
+def _forget() -> None:
+    """Another network may lack what was chosen; what it has too comes back from the URL."""
+    for key in OF_ONE_NETWORK:
+        st.session_state.pop(key, None)
+
+
+def _choose(name: str, family: Family) -> Design:
+    """The controls of SE, whose state lives in the URL."""
+    reduction = st.select_slider(
+        "Reduction ratio r", RATIOS, 16, key="r", bind="query-params", width=300, help="The hidden layer has C / r units (Table 10)."
+    )
+    placement = st.segmented_control(
+        "Placement",
+        family.placements,
+        default="standard",
+        required=True,
+        format_func=lambda one: PLACEMENTS.get(one, one),
+        key="placement",
+        bind="query-params",
+        wrap=True,
+        help="Where SE stands in a residual unit (Figure 5, Tables 14 and 15): before the sum (Standard), on the branch before its first "
+        "convolution (Pre), after the sum (Post), on the shortcut (Identity), or after the 3×3 convolution. Other families have one place.",
+    )
+    stages = st.multiselect(
+        "Stages", family.stages, list(family.stages), key="stages", bind="query-params", width=330, help="Which have SE (Table 13)."
+    )
+    squeeze = _segments("Squeeze", SQUEEZES, "squeeze", "Table 11; NoSqueeze, Table 16, projects the maps themselves.")
+    gate = _segments("Gate", GATES, "gate", "The non-linearity at the end of the excitation (Table 12).")
+    width = 1.0
+    if family.widens:
+        width = st.segmented_control("Width", WIDTHS, default=1.0, required=True, key="width", bind="query-params", wrap=True) or 1.0
+    bias = st.toggle("Biases", value=True, key="bias", bind="query-params", help="The released networks have them, the ablations not.")
+    wanted = tuple(stage for stage in family.stages if stage in stages)
+    return Design(name, width, reduction, placement or "standard", None if wanted == family.stages else wanted, squeeze, gate, bias)
+
+
+def _segments(label: str, options: dict[str, str], key: str, help: str) -> str:
+    chosen = st.segmented_control(
+        label,
+        list(options),
+        default=next(iter(options)),
+        required=True,
+        format_func=lambda one: options.get(one, one),
+        key=key,
+        bind="query-params",
+        wrap=True,
+        help=help,
+    )
+    return chosen or next(iter(options))
+
+
+def _show_blocks(design: Design, family: Family, cost: "Cost") -> None:
+    st.header("Where the blocks sit", anchor="blocks")
+    cells = cells_of(family, cost)
+    show(
+        block_strip(cells),
+        key="blocks-strip",
+        caption=f"Each cell is one block of {design.title}, in the order in which they run, a row for each output size in pixels (as in "
+        f"the paper's Table 1); {len(cost.sites)} of {len(family.units)} units have SE. **Click a cell to see how it is put together.**",
+        table=strip_table(cells),
+        on_select=_choose_clicked,
+    )
+    names = [unit.name for unit in family.units]
+    gated = [cell.unit for cell in cells if cell.gate]
+    start = names.index(gated[0]) if gated else 0
+    name = st.selectbox("Unit", names, index=start, key="unit", bind="query-params", width=300)
+    _show_unit(design, family, name, gated=name in gated)
+
+
+def _choose_clicked() -> None:
+    points = st.session_state["blocks-strip"]["selection"]["points"]
+    if points and points[0]["customdata"][0]:
+        st.session_state["unit"] = points[0]["customdata"][0]
+
+
+def _show_unit(design: Design, family: Family, name: str, *, gated: bool) -> None:
+    """The drawing of one unit without and with SE."""
+    from sevis.figures.networks.drawing import block_drawing
+
+    path = next(unit.path for unit in family.units if unit.name == name)
+    ways = {"without SE": design.plain, "with SE": design} if gated else {"without SE": design.plain}
+    for column, (way, one) in zip(st.columns(2, gap="large"), ways.items(), strict=False):
+        with column:
+            drawing = drawing_of(one, name)
+            show(
+                block_drawing(drawing),
+                key=f"{name}-{way.replace(' ', '-')}",
+                caption=f"{name} ({path}) of {design.title} {way}, drawn from the model itself{_figure_of(one) if one == design else ''}.",
+                table={"step": [step.label for step in drawing.steps], "detail": [step.detail for step in drawing.steps]},
+            )
+    if not gated:
+        st.info(f"{name} has no SE block: its stage is not among those chosen above.", icon=":material/info:")
+
+
+def _figure_of(design: Design) -> str:
+    """Where the paper draws it."""
+    if design.name == "bn_inception":
+        return ", as in the paper's Figure 2"
+    if design.placement == "3x3":
+        return ": the paper's Table 15 has it as SE_3×3"
+    if design.placement != "standard":
+        return ", as in the paper's Figure 5"
+    residual = design.name.startswith(("resn", "wrn", "senet", "inception_resnet"))
+    return (
+        ", as in the paper's Figure 3" if residual else ": the paper says in words where SE stands (section 3.3), and has no figure of it"
+    )
+
+
+st.title("Architectures")
+st.markdown(
+    "SE drops into almost any convolutional network, at almost no cost. Choose a network, see where the blocks sit, and count what they "
+    "add: no weights are needed for that."
+)
+explore()
+st.header("All networks of the paper", anchor="paper")
+try:
+    show_paper()
+except SevisError as failed:
+    show_error(failed)

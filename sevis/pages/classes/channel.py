@@ -1,0 +1,232 @@
+"""The view "One channel" of the Classes page: one channel of one block, its classes, its scales, and the photos that raise and lower it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+import streamlit as st
+from numpy.typing import ArrayLike, NDArray
+
+from sevis.analysis.paper_figures import SHARE, order_channels
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.data.datasets import ImageDataset, find_data, open_dataset
+from sevis.errors import SevisError
+from sevis.experiments.explanation import explain
+from sevis.figures.classes import channel as figures
+from sevis.figures.classes.paper_figures import paper_blocks
+from sevis.figures.gates.mosaic import Example, largest, photo_grid
+from sevis.pages.classes.collecting import Amount, pick
+from sevis.pages.classes.own_data import own_photos
+from sevis.pages.shared.explanations import Photo, look, ready_model
+from sevis.pages.shared.growing import Work, show_growing
+from sevis.pages.shared.network import Network
+from sevis.pages.shared.photos import validation_photos
+from sevis.pages.shared.show import show, show_picture
+from sevis.weights.card import Card
+
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps u of one channel, shape (H, W), by the number of the photo: of those photos that the network has looked at."""
+
+    total: int
+    by_photo: Mapping[int, Map] = field(default_factory=dict)
+
+    @property
+    def done(self) -> float:
+        """How much of it, in 0..1."""
+        return len(self.by_photo) / self.total
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """The photos at one end of a channel: their scales, best first, and their numbers in the data set."""
+
+    title: str
+    name: str
+    scales: tuple[float, ...]
+    photos: tuple[int, ...]
+
+    @classmethod
+    def of(cls, title: str, name: str, scales: NDArray[np.float32], photos: NDArray[np.int64]) -> "Extreme":
+        """The known ones of a row of `ClassStatistics.extremes`."""
+        known = photos >= 0
+        return cls(title, name, tuple(scales[known].tolist()), tuple(photos[known].tolist()))
+
+
+def show_photos(statistics: ClassStatistics, network: Network, card: Card, *, block: str, channel: int) -> None:
+    """The nine photos at either end; where they are not at hand, a sentence that says so, and the scales alone.
+
+    Raises:
+        SevisError: when a photo cannot be read.
+    """
+    st.subheader(f"The photos that raise and lower channel {channel} most", anchor="photos")
+    found = statistics.extremes(block)
+    ends = (
+        Extreme.of("The highest scales", "highest", found.highest[channel], found.highest_ids[channel]),
+        Extreme.of("The lowest scales", "lowest", found.lowest[channel], found.lowest_ids[channel]),
+    )
+    photos = photos_of(statistics, card)
+    if isinstance(photos, str):
+        st.info(photos, icon=":material/info:")
+        for end in ends:
+            values = [f"{scale:.3f} (photo {photo})" for scale, photo in zip(end.scales, end.photos, strict=True)]
+            st.markdown(f"{end.title}: {', '.join(values)}.")
+        return
+    wanted = tuple(dict.fromkeys(photo for end in ends for photo in end.photos))
+    keys = ("channel-photos", card["sha256"], str(statistics.metadata.get("fingerprint")), block, str(channel))
+    begin = partial(_begin, network, photos, keys, wanted)
+    show_growing("channel-photos", keys, begin, partial(_draw, ends, photos, card, (block, channel)))
+
+
+def photos_of(statistics: ClassStatistics, card: Card) -> ImageDataset | str:
+    """The photos that the statistics were collected from, or a sentence that says why they are not at hand."""
+    own, data, known = own_photos(card), find_data(), statistics.metadata
+    if own is not None:
+        return own
+    if data is None:
+        return f"The photos of {known.get('data') or 'the data set'} are not on this machine, so only the scales are shown."
+    try:
+        photos, fingerprint = _open(str(data), str(known.get("split") or "val"), tuple(known.get("wnids") or ()))
+        if fingerprint != known.get("fingerprint"):  # then they may be those that are collected on the page
+            photos = pick(validation_photos(data, card), Amount(len(statistics.classes), int(statistics.count.max())))
+            fingerprint = photos.fingerprint()
+    except SevisError:
+        fingerprint = None
+    if fingerprint is None or fingerprint != known.get("fingerprint"):
+        return "The photos on this machine are not those that the statistics were collected from, so only the scales are shown."
+    return _named(photos, statistics)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the data set …")
+def _open(path: str, split: str, wnids: tuple[str, ...]) -> tuple[ImageDataset, str]:
+    """The photos of these classes and their fingerprint."""
+    photos = open_dataset(path, split)
+    photos = photos.select(wnids) if wnids else photos
+    return photos, photos.fingerprint()
+
+
+def _named(photos: ImageDataset, statistics: ClassStatistics) -> ImageDataset:
+    """The photos with the names that the statistics have for their classes."""
+    names = dict(zip(statistics.metadata.get("wnids") or (), statistics.classes, strict=False))
+    return replace(photos, classes=tuple(names.get(wnid, name) for wnid, name in zip(photos.wnids, photos.classes, strict=True)))
+
+
+def _begin(network: Network, photos: ImageDataset, keys: tuple[str, ...], wanted: Sequence[int]) -> Work[Maps]:
+    said: list[str] = []
+    return Work(keys, _look_at(network, photos, keys, wanted, said), said)
+
+
+def _look_at(network: Network, photos: ImageDataset, keys: tuple[str, ...], wanted: Sequence[int], said: list[str]) -> Iterator[Maps]:
+    ready, block, channel = ready_model(network), keys[-2], int(keys[-1])
+    maps: dict[int, Map] = {}
+
+    def say(sentence: str) -> None:
+        if sentence not in said:
+            said.append(sentence)
+
+    for photo in wanted:
+        image, _ = photos[photo]
+        maps[photo] = explain(ready, image, maps=(block,), say=say).maps[block][channel].copy()
+        yield Maps(len(wanted), dict(maps))
+
+
+def _draw(ends: Sequence[Extreme], photos: ImageDataset, card: Card, place: tuple[str, int], known: Maps) -> None:
+    limit = float(largest(np.stack(list(known.by_photo.values()))).max()) or 1.0
+    for column, end in zip(st.columns(2, gap="large"), ends, strict=True):
+        with column:
+            st.markdown(f"**{end.title}**")
+            examples = [_example(photos, photo, scale, card, known) for photo, scale in zip(end.photos, end.scales, strict=True)]
+            show_picture(
+                photo_grid(examples, limit=limit),
+                key=f"{place[0]}-{place[1]}-{end.name}",
+                caption=f"The {len(examples)} photos with the {end.name} scale of channel {place[1]} of {place[0]}, which stands beside "
+                "the class; over each the map u that it scales (red above zero, blue below; the same colours for all photos).",
+                table=_table(end, photos),
+            )
+
+
+def _example(photos: ImageDataset, number: int, scale: float, card: Card, known: Maps) -> Example:
+    name = photos.classes[photos.labels[number]]
+    seen = look(Photo(name, photos.read(number)), card).close_up
+    return Example(name, scale, seen, known.by_photo.get(number))
+
+
+def _table(end: Extreme, photos: ImageDataset) -> dict[str, ArrayLike]:
+    return {
+        "photo": list(end.photos),
+        "file": [photos.files[number] for number in end.photos],
+        "class": [photos.classes[photos.labels[number]] for number in end.photos],
+        "s": list(end.scales),
+    }
+
+
+BLOCK, NUMBER = "channel_block", "channel_number"
+
+
+OPENED = "SE_4_6"  # which the paper calls class-specific
+
+
+def draw(statistics: ClassStatistics, network: Network, card: Card) -> None:
+    """The controls, and all that is known of the channel that they stand for.
+
+    Raises:
+        SevisError: when the data set that the photos are in cannot be read.
+    """
+    block, channel = _choose(statistics)
+    st.markdown(figures.describe_channel(statistics, block, channel))
+    if not statistics.count.any():
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        show(
+            figures.class_bars(statistics, block, channel),
+            key=f"{block}-{channel}-classes",
+            caption=figures.class_caption(statistics, block, channel),
+            table=figures.class_table(statistics, block, channel),
+        )
+    with right:
+        _show_histogram(statistics, block, channel)
+    if statistics.detailed:
+        show_photos(statistics, network, card, block=block, channel=channel)
+
+
+def _choose(statistics: ClassStatistics) -> tuple[str, int]:
+    """The controls for the block and its channel, whose state lives in the URL; at first the channel with the largest class share."""
+    sites = statistics.sites
+    first = sites.index(OPENED if OPENED in sites else paper_blocks(sites)[0])
+    with st.container(horizontal=True, gap="medium"):
+        block = st.selectbox("Block", sites, index=first, key=BLOCK, bind="query-params", width=160) or sites[first]
+        most = int(order_channels(statistics, block, SHARE)[0][0])
+        last = statistics.channels[block] - 1
+        number = st.number_input(
+            f"Channel, 0 to {last}",
+            0,
+            last,
+            most,
+            key=NUMBER,
+            bind="query-params",
+            width=200,
+            help="At first the channel whose variance lies most between the classes.",
+        )
+    return block, int(number)
+
+
+def _show_histogram(statistics: ClassStatistics, block: str, channel: int) -> None:
+    if not statistics.detailed:
+        st.info(
+            "These class statistics hold means and deviations only. Collected again with python -m sevis collect, they also say how often "
+            "a channel has which scale, and which photos raise and lower it most.",
+            icon=":material/info:",
+        )
+        return
+    values, histogram = statistics.sample(block).values[:, channel], statistics.histogram(block)
+    show(
+        figures.scale_histogram(values, histogram, site=block, channel=channel),
+        key=f"{block}-{channel}-scales",
+        caption=figures.histogram_caption(values, site=block, channel=channel),
+        table=figures.histogram_table(values, histogram),
+    )

@@ -1,0 +1,175 @@
+"""The view Class map: how far apart the classes lie in each block, as a map that grows with depth and as a matrix of distances."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from sevis.analysis.class_map import TOLERANCE, ClassMaps, Separation, furthest, mds_maps, pca_maps, separation, similar_order
+from sevis.analysis.intervals import wilson
+from sevis.analysis.measures import distances
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.figures.classes.class_map import MARKED, MATRIX, class_map, class_map_table, distance_matrix, distance_table, reach
+from sevis.figures.classes.paper_figures import paper_blocks, paper_classes
+from sevis.pages.shared.cache import identity
+from sevis.pages.shared.show import show
+
+PCA, MDS = "PCA", "MDS"
+METRICS = {"cosine": "cosine", "L1": "l1"}  # what a visitor reads, and what `sevis.measures.distances` takes
+COMMON, OWN = "the same for all blocks", "of this block"
+ABOUT = (
+    "Each class is the mean of its photos' gates: one point with as many coordinates as the block has channels. If a block is "
+    "class-agnostic, its classes lie on one spot; if it is class-specific, they lie apart. **Move the slider to go through the network.**"
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to draw: a block, the kind of map, the distance, whether all blocks share one scale, the classes to mark, and photos."""
+
+    site: str
+    kind: str
+    metric: str
+    common: bool
+    marked: list[str]
+    photos: bool
+
+
+def draw(statistics: ClassStatistics) -> None:
+    """The controls, how far apart the classes are, their map and their distances. Raises SevisError where there are too few classes."""
+    choice = _choose(statistics)
+    st.markdown(ABOUT)
+    st.markdown(describe_separation(choice.site, _separation(identity(statistics), choice.site, _statistics=statistics)))
+    left, right = st.columns(2, gap="large")
+    with left:
+        _show_map(statistics, choice)
+    with right:
+        _show_matrix(statistics, choice)
+
+
+def _choose(statistics: ClassStatistics) -> Choice:
+    sites, names = statistics.sites, list(dict.fromkeys(statistics.classes))
+    site = st.select_slider("Block, from the first to the last", sites, value=paper_blocks(sites)[0], key="map_block", bind="query-params")
+    with st.container(horizontal=True, gap="medium"):
+        kind = _one_of("Map", [PCA, MDS], key="map_kind", help="PCA places photos, too; MDS keeps the chosen distances.")
+        metric = _one_of("Distance", list(METRICS), key="map_metric", help="Cosine ignores how far all gates are open; L1 does not.")
+        scale = _one_of("Scale", [COMMON, OWN], key="map_scale", help="One scale for all blocks shows how the classes part.")
+    marked = st.multiselect(
+        "Classes to mark",
+        names,
+        default=paper_classes(statistics)[:MARKED],
+        max_selections=MARKED,
+        key="map_class",
+        bind="query-params",
+        wrap=True,
+    )
+    photos = kind == PCA and statistics.detailed and st.toggle("Single photos, too", key="map_photos", bind="query-params")
+    return Choice(str(site), kind, METRICS[metric], scale == COMMON, marked, bool(photos))
+
+
+def _one_of(label: str, options: list[str], *, key: str, help: str) -> str:
+    chosen = st.segmented_control(
+        label, options, default=options[0], required=True, key=key, bind="query-params", help=help, wrap=True, width="content"
+    )
+    return chosen or options[0]
+
+
+def describe_separation(site: str, apart: Separation) -> str:
+    """How far apart the classes of a block lie, in one or two sentences."""
+    if np.isnan(apart.between):
+        return f"**{site}**: how far apart its classes lie is unknown, for that takes two classes and several photos of each."
+    ratio = f": a ratio of **{apart.between / apart.within:.2f}**" if apart.within else ""
+    text = (
+        f"In **{site}** the means of two classes lie {apart.between:.3f} apart (root mean square over channels, in units of s, the noise "
+        f"of the means taken off), and two photos of one class {apart.within:.3f}{ratio}."
+    )
+    if not apart.tried:
+        return text
+    low, high = wilson(apart.hits, apart.tried)
+    return (
+        f"{text} By its gates alone, {apart.hits / apart.tried:.1%} ({low:.1%} to {high:.1%}) of {apart.tried:,} photos lie nearest to the "
+        f"mean of their own class, themselves left out; guessing finds {1 / apart.classes:.1%}."
+    )
+
+
+def _show_map(statistics: ClassStatistics, choice: Choice) -> None:
+    key, block = identity(statistics), statistics.sites.index(choice.site)
+    maps = _pca(key, _statistics=statistics) if choice.kind == PCA else _mds(key, choice.metric, _statistics=statistics)
+    span = reach(maps, block=None if choice.common else block, photos=choice.photos)
+    units = "pca" if choice.kind == PCA else choice.metric
+    show(
+        class_map(maps, block, statistics.classes, units=units, marked=choice.marked, span=span, photos=choice.photos),
+        key=f"{choice.site}-class-map",
+        caption=_describe_map(maps, block, choice),
+        table=class_map_table(maps, block, statistics.classes),
+    )
+
+
+def _describe_map(maps: ClassMaps, block: int, choice: Choice) -> str:
+    quality = maps.quality[block]
+    if np.isnan(quality):
+        return "All classes have the same mean gates here, so they lie on one spot."
+    if choice.kind == PCA:
+        text = f"The class means in their two principal axes, which hold {quality:.0%} of the variance between them"
+    else:
+        shown = _called(choice.metric)
+        text = (
+            f"Metric multidimensional scaling of the {shown} distances between class means (SMACOF from classical scaling, "
+            f"tolerance {TOLERANCE:g}; stress-1 is {quality:.2f}, and 0 would be a perfect map)"
+        )
+    scale = "all blocks share one scale" if choice.common else "the scale is this block's own"
+    photos = f"; faint, {len(maps.ids):,} photos, of which some may lie outside" if choice.photos else ""
+    return f"{text}; each block's map is turned to lie on the one before, and {scale}{photos}."
+
+
+def _show_matrix(statistics: ClassStatistics, choice: Choice) -> None:
+    key = identity(statistics)
+    rows = np.flatnonzero(statistics.count)
+    order = rows[_order(key, choice.site, choice.metric, _statistics=statistics)]
+    matrix = distances(statistics.mean(choice.site)[order], choice.metric)
+    far = _furthest(key, choice.metric, _statistics=statistics)
+    names = [statistics.classes[row] for row in order]
+    limit = float(np.nanmax(far) if choice.common else far[statistics.sites.index(choice.site)])
+    off = matrix[~np.eye(len(matrix), dtype=bool)]
+    pooled = f" More than {MATRIX} classes are drawn as means over neighbours." if len(rows) > MATRIX else ""
+    show(
+        distance_matrix(matrix, names, site=choice.site, metric=choice.metric, furthest=limit or 1.0),
+        key=f"{choice.site}-distances",
+        caption=f"The {_called(choice.metric)} distance between the mean gates of each two classes ({off.mean():.3g} on average, at most "
+        f"{off.max():.3g}), ordered so that like classes are neighbours (average linkage, optimal leaf order): dark squares on the "
+        f"diagonal are groups that the block treats alike.{pooled}",
+        table=distance_table(matrix, names),
+    )
+
+
+def _called(metric: str) -> str:
+    return next(name for name, taken in METRICS.items() if taken == metric)
+
+
+PLACING = "Placing the classes of all blocks …"
+
+
+@st.cache_data(max_entries=16, max_size="50MB", show_spinner=PLACING)
+def _pca(key: str, *, _statistics: ClassStatistics) -> ClassMaps:
+    return pca_maps(_statistics)
+
+
+@st.cache_data(max_entries=16, max_size="50MB", show_spinner=PLACING)
+def _mds(key: str, metric: str, *, _statistics: ClassStatistics) -> ClassMaps:
+    return mds_maps(_statistics, metric=metric)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _order(key: str, site: str, metric: str, *, _statistics: ClassStatistics) -> NDArray[np.intp]:
+    return similar_order(distances(_statistics.mean(site)[np.flatnonzero(_statistics.count)], metric))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _furthest(key: str, metric: str, *, _statistics: ClassStatistics) -> NDArray[np.floating]:
+    return furthest(_statistics, metric)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _separation(key: str, site: str, *, _statistics: ClassStatistics) -> Separation:
+    return separation(_statistics, site)

@@ -1,0 +1,85 @@
+"""The view Depth profile: what the paper says of the gates at different depths, and whether this network's gates do the same."""
+
+import streamlit as st
+
+from sevis.analysis.depth import DepthProfile, scan_depth
+from sevis.analysis.statements import Statement, describe_regions, judge
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.figures.classes.depth import CSI, CSI_WARNING, INTERVALS, OTHERS, STATEMENTS, Chart, depth_chart, profile_table
+from sevis.pages.shared.cache import identity
+from sevis.pages.shared.growing import Work, show_growing
+from sevis.pages.shared.show import show
+
+COLUMNS, NARROWEST = 2, 420  # pixels: a column
+TITLES = {
+    "agnostic": "Class-agnostic at first",
+    "specific": "Class-specific in depth",
+    "saturated": "Saturated near the end",
+    "scaled": "Alike at the end but for scale",
+}
+BADGES = {"seen here": ("green", "check"), "not seen here": ("orange", "close"), "unknown here": ("gray", "question_mark")}
+ABOUT = (
+    "The paper draws the gates of four classes and says in four sentences how they change with depth. Here each sentence is held against "
+    "measures over all classes and photos: it counts as seen only where the whole interval of a measure lies beyond a threshold."
+)
+
+
+def draw(statistics: ClassStatistics) -> None:
+    """The four statements, what follows in short, and the other measures; measured once for all visitors."""
+    keys = ("depth-profile", identity(statistics))
+    show_growing("profile", keys, lambda: Work(keys, scan_depth(statistics), []), _draw_profile)
+
+
+def _draw_profile(profile: DepthProfile) -> None:
+    if profile.done < 1:
+        return
+    statements = judge(profile)
+    seen = sum(statement.seen for statement in statements)
+    st.header("Four statements of the paper", anchor="statements")
+    unknown = sum(not statement.known for statement in statements)
+    rest = f", and {unknown} cannot be told" if unknown else ""
+    st.markdown(f"{ABOUT} **{seen} of the {len(statements)} {'is' if seen == 1 else 'are'} seen here{rest}.**")
+    grid = st.grid(COLUMNS, min_column_width=NARROWEST, gap="large")
+    for statement in statements:
+        with grid.cell():
+            _draw_statement(profile, statement)
+    st.header("In short", anchor="summary")
+    st.markdown("\n".join(f"- {sentence}" for sentence in describe_regions(profile)))
+    st.header("Other measures", anchor="measures")
+    _draw_others(profile)
+    st.caption(_describe(profile))
+
+
+def _draw_statement(profile: DepthProfile, statement: Statement) -> None:
+    """The verdict, the paper's sentence, what was found, and its chart."""
+    colour, icon = BADGES[statement.verdict]
+    st.subheader(f"{TITLES[statement.name]} :{colour}-badge[:material/{icon}: {statement.verdict}]", anchor=False)
+    st.markdown(f"**The paper:** {statement.sentence}\n\n**Here:** {statement.finding}")
+    st.caption(f"Seen if: {statement.criterion}")
+    _show(profile, STATEMENTS[statement.name], name=statement.name, judged=statement.blocks)
+
+
+def _draw_others(profile: DepthProfile) -> None:
+    name = st.selectbox("Measure", list(OTHERS), key="profile_measure", bind="query-params")
+    if name == CSI:
+        st.warning(CSI_WARNING, icon=":material/warning:")
+    _show(profile, OTHERS[name], name="measure")
+
+
+def _show(profile: DepthProfile, chart: Chart, *, name: str, judged: tuple[str, ...] = ()) -> None:
+    """A chart, with its own data as CSV where it belongs to a statement, else those of all measures."""
+    caption = f"{chart.about} {'Diamonds are the blocks that are judged. ' if judged else ''}{INTERVALS}"
+    table = profile_table(profile, chart.curves) if judged else profile_table(profile)
+    show(depth_chart(profile, chart, judged=judged), key=f"profile-{name}", caption=caption, table=table)
+
+
+def _describe(profile: DepthProfile) -> str:
+    """What was measured on what, in a few sentences."""
+    about = f"Measured over {profile.images:,} photos of {profile.classes} classes."
+    if not profile.per_class:
+        return f"{about} The file keeps no whole gates, so intervals and nulls are unknown: collect it again with python -m sevis collect."
+    return (
+        f"{about} Intervals: {100 * profile.level:.0f} %, from {profile.replicates} bootstrap samples of {profile.per_class} photos a "
+        f"class (that of the accuracy is Wilson's). Dotted: the 95 % quantile over {profile.permutations} shuffles of the labels. Seed "
+        f"{profile.seed}. The CSV of the chart above holds all measures."
+    )

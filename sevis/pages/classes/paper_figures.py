@@ -1,0 +1,194 @@
+"""The views of the Classes page that the paper has: Figure 6, the means of classes, and Figure 7, the spread within one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from sevis.analysis.class_groups import groups_of
+from sevis.analysis.paper_figures import INDEX, ORDERS, PAPER_CHANNELS, Curve, label_of, mean_table, missing, overall_label, spread_table
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.figures.classes import captions
+from sevis.figures.classes import paper_figures as figures
+from sevis.figures.classes.paper_figures import MAX_CURVES, Stroke, entries
+from sevis.pages.shared.show import show
+from sevis.reports import html as report
+
+SAMPLED, ALL = str(PAPER_CHANNELS), "all"
+BORDERS = {"solid": "solid", "dash": "dashed", "dot": "dotted"}  # Plotly's words for lines, and CSS's
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to draw: classes and groups, blocks, how many channels of each block (None: all), and in which order."""
+
+    curves: list[Curve]
+    blocks: list[str]
+    channels: int | None
+    order: str
+
+
+def choose(statistics: ClassStatistics) -> Choice | None:
+    """The controls, whose state lives in the URL; None where no class or no block is chosen, which the page then says."""
+    wide, narrow = st.columns([5, 3], gap="medium")
+    with wide:
+        curves = [*_choose_classes(statistics), *_choose_groups(statistics)]
+        chosen = st.multiselect(
+            "Blocks",
+            statistics.sites,
+            default=figures.paper_blocks(statistics.sites),
+            key="blocks",
+            bind="query-params",
+            wrap=True,
+            help="SE_stage_block. The paper shows the last block of each stage, and all of the last stage.",
+        )
+    with narrow:
+        amount = st.segmented_control(
+            "Channels of each block",
+            [SAMPLED, ALL],
+            default=SAMPLED,
+            required=True,
+            key="channels",
+            bind="query-params",
+            wrap=True,
+            help="The paper draws 50 uniformly sampled channels.",
+        )
+        order = st.segmented_control(
+            "Channels ordered by",
+            ORDERS,
+            default=INDEX,
+            required=True,
+            key="order",
+            bind="query-params",
+            wrap=True,
+            help="Their index, as in the paper; their mean over all images; or the share of their variance that lies between the classes.",
+        )
+    blocks = [site for site in statistics.sites if site in chosen]
+    if curves and blocks:
+        return Choice(curves, blocks, None if amount == ALL else PAPER_CHANNELS, order or INDEX)
+    st.info("Choose at least one class and one block.", icon=":material/info:")
+    return None
+
+
+def _choose_classes(statistics: ClassStatistics) -> list[str]:
+    return st.multiselect(
+        "Classes",
+        list(dict.fromkeys(statistics.classes)),
+        default=figures.paper_classes(statistics),
+        max_selections=MAX_CURVES,
+        key="class",
+        bind="query-params",
+        wrap=True,
+    )
+
+
+def _choose_groups(statistics: ClassStatistics) -> list[Curve]:
+    """Groups of classes, for statistics that know the WordNet ids of theirs and have some."""
+    groups = {group.name: group for group in groups_of(statistics.metadata.get("wnids") or ())}
+    if not groups or len(statistics.metadata["wnids"]) != len(statistics.classes):
+        return []
+    names = st.multiselect(
+        "Groups of classes",
+        list(groups),
+        max_selections=MAX_CURVES,
+        key="group",
+        bind="query-params",
+        wrap=True,
+        placeholder="Choose groups, such as animal or vehicle",
+        help="A group is one curve, over all images of its classes. The groups are WordNet's.",
+    )
+    return [groups[name] for name in names]
+
+
+def limit_channels(statistics: ClassStatistics, choice: Choice, curves: int) -> int | None:
+    """How many channels of a block to draw, so many curves of each; says so where all would be too many for one page."""
+    if choice.channels is not None:
+        return choice.channels
+    count = figures.drawable_channels(statistics, choice.blocks, curves)
+    if count is not None:
+        st.caption(f"All channels of so many curves are too much for one page: at most {count} uniformly sampled ones a block are drawn.")
+    return count
+
+
+def draw_means(statistics: ClassStatistics) -> None:
+    """Figure 6: a panel for each block, and all of them as one file. Raises SevisError where there are too many curves."""
+    choice = choose(statistics)
+    if choice is None:
+        return
+    st.markdown(captions.ABOUT_MEANS)
+    curves, order = choice.curves, choice.order
+    channels = limit_channels(statistics, choice, len(curves) + 1)
+    draw_legend(entries(statistics, curves))
+    _name_missing(statistics, curves)
+    grid = st.grid(figures.COLUMNS, min_column_width=300, gap="medium")
+    for site in choice.blocks:
+        panel = figures.mean_panel(statistics, site, curves, channels=channels, order=order)
+        caption = captions.mean_caption(statistics, site, curves, order=order)
+        table = mean_table(statistics, site, curves, channels=channels, order=order)
+        with grid.cell():
+            show(panel, key=f"figure6-{site}", caption=caption, table=table)
+    draw = partial(figures.figure6, statistics, choice.blocks, curves, channels=channels, order=order)
+    offer("figure6", "Figure 6", draw, caption=f"{captions.ABOUT_MEANS} {captions.describe_source(statistics)}")
+
+
+def draw_spreads(statistics: ClassStatistics) -> None:
+    """Figure 7 of one class or group: a panel for each block; all that are chosen as one file. Raises SevisError as `draw_means`."""
+    choice = choose(statistics)
+    if choice is None:
+        return
+    st.markdown(captions.ABOUT_SPREAD)
+    channels, order = limit_channels(statistics, choice, 4), choice.order
+    strokes = entries(statistics, choice.curves)
+    curve = _choose_curve(choice.curves)
+    label, overall = label_of(statistics, curve), overall_label(statistics)
+    draw_legend({label: strokes[label], overall: strokes[overall]})
+    grid = st.grid(figures.COLUMNS, min_column_width=300, gap="medium")
+    for site in choice.blocks:
+        panel = figures.spread_panel(statistics, site, curve, stroke=strokes[label], channels=channels, order=order)
+        caption = captions.spread_caption(statistics, site, curve, order=order)
+        table = spread_table(statistics, site, curve, channels=channels, order=order)
+        with grid.cell():
+            show(panel, key=f"figure7-{site}", caption=caption, table=table)
+    draw = partial(figures.figure7, statistics, choice.blocks, choice.curves, channels=channels, order=order)
+    offer("figure7", "Figure 7", draw, caption=f"{captions.ABOUT_SPREAD} {captions.describe_source(statistics)}")
+
+
+def _choose_curve(curves: Sequence[Curve]) -> Curve:
+    """The class or group whose spread is drawn: the first, as long as none of those that are chosen is."""
+    by_name = {str(curve): curve for curve in curves}
+    first = next(iter(by_name))
+    name = st.segmented_control("Class", list(by_name), default=first, required=True, key="within", bind="query-params", wrap=True)
+    return by_name.get(name or first, by_name[first])
+
+
+def _name_missing(statistics: ClassStatistics, curves: Sequence[Curve]) -> None:
+    empty = missing(statistics, curves)
+    if empty:
+        st.info(f"Without a photo there is no curve: {', '.join(map(repr, empty))}.", icon=":material/info:")
+
+
+def draw_legend(items: Mapping[str, Stroke]) -> None:
+    """One legend for all panels: a line as it is drawn there, and its label."""
+    marks = [
+        '<span style="white-space:nowrap"><span style="display:inline-block;width:1.8em;vertical-align:middle;margin-right:.45em;'
+        f'border-top:3px {BORDERS[stroke.dash]} {stroke.colour}"></span>{escape(label)}</span>'
+        for label, stroke in items.items()
+    ]
+    st.html(f'<div style="display:flex;flex-wrap:wrap;gap:.2em 1.6em">{"".join(marks)}</div>')
+
+
+def offer(name: str, title: str, draw: "partial[go.Figure]", *, caption: str) -> None:
+    """A button that saves all panels as one HTML file, which is drawn only when it is clicked."""
+    st.download_button(
+        "All panels as one HTML file",
+        data=lambda: report.to_html(draw(), title=f"sevis: {title}", captions=caption),
+        file_name=f"{name}.html",
+        mime="text/html",
+        key=f"{name}-html",
+        on_click="ignore",
+        icon=":material/download:",
+        help="Opens in any browser without internet; its camera button saves a picture (PNG).",
+    )

@@ -1,0 +1,189 @@
+"""The view Two models: the network's class statistics against those of another, block by block."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import streamlit as st
+
+from sevis.analysis.two_models import ModelComparison, all_common, compare_models, describe_sizes, match_classes
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.errors import SevisError
+from sevis.figures.classes import two_models as figures
+from sevis.pages.classes.class_map import METRICS
+from sevis.pages.classes.collecting import collected
+from sevis.pages.classes.own_data import KEPT, Own
+from sevis.pages.shared.cache import identity
+from sevis.pages.shared.explanations import read_statistics
+from sevis.pages.shared.show import show, show_error
+from sevis.settings import results_folder
+from sevis.weights.card import Card, list_pretrained, read_card
+
+UPLOAD = "a file of yours"
+ABOUT = (
+    "The same measures of two networks that saw the same classes, and how far they agree on which classes are alike: blocks of two "
+    "networks need not have the same channels for that."
+)
+
+
+def draw(statistics: ClassStatistics, card: Card) -> None:
+    """The choice of the other statistics, and the comparison. Raises SevisError where index.json cannot be read."""
+    st.markdown(ABOUT)
+    there = others(card)
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        name = st.selectbox("Compare with", [*there, UPLOAD], key="models_other", bind="query-params", width=420) or UPLOAD
+        metric = st.segmented_control(
+            "Distance", list(METRICS), default=next(iter(METRICS)), required=True, key="models_metric", bind="query-params"
+        )
+    chosen = METRICS[metric or next(iter(METRICS))]
+    try:
+        if name in there:
+            _compare(statistics, there[name](), chosen)
+        else:
+            _compare_upload(statistics, chosen)
+    except SevisError as error:
+        show_error(error)
+
+
+def others(card: Card) -> dict[str, Callable[[], ClassStatistics]]:
+    """Statistics to compare those of a network with, by name: shipped, collected by `python -m sevis collect`, or in this app."""
+    shipped = [(name, read_card(name).statistics_path) for name in list_pretrained()]
+    written = [(path.stem, path) for path in sorted(results_folder("statistics").glob("*.safetensors"))]
+    files = [(name, path) for name, path in (*shipped, *written) if path.is_file() and path != card.statistics_path]
+    return _collected_in_the_app(card) | {name: partial(read_statistics, path) for name, path in files}
+
+
+def _collected_in_the_app(card: Card) -> dict[str, Callable[[], ClassStatistics]]:
+    """A visitor's own data with another network; or, where it is this network's that is shown, the statistics that came before it."""
+    own = st.session_state.get(KEPT)
+    if not isinstance(own, Own):
+        return {}
+    if own.weights != card.sha256:
+        return {f"your data with {own.statistics.metadata.get('model')}": lambda: own.statistics}
+    name, here = f"{card.name} without your data", collected(card)
+    if card.statistics_path.is_file():
+        return {name: partial(read_statistics, card.statistics_path)}
+    return {name: lambda: here} if here else {}
+
+
+def _compare_upload(statistics: ClassStatistics, metric: str) -> None:
+    limit = int(st.get_option("server.maxUploadSize"))
+    file = st.file_uploader(f"A file of class statistics (.safetensors, at most {limit} MB)", type="safetensors", key="models_upload")
+    if file is None:
+        st.info(
+            "Choose a file that `python -m sevis collect` wrote, of the same classes; with `--sample 5` it is a smaller one.",
+            icon=":material/upload_file:",
+        )
+        return
+    with opened(file.getvalue()) as other:
+        _compare(statistics, other, metric)
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[ClassStatistics]:
+    """A stranger's class statistics, in a private file that is gone afterwards. Raises SevisError for what is none."""
+    limit = int(st.get_option("server.maxUploadSize"))
+    if len(data) > limit * 2**20:
+        raise SevisError(f"the file has {len(data) / 2**20:,.1f} MB, and this app takes at most {limit}: collect it again with --sample 5")
+    with TemporaryDirectory(prefix="sevis-") as folder:
+        path = Path(folder) / f"{hashlib.sha256(data).hexdigest()[:12]}.safetensors"
+        path.write_bytes(data)
+        try:
+            yield ClassStatistics.load(path)
+        except SevisError as error:  # also where a damaged value is met only when it is read
+            raise SevisError(str(error).replace(str(path), "the file")) from None
+
+
+def _compare(first: ClassStatistics, second: ClassStatistics, metric: str) -> None:
+    rows = match_classes(first, second)
+    if not all_common(first, second, rows):
+        st.warning(
+            f"The two networks saw different classes ({describe_sizes(first, second, rows)}), and measures over different classes do not "
+            "compare.",
+            icon=":material/warning:",
+        )
+        if not st.toggle(f"Compare them on the {len(rows[0])} classes that both saw", key="models_common", bind="query-params"):
+            return
+    comparison = _comparison(identity(first), identity(second), metric, _first=first, _second=second)
+    _say_what_differs(comparison)
+    _show(comparison)
+
+
+@st.cache_data(max_entries=16, max_size="20MB", show_spinner="Comparing the networks …")
+def _comparison(key: str, other: str, metric: str, *, _first: ClassStatistics, _second: ClassStatistics) -> ModelComparison:
+    return compare_models(_first, _second, only_common=True, metric=metric)
+
+
+def _say_what_differs(comparison: ModelComparison) -> None:
+    if comparison.same_images is False:
+        st.warning(
+            "The two networks saw different photos (the fingerprints of their data differ), so a difference may come from the photos.",
+            icon=":material/warning:",
+        )
+    elif comparison.same_images is None:
+        st.info("The files do not say whether both networks saw the same photos.", icon=":material/info:")
+    if not comparison.named:
+        st.info("The networks have different blocks, so each is compared with the one at the same relative depth.", icon=":material/info:")
+
+
+def _show(comparison: ModelComparison) -> None:
+    grid = st.grid(3, min_column_width=300, gap="medium")
+    for measure in figures.MEASURES:
+        with grid.cell():
+            show(
+                figures.profile_panel(comparison, measure),
+                key=f"models-{measure}",
+                caption=describe_measure(comparison, measure),
+                table=figures.profile_table(comparison, measure),
+            )
+    table = figures.agreement_table(comparison)
+    with grid.cell():
+        show(figures.agreement_panel(comparison), key="models-agreement", caption=describe_agreement(comparison), table=table)
+    with grid.cell():
+        show(
+            figures.agreement_map(comparison),
+            key="models-blocks",
+            caption="The same rank correlation of every block with every block: a bright diagonal says that depth for depth they agree.",
+            table=figures.agreement_map_table(comparison),
+        )
+    if np.isfinite(comparison.difference).any():
+        with grid.cell():
+            show(
+                figures.difference_panel(comparison),
+                key="models-difference",
+                caption="Channel by channel, which says something only of networks that grew out of the same weights: the channels of "
+                "networks that were trained apart have no common order.",
+                table=table,
+            )
+    one, two = comparison.images
+    st.caption(f"Over the {len(comparison.classes)} classes that both saw, with {one:,} and {two:,} photos.")
+
+
+def describe_measure(comparison: ModelComparison, measure: str) -> str:
+    """One sentence on what a measure is, and how the networks differ in it."""
+    meaning = {
+        "share": "How much of a channel's variance over photos lies between the classes (omega squared: 0 is chance)",
+        "spread": "How far s moves from photo to photo; near 0 the gates are dead",
+        "saturated": "How many scales let nearly all of their channel pass",
+    }[measure]
+    values = [getattr(profile, measure) for profile in comparison.profiles]
+    if any(np.isnan(one).all() for one in values):
+        return f"{meaning}; unknown of a file that holds only means and deviations: collect it again."
+    means = " and ".join(f"{np.nanmean(one):.2f}" for one in values)
+    return f"{meaning}: {means} on average over the blocks of the first and the second."
+
+
+def describe_agreement(comparison: ModelComparison) -> str:
+    """One sentence on how far the networks agree on which classes are alike."""
+    own = comparison.agreement[np.arange(len(comparison.partner)), comparison.partner]
+    what = "How far two blocks agree on which classes are alike (Spearman over all pairs of classes; Kriegeskorte et al. 2008)"
+    known = np.isfinite(own)
+    if not known.any():
+        return f"{what}: unknown, for it takes four classes with different gates."
+    sites, best = comparison.profiles[0].sites, int(np.nanargmax(own))
+    above = int((own[known] > comparison.chance[known]).sum())
+    return f"{what}: highest in {sites[best]} ({own[best]:.2f}), above chance in {above} of {len(own)} blocks."

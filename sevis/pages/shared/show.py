@@ -1,0 +1,197 @@
+"""How every page shows a figure: the chart, one sentence below it, and its downloads; and how it says what went wrong."""
+
+import base64
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from sevis.errors import SevisError
+
+LABEL = "SVG"
+
+
+STYLE = """
+button { all: unset; display: inline-flex; align-items: center; gap: .5rem; min-height: 2.5rem; cursor: pointer;
+         color: var(--st-text-color); font: 400 .875rem / 1.6 var(--st-font); }
+button:hover { color: var(--st-primary-color); }
+button:focus-visible { outline: 2px solid var(--st-primary-color); border-radius: .25rem; }
+button::before { content: "download"; font: 1.125em / 1 "Material Symbols Rounded"; font-feature-settings: "liga"; }
+"""
+
+
+# The camera button of plotly.js saves in the format that its options name when it is clicked, and Streamlit passes on no second one.
+SCRIPT = """
+export default function({ data, parentElement }) {
+  const button = parentElement.querySelector("button");
+  button.onclick = () => {
+    const chart = document.querySelector(`.${data.chart} .js-plotly-plot`);
+    const camera = chart?.querySelector('.modebar-btn[data-title^="Download"]');
+    const options = chart?._context?.toImageButtonOptions;
+    if (!camera || !options) { button.textContent = "not drawn yet"; return; }
+    const { format, scale } = options;
+    Object.assign(options, { format: "svg", scale: 1 });
+    camera.click();
+    Object.assign(options, { format, scale });
+  };
+}
+"""
+
+
+HTML = f'<button type="button" aria-label="{LABEL}" title="Download this figure as SVG">{LABEL}</button>'
+
+
+_button = st.components.v2.component("sevis_svg", html=HTML, css=STYLE, js=SCRIPT)
+
+
+def svg_button(key: str) -> None:
+    """A button that saves the chart `key` of this page as an SVG file."""
+    chart = "st-key-" + re.sub(r"[^a-zA-Z0-9_-]", "-", key.strip())  # the class that Streamlit gives it
+    _button(key=f"{key}.svg", data={"chart": chart}, width="content")
+
+
+def show(
+    figure: go.Figure,
+    *,
+    key: str,
+    caption: str,
+    table: Mapping[str, ArrayLike],
+    on_select: Callable[[], None] | Literal["ignore"] = "ignore",
+) -> None:
+    """Draws a figure over the whole width, its caption, and buttons that save it as SVG and its data as CSV.
+
+    As PNG it is saved by the camera button that appears over the figure.
+
+    Args:
+        figure: from `sevis.figures`.
+        key: unique on the page; also the name of the downloaded files.
+        caption: one sentence that says what one sees; read out as the alternative text, too.
+        table: the figure's data by column name; columns of one length.
+        on_select: called when a point is clicked; the points are then in `st.session_state[key]`.
+    """
+    st.plotly_chart(
+        _in_theme_ink(figure),
+        width="stretch",
+        theme="streamlit",
+        key=key,
+        on_select=on_select,
+        selection_mode="points",
+        config={
+            "displaylogo": False,
+            "modeBarButtons": [["toImage"]],
+            "toImageButtonOptions": {"format": "png", "scale": 3, "filename": key},
+            "scrollZoom": False,
+            "doubleClick": False,
+        },
+        alt=caption,
+    )
+    describe(key=key, caption=caption, table=table, others=partial(svg_button, key))
+
+
+def show_picture(picture: NDArray[np.uint8], *, key: str, caption: str, table: Mapping[str, ArrayLike]) -> None:
+    """Draws a picture over the whole width, with its caption and buttons that save it and its data.
+
+    Args:
+        picture: RGB or RGBA, shape (height, width, 3 or 4).
+        key, caption, table: as for `show`.
+    """
+    st.image(picture, width="stretch", output_format="PNG", alt=caption)
+
+    def others() -> None:
+        _save_button("PNG", partial(to_png, picture), key=key, help="Download this picture")
+        _save_button("SVG", partial(to_svg, picture), key=key, help="Download this picture as SVG")
+
+    describe(key=key, caption=caption, table=table, others=others)
+
+
+def describe(*, key: str, caption: str, table: Mapping[str, ArrayLike], others: Callable[[], None]) -> None:
+    """The caption of a figure and the buttons that save it: those that `others` draws, and one for its data as CSV."""
+    with st.container(horizontal=True, vertical_alignment="top", gap="small", wrap=False):
+        st.caption(caption, width="stretch")
+        others()
+        _save_button("CSV", partial(to_csv, table), key=key, help="Download the data of this figure")
+
+
+def clicked_row(key: str) -> int | None:
+    """The row of the map `key` that was clicked, counted from the top; None after a click that takes the choice back."""
+    points = st.session_state[key]["selection"]["points"]
+    return round(points[0]["y"]) if points else None
+
+
+def maps_table(channels: NDArray[np.intp], gated: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]) -> dict[str, ArrayLike]:
+    """The data of a mosaic: one row per place of each channel.
+
+    Args:
+        channels: the channels that it shows.
+        gated: the maps u, shape (C, H, W), and the scales s, shape (C,), by what their columns' names end in, such as `_A`.
+    """
+    _, height, width = next(iter(gated.values()))[0].shape
+    channel, row, column = (grid.ravel() for grid in np.meshgrid(channels, np.arange(height), np.arange(width), indexing="ij"))
+    table: dict[str, ArrayLike] = {"channel": channel, "row": row, "column": column}
+    for end, (maps, scale) in gated.items():
+        u = maps[channel, row, column]
+        table |= {f"u{end}": u, f"s_u{end}": scale[channel] * u}
+    return table
+
+
+def _in_theme_ink(figure: go.Figure) -> go.Figure:
+    """Writes a figure in the theme's own text colour: Streamlit writes axes in a grey that fades on a projector."""
+    theme = st.context.theme.type
+    ink = {"color": st.get_option(f"theme.{theme}.textColor")} if theme else {}
+    figure.update_layout(font=ink, legend_font=ink, title_font=ink)
+    figure.update_xaxes(tickfont=ink, title_font=ink)
+    figure.update_yaxes(tickfont=ink, title_font=ink)
+    figure.update_traces(colorbar={"tickfont": ink, "title_font": ink}, selector={"type": "heatmap"})
+    return figure
+
+
+def _save_button(suffix: str, data: Callable[[], bytes], *, key: str, help: str) -> None:
+    """A button that makes a file only when it is clicked, and leaves the page as it is."""
+    name = f"{key}.{suffix.lower()}"
+    st.download_button(suffix, data, file_name=name, key=name, help=help, on_click="ignore", type="tertiary", icon=":material/download:")
+
+
+def to_csv(table: Mapping[str, ArrayLike]) -> bytes:
+    """The columns of a table as CSV in UTF-8. Raises ValueError when their lengths differ."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*(np.asarray(column).tolist() for column in table.values()), strict=True))
+    return text.getvalue().encode()
+
+
+def to_png(picture: NDArray[np.uint8]) -> bytes:
+    """An array of pixels as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="PNG")
+    return file.getvalue()
+
+
+def to_svg(picture: NDArray[np.uint8]) -> bytes:
+    """An array of pixels as an SVG file, whose pixels stay sharp however large it is drawn."""
+    height, width = picture.shape[:2]
+    data = base64.b64encode(to_png(picture)).decode()
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+        f'<image width="{width}" height="{height}" style="image-rendering:pixelated" href="data:image/png;base64,{data}"/></svg>'
+    ).encode()
+
+
+def show_error(error: SevisError) -> None:
+    """Says in one sentence, in place of a figure, what a user can mend."""
+    message = str(error)
+    sentence = message[:1].upper() + message[1:] + ("" if message.endswith(".") else ".")
+    st.error(as_text(sentence), icon=":material/error:")
+
+
+def as_text(text: str) -> str:
+    """A text from outside, such as a file's name, as Markdown that shows it as it is."""
+    return re.sub(r"([\\`*\[\]$<>~#|])", r"\\\1", text)

@@ -1,0 +1,208 @@
+"""The page Two photos: the same gates for two photos, their difference, and the maps of the channels that differ most."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
+
+from sevis.errors import SevisError
+from sevis.experiments.explanation import Explanation
+from sevis.figures.gates.gate_map import gate_map, gate_map_table, top_bars
+from sevis.figures.gates.mosaic import mosaic_pair
+from sevis.figures.gates.two_photos import (
+    FIRST,
+    SECOND,
+    block_means,
+    difference_map,
+    difference_table,
+    most_different,
+    pairs,
+    sorted_differences,
+    sorted_table,
+)
+from sevis.pages.shared.explanations import Look, Photo, blocks_of, card_of, explanation_of, look, read_example
+from sevis.pages.shared.growing import leave
+from sevis.pages.shared.network import Network, chosen
+from sevis.pages.shared.photos import choose_photo
+from sevis.pages.shared.show import clicked_row, maps_table, show, show_error, show_picture
+from sevis.weights.card import Card
+
+MAPS, OVERLAYS = "As maps", "On the photo"
+KEYS = {FIRST: "first", SECOND: "second"}
+COUNT = 4  # channels at either end of the order
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One of the two photos, as it is shown, and what the network does with it."""
+
+    pictures: Look
+    explanation: Explanation
+
+
+@st.fragment
+def compare(network: Network, card: Card) -> None:
+    """All that changes with a photo or the block: a fragment, so that quick clicks do not run beside each other."""
+    columns = dict(zip(KEYS, st.columns(2, gap="large"), strict=True))
+    photos = {name: _choose(name, card, column) for name, column in columns.items()}
+    between, inside = st.container(), st.container()
+    try:
+        shipped = read_example(card)
+        with inside:
+            block = _choose_block(blocks_of(network, shipped))
+    except SevisError as error:
+        show_error(error)
+        return
+    seen = {}
+    for name, photo in photos.items():
+        with columns[name]:
+            if photo and (one := _look_at(name, photo, network, block=block, shipped=shipped)):
+                seen[name] = one
+    if len(seen) < len(KEYS):
+        return
+    first, second = (seen[name].explanation for name in KEYS)
+    if np.array_equal(first.view, second.view):
+        between.info("Both are the same photo, so nothing differs: choose another one.", icon=":material/info:")
+        return
+    with between:
+        _show_difference(first, second)
+    if block:
+        with inside:
+            _show_block(block, seen)
+
+
+def _choose(name: str, card: Card, column: DeltaGenerator) -> Photo | None:
+    with column:
+        st.header(f"Photo {name}", anchor=f"photo-{name.lower()}")
+        try:
+            return choose_photo(card, key=f"{KEYS[name]}_", start=list(KEYS).index(name))
+        except SevisError as error:
+            show_error(error)
+            return None
+
+
+def _choose_block(blocks: tuple[str, ...]) -> str | None:
+    st.header("Inside one block", anchor="inside")
+    return st.selectbox(
+        "Block", blocks, index=None, placeholder="Choose a block, or click its row above", key="block", bind="query-params", width=400
+    )
+
+
+def _open_clicked_block(blocks: tuple[str, ...], key: str) -> None:
+    """After a click on a map."""
+    row = clicked_row(key)
+    if row is not None:
+        st.session_state["block"] = blocks[row]
+
+
+def _look_at(name: str, photo: Photo, network: Network, *, block: str | None, shipped: Explanation | None) -> Seen | None:
+    """Shows one photo, what the network recognises in it, and its gates; None, and why, where it cannot be read."""
+    try:
+        pictures = look(photo, card_of(network))
+        explanation = explanation_of(photo, network, block=block, shipped=shipped)
+    except SevisError as error:
+        show_error(error)
+        return None
+    left, right = st.columns([2, 3], gap="medium")
+    caption = f"{photo.title}: the network sees the bright part" if pictures.cropped else photo.title
+    left.image(pictures.photo, caption=caption, width="stretch", output_format="JPEG")
+    top = explanation.top(5)
+    with right:
+        show(
+            top_bars(top),
+            key=f"top-{name}",
+            caption=f"Out of {len(explanation.classes)} classes.",
+            table={"class": [label for label, _ in top], "probability": [value for _, value in top]},
+        )
+    show(
+        gate_map(explanation.scale).update_layout(title_text=f"Scale s of every channel for photo {name}"),
+        key=f"gates-{name}",
+        caption="Each row is one block, each column one of its channels, stretched to the same width.",
+        table=gate_map_table(explanation.scale),
+        on_select=lambda: _open_clicked_block(explanation.sites, f"gates-{name}"),
+    )
+    return Seen(pictures, explanation)
+
+
+def _show_difference(first: Explanation, second: Explanation) -> None:
+    st.header("Where the gates differ", anchor="difference")
+    st.markdown(_describe(block_means(first.scale, second.scale)))
+    show(
+        difference_map(first.scale, second.scale),
+        key="difference-map",
+        caption="Each row is one block, each column one of its channels; at the right, how far A and B are apart on average in the row. "
+        "**Click a row to open that block.**",
+        table=difference_table(first.scale, second.scale),
+        on_select=lambda: _open_clicked_block(first.sites, "difference-map"),
+    )
+
+
+def _describe(means: Mapping[str, float]) -> str:
+    """Where the two photos are told apart, in one sentence."""
+    most, least = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
+    average = sum(means.values()) / len(means)
+    blocks = f": most in {most} ({_short(means[most])}), least in {least} ({_short(means[least])})" if len(means) > 1 else ""
+    return f"Between the two photos the scale of a channel differs by {_short(average)} on average over the blocks{blocks}."
+
+
+def _short(difference: float) -> str:
+    return f"{difference:.2f}" if difference >= 0.1 else f"{difference:.3f}" if difference >= 0.001 else "less than 0.001"
+
+
+def _show_block(block: str, seen: Mapping[str, Seen]) -> None:
+    first, second = (seen[name].explanation.scale[block] for name in KEYS)
+    more, less = most_different(first, second, count=COUNT)
+    if not len(more) + len(less):
+        st.info(f"{block} treats both photos alike: every channel has the same scale.", icon=":material/info:")
+        return
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        show(
+            sorted_differences(first, second, count=COUNT),
+            key=f"{block}-differences",
+            caption=f"The {len(first)} channels of {block}: at the left those that it passes on more for A, at the right those for B.",
+            table=sorted_table(first, second),
+        )
+    with right:
+        picked = np.concatenate([more, less[::-1]])
+        show(
+            pairs(first, second, picked),
+            key=f"{block}-pairs",
+            caption="Both scales of the channels at either end.",
+            table={"channel": picked, "s_A": first[picked], "s_B": second[picked]},
+        )
+    st.subheader(f"The maps of these channels of {block}")
+    style = st.segmented_control("Show them", [MAPS, OVERLAYS], default=MAPS, required=True, key="maps", bind="query-params")
+    for column, channels, name in zip(st.columns(2, gap="large"), (more, less), KEYS, strict=True):
+        with column:
+            _show_maps(block, seen, channels, name=name, overlaid=style == OVERLAYS)
+
+
+def _show_maps(block: str, seen: Mapping[str, Seen], channels: NDArray[np.intp], *, name: str, overlaid: bool) -> None:
+    st.markdown(f"**Opened more for {name}**")
+    if not len(channels):
+        st.caption(f"No channel of {block} is opened more for {name}.")
+        return
+    gated = [
+        (one.explanation.maps[block], one.explanation.scale[block], one.pictures.close_up if overlaid else None) for one in seen.values()
+    ]
+    size = "{1} × {2}".format(*gated[0][0].shape)
+    show_picture(
+        mosaic_pair(gated[0], gated[1], channels.tolist()),
+        key=f"{block}-more-for-{name}",
+        caption=f"The map u of each channel ({size}) for photo A and for photo B, and below each s·u in the same colours "
+        "(red above zero, blue below; a channel's range, under its scale, is the same for both photos).",
+        table=maps_table(channels, {f"_{name}": (one.explanation.maps[block], one.explanation.scale[block]) for name, one in seen.items()}),
+    )
+
+
+leave()
+st.title("Two photos")
+st.markdown("The same network, the same gates, two photos: where does it open a channel for one and close it for the other?")
+try:
+    compare(chosen(), card_of(chosen()))
+except SevisError as missing:
+    show_error(missing)

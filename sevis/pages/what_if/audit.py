@@ -1,0 +1,57 @@
+"""The panel "Is the gate dynamic?": what a network loses when its gates may not answer to the photo."""
+
+import shlex
+
+import streamlit as st
+
+from sevis.errors import SevisError
+from sevis.experiments.audit import Audit
+from sevis.figures.gates.audit import audit_chart, describe_audit, last_stage_answer, reading
+from sevis.pages.shared.show import show, show_error
+from sevis.weights.card import RANDOM, Card
+
+ABOUT = (
+    "A gate that has learnt to be a constant could be left out. So each block's scales s are replaced, over a data set, by 1 (*open*), "
+    "by their mean over the other half of the photos (*frozen*), or by those of another photo (*shuffled*). What top-1 does then tells how "
+    "much the network relies on s at all, on its answering to the photo, and on that being the right photo."
+)
+
+
+def show_audit(card: Card) -> None:
+    """Draws the audit of a network where one is stored, else says how to make it."""
+    st.header("Is the gate dynamic?", anchor="audit")
+    st.markdown(ABOUT)
+    if not card.audit_path.is_file():
+        _say_how(card)
+        return
+    try:
+        audit = _read(str(card.audit_path), card.audit_path.stat().st_mtime_ns)
+        audit.check_weights(card["sha256"])
+    except SevisError as error:
+        show_error(error)
+        return
+    st.markdown(reading(audit))
+    show(
+        audit_chart(audit),
+        key="audit",
+        caption="A dot left of 0 is a loss. The intervals compare the same photos pairwise (Agresti and Min, 2005); of so many, about "
+        "one in twenty misses 0 by chance alone.",
+        table=audit.table(),
+    )
+    st.markdown(last_stage_answer(audit))
+    st.caption(describe_audit(audit))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _read(path: str, modified: int) -> Audit:
+    return Audit.load(path)
+
+
+def _say_how(card: Card) -> None:
+    weights = f" --weights {card.get('weights')}" if card.get("weights") == RANDOM else ""
+    st.info(
+        "There is no audit of this network yet. This command makes one; it takes photos of the network's classes, one folder a class, "
+        "called by the class's WordNet id:",
+        icon=":material/info:",
+    )
+    st.code(f"python -m sevis audit --model {shlex.quote(card.name)}{weights} --data FOLDER", language="bash", wrap_lines=True)

@@ -1,0 +1,174 @@
+"""The panels of the page What if? that say which blocks, and which channels of one block, a prediction depends on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from numpy.typing import ArrayLike
+
+from sevis.data.images import read_image
+from sevis.experiments.explanation import Explanation
+from sevis.figures.gates.what_if import channel_bars, sensitivity_strip
+from sevis.pages.shared.cache import look_up
+from sevis.pages.shared.explanations import Photo, ready_model, seconds_of
+from sevis.pages.shared.growing import Work, drop, show_growing
+from sevis.pages.shared.network import Network
+from sevis.pages.shared.show import clicked_row, show
+from sevis.pages.what_if.counterfactuals import Means
+
+if TYPE_CHECKING:
+    from sevis.experiments.sensitivity import Ablation, Sensitivity
+
+PATIENCE = 20.0  # seconds: what would take longer waits until it is asked for
+WORK = 0.5  # seconds: about one forward pass of a batch
+CHANNELS = 12  # are shown
+WANTED = "ablate"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the sensitivity is asked of.
+
+    Attributes:
+        photo, network: the photo, and the network that looks at it.
+        before: what the network makes of the photo, unchanged.
+        means: what the blocks are frozen at.
+        target: the class whose probability is watched.
+    """
+
+    photo: Photo
+    network: Network
+    before: Explanation
+    means: Means
+    target: int
+
+    @property
+    def name(self) -> str:
+        """Of the class."""
+        return self.before.classes[self.target]
+
+    @property
+    def seconds(self) -> float:
+        """Of a forward pass."""
+        return seconds_of(self.before)
+
+    @property
+    def keys(self) -> tuple[str, str, str]:
+        """What the measurements depend on; the class is none of it, for they keep all classes."""
+        return self.photo.digest, self.before.weights, self.means.key
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many rows at once: fewer on a slow network, so that others get their turn."""
+        return max(1, int(WORK / self.seconds)) if self.seconds > WORK / 16 else None
+
+
+def show_strip(question: Question, choose: Callable[[str], None]) -> None:
+    """The sensitivity of all blocks; a click on a row calls `choose` with the name of its block."""
+    blocks = len(question.before.sites)
+    seconds = (1 + 2 * blocks) * question.seconds
+    keys, draw = ("strip", *question.keys), partial(_draw_strip, question, choose)
+    asked = f"Measure all {blocks} blocks: about {seconds:.0f} s"
+    if look_up(*keys) is not None or seconds < PATIENCE or st.toggle(asked, key="measure", bind="query-params"):
+        show_growing("strip", keys, partial(_begin_strip, question, keys), draw)
+    else:
+        drop("strip")
+
+
+def show_channels(question: Question, block: str | None) -> None:
+    """The channels of a block that matter most, once that is asked for."""
+    st.header("Which channels of a block?", anchor="channels")
+    if block is None:
+        drop(WANTED)
+        st.markdown("Choose a block above, or click its row, to see which of its channels the prediction depends on.")
+        return
+    count = len(question.before.scale[block])
+    sites = question.before.sites
+    left = 1 - (sites.index(block) + 0.5) / len(sites)  # of the network: what comes before the block is computed once a batch
+    seconds = 0.75 * left * count * question.seconds
+    asked = f"Turn off each of the {count} channels of {block} in turn" + (f": about {seconds:.0f} s" if seconds > 2 else "")
+    if not st.toggle(asked, key=WANTED, bind="query-params"):
+        drop(WANTED)
+        return
+    keys, draw = ("channels", *question.keys[:2], block), partial(_draw_channels, question)
+    show_growing(WANTED, keys, partial(_begin_channels, question, keys), draw, cancel=_cancel)
+
+
+def _cancel() -> None:
+    drop(WANTED)
+    st.session_state[WANTED] = False
+
+
+def _begin_strip(question: Question, keys: tuple[str, ...]) -> "Work[Sensitivity]":
+    from sevis.experiments.sensitivity import scan_blocks
+
+    said: list[str] = []
+    parts = scan_blocks(
+        ready_model(question.network),
+        read_image(question.photo.data),
+        static=question.means.gates() or None,
+        batch_size=question.batch_size,
+        say=said.append,
+    )
+    return Work(keys, parts, said)
+
+
+def _begin_channels(question: Question, keys: tuple[str, ...]) -> "Work[Ablation]":
+    from sevis.experiments.sensitivity import ablate_channels
+
+    said: list[str] = []
+    image = read_image(question.photo.data)
+    parts = ablate_channels(ready_model(question.network), image, keys[-1], batch_size=question.batch_size, say=said.append)
+    return Work(keys, parts, said)
+
+
+def _draw_strip(question: Question, choose: Callable[[str], None], answer: "Sensitivity") -> None:
+    opened = answer.change("opened", question.target)
+    frozen = None if answer.frozen is None else answer.change("frozen", question.target)
+    key, sites = "sensitivity", answer.sites
+
+    def clicked() -> None:
+        row = clicked_row(key)
+        if row is not None:
+            choose(sites[row])
+
+    probability = question.before.probabilities[question.target]
+    held = f"; frozen means held at its mean over {question.means.said}" if frozen is not None else ""
+    show(
+        sensitivity_strip(sites, opened, frozen),
+        key=key,
+        caption=f"How the probability of “{question.name}” ({100 * probability:.1f} % with no gate changed) moves when one block alone is "
+        f"changed: opened means all of its channels pass whole{held}. **Click a row to choose that block above.**",
+        table=_strip_table(answer, question.target),
+        on_select=clicked,
+    )
+
+
+def _strip_table(answer: "Sensitivity", target: int) -> dict[str, ArrayLike]:
+    names = np.array(answer.classes)
+    table: dict[str, ArrayLike] = {"block": answer.sites}
+    for way in ("opened", "frozen") if answer.frozen is not None else ("opened",):
+        table |= {
+            f"{way}_probability_change": answer.change(way, target),
+            f"{way}_logit_change": answer.logit_change(way, target),
+            f"{way}_top1": names[answer.top1(way)],
+        }
+    return table
+
+
+def _draw_channels(question: Question, answer: "Ablation") -> None:
+    change = answer.change(question.target)
+    if not len(change):
+        return
+    most = np.argsort(-np.abs(change), kind="stable")[:CHANNELS]
+    so_far = "" if answer.done >= 1 else f" of the {len(change)} tried so far"
+    show(
+        channel_bars(most, change[most], site=answer.site),
+        key=f"{answer.site}-channels",
+        caption=f"The {len(most)} channels of {answer.site}{so_far} whose absence (s = 0), one at a time, moves the probability of "
+        f"“{question.name}” most: a bar to the left means that the channel speaks for the class, one to the right, against it.",
+        table={"channel": np.arange(len(change)), "probability_change": change},
+    )

@@ -1,0 +1,1 @@
+"""The app's figures as one HTML file, or as SVG and PNG."""

@@ -1,0 +1,269 @@
+"""The Classes page as one self-contained HTML file: what class statistics say, section by section, each figure with its caption."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+
+from sevis.analysis.class_map import pca_maps, similar_order
+from sevis.analysis.depth import DepthProfile, depth_profile
+from sevis.analysis.measures import distances
+from sevis.analysis.paper_figures import missing
+from sevis.analysis.statements import Statement, describe_regions, judge
+from sevis.analysis.two_models import ModelComparison, compare_models
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.errors import SevisError
+from sevis.figures.classes import captions
+from sevis.figures.classes import two_models as models
+from sevis.figures.classes.class_map import class_map, distance_matrix, reach
+from sevis.figures.classes.depth import INTERVALS, OTHERS, STATEMENTS, Chart, depth_chart
+from sevis.figures.classes.paper_figures import Stroke, entries, mean_panel, paper_blocks, paper_classes, spread_panel
+from sevis.reports.html import document, figure_html, write_page
+
+SPREADS = 2  # classes of Figure 7, as in the paper
+MAPS = 3  # blocks, the last of those in the paper's figures
+TOLD = {  # what a file's metadata says, in words
+    "model": "Network",
+    "weights": "SHA-256 of its weights",
+    "data": "Data set",
+    "split": "Part of it",
+    "fingerprint": "Fingerprint of the data",
+    "preprocessing": "Preprocessing",
+    "precision": "Precision",
+    "device": "Device",
+    "torch": "PyTorch",
+    "sevis": "sevis",
+    "date": "Collected on",
+    "seed": "Seed",
+}
+MARKS = {"seen here": ("seen", "✓"), "not seen here": ("unseen", "✗"), "unknown here": ("unknown", "?")}
+STYLE = """<style>
+table { border-collapse: collapse; font-size: .9em; }
+th { text-align: left; font-weight: 600; padding: .15rem 1.5rem .15rem 0; vertical-align: top; white-space: nowrap; }
+td { padding: .15rem 0; overflow-wrap: anywhere; }
+article { margin: 0 0 1rem; min-width: 0; break-inside: avoid; }
+.wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 460px), 1fr)); }
+.paper .wide { grid-template-columns: 1fr 1fr; }
+@media (max-width: 600px) { th, td { display: block; } }
+.verdict { display: inline-block; padding: 0 .6rem; border-radius: 1rem; font-weight: 600; border: 2px solid; }
+.seen { color: #006b4f; } .unseen { color: #9c4a00; } .unknown { color: #4b5262; }
+.note { border-left: 4px solid #9c4a00; padding-left: .75rem; }
+.legend span { white-space: nowrap; margin-right: 1.5rem; }
+.legend i { display: inline-block; width: 1.8em; vertical-align: middle; margin-right: .45em; border-top: 3px; }
+</style>"""
+
+
+def write_report(statistics: ClassStatistics, path: str | Path, *, other: ClassStatistics | None = None) -> None:
+    """Writes `report_html` as a whole or not at all.
+
+    Raises:
+        SevisError: for a file whose name does not end in .html, or a place that cannot be written to.
+    """
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        raise SevisError(f"a report is an HTML page, got {Path(path).name!r}: choose a name that ends in .html")
+    write_page(report_html(statistics, other=other), path)
+
+
+def report_html(statistics: ClassStatistics, *, other: ClassStatistics | None = None, profile: DepthProfile | None = None) -> str:
+    """What the class statistics of a network say, as one HTML page that opens offline, about 6 MB.
+
+    A part that the statistics cannot give, for they are of too few classes or hold only means, is a sentence that says so.
+
+    Args:
+        statistics: of the network.
+        other: of another network, to compare it with on the classes that both saw.
+        profile: of the statistics, where it is known already; it takes some seconds.
+    """
+    known = profile or depth_profile(statistics)
+    sections: dict[str, Callable[[], Iterable[str]]] = {
+        "Where these numbers come from": partial(_provenance, statistics),
+        "In short": partial(_regions, known),
+        "Four statements of the paper": partial(_statements, known),
+        "Other measures by depth": partial(_measures, known),
+        "Figure 6: means": partial(_means, statistics),
+        "Figure 7: spread": partial(_spreads, statistics),
+        "Class map": partial(_maps, statistics),
+    }
+    if other is not None:
+        sections["Two networks"] = partial(_comparison, statistics, other)
+    name = str(statistics.metadata.get("model") or "a network")
+    return document(f"sevis: the gates of {name}, class by class", "\n".join([STYLE, *_sections(sections)]))
+
+
+def _sections(sections: Mapping[str, Callable[[], Iterable[str]]]) -> Iterator[str]:
+    for title, parts in sections.items():
+        try:
+            body = "\n".join(parts())
+        except SevisError as error:
+            body = _note(f"This part is missing: {str(error).rstrip('.')}.")
+        yield f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>"
+
+
+def _provenance(statistics: ClassStatistics) -> Iterator[str]:
+    known = statistics.metadata
+    yield _text(captions.describe_source(statistics))
+    if not statistics.detailed:
+        yield _note(
+            "This file holds only means and deviations: without whole gates and histograms there are no intervals, no saturation and no "
+            "accuracy. Collect it again with python -m sevis collect."
+        )
+    rows = {label: _in_words(known[field]) for field, label in TOLD.items() if known.get(field) not in (None, "")}
+    rows |= {"Blocks and channels": f"{len(statistics.sites)} and {sum(statistics.channels.values()):,}"}
+    if statistics.compact:
+        rows |= {"Precision of the file": "compact: 16 bits for means and deviations of s, 8 for those of z and for the sample of gates"}
+    if known.get("broken_count"):
+        rows["Images that could not be read"] = f"{known['broken_count']}: {', '.join(map(_broken_name, known.get('broken') or []))}"
+    yield f"<table>{''.join(f'<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>' for label, value in rows.items())}</table>"
+
+
+def _in_words(value: object) -> str:
+    return ", ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, dict) else str(value)
+
+
+def _broken_name(image: object) -> str:
+    return str(image[1] if isinstance(image, list | tuple) and len(image) > 1 else image)
+
+
+def _regions(profile: DepthProfile) -> Iterator[str]:
+    yield f"<ul>{''.join(f'<li>{_marked(sentence)}</li>' for sentence in describe_regions(profile))}</ul>"
+    if profile.per_class:
+        yield _text(
+            f"Measured over {profile.images:,} photos of {profile.classes} classes. Intervals are of {100 * profile.level:.0f} %, from "
+            f"{profile.replicates} bootstrap samples of {profile.per_class} photos a class."
+        )
+
+
+def _statements(profile: DepthProfile) -> Iterator[str]:
+    yield _text("Hu, Shen, Albanie, Sun & Wu, Squeeze-and-Excitation Networks (arXiv:1709.01507v4, section 7), held against this network.")
+    yield _grid((_statement(profile, statement) for statement in judge(profile)), wide=True)
+
+
+def _statement(profile: DepthProfile, statement: Statement) -> str:
+    look, sign = MARKS[statement.verdict]
+    verdict = f'<p class="verdict {look}">{sign} {escape(statement.verdict)}</p>'
+    note = f"Seen if: {statement.criterion} Diamonds are the blocks judged."
+    chart = _chart(profile, STATEMENTS[statement.name], note=note, judged=statement.blocks)
+    return f"<article>\n<p><strong>{_marked(statement.sentence)}</strong></p>\n{verdict}\n{_text(statement.finding)}\n{chart}\n</article>"
+
+
+def _measures(profile: DepthProfile) -> Iterator[str]:
+    yield _grid((_chart(profile, chart) for chart in OTHERS.values()), wide=True)
+
+
+def _chart(profile: DepthProfile, chart: Chart, *, note: str = "", judged: Iterable[str] = ()) -> str:
+    caption = " ".join(filter(None, (chart.about, note, INTERVALS))).replace("**", "")
+    return figure_html(depth_chart(profile, chart, judged=judged), caption)
+
+
+def _means(statistics: ClassStatistics) -> Iterator[str]:
+    classes = paper_classes(statistics)
+    yield _text(captions.ABOUT_MEANS)
+    if empty := missing(statistics, classes):
+        yield _note(f"Without a photo there is no curve: {', '.join(empty)}.")
+    yield _legend(entries(statistics, classes))
+    yield _grid(
+        figure_html(mean_panel(statistics, site, classes), captions.mean_caption(statistics, site, classes))
+        for site in paper_blocks(statistics.sites)
+    )
+
+
+def _spreads(statistics: ClassStatistics) -> Iterator[str]:
+    classes = [name for name in paper_classes(statistics) if statistics.count[statistics.index(name)] > 1][:SPREADS]
+    yield _text(captions.ABOUT_SPREAD)
+    if not classes:
+        yield _note("No class has two photos, so no spread can be drawn.")
+        return
+    *strokes, overall = entries(statistics, classes).items()
+    for name, (label, stroke) in zip(classes, strokes, strict=True):
+        yield _legend(dict([(label, stroke), overall]))
+        yield _grid(
+            figure_html(spread_panel(statistics, site, name, stroke=stroke), captions.spread_caption(statistics, site, name))
+            for site in paper_blocks(statistics.sites)
+        )
+
+
+def _maps(statistics: ClassStatistics) -> Iterator[str]:
+    maps, names, marked = pca_maps(statistics, photos=0), statistics.classes, paper_classes(statistics)
+    span = reach(maps)
+    yield _text(
+        "Each class is the mean of its photos' gates, placed in the two principal axes of the class means of its block. The maps share one "
+        "scale: where a block is class-agnostic its classes lie on one spot, where it is class-specific they lie apart."
+    )
+    yield _grid(
+        figure_html(class_map(maps, place, names, units="pca", marked=marked, span=span), _map_caption(maps.quality[place]))
+        for place in map(statistics.sites.index, paper_blocks(statistics.sites)[-MAPS:])
+    )
+    yield _matrix(statistics, statistics.sites[-1])
+
+
+def _map_caption(quality: float) -> str:
+    if np.isnan(quality):
+        return "All classes have the same mean gates here."
+    return f"The two axes hold {quality:.0%} of the variance between the class means."
+
+
+def _matrix(statistics: ClassStatistics, site: str) -> str:
+    rows = np.flatnonzero(statistics.count)
+    means = statistics.mean(site)[rows]
+    order = similar_order(distances(means, "cosine"))
+    matrix = distances(means[order], "cosine")
+    names = [statistics.classes[row] for row in rows[order]]
+    figure = distance_matrix(matrix, names, site=site, metric="cosine", furthest=float(np.nanmax(matrix)) or 1.0)
+    return figure_html(
+        figure,
+        "The cosine distance between the mean gates of each two classes, in an order in which neighbours are alike (average linkage).",
+    )
+
+
+def _comparison(first: ClassStatistics, second: ClassStatistics) -> Iterator[str]:
+    comparison = compare_models(first, second, only_common=True)
+    one, two = comparison.names
+    yield _text(f"**{one}** and **{two}** on the {len(comparison.classes)} classes of which both saw photos.")
+    yield _text(f"The second: {captions.describe_source(second)}")
+    if comparison.same_images is not True:
+        what = "saw different photos" if comparison.same_images is False else "may have seen different photos: the files do not say it"
+        yield _note(f"The two networks {what}, so a difference may come from the photos.")
+    yield _grid(figure_html(figure, caption) for figure, caption in _compared(comparison))
+
+
+def _compared(comparison: ModelComparison) -> Iterator[tuple[go.Figure, str]]:
+    for measure, (title, axis) in models.MEASURES.items():
+        yield models.profile_panel(comparison, measure), f"{title}, block by block: {axis}."
+    yield (
+        models.agreement_panel(comparison),
+        "How far two blocks agree on which classes are alike: Spearman's correlation of their distances (Kriegeskorte et al. 2008).",
+    )
+    yield models.agreement_map(comparison), "The same for every block with every block."
+    if np.isfinite(comparison.difference).any():
+        yield models.difference_panel(comparison), "Channel by channel, which only says something where both grew out of the same weights."
+
+
+def _grid(parts: Iterable[str], *, wide: bool = False) -> str:
+    return f'<div class="grid{" wide" if wide else ""}">\n{"".join(parts)}\n</div>'
+
+
+def _legend(strokes: Mapping[str, Stroke]) -> str:
+    """The curves of the panels below it, each as it is drawn there."""
+    styles = {"solid": "solid", "dash": "dashed", "dot": "dotted"}
+    marks = (
+        f'<span><i style="border-color:{stroke.colour};border-top-style:{styles[stroke.dash]}"></i>{escape(label)}</span>'
+        for label, stroke in strokes.items()
+    )
+    return f'<p class="legend">{" ".join(marks)}</p>'
+
+
+def _text(text: str) -> str:
+    return f"<p>{_marked(text)}</p>"
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{_marked(text)}</p>'
+
+
+def _marked(text: str) -> str:
+    """Plain text as HTML; what stands between double asterisks is bold."""
+    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))

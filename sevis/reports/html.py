@@ -1,0 +1,211 @@
+"""Figures as files: one self-contained HTML file that needs no internet, or SVG and PNG through Kaleido where a Chromium is installed."""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from PIL import Image
+from plotly.offline import get_plotlyjs
+
+from sevis.errors import SevisError
+from sevis.files import replace_file
+
+if TYPE_CHECKING:
+    from sevis.experiments.explanation import Explanation
+
+IMAGE_SUFFIXES = (".svg", ".png")
+SUFFIXES = (".html", *IMAGE_SUFFIXES)
+IMAGE_WIDTH = 1400
+# Nothing outside the file is ever asked for, whatever a name in it says.
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
+STYLE = """
+:root { color-scheme: light; }
+body { margin: 2rem auto; max-width: 1400px; padding: 0 1rem; background: #ffffff; color: #1f2430;
+       font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.6rem; margin: 0 0 1rem; }
+h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; break-after: avoid; }
+figure { margin: 0 0 2rem; min-width: 0; break-inside: avoid; }
+figcaption { color: #4b5262; }
+img { image-rendering: pixelated; width: 256px; border-radius: 4px; }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); gap: 0 1.5rem; }
+@page { margin: 12mm; }
+.paper { margin: 0; padding: 0; width: 690px; font-size: 12px; }
+.paper figure { margin-bottom: 1rem; }
+.paper .grid { grid-template-columns: 1fr 1fr; }
+.paper h1, .paper h2 { font-size: 1.3em; margin-top: 1.5rem; }
+"""
+# A chart keeps the width that it was drawn in: it is drawn again when all of the page is there, and in the width of paper for printing.
+FITTING = """
+const fit = paper => {
+  document.body.classList.toggle("paper", paper);
+  document.querySelectorAll(".js-plotly-plot").forEach(chart => Plotly.relayout(chart, { autosize: true }));
+};
+addEventListener("load", () => fit(false));
+addEventListener("beforeprint", () => fit(true));
+addEventListener("afterprint", () => fit(false));
+"""
+
+
+def write(figures: go.Figure | Sequence[go.Figure], path: str | Path, *, title: str = "sevis", captions: str | Sequence[str] = ()) -> None:
+    """Writes figures in the format that the file's name asks for; an image holds one figure and no caption.
+
+    Raises:
+        SevisError: for another suffix than those of SUFFIXES, for several figures in one image, or as `write_image`.
+    """
+    target, several = Path(path), _as_list(figures)
+    if target.suffix.lower() == ".html":
+        write_html(several, target, title=title, captions=captions)
+    elif target.suffix.lower() not in SUFFIXES:
+        raise SevisError(f"{target.name!r} ends in {target.suffix or 'no suffix'!r}: choose one of {', '.join(SUFFIXES)}")
+    elif len(several) != 1:
+        raise SevisError(f"{target.suffix} holds one figure, got {len(several)}: write them to an .html file")
+    else:
+        write_image(several[0], target)
+
+
+def write_html(
+    figures: go.Figure | Sequence[go.Figure], path: str | Path, *, title: str = "sevis", captions: str | Sequence[str] = ()
+) -> None:
+    """Writes one HTML file with the figures and their captions, as a whole or not at all; see `to_html`."""
+    write_page(to_html(figures, title=title, captions=captions), path)
+
+
+def to_html(figures: go.Figure | Sequence[go.Figure], *, title: str = "sevis", captions: str | Sequence[str] = (), head: str = "") -> str:
+    """One self-contained HTML page, about 5 MB for plotly.js, light, with the figures in order.
+
+    Args:
+        figures: one figure or several; they are not changed.
+        title: the heading, as plain text.
+        captions: one for each figure, as plain text; none at all is allowed.
+        head: HTML that comes between the heading and the figures, such as the photo.
+
+    Raises:
+        SevisError: when there are captions, but not one for each figure.
+    """
+    several, texts = _as_list(figures), [captions] if isinstance(captions, str) else list(captions)
+    if texts and len(texts) != len(several):
+        raise SevisError(f"expected a caption for each of the {len(several)} figures, got {len(texts)}")
+    body = [figure_html(figure, text) for figure, text in zip(several, texts or [""] * len(several), strict=True)]
+    return document(title, "\n".join([head, *body]))
+
+
+def document(title: str, body: str) -> str:
+    """A self-contained HTML page that holds plotly.js, asks for nothing outside itself, and fits a phone and paper.
+
+    Args:
+        title: the heading, as plain text.
+        body: HTML, such as that of `figure_html`.
+    """
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n<script>{get_plotlyjs()}</script>\n<script>{FITTING}</script>\n"
+        f"</head>\n<body>\n<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def figure_html(figure: go.Figure, caption: str = "") -> str:
+    """A figure, light, and its caption, as plain text, as a part of a `document`; the figure is not changed."""
+    config = {"displaylogo": False, "responsive": True}
+    return _figure(_light(figure).to_html(full_html=False, include_plotlyjs=False, config=config), caption)
+
+
+def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH, scale: float = 2) -> None:
+    """Writes an SVG or a PNG on white, drawn by a Chromium without touching the network, as a whole or not at all.
+
+    Args:
+        figure: it is not changed.
+        path: ends in .svg or .png.
+        width: in pixels; the height is the figure's own.
+        scale: pixels of a PNG per pixel of the figure.
+
+    Raises:
+        SevisError: for another suffix, or where Kaleido or a Chromium is missing or fails.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in IMAGE_SUFFIXES:
+        raise SevisError(f"{target.name!r} is no image that can be written: choose one of {', '.join(IMAGE_SUFFIXES)}")
+    form = target.suffix.lower().removeprefix(".")
+    options = {"format": form, "width": width, "scale": scale if form == "png" else 1}
+    _replace(target, _render(_light(figure), options))
+
+
+def explanation_html(explanation: "Explanation", path: str | Path, *, title: str = "sevis: one photo") -> None:
+    """Writes what a network saw in one image, its top-5 and its gate map as one HTML file, as a whole or not at all.
+
+    Args:
+        explanation: from `sevis.explain`.
+        path: of the file.
+        title: the heading, such as the photo's name, as plain text.
+    """
+    from sevis.figures.gates.gate_map import describe_channels, gate_map, top_bars
+
+    top = [(escape(name, quote=False), probability) for name, probability in explanation.top()]
+    height, width = explanation.view.shape[:2]
+    captions = [
+        f"The {len(top)} classes of {len(explanation.classes)} that {explanation.model} holds most probable for this photo.",
+        "The scale s by which each block multiplies each of its channels, from 0 (off) to 1 (whole); "
+        f"each row is stretched to the same width ({describe_channels(explanation.scale)}).",
+    ]
+    photo = _photo(explanation.view, f"What the network sees of the photo: {width} x {height} pixels, drawn large.")
+    figures = [top_bars(top), gate_map(explanation.scale)]
+    write_page(to_html(figures, title=title, captions=captions, head=photo), path)
+
+
+def _photo(pixels: NDArray[np.uint8], caption: str) -> str:
+    """A picture inside the page, as a data URI."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f'<figure>\n<img alt="{escape(caption)}" src="{source}">\n<figcaption>{escape(caption)}</figcaption>\n</figure>'
+
+
+def _render(figure: go.Figure, options: dict[str, object]) -> bytes:
+    try:
+        import kaleido
+        from kaleido.errors import ChromeNotFoundError, KaleidoError
+    except ImportError:
+        raise SevisError("SVG and PNG need Kaleido: pip install kaleido, or write an .html file") from None
+    try:
+        # MathJax would be fetched from the internet; plotly.js comes from the installed package.
+        data = kaleido.calc_fig_sync(figure.to_dict(), opts=options, kopts={"mathjax": False})
+    except ChromeNotFoundError:
+        raise SevisError(
+            "SVG and PNG are drawn by a browser and none was found: install Chromium or Chrome (Debian: apt install chromium), "
+            "name it in BROWSER_PATH, or write an .html file"
+        ) from None
+    except (RuntimeError, TimeoutError, KaleidoError) as error:
+        raise SevisError(f"the browser could not draw the figure ({type(error).__name__}): write an .html file instead") from None
+    return bytes(data)
+
+
+def _as_list(figures: go.Figure | Sequence[go.Figure]) -> list[go.Figure]:
+    return [figures] if isinstance(figures, go.Figure) else list(figures)
+
+
+def _light(figure: go.Figure) -> go.Figure:
+    """A copy on white, in dark type: in the app a figure is transparent and takes its type from the theme."""
+    return go.Figure(figure).update_layout(template="plotly_white", paper_bgcolor="white", plot_bgcolor="white")
+
+
+def _figure(html: str, caption: str) -> str:
+    return f"<figure>\n{html}\n{f'<figcaption>{escape(caption)}</figcaption>' if caption else ''}\n</figure>"
+
+
+def write_page(html: str, path: str | Path) -> None:
+    """Writes a page as a whole or not at all. Raises SevisError for a place that cannot be written to."""
+    _replace(Path(path), html.encode())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    try:
+        replace_file(path, data)
+    except OSError as error:
+        raise SevisError(f"{path} cannot be written ({error.strerror or error}): choose another place") from None

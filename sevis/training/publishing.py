@@ -1,0 +1,114 @@
+"""A trained network becomes files in pretrained/: weights, compact class statistics, an example, and an entry in index.json."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from sevis.blocks.sites import find_sites
+from sevis.data.datasets import TINY_IMAGENET, ImageDataset, sample_photos
+from sevis.data.images import read_image
+from sevis.data.pixels import EVALUATED, evaluation_batches, open_images
+from sevis.data.preprocessing import Preprocessing
+from sevis.errors import SevisError
+from sevis.experiments.collection import collect_dataset
+from sevis.experiments.evaluation import Score, evaluate
+from sevis.experiments.explanation import explain
+from sevis.files import replace_file
+from sevis.recipe import Recipe
+from sevis.training.run_record import Run
+from sevis.training.training import Trained, record
+from sevis.weights.card import Card, add_to_index, check_name
+from sevis.weights.loading import ReadyModel, make_ready
+
+MIN_STD = 0.05
+
+
+LICENCES = {TINY_IMAGENET: "MIT (weights); trained on Tiny ImageNet-200, whose images are for non-commercial research and education"}
+
+
+def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDataset, ImageDataset], *, command: str) -> Card:
+    """Writes a trained network into pretrained/, with its scores measured on the stored, rounded weights.
+
+    Args:
+        name: of the entry, such as se_resnet50x0_5.tiny200.
+        trained: the network at the end of its run, and the log.
+        recipe: what it was trained with.
+        data: the training and the validation images.
+        command: the command line that repeats the run.
+
+    Raises:
+        SevisError: for a name that no file can have, or when the gates are dead.
+    """
+    check_name(name)
+    device = next(trained.model.parameters()).device
+    state = {key: _rounded(value.cpu()) for key, value in trained.model.state_dict().items()}
+    stored = copy.deepcopy(trained.model).float()
+    stored.load_state_dict(state)
+    run = record(replace(trained, model=stored), recipe, data)
+    if run.gates is not None:
+        _check_alive(run.gates)
+    weights = save(state, metadata={"sevis": json.dumps({"command": command, "recipe": run.recipe, "data": run.data})})
+    entry = _entry(run, data) | {"command": command, "sha256": hashlib.sha256(weights).hexdigest()}
+    ready = make_ready(Card(name, entry), stored.to(device))
+    # All is measured before anything is written, and the index comes last: what it names is there.
+    statistics = collect_dataset(ready, data[1]) if run.gates is not None else None
+    replace_file(ready.card.path, weights)
+    if statistics is not None:
+        statistics.save(ready.card.statistics_path, compact=True)
+        _write_example(ready)
+    add_to_index(ready.card)
+    return ready.card
+
+
+def score(ready: ReadyModel, dataset: ImageDataset) -> Score:
+    """The score of a published network on a data set with its classes."""
+    images = open_images(dataset, ready.preprocess, ready.device)
+    return evaluate(ready.model, evaluation_batches(images, ready.preprocess, EVALUATED))
+
+
+def _rounded(value: torch.Tensor) -> torch.Tensor:
+    """Half precision for the weights; norms, biases and running statistics are few and stay as they are."""
+    return value.half().contiguous() if value.is_floating_point() and value.ndim > 1 else value.contiguous()
+
+
+def _entry(run: Run, data: tuple[ImageDataset, ImageDataset]) -> dict[str, Any]:
+    recipe = Recipe(**run.recipe)
+    return {
+        "architecture": recipe.architecture(len(data[0].wnids)),
+        "classes": list(data[0].classes),
+        "wnids": list(data[0].wnids),
+        "preprocessing": asdict(Preprocessing(resize=recipe.size, crop=recipe.size)),
+        "data": {name: value for name, value in run.data.items() if name != "classes"},
+        "recipe": dict(run.recipe),
+        "epochs": recipe.epochs,
+        "curve": [{name: round(value, 5) for name, value in row.items()} for row in run.rows],
+        "torch": run.torch,
+        "licence": LICENCES.get(data[0].name, f"trained on {data[0].name}: its licence is yours to name"),
+        "seconds": run.seconds,
+        "device": run.device,
+        "date": run.date,
+        "top1": run.top1,
+        "top5": run.top5,
+        **({} if run.gates is None else {"gates": dict(run.gates)}),
+    }
+
+
+def _check_alive(gates: Mapping[str, Any]) -> None:
+    if not gates["std_over_images"] >= MIN_STD:  # nor is NaN
+        raise SevisError(
+            f"the gates are dead: s varies by only {gates['std_over_images']:.3f} over images, expected at least {MIN_STD}; "
+            "train with sevis's own recipe (no weight decay on the SE projections, no zero-initialised last BN)"
+        )
+
+
+def _write_example(ready: ReadyModel) -> None:
+    photos = sample_photos()
+    if photos:
+        image = read_image(next(iter(photos.values())).read_bytes())
+        explain(ready, image, maps=[site.name for site in find_sites(ready.model)]).save(ready.card.example_path)

@@ -1,0 +1,50 @@
+"""`sevis add`: a user's own network joins the index."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from safetensors.torch import save
+
+from sevis.errors import SevisError
+from sevis.files import replace_file
+from sevis.networks.libraries import name_wnids
+from sevis.settings import pretrained_folder
+from sevis.weights.card import Card, add_to_index, check_name, list_pretrained
+from sevis.weights.loading import ReadyModel
+
+
+def adopt(name: str, ready: ReadyModel, *, classes: Sequence[str] | None = None) -> Card:
+    """Writes a network that is loaded already into pretrained/, so that `sevis.load(name)` and the app know it.
+
+    Args:
+        name: of the entry; a new one.
+        ready: any network, from `sevis.load`.
+        classes: the names of its outputs, or their WordNet ids; None keeps those that it has.
+
+    Raises:
+        SevisError: for a name that is taken or that no file can have, and for classes that are too many, too few, or alike.
+    """
+    check_name(name)
+    if (pretrained_folder() / "index.json").is_file() and name in list_pretrained():
+        raise SevisError(f"there is a network called {name} already: choose another name")
+    names = tuple(classes) if classes is not None else ready.classes
+    if len(names) != len(ready.classes) or len(set(names)) != len(names):
+        raise SevisError(
+            f"expected the names of {len(ready.classes)} outputs, no two alike, got {len(names)} ({len(set(names))} different)"
+        )
+    wnids = ready.card.wnids if classes is None else names
+    weights = save({key: value.cpu().clone().contiguous() for key, value in ready.model.state_dict().items()})
+    entry = {
+        "architecture": {**ready.card["architecture"], "num_classes": len(names)},
+        "classes": list(names if classes is None else name_wnids(names)),
+        "wnids": None if wnids is None else list(wnids),
+        "preprocessing": asdict(ready.preprocess),
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    card = Card(name, entry)
+    replace_file(card.path, weights)
+    add_to_index(card)
+    return card

@@ -1,0 +1,254 @@
+"""The profile over depth on statistics of known populations, against the raw scales."""
+
+import numpy as np
+import pytest
+
+from sevis.analysis import measures
+from sevis.analysis.block_measures import EFFORT, FROM_MOMENTS, NAMES, OF_IMAGES, SHUFFLED, draw_images, middle
+from sevis.analysis.depth import depth_profile, scan_depth
+from sevis.analysis.intervals import wilson
+from sevis.class_statistics.class_statistics import ClassStatistics
+
+CLASSES, WIDTH = 4, 30
+FEW = {"replicates": 60, "permutations": 39}
+
+
+def population(effect, *, seed=0):
+    """A function that gives scales (N, 30) of four classes, with correlated channels, and how far the classes differ."""
+    random = np.random.default_rng(seed)
+    centres = 0.5 + effect * random.normal(size=(CLASSES, WIDTH))
+    mixture = 0.1 * random.normal(size=(WIDTH, WIDTH)) / np.sqrt(WIDTH)
+
+    def draw(labels, random):
+        noise = random.normal(size=(len(labels), WIDTH)) @ mixture + 0.03 * random.normal(size=(len(labels), WIDTH))
+        return np.clip(centres[labels] + noise, 0.01, 0.99).astype(np.float16).astype(np.float32)  # float16: as a sample keeps them
+
+    return draw
+
+
+def collected(scales, labels, *, sample, squeezes=None, classes=CLASSES):
+    names = tuple(f"class {number}" for number in range(classes))
+    statistics = ClassStatistics({site: values.shape[1] for site, values in scales.items()}, names, sample=sample)
+    squeezes = squeezes or {site: 5 * values for site, values in scales.items()}
+    statistics.update(labels, {site: {"scale": scales[site], "squeeze": squeezes[site]} for site in scales})
+    return statistics
+
+
+@pytest.fixture(scope="module")
+def labels():
+    return np.random.default_rng(1).permutation(np.repeat(np.arange(CLASSES), [20, 25, 15, 20]))
+
+
+@pytest.fixture(scope="module")
+def scales(labels):
+    random = np.random.default_rng(2)
+    return {"SE_2_1": population(0)(labels, random), "SE_3_1": population(0.1)(labels, random)}
+
+
+@pytest.fixture(scope="module")
+def profile(scales, labels):
+    return depth_profile(collected(scales, labels, sample=50), **FEW)
+
+
+def test_estimates_are_those_of_the_raw_scales(profile, scales, labels):
+    for site, single in scales.items():
+        values = single.astype(np.float64)
+        means = np.stack([values[labels == label].mean(axis=0) for label in range(CLASSES)])
+        expected = {
+            "spread": values.std(axis=0, ddof=1).mean(),
+            "selectivity": np.median(measures.selectivity(means)),
+            "distance": np.abs(means - values.mean(axis=0)).mean(),
+            "cosine": measures.distances(means)[np.triu_indices(CLASSES, 1)].mean(),
+            "factor": np.abs(means @ values.mean(axis=0) / np.square(values.mean(axis=0)).sum() - 1).mean(),
+            "high": (values > 0.9).mean(),
+            "low": (values < 0.1).mean(),
+            "identity": (1 - values).mean(),
+            "zeros": 0,
+            "ones": 0,
+            "effective": measures.effective_channels(values).mean() / WIDTH,
+            "agreement": measures.kendall_w(single),
+            "accuracy": (measures.nearest_class(values, labels) == labels).mean(),
+        }
+        for name, value in expected.items():
+            assert profile.at(name, site).estimate == pytest.approx(value, rel=1e-5, abs=1e-9), name
+
+
+def test_shuffled_labels_part_a_class_effect_from_noise(profile):
+    noise, effect = (profile.at("class_share", site) for site in profile.sites)
+    assert noise.estimate == pytest.approx(0, abs=0.02)
+    assert 0 < noise.null < 0.05 < effect.low < effect.estimate < effect.high < 1
+    assert profile.p_values[1] == 1 / 40
+    assert {name for name, curve in profile.curves.items() if curve.null is not None} == {*SHUFFLED, "accuracy"}
+    assert profile.at("accuracy", "SE_2_1").null == 25 / 80  # the largest class
+
+
+def test_noise_is_significant_about_once_in_twenty(labels):
+    p_values = []
+    for seed in range(60):
+        noise = population(0)(labels, np.random.default_rng(seed))
+        statistics = collected({"SE_2_1": noise}, labels, sample=50)
+        p_values += depth_profile(statistics, replicates=2, permutations=39, seed=seed).p_values.tolist()
+    assert np.mean(p_values) == pytest.approx(0.5, abs=0.12)  # uniform: three standard errors
+    assert sum(p <= 0.05 for p in p_values) <= 8
+
+
+def test_noise_alone_is_as_selective_as_shuffled_labels(profile):
+    noise = profile.at("selectivity", "SE_2_1")
+    assert noise.null == pytest.approx(noise.estimate, rel=0.2)
+    assert profile.at("selectivity", "SE_3_1").low > 2 * noise.null
+
+
+def test_the_interval_of_the_accuracy_is_wilsons(profile):
+    value = profile.at("accuracy", "SE_3_1")
+    assert (value.low, value.high) == wilson(round(80 * value.estimate), 80)
+
+
+def test_every_measure_has_an_interval_around_its_estimate(profile):
+    for name, curve in profile.curves.items():
+        assert (curve.low <= curve.estimate).all(), name
+        assert (curve.estimate <= curve.high).all(), name
+        if name not in ("zeros", "ones", "low", "high"):
+            assert (curve.low < curve.high)[1], name
+
+
+def test_intervals_hold_the_population_about_nineteen_times_in_twenty():
+    draw, tries = population(0.1), 60
+    labels = np.repeat(np.arange(CLASSES), 20)
+    many = np.repeat(np.arange(CLASSES), 20_000)
+    truth = depth_profile(collected({"SE_2_1": draw(many, np.random.default_rng(9))}, many, sample=None))
+    names = ("class_share", "spread", "within", "between", "left", "factor", "identity")
+    hits = dict.fromkeys(names, 0)
+    for seed in range(tries):
+        statistics = collected({"SE_2_1": draw(labels, np.random.default_rng(seed))}, labels, sample=50)
+        found = depth_profile(statistics, replicates=60, permutations=1, seed=seed)
+        for name in names:
+            value = found.at(name, "SE_2_1")
+            hits[name] += value.low <= truth.at(name, "SE_2_1").estimate <= value.high
+    assert min(hits.values()) >= 0.85 * tries, hits  # of 57 expected; 51 or more with a probability above 0.98
+
+
+def test_estimates_of_more_images_than_are_sampled_have_narrower_intervals():
+    draw, labels = population(0.1), np.repeat(np.arange(CLASSES), 400)
+    values = {"SE_2_1": draw(labels, np.random.default_rng(3))}
+    whole, part = (depth_profile(collected(values, labels, sample=sample), **FEW) for sample in (400, 25))
+    assert (whole.per_class, part.per_class) == (400, 25)
+    for name in ("class_share", "within", "high", "identity"):
+        one, other = whole.at(name, "SE_2_1"), part.at(name, "SE_2_1")
+        assert one.estimate == other.estimate
+        assert other.high - other.low == pytest.approx(one.high - one.low, rel=0.5, abs=1e-6)
+    for name in SHUFFLED:  # what chance gives for all images
+        assert part.at(name, "SE_2_1").null == pytest.approx(whole.at(name, "SE_2_1").null, rel=0.35), name
+    for name in ("agreement", "effective"):  # which know only the sample
+        one, other = whole.at(name, "SE_2_1"), part.at(name, "SE_2_1")
+        assert other.high - other.low > 2 * (one.high - one.low)
+
+
+def test_an_image_stands_for_as_many_as_its_class_has():
+    labels = np.repeat(np.arange(2), [300, 30])
+    values = np.where(labels[:, None] == 0, 0.95, 0.5) + np.random.default_rng(4).uniform(0, 0.01, size=(330, WIDTH))
+    statistics = collected({"SE_2_1": values.astype(np.float32)}, labels, sample=30, classes=2)
+    drawn = draw_images(statistics, seed=0, **FEW)
+    assert drawn.shares.sum() == pytest.approx(1)
+    assert drawn.shares[:30].sum() == pytest.approx(300 / 330)
+    high = depth_profile(statistics, **FEW).at("high", "SE_2_1")
+    assert high.estimate == pytest.approx(300 / 330)
+    assert high.high - high.low < 0.01  # images are drawn within their class, and every one of a class is alike
+
+
+def test_means_alone_give_estimates_without_intervals(scales, labels, profile):
+    moments = depth_profile(collected(scales, labels, sample=None))
+    assert moments.per_class == moments.replicates == moments.permutations == 0
+    for name, curve in moments.curves.items():
+        assert np.isnan([curve.low, curve.high]).all()
+        assert curve.null is None
+        known = name in FROM_MOMENTS or name == "identity"
+        np.testing.assert_allclose(curve.estimate, profile.curves[name].estimate if known else np.nan)
+    assert np.isnan(moments.p_values).all()
+
+
+@pytest.mark.parametrize("per_class", [0, 1, 2, 4])
+def test_too_few_images_are_unknown_and_never_zero(per_class):
+    labels = np.repeat(np.arange(CLASSES), per_class)
+    values = population(0.1)(labels, np.random.default_rng(5))
+    found = depth_profile(collected({"SE_2_1": values}, labels, sample=50), **FEW)
+    intervals = {name for name in NAMES if not np.isnan(found.at(name, "SE_2_1").low)}
+    assert intervals == ({"accuracy"} if per_class > 1 else set())
+    known = {name for name in NAMES if not np.isnan(found.at(name, "SE_2_1").estimate)}
+    if per_class == 0:
+        assert known == set()
+    if per_class == 1:
+        assert known.isdisjoint({"class_share", "within", "between", "left", "accuracy", "agreement", "effective"})
+        assert {"spread", "high", "distance"} <= known
+
+
+def test_one_class_has_no_share(scales):
+    labels = np.zeros(len(scales["SE_3_1"]), int)
+    found = depth_profile(collected({"SE_3_1": scales["SE_3_1"]}, labels, sample=50, classes=1), **FEW)
+    unknown = {name for name in NAMES if np.isnan(found.at(name, "SE_3_1").estimate)}
+    assert unknown == {"class_share", "selectivity", "within", "between", "distance", "cosine", "left", "factor", "accuracy"}
+    assert not np.isnan(found.at("high", "SE_3_1").low)
+
+
+def test_dead_gates_are_found_with_their_cause(labels):
+    random = np.random.default_rng(6)
+    wide, narrow = random.normal(0, 0.5, size=(80, WIDTH)), random.normal(0, 0.001, size=(80, WIDTH))
+    scales = {"SE_2_1": 0.5 + narrow, "SE_2_2": 0.5 + narrow, "SE_2_3": 0.97 + narrow, "SE_2_4": 0.5 + np.clip(wide, -0.4, 0.4)}
+    squeezes = {"SE_2_1": narrow, "SE_2_2": wide, "SE_2_3": wide, "SE_2_4": wide}
+    single = [{site: part.astype(np.float32) for site, part in parts.items()} for parts in (scales, squeezes)]
+    found = depth_profile(collected(single[0], labels, sample=50, squeezes=single[1]), **FEW)
+    assert found.dead == {"SE_2_1": "still", "SE_2_2": "flat", "SE_2_3": "saturated"}
+    assert depth_profile(collected(single[0], labels, sample=None, squeezes=single[1])).dead == found.dead
+
+
+def test_scales_below_zero_are_neither_closed_nor_saturated(labels):
+    values = np.random.default_rng(8).uniform(-1, 1, size=(80, WIDTH)).astype(np.float32)
+    around_zero = (values / 1000).astype(np.float32)
+    found = depth_profile(collected({"SE_2_1": values, "SE_2_2": around_zero}, labels, sample=50), **FEW)
+    assert np.isnan(found.curves["low"].estimate).all()
+    assert not np.isnan(found.at("high", "SE_2_1").low)
+    assert found.dead == {"SE_2_2": "still"}
+
+
+def test_a_gate_beyond_one_has_no_distance_from_the_identity_by_its_mean(labels):
+    values = np.random.default_rng(7).uniform(0, 2, size=(80, WIDTH)).astype(np.float16).astype(np.float32)
+    sampled, bare = (depth_profile(collected({"SE_2_1": values}, labels, sample=sample), **FEW) for sample in (50, None))
+    assert sampled.at("identity", "SE_2_1").estimate == pytest.approx(np.abs(1 - values.astype(float)).mean(), rel=1e-5)
+    assert np.isnan(bare.at("identity", "SE_2_1").estimate)
+    assert sampled.at("high", "SE_2_1").estimate == pytest.approx((values >= 0.9).mean())
+
+
+def test_a_seed_gives_the_same_profile_again(scales, labels, profile):
+    statistics = collected(scales, labels, sample=50)
+    again, other = (depth_profile(statistics, seed=seed, **FEW) for seed in (0, 1))
+    for name, curve in profile.curves.items():
+        np.testing.assert_array_equal(curve.low, again.curves[name].low)
+    assert not np.array_equal(profile.curves["class_share"].low, other.curves["class_share"].low)
+
+
+def test_blocks_come_one_by_one(scales, labels, profile):
+    told = []
+    statistics = collected(scales, labels, sample=50)
+    parts = list(scan_depth(statistics, **FEW))
+    depth_profile(statistics, progress=told.append, **FEW)
+    assert [part.done for part in parts] == told == [0.5, 1]
+    assert np.isnan(parts[0].at("class_share", "SE_3_1").estimate)
+    assert parts[0].at("class_share", "SE_2_1") == profile.at("class_share", "SE_2_1")
+
+
+def test_of_much_less_is_drawn(labels):
+    values = {f"SE_2_{number}": np.full((80, 9), 0.5, np.float32) for number in range(1, 4)}
+    statistics = collected(values, labels, sample=50)
+    drawn = draw_images(statistics, replicates=200, permutations=100, seed=0)
+    assert (len(drawn.weights), drawn.permutations) == (200, 100)
+    wide = ClassStatistics(dict.fromkeys(values, 1 + EFFORT // (CLASSES * 50)), statistics.classes, sample=20)
+    scale = np.zeros((80, wide.channels["SE_2_1"]), np.float32)
+    wide.update(labels, {site: {"scale": scale, "squeeze": scale} for site in wide.sites})
+    drawn = draw_images(wide, replicates=200, permutations=100, seed=0)
+    assert (len(drawn.weights), drawn.permutations) == (67, 33)
+    assert len(draw_images(wide, replicates=20, permutations=100, seed=0).weights) == 20
+
+
+def test_the_median_leaves_out_what_is_unknown():
+    rows = np.array([[3, np.nan, 1], [1, 2, 3], [np.nan, np.nan, np.nan], [4, 1, np.nan]])
+    np.testing.assert_array_equal(middle(rows), [2, 2, np.nan, 2.5])
+    assert set(NAMES) == {*FROM_MOMENTS, *OF_IMAGES, "agreement", "accuracy"}

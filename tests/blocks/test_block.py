@@ -1,0 +1,143 @@
+"""The SE block against NumPy, timm and torchvision."""
+
+import copy
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from timm.layers.squeeze_excite import SEModule
+from timm.models._efficientnet_blocks import SqueezeExcite
+from timm.models.senet import SEModule as LegacySEModule
+from torch import nn
+
+from sevis import SevisError, SqueezeExcitation
+from sevis.blocks.block import GATES, average
+
+NUMPY_SQUEEZES = {"avg": lambda u: u.mean((2, 3)), "max": lambda u: u.max((2, 3))}
+NUMPY_GATES = {
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0),
+    "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+}
+
+
+def a_block(**options: object) -> SqueezeExcitation:
+    torch.manual_seed(1)
+    block = SqueezeExcitation(24, **options)
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, 0, 0.3)
+    return block
+
+
+def a_batch() -> torch.Tensor:
+    return torch.randn(3, 24, 7, 5, generator=torch.Generator().manual_seed(2)) * 2
+
+
+@pytest.mark.parametrize(("squeeze", "gate", "bias"), [*itertools.product(NUMPY_SQUEEZES, GATES, (True, False))])
+def test_equals_the_equations_in_numpy(squeeze: str, gate: str, bias: bool) -> None:
+    block, u = a_block(reduction=5, squeeze=squeeze, gate=gate, bias=bias), a_batch()
+    weights = {name: value.detach().numpy().astype(np.float64) for name, value in block.named_parameters()}
+    assert set(weights) == {"fc1.weight", "fc2.weight"} | ({"fc1.bias", "fc2.bias"} if bias else set())
+    assert weights["fc1.weight"].shape == (4, 24)  # 24 // 5
+
+    x = u.numpy().astype(np.float64)
+    z = NUMPY_SQUEEZES[squeeze](x)
+    hidden = np.maximum(z @ weights["fc1.weight"].T + weights.get("fc1.bias", 0), 0)
+    s = NUMPY_GATES[gate](hidden @ weights["fc2.weight"].T + weights.get("fc2.bias", 0))
+
+    np.testing.assert_allclose(block.excite(torch.from_numpy(z).float()).detach().numpy(), s, atol=1e-6, rtol=1e-6)
+    np.testing.assert_allclose(block(u).detach().numpy(), s[:, :, None, None] * x, atol=1e-6, rtol=1e-5)
+
+
+def test_without_a_squeeze_every_place_is_projected_by_itself() -> None:
+    block, u = a_block(reduction=4, squeeze="none"), a_batch()
+    with torch.no_grad():
+        for row, column in itertools.product(range(7), range(5)):
+            one = u[:, :, row, column]
+            hidden = torch.relu(one @ block.fc1.weight[:, :, 0, 0].T + block.fc1.bias)
+            s = torch.sigmoid(hidden @ block.fc2.weight[:, :, 0, 0].T + block.fc2.bias)
+            torch.testing.assert_close(block(u)[:, :, row, column], s * one, atol=1e-5, rtol=1e-5)
+        assert torch.equal(copy.deepcopy(block)(u), pickle.loads(pickle.dumps(block))(u))  # noqa: S301
+
+
+def test_half_precision_does_not_overflow() -> None:
+    u = torch.full((1, 2, 64, 64), 100.0)
+    assert torch.equal(average(u.half()), torch.full((1, 2), 100.0, dtype=torch.float16))
+    assert torch.equal(average(u.bfloat16()), torch.full((1, 2), 100.0, dtype=torch.bfloat16))
+    noise = torch.randn(2, 3, 9, 7, dtype=torch.float64)
+    torch.testing.assert_close(average(noise), noise.mean((2, 3)), atol=1e-15, rtol=1e-15)
+
+
+def test_the_identity_start_is_exact_and_not_dead() -> None:
+    block, u = SqueezeExcitation(24, reduction=4, start="identity"), a_batch()
+    assert torch.equal(block(u), u)
+    block(u).square().sum().backward()
+    assert block.fc2.weight.grad.abs().max() > 0
+    block.reset_parameters()
+    assert torch.equal(block(u), u)
+
+
+@pytest.mark.parametrize(
+    ("other", "names"),
+    [
+        (SEModule(24, rd_channels=6), ("fc1", "fc2")),
+        (SqueezeExcite(24, rd_ratio=0.25), ("conv_reduce", "conv_expand")),
+        (LegacySEModule(24, reduction=4), ("fc1", "fc2")),
+        (torchvision.ops.SqueezeExcitation(24, 6), ("fc1", "fc2")),
+    ],
+    ids=["timm", "timm-efficientnet", "timm-legacy", "torchvision"],
+)
+def test_equals_the_libraries(other: nn.Module, names: tuple[str, str]) -> None:
+    block, u = a_block(reduction=4), a_batch()
+    with torch.no_grad():
+        for mine, theirs in zip((block.fc1, block.fc2), names, strict=True):
+            projection = other.get_submodule(theirs)
+            projection.weight.copy_(mine.weight[:, :, None, None])
+            projection.bias.copy_(mine.bias)
+        torch.testing.assert_close(block(u), other(u.clone()), atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("gate", ["tanh", "relu", "hardsigmoid"])
+def test_other_gates_equal_torchvision(gate: str) -> None:
+    layers = {"tanh": nn.Tanh, "relu": nn.ReLU, "hardsigmoid": nn.Hardsigmoid}
+    other = torchvision.ops.SqueezeExcitation(24, 6, scale_activation=layers[gate])
+    block, u = a_block(reduction=4, gate=gate), a_batch()
+    with torch.no_grad():
+        for name, value in block.state_dict().items():
+            other.get_parameter(name).copy_(value.reshape(other.get_parameter(name).shape))
+        torch.testing.assert_close(block(u), other(u), atol=1e-6, rtol=1e-6)
+
+
+def test_initialisation_is_he_normal_without_offsets() -> None:
+    torch.manual_seed(0)
+    block = SqueezeExcitation(512, reduction=2)
+    for projection in (block.fc1, block.fc2):
+        assert abs(projection.weight.std().item() * (projection.in_features / 2) ** 0.5 - 1) < 0.02
+        assert abs(projection.weight.mean().item()) < 1e-3
+        assert not projection.bias.any()
+
+
+def test_the_gradient_reaches_input_and_both_projections() -> None:
+    block, u = a_block(reduction=4).double(), a_batch()[:1, :, :3, :2].double().requires_grad_()
+    assert torch.autograd.gradcheck(block, (u,))
+    block(u).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in block.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"squeeze": "median"}, "unknown squeeze 'median': choose one of avg, max, none"),
+        ({"gate": "softmax"}, "unknown gate 'softmax': choose one of sigmoid, tanh, relu, hardsigmoid"),
+        ({"reduction": 25}, "between 1 and the 24 channels of the block, got 25"),
+        ({"reduction": 0}, "got 0"),
+        ({"reduction": -4}, "got -4"),
+    ],
+)
+def test_mistakes_are_named(options: dict[str, object], message: str) -> None:
+    with pytest.raises(SevisError, match=message):
+        SqueezeExcitation(24, **options)

@@ -1,0 +1,326 @@
+"""Files of class statistics: exact, memory-mapped, whole or not there, and refused in a sentence when they are damaged."""
+
+import errno
+import json
+import os
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.class_statistics.file import FORMAT, FORMATS
+from sevis.errors import SevisError
+
+CHANNELS = {"SE_2_1": 6, "SE_3_1": 9}
+CLASSES = ("goldfish", "lion", "pizza", "never seen")
+METADATA = {"model": "a", "images": 60, "seed": 3}
+
+
+def batch(seed: int, count: int = 30, channels: dict[str, int] = CHANNELS) -> dict[str, Any]:
+    """What `update` takes."""
+    rng = np.random.default_rng(seed)
+    values = {
+        site: {"squeeze": rng.normal(3, 9, (count, width)).astype(np.float32), "scale": rng.random((count, width), np.float32)}
+        for site, width in channels.items()
+    }
+    return {"labels": rng.integers(0, 3, count), "values": values, "ids": seed * 1000 + np.arange(count), "right": rng.random(count) < 0.7}
+
+
+def detailed(*seeds: int) -> ClassStatistics:
+    statistics = ClassStatistics(CHANNELS, CLASSES, METADATA, sample=4)
+    for seed in seeds:
+        statistics.update(**batch(seed))
+    return statistics
+
+
+def answers(statistics: ClassStatistics) -> dict[str, Any]:
+    """Everything that statistics tell."""
+    found: dict[str, Any] = {"count": statistics.count, "wrong": statistics.wrong_count}
+    for site in statistics.sites:
+        for quantity in ("squeeze", "scale"):
+            for name in ("mean", "m2", "std", "min", "max", "overall_mean", "overall_std"):
+                found[f"{site}.{quantity}.{name}"] = getattr(statistics, name)(site, quantity)
+        for right in (True, False):
+            found[f"{site}.{right}"] = statistics.mean_of(site, right=right)
+            found[f"{site}.{right}.std"] = statistics.std_of(site, right=right)
+        for sketch in ("histogram", "extremes", "sample"):
+            found |= {f"{site}.{sketch}.{name}": array for name, array in vars(getattr(statistics, sketch)(site)).items()}
+    return found
+
+
+def assert_same(first: ClassStatistics, second: ClassStatistics) -> None:
+    assert (first.metadata, first.classes, first.channels) == (second.metadata, second.classes, second.channels)
+    expected = answers(second)
+    for name, array in answers(first).items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "some.safetensors"
+
+
+def test_saved_and_loaded_is_the_same(path) -> None:
+    statistics = detailed(1, 2)
+    statistics.save(path)
+    assert [found.name for found in path.parent.iterdir()] == ["some.safetensors"]
+    loaded = ClassStatistics.load(path)
+    assert loaded.detailed
+    assert_same(loaded, statistics)
+    with safe_open(path, framework="numpy") as file:  # for everybody who reads safetensors
+        np.testing.assert_array_equal(file.get_tensor("scale.mean")[:3, :6], statistics.mean("SE_2_1")[:3])
+        assert json.loads(file.metadata()["sevis"])["format"] == FORMAT
+
+
+def test_without_images_it_is_saved_and_goes_on(path) -> None:
+    detailed().save(path)
+    loaded = ClassStatistics.load(path)
+    assert loaded.count.tolist() == [0, 0, 0, 0]
+    loaded.update(**batch(1))
+    assert_same(loaded, detailed(1))
+
+
+def test_a_run_that_goes_on_equals_one_without_a_break_bit_for_bit(path) -> None:
+    detailed(1, 2, 3, 4).save(path)
+    whole = path.read_bytes()
+    detailed(1).save(path)
+    for seed in (2, 3, 4):
+        loaded = ClassStatistics.load(path)
+        loaded.update(**batch(seed))
+        loaded.save(path)  # over the file that it reads from
+    assert path.read_bytes() == whole
+
+
+def test_what_is_added_to_loaded_statistics_stays_out_of_their_file(path) -> None:
+    detailed(1).save(path)
+    before = path.read_bytes()
+    loaded, other = ClassStatistics.load(path), detailed(2)
+    loaded.merge(other)
+    other.merge(ClassStatistics.load(path))
+    np.testing.assert_allclose(loaded.mean("SE_3_1"), other.mean("SE_3_1"), rtol=1e-13)
+    np.testing.assert_array_equal(loaded.sample("SE_3_1").values, other.sample("SE_3_1").values)
+    assert path.read_bytes() == before
+
+
+def test_moments_only_are_saved_without_the_rest(path) -> None:
+    statistics = ClassStatistics(CHANNELS, CLASSES)
+    statistics.update(batch(1)["labels"], batch(1)["values"])
+    statistics.save(path)
+    loaded = ClassStatistics.load(path)
+    np.testing.assert_array_equal(loaded.std("SE_3_1"), statistics.std("SE_3_1"))
+    assert loaded.wrong_count is None
+    assert not loaded.detailed
+    with pytest.raises(SevisError, match=r"some.safetensors holds only means: collect it again with python -m sevis collect"):
+        loaded.histogram("SE_3_1")
+
+
+def test_opening_reads_no_values(path) -> None:
+    channels = {f"SE_{stage}_1": 512 for stage in range(2, 6)}
+    statistics = ClassStatistics(channels, tuple(map(str, range(60))), sample=3)
+    statistics.update(**batch(1, 20, channels))
+    statistics.save(path)
+    tracemalloc.start()
+    loaded = ClassStatistics.load(path)
+    opened = tracemalloc.get_traced_memory()[1]
+    mean = loaded.mean("SE_3_1")
+    shown = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert opened < path.stat().st_size / 20
+    assert mean.nbytes <= shown < path.stat().st_size / 5
+
+
+# --- format 1
+
+
+def write_first(path: Path, *, channels: Any = None, count: Any = None, width: int = 3, header: Any = None) -> Path:
+    """A file of format 1, of zeros for one class."""
+    sizes = {"mean": np.float64, "m2": np.float64, "low": np.float32, "high": np.float32}
+    arrays = {f"{quantity}.{name}": np.zeros((1, width), dtype) for quantity in ("squeeze", "scale") for name, dtype in sizes.items()}
+    known = {"format": FORMATS[0], "channels": {"a": 3} if channels is None else channels, "classes": ["x"], "metadata": {"model": "old"}}
+    arrays["count"] = np.ones(1, np.int64) if count is None else count
+    save_file(arrays, path, metadata={"sevis": json.dumps(known if header is None else header)})
+    return path
+
+
+def test_a_file_of_format_1_opens_and_goes_on(path) -> None:
+    statistics = ClassStatistics.load(write_first(path))
+    assert (statistics.detailed, statistics.wrong_count, statistics.count.tolist(), statistics.metadata) == (
+        False,
+        None,
+        [1],
+        {"model": "old"},
+    )
+    ones = {"a": {"squeeze": np.ones((1, 3), np.float32), "scale": np.ones((1, 3), np.float32)}}
+    statistics.update(np.array([0]), ones)
+    assert statistics.count.tolist() == [2]
+    for quantity in ("squeeze", "scale"):
+        np.testing.assert_array_equal(statistics.mean("a", quantity), [[0.5, 0.5, 0.5]])
+        np.testing.assert_array_equal(statistics.m2("a", quantity), [[0.5, 0.5, 0.5]])
+    statistics.save(path)
+    np.testing.assert_array_equal(ClassStatistics.load(path).max("a"), [[1, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    "channels", [{"a": 3, "b": 0}, {"a": 4, "b": -1}, {"a": 2, "b": True}, {"a": 1.0, "b": 2.0}, {"a": 10**15}, [], {}]
+)
+def test_widths_that_are_no_positive_whole_numbers_are_refused(path, channels: Any) -> None:
+    with pytest.raises(SevisError, match="damaged"):
+        ClassStatistics.load(write_first(path, channels=channels))
+
+
+@pytest.mark.parametrize("count", [np.array([-1]), np.array([1.0]), np.array([True]), np.array([1, 1])])
+def test_counts_that_count_nothing_are_refused(path, count: np.ndarray) -> None:
+    with pytest.raises(SevisError, match="damaged"):
+        ClassStatistics.load(write_first(path, count=count))
+
+
+def test_arrays_of_other_shapes_are_refused(path) -> None:
+    with pytest.raises(SevisError, match=r"squeeze.mean has shape \(1, 4\) of float64, expected \(1, 3\) of float64"):
+        ClassStatistics.load(write_first(path, width=4))
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({}, "holds 'no class statistics', expected 'sevis-class-statistics-1' or 'sevis-class-statistics-2'"),
+        ({"format": "sevis-class-statistics-3"}, "holds 'sevis-class-statistics-3', .* a newer sevis"),
+        ({"format": FORMAT}, "damaged"),
+        ({"format": FORMAT, "channels": {"a": 3}, "classes": ["x"], "metadata": {}}, "damaged .it lacks squeeze.count"),
+        ({"format": FORMATS[0], "channels": {"a": 3}, "classes": [], "metadata": {}}, "damaged"),
+        ({"format": FORMATS[0], "channels": {"a": 3}, "classes": [1], "metadata": {}}, "damaged"),
+        ({"format": FORMATS[0], "channels": {"a": 3}, "classes": ["x"], "metadata": []}, "damaged"),
+        ({"format": FORMATS[0], "channels": {"a": 3}, "classes": ["x"], "metadata": {}, "sample": -1}, "damaged"),
+        ({"format": FORMATS[0], "channels": {"a": 3}, "classes": ["x"], "metadata": {"broken": 5}}, "damaged"),
+        ([1, 2], "damaged"),
+    ],
+)
+def test_a_strange_header_is_refused(path, header: object, message: str) -> None:
+    with pytest.raises(SevisError, match=message):
+        ClassStatistics.load(write_first(path, header=header))
+
+
+# --- bad input
+
+
+def test_a_header_nested_without_end_is_refused(path) -> None:
+    save_file({"count": np.zeros(1, np.int64)}, path, metadata={"sevis": "[" * 100_000 + "]" * 100_000})
+    with pytest.raises(SevisError, match="damaged"):
+        ClassStatistics.load(path)
+
+
+def test_what_cannot_be_read_is_not_called_damaged(path, monkeypatch) -> None:
+    with pytest.raises(SevisError, match=r"cannot be read .*name a file"):
+        ClassStatistics.load(path.parent)
+    detailed(1).save(path)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(SevisError, match=r"some.safetensors cannot be read \(Permission denied\): name a file that this user may read"):
+        ClassStatistics.load(path)
+
+
+def test_a_damaged_file_is_refused(path) -> None:
+    with pytest.raises(SevisError, match="there are no class statistics at"):
+        ClassStatistics.load(path)
+    detailed(1).save(path)
+    whole = path.read_bytes()
+    for damaged in (b"", b"not at all", whole[:50], whole[: len(whole) // 2], whole[:-3], whole + b"more"):
+        path.write_bytes(damaged)
+        with pytest.raises(SevisError, match="damaged"):
+            ClassStatistics.load(path)
+
+
+def change(path: Path, name: str, place: Any, value: Any) -> None:
+    """Writes one value of a saved file anew."""
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    arrays = load_file(path)
+    arrays[name][place] = value
+    save_file(arrays, path, metadata=metadata)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "read"),
+    [
+        ("scale.mean", (1, 7), np.nan, lambda statistics: statistics.mean("SE_3_1")),
+        ("scale.mean", (1, 7), np.inf, lambda statistics: statistics.overall_mean("SE_3_1")),
+        ("scale.m2", (1, 7), -1, lambda statistics: statistics.std("SE_3_1")),
+        ("scale.m2", (1, 7), np.nan, lambda statistics: statistics.overall_std("SE_3_1")),
+        ("scale.low", (1, 7), np.nan, lambda statistics: statistics.min("SE_3_1")),
+        ("scale.high", (1, 7), np.inf, lambda statistics: statistics.max("SE_3_1")),
+        ("wrong.mean", (1, 7), np.nan, lambda statistics: statistics.mean_of("SE_3_1", right=True)),
+        ("wrong.m2", (1, 7), -1, lambda statistics: statistics.std_of("SE_3_1", right=False)),
+        ("sample.values", (1, 0, 7), np.nan, lambda statistics: statistics.sample("SE_3_1")),
+        ("extremes.highest", (7, 0), 2**64 - 1, lambda statistics: statistics.extremes("SE_3_1")),
+    ],
+)
+def test_values_that_are_no_numbers_are_said_when_they_are_read(path, name: str, place: Any, value: Any, read: Any) -> None:
+    detailed(1).save(path)
+    change(path, name, place, value)
+    statistics = ClassStatistics.load(path)
+    with pytest.raises(SevisError, match=r"some.safetensors is damaged \(values of SE_3_1 are no numbers"):
+        read(statistics)
+    with pytest.raises(SevisError, match="damaged"):
+        detailed(2).merge(statistics)
+    statistics.mean("SE_2_1")  # the others can be read
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [
+        ("scale.count", 1, 99),
+        ("squeeze.count", 1, -1),
+        ("wrong.count", 1, 99),
+        ("wrong.count", 1, -1),
+        ("histogram.bins", (1, 0, 5), 1000),
+        ("histogram.bins", (1, 0, 5), -1),
+        ("histogram.exact", (1, 0, 0), -1),
+        ("sample.ids", (1, 0), -1),
+    ],
+)
+def test_counts_that_do_not_fit_are_refused(path, name: str, place: Any, value: int) -> None:
+    detailed(1).save(path)
+    change(path, name, place, value)
+    with pytest.raises(SevisError, match=r"damaged \(its counts of images do not fit\)"):
+        ClassStatistics.load(path)
+
+
+def test_a_file_that_is_cut_short_while_it_is_open_is_said(path) -> None:
+    detailed(1).save(path)
+    statistics = ClassStatistics.load(path)
+    os.truncate(path, path.stat().st_size - 1)
+    for read in (statistics.mean, statistics.histogram, statistics.extremes, statistics.sample):
+        with pytest.raises(SevisError, match="was cut short while it was open"):
+            read("SE_2_1")
+    for use in (lambda: statistics.update(**batch(2)), lambda: detailed(2).merge(statistics), lambda: statistics.save(path)):
+        with pytest.raises(SevisError, match="was cut short while it was open"):
+            use()
+
+
+def test_a_file_that_is_replaced_while_it_is_open_stays_readable(path) -> None:
+    detailed(1).save(path)
+    statistics = ClassStatistics.load(path)
+    detailed(2).save(path)
+    assert_same(statistics, detailed(1))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_keeps_the_old_file(path, monkeypatch, code: int) -> None:
+    detailed(1).save(path)
+    before = path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SevisError, match=r"the disk is full, so .*some.safetensors was not written, and an older one is kept"):
+        detailed(2).save(path)
+    assert [found.name for found in path.parent.iterdir()] == ["some.safetensors"]
+    assert path.read_bytes() == before

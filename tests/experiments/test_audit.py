@@ -1,0 +1,348 @@
+"""Audits: against networks whose SE blocks are taken out by hand, image by image; the intervals against scipy and published examples."""
+
+import copy
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from scipy.stats import binomtest
+from torch import nn
+
+import sevis
+from sevis.analysis.intervals import paired_change, wilson
+from sevis.cli.parser import main
+from sevis.data.datasets import open_dataset
+from sevis.data.preprocessing import Preprocessing
+from sevis.errors import SevisError
+from sevis.experiments.audit import ALL, CHANGES, Audit, Outcome, audit, count_parameters, draw_sample
+from sevis.files import sha256
+from sevis.weights.card import DEFAULT, Card, read_card
+from sevis.weights.loading import ReadyModel
+from tests.helpers.networks import stir
+
+WNIDS = ("n00000009", "n00000003", "n00000007")  # the outputs; folders are sorted, so labels are in another order
+SIDE, COUNT = 32, 28
+RIGHT = 21  # every fourth label is wrong
+
+
+@pytest.fixture
+def ready():
+    """A small network whose gates move, and which recognises each of its three classes now and then."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = stir(sevis.build("se_resnet18", num_classes=3, width=0.125, reduction=4)).eval()
+    ready = make_ready(model, wnids=WNIDS)
+    with torch.inference_mode():
+        model.fc.bias -= model(torch.stack([torch.from_numpy(ready.preprocess(image)) for image in pictures()])).mean(dim=0)
+    return ready
+
+
+def pictures():
+    rng = np.random.default_rng(0)
+    for _ in range(COUNT):
+        low = rng.integers(0, 128, 3)
+        yield Image.fromarray(rng.integers(low, low + rng.integers(8, 128), (SIDE, SIDE, 3)).astype(np.uint8))
+
+
+def make_ready(model, *, classes=("owl", "bee", "cat"), **entry):
+    preprocess = Preprocessing(resize=SIDE, crop=SIDE)
+    card = Card("small", {"sha256": "5" * 64, "classes": classes, **entry}, shipped=False)
+    return ReadyModel(model, card, classes, preprocess, torch.device("cpu"))
+
+
+@pytest.fixture
+def dataset(ready, tmp_path):
+    """Photos that the network is right about, but for every fourth; and some of a class that it does not know."""
+    for number, image in enumerate(pictures()):
+        with torch.inference_mode():
+            seen = int(ready.model(torch.from_numpy(ready.preprocess(image))[None]).argmax())
+        write(tmp_path / WNIDS[(seen + (number % 4 == 0)) % 3] / f"{number}.png", image)
+    for number in range(3):
+        write(tmp_path / "n00000005" / f"{number}.png", image)
+    return open_dataset(tmp_path)
+
+
+def write(path, image):
+    path.parent.mkdir(exist_ok=True)
+    image.save(path)
+
+
+def make_audit():
+    outcomes = {name: {change: Outcome(9, 5, 1, 2) for change in CHANGES} for name in ("SE_2_1", "SE_5_1", "SE_5", "SE")}
+    return Audit(outcomes=outcomes, parameters={"network": 100, "se": 20, "se_last_stage": 15}, metadata={"model": "small"})
+
+
+class Fixed(nn.Module):
+    """In place of an SE block: scales that are given."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, u):
+        return u * self.scale[:, :, None, None]
+
+
+def excitations(model, x):
+    """z and s of every block, from the modules' own weights, by a pass through the network block by block."""
+    scales = {}
+    x = model.maxpool(model.relu(model.bn1(model.conv1(x))))
+    for stage in range(1, 5):
+        for number, block in enumerate(getattr(model, f"layer{stage}")):
+            u = block.bn2(block.conv2(block.relu(block.bn1(block.conv1(x)))))
+            z = u.mean(dim=(2, 3))
+            s = torch.sigmoid(block.se.fc2(torch.relu(block.se.fc1(z))))
+            scales[f"SE_{stage + 1}_{number + 1}"] = s
+            x = torch.relu(u * s[:, :, None, None] + block.downsample(x))
+    return scales
+
+
+def with_scales(model, scales):
+    """A copy of the network with some of its SE blocks replaced."""
+    changed = copy.deepcopy(model)
+    for site, scale in scales.items():
+        _, stage, number = site.split("_")
+        getattr(changed, f"layer{int(stage) - 1}")[int(number) - 1].se = Fixed(scale)
+    return changed
+
+
+def by_hand(ready, dataset, seed):
+    """The outcomes, computed with copies of the network in which SE blocks are replaced by fixed scales."""
+    sample = draw_sample(ready, dataset, seed)
+    inputs = torch.stack([torch.from_numpy(ready.preprocess(dataset[place][0])) for place in sample.images])
+    names = [dataset.wnids[dataset.labels[place]] for place in sample.images]
+    own = excitations(ready.model, inputs)
+    count = len(inputs)
+    others = [[other for other in range(count) if sample.halves[other] != sample.halves[place]] for place in range(count)]
+    sources = {
+        "open": {site: torch.ones_like(s) for site, s in own.items()},
+        "frozen": {site: torch.stack([s[rows].mean(dim=0) for rows in others]) for site, s in own.items()},
+        "shuffled": {site: torch.stack([s[(place + 1) % count] for place in range(count)]) for site, s in own.items()},
+    }
+
+    def hits(model):
+        return np.array([WNIDS[output] == name for output, name in zip(model(inputs).argmax(dim=1).tolist(), names, strict=True)])
+
+    real, found = hits(ready.model), {}
+    for address in (*own, "SE_5", "SE"):
+        blocks = [site for site in own if site == address or site.startswith(f"{address}_")]
+        for change, source in sources.items():
+            changed = hits(with_scales(ready.model, {site: source[site] for site in blocks}))
+            found[address, change] = Outcome(count, real.sum(), (real & ~changed).sum(), (~real & changed).sum())
+    return found
+
+
+def test_outcomes_equal_those_computed_by_hand(ready, dataset):
+    with torch.inference_mode():
+        expected = by_hand(ready, dataset, seed=3)
+    found = audit(ready, dataset, batch_size=16, seed=3)
+    assert {(address, change): outcome for address, part in found.outcomes.items() for change, outcome in part.items()} == expected
+    assert found.real == Outcome(COUNT, RIGHT, 0, 0)
+    flips = [outcome.lost + outcome.won for outcome in expected.values()]
+    assert sum(flip > 0 for flip in flips) > 10  # so that a mistake would show
+    assert len(set(flips)) > 3
+
+
+@pytest.mark.parametrize("batch_size", [9, COUNT - 1, 100])
+def test_the_batch_size_does_not_matter(ready, dataset, batch_size):
+    assert audit(ready, dataset, batch_size=batch_size).outcomes == audit(ready, dataset, batch_size=16).outcomes
+
+
+def test_it_leaves_no_hook_and_is_repeatable(ready, dataset):
+    first = audit(ready, dataset, seed=5)
+    assert audit(ready, dataset, seed=5).outcomes == first.outcomes
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in ready.model.modules())
+
+
+def test_halves_divide_every_class_evenly_and_batches_mix_them(ready, dataset):
+    sample = draw_sample(ready, dataset, 0)
+    assert sorted(sample.images) == [place for place, label in enumerate(dataset.labels) if dataset.wnids[label] in WNIDS]
+    for output in range(3):
+        sizes = np.bincount(sample.halves[sample.outputs == output], minlength=2)
+        assert abs(sizes[0] - sizes[1]) <= 1
+    assert len(set(sample.outputs[:12].tolist())) > 1
+    assert sample.images.tolist() != sorted(sample.images.tolist())
+    other = draw_sample(ready, dataset, 1)
+    assert other.images.tolist() != sample.images.tolist()
+
+
+def test_two_images_are_enough_and_get_each_others_gates(ready, dataset, tmp_path):
+    few = open_dataset(tmp_path).select(WNIDS)
+    few = replace(few, files=few.files[:2], labels=few.labels[:2])
+    found = audit(ready, few, batch_size=1)
+    assert found.real.images == 2
+    with torch.inference_mode():
+        expected = by_hand(ready, few, seed=0)
+    assert found.outcomes[ALL]["shuffled"] == expected[ALL, "shuffled"]
+    one = replace(few, files=few.files[:1], labels=few.labels[:1])
+    with pytest.raises(SevisError, match="at least two images"):
+        audit(ready, one)
+
+
+def test_provenance(ready, dataset):
+    found = audit(ready, dataset, seed=4)
+    known = found.metadata
+    assert (known["model"], known["weights"], known["seed"], known["images"], known["images_left_out"]) == ("small", "5" * 64, 4, COUNT, 3)
+    assert (known["classes"], known["outputs"], known["data"]) == (3, 3, dataset.name)
+    assert {"torch", "sevis", "date", "preprocessing", "device"} <= set(known)
+    found.check_weights("5" * 64)
+    with pytest.raises(SevisError, match="belongs to weights 555555555555 of small, not to 666"):
+        found.check_weights("6" * 64)
+
+
+def test_a_network_without_wordnet_ids_is_matched_by_name(ready, dataset, tmp_path):
+    names = make_ready(ready.model, classes=("c", "a", "b"), wnids=None)
+    for wnid, name in zip(WNIDS, names.classes, strict=True):
+        (tmp_path / wnid).rename(tmp_path / name)
+    (tmp_path / "n00000005").rename(tmp_path.parent / f"{tmp_path.name}-unknown")
+    assert audit(names, open_dataset(tmp_path)).real == Outcome(COUNT, RIGHT, 0, 0)
+    (tmp_path / "a").rename(tmp_path / "d")
+    with pytest.raises(SevisError, match=r"must be its own: expected 3 \(c, a, b, ...\), got 3 \(b, c, d, ...\)"):
+        audit(names, open_dataset(tmp_path))
+
+
+def test_classes_that_the_network_does_not_know_are_an_error(ready, dataset):
+    with pytest.raises(SevisError, match=r"knows none of the 1 classes .* such as n00000009"):
+        audit(ready, dataset.select(["n00000005"]))
+
+
+def test_a_network_without_se_is_an_error(dataset):
+    with pytest.raises(SevisError, match="Squeeze-and-Excitation"):
+        audit(make_ready(sevis.build("resnet18", num_classes=3, width=0.125), wnids=WNIDS), dataset)
+
+
+def test_parameters_are_the_papers():
+    with torch.device("meta"):
+        model = sevis.build("se_resnet50", bias=False)
+    parameters = count_parameters(model, sevis.find_sites(model))
+    assert parameters == {"network": 25_557_032 + 2_514_944, "se": 2_514_944, "se_last_stage": 1_572_864}
+    shares = replace(make_audit(), parameters=parameters).shares
+    assert shares == (pytest.approx(0.0984, abs=5e-5), pytest.approx(0.0369, abs=5e-5))
+
+
+def test_a_saved_audit_is_the_same(ready, dataset, tmp_path):
+    found = audit(ready, dataset)
+    found.save(tmp_path / "a.json")
+    loaded = Audit.load(tmp_path / "a.json")
+    assert loaded == found
+    assert (loaded.blocks, loaded.last_stage) == (tuple(site.name for site in sevis.find_sites(ready.model)), "SE_5")
+    table = loaded.table()
+    assert {len(column) for column in table.values()} == {len(CHANGES) * (len(loaded.blocks) + 2)}
+    assert table["top1"][-1] == pytest.approx(loaded.outcomes[ALL]["shuffled"].top1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda stored: stored["rows"][4].update(lost=stored["rows"][4]["lost"] + 1),
+        lambda stored: stored["rows"][4].update(change_low=0.5),
+        lambda stored: stored["rows"][4].update(correct=1000),
+        lambda stored: stored["rows"][4].update(lost="many"),
+        lambda stored: stored["rows"].pop(),
+        lambda stored: stored["rows"].reverse(),
+        lambda stored: stored["parameters"].update(se=0),
+        lambda stored: stored.pop("metadata"),
+        lambda stored: stored.update(rows=None),
+        lambda stored: stored.update(format="sevis-audit-0"),
+    ],
+)
+def test_a_changed_file_is_refused(tmp_path, spoil):
+    path = tmp_path / "a.json"
+    make_audit().save(path)
+    assert Audit.load(path) == make_audit()
+    stored = json.loads(path.read_text())
+    spoil(stored)
+    path.write_text(json.dumps(stored))
+    with pytest.raises(SevisError, match="make it again with python -m sevis audit"):
+        Audit.load(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", '"x"', "\xff"])
+def test_a_file_that_is_no_audit_is_refused(tmp_path, text):
+    path = tmp_path / "a.json"
+    with pytest.raises(SevisError, match="no audit at"):
+        Audit.load(path)
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(SevisError, match="make it again"):
+        Audit.load(path)
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 1), (0, 1000), (1, 7), (795, 1000), (1000, 1000), (3, 3)])
+def test_wilson_equals_scipys(hits, count):
+    expected = binomtest(hits, count).proportion_ci(method="wilson")
+    assert wilson(hits, count) == (pytest.approx(expected.low, abs=1e-12), pytest.approx(expected.high, abs=1e-12))
+
+
+def test_the_paired_interval_is_the_published_one():
+    # The example of diffpropci.mp in the R package PropCIs, which implements Agresti and Min's interval.
+    assert paired_change(lost=40, won=20, count=160) == (pytest.approx(-0.21601726, abs=1e-8), pytest.approx(-0.03089632, abs=1e-8))
+
+
+def test_the_paired_interval_does_not_collapse():
+    low, high = paired_change(0, 0, 1000)
+    assert -0.003 < low < 0 < high < 0.003
+    assert paired_change(5, 0, 5)[0] == -1
+
+
+@pytest.mark.parametrize(("lost", "won", "count"), [(0.001, 0.001, 1000), (0.02, 0.01, 1000), (0.3, 0.1, 200), (0.7, 0.0, 1000)])
+def test_the_paired_interval_covers_the_truth(lost, won, count):
+    draws = np.random.default_rng(0).multinomial(count, [lost, won, 1 - lost - won], size=4000)
+    ends = np.array([paired_change(one, other, count) for one, other, _ in draws.tolist()])
+    covered = np.mean((ends[:, 0] <= won - lost) & (won - lost <= ends[:, 1]))
+    assert 0.94 < covered <= 1
+
+
+@pytest.mark.parametrize("call", [lambda: wilson(2, 1), lambda: wilson(-1, 5), lambda: wilson(0, 0)])
+def test_impossible_counts(call):
+    with pytest.raises(SevisError, match="expected"):
+        call()
+    for counts in ((3, 3, 5), (-1, 0, 5), (0, 0, 0)):
+        with pytest.raises(SevisError, match="to change sides"):
+            paired_change(*counts)
+
+
+def test_the_command_prints_the_table_and_writes_the_file(ready, dataset, tmp_path, monkeypatch, capsys):
+    shelf = tmp_path.parent / f"{tmp_path.name}-shelf"
+    shelf.mkdir()
+    weights = shelf / "small.safetensors"
+    save_file(ready.model.state_dict(), weights)
+    entry = {
+        "architecture": {"name": "se_resnet18", "num_classes": 3, "width": 0.125, "reduction": 4},
+        "classes": ready.classes,
+        "wnids": WNIDS,
+        "preprocessing": {"resize": SIDE, "crop": SIDE},
+        "sha256": sha256(weights),
+    }
+    (shelf / "index.json").write_text(json.dumps({"small": entry}))
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(shelf))
+    assert main(["audit", "--model", "small", "--data", str(tmp_path), "--batch-size", "8", "--seed", "2"]) == 0
+    printed = capsys.readouterr().out
+    stored = Audit.load(shelf / "small.audit.json")
+    assert stored.outcomes == audit(ready, dataset, seed=2).outcomes
+    rows = {line.split()[0]: line for line in printed.splitlines() if line.startswith("SE")}
+    assert list(rows) == list(stored.outcomes)
+    assert f"{100 * stored.outcomes['SE_5']['frozen'].change:+.1f} (" in rows["SE_5"]
+    assert "75.0%" in printed
+    assert main(["audit", "--model", "small", "--data", str(tmp_path), "--per-class", "2"]) == 0
+    assert "6 photos of 3 classes (at most 2 of each)" in capsys.readouterr().out
+    few = Audit.load(shelf / "small.audit.json")
+    assert (few.metadata["per_class"], few.metadata["images"], few.metadata["images_left_out"]) == (2, 6, 2)
+    assert few.outcomes == audit(ready, dataset.first(2)).outcomes
+
+
+def test_the_shipped_audit_is_of_the_shipped_weights():
+    card = read_card(DEFAULT)
+    shipped = Audit.load(card.audit_path)
+    shipped.check_weights(card.sha256)
+    shipped.check_weights(sha256(card.path))
+    each = shipped.metadata.get("per_class", 50)
+    assert shipped.real.top1 == pytest.approx(card["top1"], abs=1e-9 if each == 50 else 0.05)
+    assert (shipped.metadata["data"], shipped.metadata["split"]) == ("tiny-imagenet-200", "val")
+    assert shipped.real.images == each * len(card.classes)
+    model = sevis.load(DEFAULT, device="cpu").model
+    assert shipped.blocks == tuple(site.name for site in sevis.find_sites(model))
+    assert shipped.parameters["network"] == sum(parameter.numel() for parameter in model.parameters())

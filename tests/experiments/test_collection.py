@@ -1,0 +1,364 @@
+"""Collecting and evaluating against a plain loop over the same images, and publishing what was trained."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file
+from torch import nn
+from torch.nn import functional as F
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import ToTensor
+
+import sevis
+from sevis.blocks.block import SqueezeExcitation
+from sevis.data.datasets import open_dataset
+from sevis.data.loader import make_loader
+from sevis.data.pixels import open_images
+from sevis.data.preprocessing import Preprocessing
+from sevis.errors import SevisError
+from sevis.experiments.collection import CollectOptions, collect, collect_dataset, outputs_of
+from sevis.experiments.evaluation import evaluate, measure_gates
+from sevis.recipe import Recipe
+from sevis.training import publishing
+from sevis.training.learner import build_model
+from sevis.training.training import Trained
+from sevis.weights.card import Card
+from sevis.weights.loading import ReadyModel, load, make_ready
+from tests.helpers.pictures import open_colours, write_colours
+
+RECIPE = Recipe(model="se_resnet18", width=0.125, reduction=4, size=32)
+ROWS = [{"epoch": 1, "size": 32, "train_loss": 1.0, "val_loss": 1.0, "top1": 0.3, "top5": 1.0, "seconds": 1.5}]
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory) -> Path:
+    return write_colours(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def ready(network: nn.Module) -> ReadyModel:
+    entry = {"classes": list("abcde"), "preprocessing": {"resize": 32, "crop": 32}, "sha256": "0" * 64}
+    return make_ready(Card("small", entry), network, device="cpu")
+
+
+def plain_gates(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """z and s of every SE block by re-computation from the block's own weights, with one plain hook on its input."""
+    found, handles = {}, []
+    blocks = [module for module in model.modules() if isinstance(module, SqueezeExcitation)]
+    for number, block in enumerate(blocks):
+        handles.append(block.register_forward_pre_hook(lambda _, args, number=number: found.__setitem__(number, args[0].clone())))
+    with torch.no_grad():
+        model(inputs)
+    for handle in handles:
+        handle.remove()
+    result = {}
+    for number, block in enumerate(blocks):
+        z = found[number].numpy().astype(np.float64).mean(axis=(2, 3))
+        w1, b1, w2, b2 = (p.detach().numpy() for p in (block.fc1.weight, block.fc1.bias, block.fc2.weight, block.fc2.bias))
+        s = 1 / (1 + np.exp(-(np.maximum(z @ w1.T + b1, 0) @ w2.T + b2)))
+        result[f"SE_{number // 2 + 2}_{number % 2 + 1}"] = (z, s)
+    return result
+
+
+def test_collected_statistics_equal_a_plain_loop(ready: ReadyModel, colours: Path) -> None:
+    dataset = open_colours(colours)[0]
+    statistics = collect_dataset(ready, dataset, options=CollectOptions(batch_size=7))
+    inputs = torch.stack([torch.from_numpy(ready.preprocess(image)) for image, _ in dataset])
+    labels = np.array(dataset.labels)
+    gates = plain_gates(ready.model, inputs)
+    assert statistics.sites == tuple(gates)
+    assert statistics.classes == ("blue", "green", "red")
+    np.testing.assert_array_equal(statistics.count, [12, 12, 12])
+    for site, pair in gates.items():
+        for quantity, values in zip(("squeeze", "scale"), pair, strict=True):
+            for row in range(3):
+                np.testing.assert_allclose(statistics.mean(site, quantity)[row], values[labels == row].mean(axis=0), atol=2e-6)
+                expected = values[labels == row].std(axis=0, ddof=1)
+                np.testing.assert_allclose(statistics.std(site, quantity)[row], expected, rtol=1e-3, atol=1e-6)
+    assert statistics.metadata["images"] == 36
+    assert statistics.metadata["weights"] == "0" * 64
+    assert (statistics.metadata["data"], statistics.metadata["split"]) == (colours.stem, "train")
+
+
+def test_batch_size_and_workers_make_no_difference(ready: ReadyModel, colours: Path) -> None:
+    dataset = open_colours(colours)[1]
+    options = [CollectOptions(batch_size=size, workers=workers, progress=False) for size, workers in ((1, 0), (5, 0), (64, 2))]
+    statistics = [collect_dataset(ready, dataset, options=each) for each in options]
+    for other in statistics[1:]:
+        for site in other.sites:
+            np.testing.assert_allclose(other.mean(site), statistics[0].mean(site), atol=1e-6)
+            np.testing.assert_allclose(other.std(site), statistics[0].std(site), atol=1e-6)
+
+
+def test_collecting_leaves_the_model_as_it_was(ready: ReadyModel, colours: Path) -> None:
+    loader = make_loader(open_colours(colours)[1], ready.preprocess)
+    before = {name: value.clone() for name, value in ready.model.state_dict().items()}
+    collect(ready, loader)
+    assert all(torch.equal(value, before[name]) for name, value in ready.model.state_dict().items())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in ready.model.modules())
+    with pytest.raises(SevisError, match="labels from 0 to 1"):
+        collect(ready, loader, classes=["only", "two"])
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in ready.model.modules())
+
+
+def test_predictions_are_told_apart_where_the_classes_are_the_networks(network: nn.Module, colours: Path) -> None:
+    dataset = open_colours(colours)[0]
+    entry = {"classes": ["x", "green", "red", "blue", "y"], "preprocessing": {"resize": 32, "crop": 32}, "sha256": "0" * 64}
+    ready = make_ready(Card("small", entry), network, device="cpu")
+    inputs = torch.stack([torch.from_numpy(ready.preprocess(image)) for image, _ in dataset])
+    with torch.no_grad():
+        network.fc.bias -= network(inputs).mean(dim=0)  # so that every output has its turn
+    statistics = collect_dataset(ready, dataset, options=CollectOptions(batch_size=5, progress=False))
+    with torch.no_grad():
+        predicted = network(inputs).argmax(dim=1).numpy()
+    labels = np.array(dataset.labels)
+    right = predicted == np.array([3, 1, 2])[labels]
+    assert 0 < right.sum() < len(right), "the test needs both"
+    assert statistics.wrong_count.tolist() == [int((~right[labels == row]).sum()) for row in range(3)]
+    scales = plain_gates(network, inputs)["SE_4_1"][1]
+    for row in range(3):
+        for told in (True, False):
+            chosen = scales[(labels == row) & (right == told)]
+            found = statistics.mean_of("SE_4_1", right=told)[row]
+            assert np.isnan(found).all() if not len(chosen) else np.allclose(found, chosen.mean(axis=0), atol=1e-5)
+
+
+def test_wnids_come_before_names_and_an_unknown_class_leaves_the_predictions_unknown(network: nn.Module, colours: Path) -> None:
+    entry = {
+        "classes": list("abcde"),
+        "wnids": ["n5", "n4", "n3", "n2", "n1"],
+        "preprocessing": {"resize": 32, "crop": 32},
+        "sha256": "0" * 64,
+    }
+    ready = make_ready(Card("small", entry), network, device="cpu")
+    assert outputs_of(ready, ["a", "b"], ["n1", "n3"]).tolist() == [4, 2]
+    assert outputs_of(ready, ["e", "b"]).tolist() == [4, 1]
+    assert outputs_of(ready, ["e", "z"], ["n1", "n9"]) is None
+    assert collect_dataset(ready, open_colours(colours)[1], options=CollectOptions(progress=False)).wrong_count is None
+    twins = make_ready(Card("twins", entry | {"classes": list("aabcd"), "wnids": None}), network, device="cpu")
+    assert outputs_of(twins, ["b"]) is None, "two outputs of one name"
+
+
+def test_ids_are_places_in_the_data_set(ready: ReadyModel, colours: Path) -> None:
+    dataset = open_colours(colours)[0]
+    inputs = torch.stack([torch.from_numpy(ready.preprocess(image)) for image, _ in dataset])
+    scales = plain_gates(ready.model, inputs)["SE_3_2"][1]
+    statistics = collect_dataset(ready, dataset, options=CollectOptions(batch_size=7, sample=4, progress=False))
+    extremes, sample = statistics.extremes("SE_3_2"), statistics.sample("SE_3_2")
+    np.testing.assert_allclose(extremes.highest, -np.sort(-scales, axis=0)[:9].T, atol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(scales.T, extremes.lowest_ids, axis=1), extremes.lowest, atol=1e-5)
+    assert np.bincount(sample.labels).tolist() == [4, 4, 4]
+    assert [dataset.labels[number] for number in sample.ids] == sample.labels.tolist()
+    np.testing.assert_allclose(sample.values, scales[sample.ids], atol=5e-4)  # it is kept in half precision
+    histogram = statistics.histogram("SE_3_2")
+    counts = np.stack([np.histogram(scales[np.array(dataset.labels) == row], histogram.edges)[0] for row in range(3)])
+    assert np.abs(histogram.counts - counts).sum() <= 4  # a scale computed twice may fall on either side of an edge
+
+
+def test_any_loader_of_inputs_and_labels_will_do(ready: ReadyModel) -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs, labels = torch.randn(12, 3, 32, 32, generator=generator), torch.arange(12) % 5
+    pairs = collect(ready, zip(inputs.split(5), labels.split(5), strict=True))
+    triples = collect(ready, [(inputs, labels, torch.arange(12) * 10)])
+    assert pairs.count.tolist() == triples.count.tolist() == [3, 3, 2, 2, 2]
+    assert pairs.sample("SE_2_1").ids.tolist() == list(range(12))
+    assert triples.sample("SE_2_1").ids.tolist() == list(range(0, 120, 10))
+    np.testing.assert_allclose(pairs.mean("SE_5_2"), triples.mean("SE_5_2"), atol=1e-6)
+    assert pairs.wrong_count is not None
+    with torch.no_grad():
+        wrong = ready.model(inputs).argmax(dim=1) != labels
+    assert pairs.wrong_count.tolist() == [int(wrong[labels == row].sum()) for row in range(5)]
+    with pytest.raises(SevisError, match="labels from 0 to 4"):
+        collect(ready, [(inputs, labels + 1)])
+
+
+def test_a_torchvision_data_set_is_collected(ready: ReadyModel, colours: Path) -> None:
+    ours = collect_dataset(ready, open_colours(colours)[1], options=CollectOptions(progress=False))
+    theirs = collect_dataset(ready, ImageFolder(colours / "val"), options=CollectOptions(progress=False))
+    assert theirs.classes == ours.classes
+    for site in ours.sites:
+        np.testing.assert_array_equal(theirs.mean(site), ours.mean(site))
+    assert (theirs.metadata["data"], theirs.metadata["wnids"], theirs.metadata["images"]) == ("ImageFolder", None, 12)
+    with pytest.raises(SevisError, match=r"\(PIL image, class index\), got Tensor: make it without a transform"):
+        collect_dataset(ready, ImageFolder(colours / "val", transform=ToTensor()), options=CollectOptions(progress=False))
+
+
+def test_bfloat16_and_channels_last_are_close_and_leave_the_weights_as_they_lie(ready: ReadyModel, colours: Path) -> None:
+    dataset = open_colours(colours)[1]
+    plain = collect_dataset(ready, dataset, options=CollectOptions(progress=False))
+    strides = [parameter.stride() for parameter in ready.model.parameters()]
+    for options in (CollectOptions(bf16=True, progress=False), CollectOptions(channels_last=True, progress=False)):
+        other = collect_dataset(ready, dataset, options=options)
+        error = max(np.abs(other.mean(site) - plain.mean(site)).max() for site in plain.sites)
+        assert error < (0.02 if options.bf16 else 1e-5)
+        assert error > 0 or not options.bf16, "bfloat16 has eight bits"
+        assert other.metadata["precision"] == ("bfloat16 autocast" if options.bf16 else "float32")
+    assert [parameter.stride() for parameter in ready.model.parameters()] == strides
+    assert {parameter.dtype for parameter in ready.model.parameters()} == {torch.float32}
+
+
+# --- broken images ---
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """150 validation images in three classes."""
+    return write_colours(tmp_path / "many", train=1, val=50)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_image_is_skipped_counted_and_named(ready: ReadyModel, many: Path, workers: int) -> None:
+    whole = open_colours(many)[1]
+    (many / "val" / "green" / "7.png").write_bytes(b"no picture")
+    dataset = open_colours(many)[1]
+    place = dataset.files.index("val/green/7.png")
+    options = CollectOptions(batch_size=16, workers=workers, progress=False)
+    statistics = collect_dataset(ready, dataset, options=options)
+    assert statistics.count.tolist() == [50, 49, 50]
+    assert statistics.metadata["broken"] == ["val/green/7.png"]
+    assert (statistics.metadata["broken_count"], statistics.metadata["images"]) == (1, 149)
+    assert place not in statistics.sample("SE_2_1").ids
+    kept = [index for index in range(150) if index != place]
+    inputs = torch.stack([torch.from_numpy(ready.preprocess(whole[index][0])) for index in kept if whole.labels[index] == 1])
+    np.testing.assert_allclose(statistics.mean("SE_5_1")[1], plain_gates(ready.model, inputs)["SE_5_1"][1].mean(axis=0), atol=1e-5)
+
+
+def test_more_than_one_percent_of_broken_images_stop_it(ready: ReadyModel, many: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    out.write_text("an older file")
+    (many / "val" / "green" / "7.png").write_bytes(b"no picture")
+    (many / "val" / "red" / "0.png").write_bytes(b"")
+    told = r"2 of 150 images cannot be read, .* more than 1%: .*; the first is val/green/7.png: This file is not a picture"
+    with pytest.raises(SevisError, match=told):
+        collect_dataset(ready, open_colours(many)[1], options=CollectOptions(out=out, progress=False))
+    with pytest.raises(SevisError, match=told):
+        collect(ready, make_loader(open_colours(many)[1], ready.preprocess), classes=["blue", "green", "red"])
+    assert out.read_text() == "an older file"
+
+
+def test_only_broken_images_are_an_error(ready: ReadyModel, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / "data" / "cat").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "cat" / f"{number}.png").write_bytes(b"no picture")
+    with pytest.raises(SevisError, match="1 of 3 images cannot be read"):
+        collect_dataset(ready, open_dataset(tmp_path / "data"), options=CollectOptions(batch_size=1, progress=False))
+
+
+def test_scores_equal_a_direct_count(network: nn.Module) -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs, labels = torch.randn(30, 3, 32, 32, generator=generator), torch.randint(5, (30,), generator=generator)
+    network.train()
+    network.layer1.eval()  # a mixed mode must be put back as it was
+    modes = [module.training for module in network.modules()]
+    score = evaluate(network, zip(inputs.split(8), labels.split(8), strict=True))
+    assert [module.training for module in network.modules()] == modes
+    with torch.no_grad():
+        logits = network.eval()(inputs)
+    order = np.argsort(-logits.numpy(), axis=1)
+    assert score.top1 == pytest.approx(np.mean(order[:, 0] == labels.numpy()))
+    assert score.top5 == 1.0  # five classes
+    assert score.val_loss == pytest.approx(float(F.cross_entropy(logits, labels)), rel=1e-5)
+    with pytest.raises(SevisError, match="no image"):
+        evaluate(network, [])
+
+
+def test_gate_measures_equal_their_definition(network: nn.Module) -> None:
+    generator = torch.Generator().manual_seed(1)
+    train, val = (torch.randn(24, 3, 32, 32, generator=generator) for _ in range(2))
+    labels = torch.randint(5, (24,), generator=generator)
+    measured = measure_gates(network, lambda: [(train, labels)], lambda: [(val, labels)])
+    gates, trained = plain_gates(network, val), plain_gates(network, train)
+    for site, (_, s) in gates.items():
+        block = measured["blocks"][site]
+        assert block["mean"] == pytest.approx(s.mean(), rel=1e-5)
+        assert block["spread"] == pytest.approx(s.mean(axis=0).std(), rel=1e-4)
+        assert block["std_over_images"] == pytest.approx(s.std(axis=0, ddof=1).mean(), rel=1e-4)
+    frozen = {site: s.mean(axis=0) for site, (_, s) in trained.items()}
+    with torch.no_grad():
+        for number, block in enumerate(module for module in network.modules() if isinstance(module, SqueezeExcitation)):
+            block.fc2.weight.zero_()
+            mean = frozen[f"SE_{number // 2 + 2}_{number % 2 + 1}"]
+            block.fc2.bias.copy_(torch.from_numpy(np.log(mean / (1 - mean))))
+        expected = (network(val).argmax(dim=1) == labels).float().mean()
+    assert measured["top1_frozen"] == pytest.approx(float(expected))
+    assert measured["frozen_over"] == 24
+
+
+def _trained(model: nn.Module, recipe: Recipe, data) -> Trained:
+    preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
+    return Trained(model, ROWS, tuple(open_images(part, preprocess, torch.device("cpu")) for part in data))
+
+
+def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    data = open_colours(colours)
+    model = build_model(RECIPE, 3).eval()
+    for module in model.modules():
+        if isinstance(module, SqueezeExcitation):
+            module.fc2.weight.data *= 8  # gates as lively as training makes them
+    publishing.publish("mine", _trained(model, RECIPE, data), RECIPE, data, command="the command")
+    index = json.loads((tmp_path / "index.json").read_text())
+    assert set(index) == {"mine"}
+    entry = index["mine"]
+    assert entry["wnids"] == ["blue", "green", "red"]
+    assert (entry["command"], entry["epochs"], entry["seconds"]) == ("the command", RECIPE.epochs, 1.5)
+    assert (entry["recipe"], entry["curve"]) == (vars(RECIPE), ROWS)
+    with safe_open(tmp_path / "mine.safetensors", framework="numpy") as file:
+        assert json.loads(file.metadata()["sevis"])["recipe"] == vars(RECIPE)
+    ready = load("mine", device="cpu")
+    hits = [int(ready.model(torch.from_numpy(ready.preprocess(image))[None]).argmax()) == label for image, label in data[1]]
+    assert entry["top1"] == pytest.approx(np.mean(hits))
+    stored = load_file(tmp_path / "mine.safetensors")
+    assert stored["layer1.0.conv1.weight"].dtype == np.float16
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(ready.model.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+    statistics = sevis.ClassStatistics.load(ready.card.statistics_path)
+    assert statistics.metadata["weights"] == entry["sha256"]
+    example = sevis.Explanation.load(ready.card.example_path)
+    assert example.weights == entry["sha256"]
+    assert tuple(example.maps) == example.sites == statistics.sites
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "../mine", "a/b", "two words", "mine\n", "ä"])
+def test_a_name_that_no_file_should_have_is_refused(colours: Path, tmp_path: Path, monkeypatch, name: str) -> None:
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path / "shelf"))
+    with pytest.raises(SevisError, match="a network cannot be called"):
+        publishing.publish(
+            name, _trained(build_model(RECIPE, 3).eval(), RECIPE, open_colours(colours)), RECIPE, open_colours(colours), command=""
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_network_is_published(colours: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    recipe = Recipe(model="resnet18", width=1.0, size=32)
+    card = publishing.publish(
+        "large-1", _trained(build_model(recipe, 3).eval(), recipe, open_colours(colours)), recipe, open_colours(colours), command=""
+    )
+    assert card.path.stat().st_size > 16e6  # the limit of what this repository ships is no limit for others
+
+
+def test_dead_gates_are_not_published(colours: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    model = build_model(RECIPE, 3).eval()
+    for module in model.modules():
+        if isinstance(module, SqueezeExcitation):
+            nn.init.zeros_(module.fc2.weight)
+    with pytest.raises(SevisError, match="the gates are dead"):
+        publishing.publish("mine", _trained(model, RECIPE, open_colours(colours)), RECIPE, open_colours(colours), command="")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plain_network_is_published_without_gates(colours: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    recipe = Recipe(model="resnet18", width=0.125, size=32)
+    card = publishing.publish(
+        "plain", _trained(build_model(recipe, 3).eval(), recipe, open_colours(colours)), recipe, open_colours(colours), command=""
+    )
+    assert "gates" not in card.entry
+    assert card.preprocess == Preprocessing(resize=32, crop=32)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.json", "plain.safetensors"]

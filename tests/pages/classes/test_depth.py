@@ -1,0 +1,78 @@
+"""The view Depth profile in Streamlit's AppTest, on statistics made here."""
+
+import json
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.figures.classes.depth import CSI, CSI_WARNING, OTHERS
+
+WIDTHS = {"SE_2_1": 12, "SE_2_2": 12, "SE_3_1": 20, "SE_3_2": 20}
+CLASSES = ("lion", "goldfish", "pizza")
+SCRIPT = """
+from sevis.class_statistics import ClassStatistics
+from sevis.pages.classes import depth as depth_profile
+
+depth_profile.draw(ClassStatistics.load({path!r}))
+"""
+
+
+def write(path, *, sample):
+    """Statistics whose last block but one is saturated, and whose blocks know nothing of classes; returns a page of them."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 10)
+    statistics = ClassStatistics(WIDTHS, CLASSES, sample=sample)
+    scales = {site: random.uniform(0.3, 0.6, size=(30, width)).astype(np.float32) for site, width in WIDTHS.items()}
+    scales["SE_3_1"] = 0.92 + scales["SE_3_1"] / 10
+    statistics.update(labels, {site: {"scale": scale, "squeeze": scale} for site, scale in scales.items()})
+    statistics.save(path)
+    return AppTest.from_string(SCRIPT.format(path=str(path)), default_timeout=60)
+
+
+@pytest.fixture
+def app(tmp_path):
+    return write(tmp_path / "a.safetensors", sample=10)
+
+
+def until_measured(app):
+    """Runs the page until its work is done: each run does a slice of it."""
+    for _ in range(20):
+        app.run()
+        assert not app.exception
+        if len(app.get("plotly_chart")) == 5:
+            return app
+    raise AssertionError("the profile is not measured")
+
+
+def text(app):
+    return " ".join(element.value for element in (*app.subheader, *app.markdown)).replace("\xa0", " ")
+
+
+def test_each_statement_is_judged_beside_its_chart(app):
+    page = until_measured(app)
+    assert ["not seen here" in header.value for header in page.subheader] == [False, True, False, True]
+    assert "The share of scales above 0.9 in SE_3_1 is 100.0 % (100.0 % to 100.0 %)" in text(page)
+    assert "**2 of the 4 are seen here.**" in text(page)
+    assert "**Saturated: SE_3_1**" in text(page)
+    titles = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in page.get("plotly_chart")]
+    assert titles[0] == "Class share ω² by depth"
+    assert "Measured over 30 photos of 3 classes" in page.caption[-1].value
+
+
+def test_the_other_measures_are_chosen_and_the_index_is_warned_of(app):
+    page = until_measured(app)
+    assert not page.warning
+    page.selectbox(key="profile_measure").set_value(CSI).run()
+    assert [warning.value for warning in page.warning] == [CSI_WARNING]
+    spec = json.loads(page.get("plotly_chart")[-1].proto.spec)
+    assert spec["layout"]["title"]["text"] == OTHERS[CSI].title
+
+
+def test_means_alone_say_what_is_missing(tmp_path):
+    page = until_measured(write(tmp_path / "b.safetensors", sample=None))
+    assert "**0 of the 4 are seen here, and 4 cannot be told.**" in text(page)
+    assert all("gray-badge" in header.value and "unknown here" in header.value for header in page.subheader)
+    assert "collect it again with python -m sevis collect" in text(page)
+    assert "intervals and nulls are unknown" in page.caption[-1].value

@@ -1,0 +1,423 @@
+"""The network that the pages show: chosen or typed, loaded once for all, and kept within bounds."""
+
+import gc
+import json
+import subprocess
+import sys
+import threading
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+import timm
+import torch
+from streamlit.testing.v1 import AppTest
+
+import sevis
+from sevis.data.preprocessing import Preprocessing
+from sevis.errors import SevisError, WeightsMissing
+from sevis.pages.shared import loading, network
+from sevis.pages.shared.loading import NETWORKS, start_loading, wait_for
+from sevis.pages.shared.network import Network
+from sevis.settings import pretrained_folder
+from sevis.weights.card import DEFAULT, Card, list_pretrained, read_card
+from sevis.weights.checkpoint import SUFFIXES
+from sevis.weights.loading import ReadyModel
+from tests.helpers.networks import stir
+from tests.helpers.paths import ROOT
+
+CLASSES_PAGE = str(ROOT / "sevis" / "pages" / "classes" / "page.py")
+SMALL, OTHER = "small_net", "other_net"  # stand-ins that load at once
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(tmp_path, monkeypatch):
+    """Nothing kept by another test, no data, and no way to the internet."""
+    monkeypatch.setenv("SEVIS_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(loading, "HEAD_START", 0)
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    yield
+    for thread in threading.enumerate():  # a test process must not end while torch is being imported beside it
+        if thread.name.startswith("load-"):
+            thread.join(60)
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """Stand-ins for the networks of the internet, whose trained weights must be downloaded; gives what was asked for, in order."""
+    asked = []
+
+    def load(name, *, weights, download):
+        if name != DEFAULT:  # which loads beside the first page
+            asked.append((name, weights, download))
+        if name in (SMALL, OTHER):
+            if weights is None and not download:
+                raise WeightsMissing(name, source="https://weights.example/small", path=Path("small.pth"), reason="nothing was fetched")
+            return small_network(name, weights or "trained")
+        return sevis.load(name, weights=weights, download=download)
+
+    monkeypatch.setattr(loading, "load", load)
+    return asked
+
+
+def small_network(name, weights):
+    """A network of its own each time, with other blocks than the default's."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(len(name))
+        model = stir(sevis.build("se_resnet18", num_classes=3, width=0.125, reduction=4)).eval()
+    preprocess = Preprocessing(resize=32, crop=32)
+    entry = {"sha256": f"{name}-{weights}", "classes": ["a", "b", "c"], "preprocessing": vars(preprocess)}
+    card = Card(name, entry, shipped=False)
+    return ReadyModel(model, card, card.classes, preprocess, torch.device("cpu"))
+
+
+def open_app(**address):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
+    for name, value in address.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def gate_map(app):
+    charts = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    (chart,) = [chart for chart in charts if chart["layout"]["title"]["text"].startswith("Scale s of every channel, block")]
+    return chart
+
+
+def drawn_blocks(app):
+    assert not app.exception
+    return gate_map(app)["layout"]["yaxis"]["ticktext"]
+
+
+def words(elements):
+    return " ".join(element.value for element in elements)
+
+
+def test_a_plain_twin_is_not_offered_and_says_why_it_cannot_be_shown(tmp_path, monkeypatch):
+    entries = {name: dict(read_card(name).entry) for name in list_pretrained()}
+    plain = {field: value for field, value in entries[DEFAULT].items() if field != "gates"}
+    (tmp_path / "shelf").mkdir()
+    for path in pretrained_folder().iterdir():
+        (tmp_path / "shelf" / path.name).symlink_to(path)
+    (tmp_path / "shelf" / "index.json").unlink()
+    (tmp_path / "shelf" / "index.json").write_text(json.dumps(entries | {"plain_net": plain}))
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path / "shelf"))
+    app = open_app()
+    assert "plain_net" not in app.selectbox(key="network").options
+    app = open_app(network="plain_net")
+    assert "plain_net has no SE blocks, so it has no gates to show" in words(app.error)
+    assert f"These pages go on showing `{DEFAULT}`." in words(app.info)
+    assert len(drawn_blocks(app)) == 16
+
+
+def test_the_default_is_shown_at_first():
+    app = open_app()
+    assert len(drawn_blocks(app)) == 16
+    assert app.selectbox(key="network").value == DEFAULT
+    assert app.radio(key="weights").value == "trained"
+    assert not app.warning
+
+
+def test_the_first_page_needs_no_torch():
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest; "
+        f"app = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout=60).run(); "
+        "print(len(app.get('plotly_chart')), len(app.exception), *{'torch', 'torchvision', 'timm'} & set(sys.modules))"
+    )
+    answer = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert answer.stdout.strip() == "2 0"
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "regnety_004", "legacy_seresnet50"])
+def test_a_network_of_timm_gives_the_same_page(name):
+    app = open_app(network=name, weights="random", block="SE_3_1")
+    model = timm.create_model(name)
+    gates = [path for path, module in model.named_modules() if path.endswith(("se.gate", "se_module.sigmoid"))]
+    assert len(drawn_blocks(app)) == len(gates) == 16
+    assert "learnt nothing" in words(app.warning)
+    assert not app.error
+    assert len(app.image) == 4, "the photo, what the network sees of it, and the maps of the channels at either end"
+    assert len(app.get("plotly_chart")) == 6
+
+
+def test_the_gates_on_the_page_are_those_of_the_network_s_own_sigmoids():
+    app = open_app(network="legacy_seresnet50", weights="random", sample="Rocket")
+    ready, found = sevis.load("legacy_seresnet50", weights="random"), []
+    for module in ready.model.modules():
+        if type(module).__name__ == "Sigmoid":
+            module.register_forward_hook(lambda *parts: found.append(parts[-1][0, :, 0, 0]))
+    photo = sevis.images.read_image(sevis.datasets.sample_photos()["Rocket"].read_bytes())
+    with torch.inference_mode():
+        ready.model(torch.from_numpy(ready.preprocess(photo))[None])
+    table = gate_map(app)["data"][1:]
+    assert len(table) == len(found) == 16
+    for row, scale in zip(table, found, strict=True):
+        points = [float(text) for text in np.array(app_values(row["customdata"])).reshape(-1, 4)[:, 2]]
+        lowest = [part.min().item() for part in torch.tensor_split(scale, 64)]
+        assert np.allclose(points, lowest, atol=1e-5)
+
+
+def app_values(coded):
+    import base64
+
+    return np.frombuffer(base64.b64decode(coded["bdata"]), dtype=coded["dtype"])
+
+
+def test_trained_weights_that_are_not_here_are_offered_and_the_pages_stay(loads):
+    app = open_app(network=SMALL)
+    assert len(drawn_blocks(app)) == 16, "the default's"
+    said = words(app.markdown)
+    assert f"The trained weights of `{SMALL}` are not on this machine." in said
+    assert f"These pages go on showing `{DEFAULT}`." in said
+    assert [button.label for button in app.button if button.key in ("download", "use-random")] == [
+        "Download them from weights.example",
+        "Use random weights",
+    ]
+    assert loads == [(SMALL, None, False)], "nothing is fetched before it is asked for"
+
+
+def test_random_weights_are_a_click_away(loads):
+    app = open_app(network=SMALL)
+    app.button(key="use-random").click().run()
+    assert len(drawn_blocks(app)) == 8
+    assert app.radio(key="weights").value == "random"
+    assert "learnt nothing" in words(app.warning)
+    assert loads == [(SMALL, None, False), (SMALL, "random", False)]
+
+
+def test_a_download_is_a_click_away(loads):
+    app = open_app(network=SMALL)
+    app.button(key="download").click().run()
+    assert len(drawn_blocks(app)) == 8
+    assert not app.warning
+    assert "not on this machine" not in words(app.markdown)
+    assert [download for _, _, download in loads].count(True) == 1
+    again = open_app(network=SMALL)
+    assert len(drawn_blocks(again)) == 8
+    assert [download for _, _, download in loads].count(True) == 1, "the next visitor finds it loaded"
+
+
+def test_offline_the_sentence_names_the_file_and_the_pages_stay():
+    app = open_app(network="legacy_seresnet50")
+    app.button(key="download").click().run()
+    assert len(drawn_blocks(app)) == 16
+    assert len(app.error) == 1
+    assert "legacy" in words(app.error)
+    assert "https://" in words(app.error)
+    assert f"go on showing `{DEFAULT}`" in words(app.markdown)
+
+
+def test_another_network_begins_with_its_trained_weights(loads, monkeypatch):
+    monkeypatch.setattr(network, "WELL_KNOWN", (SMALL, OTHER))
+    app = open_app(network=SMALL, weights="random")
+    app.selectbox(key="network").set_value(OTHER).run()
+    assert app.radio(key="weights").value == "trained"
+    assert f"The trained weights of `{OTHER}`" in words(app.markdown)
+    assert f"go on showing `{SMALL}` with random weights." in words(app.markdown)
+    assert "learnt nothing" in words(app.warning), "what is shown is still random"
+    assert len(drawn_blocks(app)) == 8
+
+
+def test_a_block_that_the_next_network_lacks_is_closed(loads, monkeypatch):
+    monkeypatch.setattr(network, "WELL_KNOWN", (SMALL,))
+    app = open_app(block="SE_4_6")
+    assert app.selectbox(key="block").value == "SE_4_6"
+    app.selectbox(key="network").set_value(SMALL).run()
+    app.button(key="use-random").click().run()
+    assert len(drawn_blocks(app)) == 8
+    assert app.selectbox(key="block").value is None
+
+
+@pytest.mark.parametrize("name", ["eca_resnet33ts", "timm/resnet18"])
+def test_a_network_without_se_is_refused_by_the_name_that_was_typed(name):
+    app = open_app(network=name, weights="random")
+    assert words(app.error).startswith(f"The network {name} has no Squeeze-and-Excitation block")
+    assert "choose an SE network such as legacy" in words(app.error)
+    for code in ("ByobNet", "ResNet has", "sevis.build"):
+        assert code not in words(app.error)
+
+
+def test_an_error_that_does_not_name_the_network_gets_its_name(monkeypatch):
+    def load(*_, **__):
+        raise SevisError("its channels are odd")
+
+    monkeypatch.setattr(loading, "load", load)
+    app = open_app(network=SMALL, weights="random")
+    assert words(app.error).startswith(f"The network {SMALL} cannot be shown (its channels are odd): choose an SE network such as")
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "legacy_seresnet50", "torchvision/mobilenet_v3_small", DEFAULT])
+def test_the_parameters_of_a_network_are_counted_without_loading_it(name):
+    whole = sevis.load(name, weights="random").model
+    assert loading.count_parameters(name) == sum(parameter.numel() for parameter in whole.parameters())
+
+
+@pytest.mark.parametrize("name", ["regnety_1280", "torchvision/regnet_y_128gf"])
+@pytest.mark.parametrize("weights", ["random", None])
+def test_a_network_that_would_take_everybody_s_memory_is_never_loaded(loads, name, weights):
+    with pytest.raises(SevisError, match=r"has 645 million parameters \(2\.6 GB\), and this app loads .* at most 200 million \(0\.8 GB\)"):
+        wait_for(name, weights)
+    assert loads == []
+
+
+def test_the_limit_is_that_of_the_one_who_runs_the_app(loads, monkeypatch):
+    exact = sum(parameter.numel() for parameter in timm.create_model("efficientnet_b0").parameters())
+    monkeypatch.setenv("SEVIS_MAX_PARAMETERS", str(exact - 1))
+    app = open_app(network="efficientnet_b0", weights="random")
+    assert len(drawn_blocks(app)) == 16, "the default's"
+    assert "5 million parameters" in words(app.error)
+    assert loads == []
+    monkeypatch.setenv("SEVIS_MAX_PARAMETERS", str(exact))
+    assert wait_for("efficientnet_b0", "random").card.name == "efficientnet_b0"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "2e8", "many"])
+def test_a_limit_that_is_no_number_is_said(monkeypatch, value):
+    monkeypatch.setenv("SEVIS_MAX_PARAMETERS", value)
+    with pytest.raises(SevisError, match=r"expected SEVIS_MAX_PARAMETERS to be a whole number from 1, got"):
+        loading.most_parameters()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("eficientnet_b0", "efficientnet_b0"), ("timm/resnet18", "no Squeeze-and-Excitation block"), ("timm/ecaresnet26t", "ECA")],
+)
+def test_a_network_that_will_not_do_is_refused_with_the_reason_and_the_pages_stay(name, reason):
+    app = open_app(network=name, weights="random")
+    assert len(drawn_blocks(app)) == 16
+    assert len(app.error) == 1
+    assert reason in words(app.error)
+    assert f"These pages go on showing `{DEFAULT}`." in words(app.info)
+    assert not app.warning, "what is shown is trained"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "/etc/passwd", "a/b/c", "timm/../../x", "hf-hub:some/body", "x" * 500, "<script>", "C:\\x", "timm/", ".hidden"]
+    + [f"weights{suffix}" for suffix in SUFFIXES]
+    + ["weights.PTH"],
+)
+def test_what_is_no_name_reaches_nobody(loads, name):
+    app = open_app(network=name, weights="random")
+    assert len(drawn_blocks(app)) == 16
+    assert "Expected the name of a network" in words(app.error)
+    assert loads == []
+
+
+def test_nonsense_in_a_link_gives_the_default():
+    app = open_app(network="", weights="stolen")
+    assert len(drawn_blocks(app)) == 16
+    assert app.radio(key="weights").value == "trained"
+    assert not app.error
+
+
+def test_a_damaged_index_is_said_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    (tmp_path / "index.json").write_text("{")
+    app = open_app()
+    assert not app.exception
+    assert len(app.error) == 1
+
+
+def test_the_network_stays_from_page_to_page(loads):
+    app = open_app(network=SMALL, weights="random")
+    app.switch_page(CLASSES_PAGE).run()
+    assert not app.exception
+    assert SMALL in words(app.info)
+    assert app.selectbox(key="network").value == SMALL
+
+
+def test_many_visitors_load_a_network_once(loads):
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(start_loading(SMALL, "random").result())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(found) == 8
+    assert len({id(ready) for ready in found}) == 1
+    assert loads == [(SMALL, "random", False)]
+
+
+def test_only_so_many_networks_are_kept_and_the_memory_of_the_others_goes(monkeypatch):
+    monkeypatch.setattr(loading, "load", lambda name, **_: small_network(name, "random"))
+    first = wait_for("network0", "random")
+    gone = weakref.ref(first.model)
+    hooks = first.model._forward_pre_hooks
+    assert hooks, "the hooks of a shared network stay"
+    for number in range(1, NETWORKS):
+        wait_for(f"network{number}", "random")
+    assert wait_for("network0", "random") is first
+    for number in range(NETWORKS + 1, 2 * NETWORKS + 1):
+        wait_for(f"network{number}", "random")
+    assert not hooks
+    del first
+    gc.collect()
+    assert gone() is None
+    assert wait_for("network0", "random").card.name == "network0"
+
+
+def test_a_network_that_is_dropped_while_somebody_uses_it_stays_with_them(monkeypatch):
+    monkeypatch.setattr(loading, "load", lambda name, **_: small_network(name, "random"))
+    ready = wait_for("network0", "random")
+    image = torch.zeros(1, 3, 32, 32)
+    with sevis.capture(ready.model) as record:
+        start_loading.clear()
+        ready.model(image)
+    assert len(record["SE_2_1"].scale) == 1
+    assert not ready.model._forward_pre_hooks
+
+
+def test_a_failure_is_tried_again_and_removed_only_once(monkeypatch):
+    answers = [SevisError("no"), small_network(SMALL, "random")]
+
+    def load(*_, **__):
+        answer = answers.pop(0)
+        if isinstance(answer, SevisError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(loading, "load", load)
+    failed = start_loading(SMALL, "random")
+    with pytest.raises(SevisError, match="no"):
+        wait_for(SMALL, "random")
+    assert not failed.remove_once(), "it is removed already: a second waiter would remove its successor"
+    assert wait_for(SMALL, "random").card.name == SMALL
+
+
+def test_who_wants_to_download_is_not_put_off_by_who_only_looked(monkeypatch):
+    let_go = threading.Event()
+
+    def load(name, *, weights, download):
+        if not download:
+            let_go.wait(60)
+            raise WeightsMissing(name, source="https://weights.example/small", path=Path("small.pth"), reason="nothing was fetched")
+        return small_network(name, "trained")
+
+    monkeypatch.setattr(loading, "load", load)
+    start_loading(SMALL, None)
+    threading.Timer(0.5, let_go.set).start()
+    assert wait_for(SMALL, None, download=True).card.name == SMALL
+
+
+def test_an_error_of_a_library_is_a_sentence(monkeypatch):
+    def load(*_, **__):
+        raise RuntimeError("of somebody else's")
+
+    monkeypatch.setattr(loading, "load", load)
+    with pytest.raises(SevisError, match=r"small_net could not be loaded \(RuntimeError: of somebody else's\)"):
+        wait_for(SMALL, "random")
+
+
+def test_a_network_is_named_in_words():
+    assert str(Network()) == DEFAULT
+    assert str(Network("a", "random")) == "a with random weights"
+    assert Network().shipped
+    assert not Network(DEFAULT, "random").shipped
+    assert not Network("efficientnet_b0").shipped

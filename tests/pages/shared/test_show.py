@@ -1,0 +1,110 @@
+"""How every page shows a figure: it can be saved as PNG, SVG and CSV. What the browser draws is looked at in a browser."""
+
+import base64
+import io
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from urllib.error import URLError
+from urllib.request import urlopen
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from sevis.pages.shared.show import as_text, to_csv, to_svg
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+SVG = "{http://www.w3.org/2000/svg}"
+PAGE = """
+import numpy as np, plotly.graph_objects as go
+from sevis.pages.show import show, show_picture
+
+for key, values in (("curve-SE 5.1", [0.25, 0.5, 1.0]), ("other", [1.0, 0.0])):
+    show(go.Figure(go.Scatter(y=values), layout={"height": 300}), key=key, caption=f"The {key}.", table={"channel": [0, 1]})
+show_picture(np.zeros((4, 8, 3), dtype=np.uint8), key="maps", caption="The maps.", table={"channel": [0]})
+"""
+
+
+def test_every_figure_has_its_buttons():
+    app = AppTest.from_string(PAGE).run()
+    assert not app.exception
+    assert [button.label for button in app.get("download_button")] == ["CSV", "CSV", "PNG", "SVG", "CSV"]
+    charts = [json.loads(button.proto.json)["chart"] for button in app.get("bidi_component")]
+    assert charts == ["st-key-curve-SE-5-1", "st-key-other"]
+    cameras = [json.loads(chart.proto.config)["toImageButtonOptions"] for chart in app.get("plotly_chart")]
+    assert [(camera["format"], camera["filename"]) for camera in cameras] == [("png", "curve-SE 5.1"), ("png", "other")]
+
+
+def test_a_picture_in_an_svg_keeps_its_pixels():
+    picture = np.random.default_rng(0).integers(0, 256, size=(3, 5, 3), dtype=np.uint8)
+    root = ElementTree.fromstring(to_svg(picture))
+    assert (root.get("width"), root.get("height")) == ("5", "3")
+    data = root.find(f"{SVG}image").get("href").removeprefix("data:image/png;base64,")
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        np.testing.assert_array_equal(np.asarray(image), picture)
+
+
+def test_a_table_needs_columns_of_one_length():
+    assert to_csv({"a": np.array([1, 2]), "b": ["x", 'y"']}) == b'a,b\n1,x\n2,"y"""\n'
+    with pytest.raises(ValueError, match="shorter"):
+        to_csv({"a": [1, 2], "b": [1]})
+
+
+def test_text_from_outside_is_no_markdown():
+    app = AppTest.from_string(f"import streamlit as st\nst.markdown({as_text('*a* [b](c) <d> $e$')!r})").run()
+    assert app.markdown[0].value == r"\*a\* \[b\](c) \<d\> \$e\$"
+
+
+@pytest.fixture
+def address(tmp_path):
+    """The page above, on a server of its own."""
+    (tmp_path / "page.py").write_text(PAGE)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(tmp_path / "page.py"), f"--server.port={port}", "--server.headless=true"]
+    server = subprocess.Popen([*command, "--server.address=127.0.0.1", "--browser.gatherUsageStats=false"], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            try:
+                with urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5):
+                    break
+            except (URLError, OSError):
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on the PATH: apt-get install chromium")
+def test_the_browser_saves_each_chart_as_svg_and_still_as_png(address):
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as context:
+        browser = context.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.set_default_timeout(120_000)
+        page.goto(address)
+        page.wait_for_function("document.querySelectorAll('.scatterlayer .trace path').length >= 2")
+        for key in ("curve-SE 5.1", "other"):
+            place = f".st-key-{key.replace(' ', '-').replace('.', '-')}"
+            with page.expect_download() as saved:
+                page.locator(f"{place}-svg button").click()
+            assert saved.value.suggested_filename == f"{key}.svg"
+            root = ElementTree.parse(saved.value.path()).getroot()
+            assert root.tag == f"{SVG}svg"
+            assert root.get("height") == "300"
+            assert len(root.findall(f".//{SVG}path[@class='js-line']")) == 1
+            page.hover(f"{place} .js-plotly-plot")
+            with page.expect_download() as saved:
+                page.locator(f"{place} .modebar-btn").click()
+            assert saved.value.suggested_filename == f"{key}.png"
+            with Image.open(saved.value.path()) as image:
+                assert image.height == 900
+        browser.close()

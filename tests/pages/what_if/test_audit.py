@@ -1,0 +1,92 @@
+"""The panel "Is the gate dynamic?" in Streamlit's AppTest."""
+
+import json
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from sevis.experiments.audit import ALL, CHANGES, Audit, Outcome
+from sevis.weights.card import Card
+
+HASH = "f0" * 32
+
+
+def panel(folder, weights, shipped):
+    from sevis.pages.what_if.audit import show_audit
+    from sevis.weights.card import Card
+
+    show_audit(Card("small" if shipped else "efficientnet_b0", {"sha256": folder, "weights": weights}, shipped=shipped))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    monkeypatch.setenv("SEVIS_DATA", str(tmp_path / "data"))
+    st.cache_resource.clear()
+    return tmp_path
+
+
+def make(weights=HASH):
+    outcomes = {
+        name: {change: Outcome(500, 400, 9 * number, 4 + place) for place, change in enumerate(CHANGES)}
+        for number, name in enumerate(("SE_2_1", "SE_3_1", "SE_3", ALL))
+    }
+    metadata = {"model": "small", "weights": weights, "data": "photos", "classes": 5, "seed": 0, "date": "2026-11-23"}
+    return Audit(outcomes=outcomes, parameters={"network": 1100, "se": 100, "se_last_stage": 60}, metadata=metadata)
+
+
+def run(sha256=HASH, weights=None, *, shipped=True):
+    return AppTest.from_function(panel, args=(sha256, weights, shipped), default_timeout=60).run()
+
+
+def test_the_panel_draws_the_stored_audit(folder):
+    make().save(folder / "small.audit.json")
+    page = run()
+    assert not page.exception
+    assert not page.error
+    assert page.header[0].value == "Is the gate dynamic?"
+    chart = json.loads(page.get("plotly_chart")[0].proto.spec)
+    assert chart["layout"]["yaxis"]["ticktext"] == ["SE_2_1", "SE_3_1"]
+    text = " ".join(part.value for part in page.markdown)
+    for sentence in ("The dearest is SE_3_1", "from 10.0 % to 4.0 %", "In the paper"):
+        assert sentence in text
+    assert "500 photos of 5 classes" in page.caption[-1].value
+    assert len(page.get("download_button")) == 1
+
+
+def test_without_an_audit_it_says_how_to_make_one(folder):
+    page = run()
+    assert not page.exception
+    assert not page.get("plotly_chart")
+    assert page.code[0].value == "python -m sevis audit --model small --data FOLDER"
+    assert page.code[0].proto.wrap_lines
+    assert "There is no audit of this network yet." in page.info[0].value
+
+
+def test_for_random_weights_the_command_says_so(folder):
+    page = run(weights="random", shipped=False)
+    assert page.code[0].value == "python -m sevis audit --model efficientnet_b0 --weights random --data FOLDER"
+
+
+def test_it_finds_the_audit_of_a_network_that_is_not_shipped(folder):
+    card = Card("efficientnet_b0", {"sha256": HASH}, shipped=False)
+    make().save(card.audit_path)
+    assert card.audit_path.is_relative_to(folder / "data")
+    assert run(shipped=False).get("plotly_chart")
+    assert not run(sha256="00" * 32, shipped=False).get("plotly_chart")  # other weights, another file
+
+
+def test_an_audit_of_other_weights_is_not_shown(folder):
+    make(weights="ab" * 32).save(folder / "small.audit.json")
+    page = run()
+    assert not page.exception
+    assert not page.get("plotly_chart")
+    assert "belongs to weights abababababab of small, not to f0f0f0f0f0f0" in page.error[0].value
+
+
+def test_a_damaged_audit_is_a_sentence(folder):
+    (folder / "small.audit.json").write_text("{")
+    page = run()
+    assert not page.exception
+    assert "is damaged" in page.error[0].value

@@ -1,0 +1,230 @@
+"""Figures as files: self-contained HTML, images through a browser, and what is said where that cannot be."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import sys
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from PIL import Image
+
+from sevis.errors import SevisError
+from sevis.experiments.explanation import Explanation
+from sevis.reports import html as report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed")
+HOSTILE = '<img src="https://example.org/x.png" onerror="alert(1)"> & </script>'
+
+
+class Page(HTMLParser):
+    """What a browser would read: the addresses it is asked to load, and the text outside scripts and styles."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.addresses, self.tags, self.text, self.scripts, self._inside = [], [], [], [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self._inside = tag
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "poster", "action")]
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        (self.scripts if self._inside == "script" else self.text).append(data)
+
+
+@pytest.fixture
+def figure():
+    return go.Figure(go.Scatter(y=np.array([0.25, 0.5, 1.0]), name="goldfish"), layout={"height": 300, "paper_bgcolor": "rgba(0,0,0,0)"})
+
+
+@pytest.fixture
+def explanation():
+    random = np.random.default_rng(0)
+    scale = {"SE_2_1": random.uniform(size=8).astype(np.float32), "SE_3_1": random.uniform(size=16).astype(np.float32)}
+    return Explanation(
+        model="se_resnet18.test",
+        weights="a1b2",
+        classes=("goldfish", HOSTILE, "cliff"),
+        probabilities=np.array([0.2, 0.7, 0.1], dtype=np.float32),
+        view=random.integers(0, 256, size=(16, 16, 3), dtype=np.uint8),
+        squeeze=scale,
+        hidden=scale,
+        logits=scale,
+        scale=scale,
+        maps={},
+        seconds=0.01,
+        device="cpu",
+    )
+
+
+def drawn(html):
+    """The y values of every trace that a page draws, in order."""
+    found = []
+    for script in Page(html).scripts:
+        match = re.search(r'Plotly\.newPlot\(\s*"[^"]+",\s*(\[.*?\]),\s*\{"', script, re.DOTALL)
+        found += [trace["y"] for trace in json.loads(match[1])] if match else []
+    return found
+
+
+def test_html_asks_for_nothing_outside_itself(figure, tmp_path):
+    report.write_html(figure, tmp_path / "figure.html", title="Figure 6")
+    html = (tmp_path / "figure.html").read_text()
+    page = Page(html)
+    assert page.addresses == []
+    assert "link" not in page.tags
+    assert re.search(r"default-src 'none'", html)
+    assert sum(len(script) for script in page.scripts) > 1_000_000  # plotly.js itself
+
+
+def test_html_draws_the_figures_in_order_with_their_captions(figure):
+    second = go.Figure(go.Scatter(y=np.array([3.0, 4.0])))
+    html = report.to_html([figure, second], title="Two", captions=["The first.", "The second."])
+    values = [np.frombuffer(base64.b64decode(packed["bdata"]), dtype=packed["dtype"]) for packed in drawn(html)]
+    np.testing.assert_array_equal(values[0], [0.25, 0.5, 1.0])
+    np.testing.assert_array_equal(values[1], [3.0, 4.0])
+    text = " ".join(Page(html).text)
+    assert text.index("Two") < text.index("The first.") < text.index("The second.")
+
+
+def test_html_is_on_white_and_leaves_the_figure_as_it_was(figure):
+    before = figure.to_json()
+    html = report.to_html(figure)
+    assert '"paper_bgcolor":"white"' in html.replace(" ", "")
+    assert figure.to_json() == before
+
+
+def test_text_from_outside_is_escaped(figure):
+    figure.data[0].name = HOSTILE
+    html = report.to_html(figure, title=HOSTILE, captions=HOSTILE)
+    page = Page(html)
+    assert "img" not in page.tags
+    assert page.addresses == []
+    assert page.tags.count("script") == html.count("<script")  # none of them was closed early by a name
+    assert "".join(page.text).count(HOSTILE) == 3  # in the title, the heading and the caption
+
+
+def test_captions_must_fit_the_figures(figure):
+    with pytest.raises(SevisError, match="a caption for each of the 2 figures, got 1"):
+        report.to_html([figure, figure], captions="One.")
+
+
+@pytest.mark.parametrize("name", ["figure.pdf", "figure", "figure.html.gz"])
+def test_another_suffix_is_refused_with_the_allowed_ones(figure, tmp_path, name):
+    with pytest.raises(SevisError, match=r"choose one of \.html, \.svg, \.png"):
+        report.write(figure, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_suffix_chooses_the_format(figure, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "_render", lambda figure, options: f"drawn as {options['format']}".encode())
+    for name in ("a.HTML", "a.svg", "a.PNG"):
+        report.write(figure, tmp_path / name)
+    assert (tmp_path / "a.HTML").read_text().startswith("<!DOCTYPE html>")
+    assert (tmp_path / "a.svg").read_text() == "drawn as svg"
+    assert (tmp_path / "a.PNG").read_text() == "drawn as png"
+
+
+def test_an_image_holds_one_figure(figure, tmp_path):
+    with pytest.raises(SevisError, match=r"\.png holds one figure, got 2"):
+        report.write([figure, figure], tmp_path / "figures.png")
+
+
+def test_a_place_that_cannot_be_written_is_said(figure, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SevisError, match="cannot be written"):
+        report.write_html(figure, tmp_path / "file" / "figure.html")
+
+
+def test_without_a_browser_one_sentence_says_what_to_install(figure, tmp_path, monkeypatch):
+    pytest.importorskip("kaleido", reason="Kaleido is not installed")
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "no-such-browser"))
+    with pytest.raises(SevisError, match="install Chromium or Chrome") as caught:
+        report.write_image(figure, tmp_path / "figure.svg")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_kaleido_one_sentence_says_what_to_install(figure, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kaleido", None)
+    with pytest.raises(SevisError, match="pip install kaleido"):
+        report.write_image(figure, tmp_path / "figure.png")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, TimeoutError])
+def test_a_browser_that_fails_gives_one_sentence_and_no_file(figure, tmp_path, monkeypatch, error):
+    kaleido = pytest.importorskip("kaleido", reason="Kaleido is not installed")
+
+    def fail(*arguments, **options):
+        raise error("line one\nline two")
+
+    monkeypatch.setattr(kaleido, "calc_fig_sync", fail)
+    with pytest.raises(SevisError, match=f"could not draw the figure .{error.__name__}.: write an .html file instead"):
+        report.write_image(figure, tmp_path / "figure.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_browser
+def test_images_are_drawn_on_white_in_the_asked_size(figure, tmp_path):
+    pytest.importorskip("kaleido", reason="Kaleido is not installed")
+    report.write_image(figure, tmp_path / "figure.png", width=400, scale=1.5)
+    with Image.open(tmp_path / "figure.png") as image:
+        assert image.size == (600, 450)
+        assert image.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
+        assert len(image.convert("RGB").getcolors(maxcolors=100_000)) > 10
+    report.write_image(figure, tmp_path / "figure.svg", width=400)
+    root = ElementTree.fromstring((tmp_path / "figure.svg").read_text())
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert (root.get("width"), root.get("height")) == ("400", "300")
+
+
+@needs_browser
+def test_a_browser_opens_the_file_without_a_request_or_an_error(figure, tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    report.write_html([figure, figure], tmp_path / "figure.html", captions=["One.", "Two."])
+    faults, asked = [], []
+    with playwright.sync_playwright() as context:
+        browser = context.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((tmp_path / "figure.html").as_uri())
+        page.wait_for_selector(".scatterlayer .trace path")
+        lines = page.locator(".scatterlayer .trace").count()
+        browser.close()
+    assert lines == 2
+    assert faults == []
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_an_explanation_becomes_one_page(explanation, tmp_path):
+    report.explanation_html(explanation, tmp_path / "explanation.html", title=HOSTILE)
+    html = (tmp_path / "explanation.html").read_text()
+    page = Page(html)
+    (photo,) = page.addresses
+    assert page.tags.count("img") == 1
+    with Image.open(io.BytesIO(base64.b64decode(photo.removeprefix("data:image/png;base64,")))) as image:
+        np.testing.assert_array_equal(np.asarray(image), explanation.view)
+    text = " ".join(page.text)
+    assert "3 that se_resnet18.test holds most probable" in text
+    assert "16 x 16 pixels" in text
+    assert "8 channels in stage 2, 16 in 3" in text
+    assert len(re.findall(r"Plotly\.newPlot\(", "".join(page.scripts[1:]))) == 2
+
+
+def test_a_class_name_in_an_explanation_is_no_markup(explanation, tmp_path):
+    report.explanation_html(explanation, tmp_path / "explanation.html")
+    scripts = "".join(Page((tmp_path / "explanation.html").read_text()).scripts[1:]).replace("\\u003c", "<")
+    assert "<img" not in scripts
+    assert "&lt;img" in scripts.replace("\\u0026", "&")
