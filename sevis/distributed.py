@@ -32,16 +32,16 @@ class Shard:
     world: int = 1
 
     def numbers(self, batches: int) -> range:
-        """The numbers of its batches, of so many in all."""
+        """Return the numbers of its batches, of so many in all."""
         return range(self.rank, batches, self.world)
 
     def meet(self) -> None:
-        """Waits until all processes are here."""
+        """Wait until all processes are here."""
         if self.world > 1:
             distributed.barrier()
 
     def agree(self, facts: Mapping[str, Any]) -> None:
-        """Waits until all processes are here. Raises SevisError where their facts, by the names that people know them by, differ."""
+        """Wait until all processes are here. Raises SevisError where their facts, by the names that people know them by, differ."""
         if self.world == 1:
             return
         found: list[Mapping[str, Any]] = [{}] * self.world
@@ -60,14 +60,14 @@ class Shard:
             self.meet()
 
     def send(self, file: Path) -> None:
-        """Sends a file to the first process, piece by piece."""
+        """Send a file to the first process, piece by piece."""
         distributed.send(torch.tensor([file.stat().st_size]), 0)
         with file.open("rb") as source:
             while piece := source.read(PIECE):
                 distributed.send(torch.frombuffer(bytearray(piece), dtype=torch.uint8), 0)
 
     def receive(self, file: Path, rank: int) -> None:
-        """Writes the file that another process sends."""
+        """Write the file that another process sends."""
         left = torch.zeros(1, dtype=torch.int64)
         distributed.recv(left, rank)
         with replacing(file) as target:

@@ -11,7 +11,7 @@ class SevisError(ValueError):
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, in one line of at most 200 characters; its class where it says nothing."""
+    """Return what an exception says, in one line of at most 200 characters; its class where it says nothing."""
     return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 

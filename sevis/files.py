@@ -12,7 +12,7 @@ from sevis.errors import SevisError
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Writes a file as a whole or not at all: a kill at any moment leaves the old one or the new one; so does a full disk."""
+    """Write a file as a whole or not at all: a kill at any moment leaves the old one or the new one; so does a full disk."""
     with replacing(path) as file:
         file.write(data)
 
@@ -41,6 +41,6 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -194,7 +194,7 @@ class PrintedCost:
 
 
 def printed_costs(name: str, options: Mapping[str, Any]) -> PrintedCost:
-    """What the paper prints of the costs of `sevis.build(name, **options)`, by whichever of its tables has them.
+    """Return what the paper prints of the costs of `sevis.build(name, **options)`, by whichever of its tables has them.
 
     Biases and gates do not matter: the ones are lost in the rounding, and the others cost nothing.
     """
@@ -208,7 +208,7 @@ def printed_costs(name: str, options: Mapping[str, Any]) -> PrintedCost:
 
 
 def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that are not the defaults and change what a network costs."""
+    """Return the options that are not the defaults and change what a network costs."""
     changes = {key: value for key, value in options.items() if key in _DEFAULTS and value != _DEFAULTS[key]}
     if changes.get("squeeze") == "max":
         del changes["squeeze"]  # as many comparisons as there were additions

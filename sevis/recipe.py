@@ -14,7 +14,7 @@ MIXES = ("mixup", "cutmix", "randaugment")
 
 
 def _option(default: Any, text: str, *, low: float = -math.inf, high: float = math.inf, choices: tuple[str, ...] = ()) -> Any:
-    """A field with what the command line says about it, and the range it must lie in or the words it may be."""
+    """Return a field with what the command line says about it, and the range it must lie in or the words it may be."""
     return field(default=default, metadata={"help": text, "range": (low, high), "choices": choices})
 
 
@@ -72,20 +72,22 @@ class Recipe:
             raise SevisError(f"{' and '.join(used)} exclude each other: set all but one of them to 0")
 
     def architecture(self, num_classes: int) -> dict[str, Any]:
-        """The arguments that `sevis.build` builds the recipe's network with, as plain values."""
+        """Return the arguments that `sevis.build` builds the recipe's network with, as plain values."""
         names = ("width", "stem", "reduction", "placement", "squeeze", "gate", "bias")
         stages = None if self.stages == "all" else list(map(int, self.stages.split(",")))
         return {"name": self.model, "num_classes": num_classes, **{name: getattr(self, name) for name in names}, "stages": stages}
 
     def rate(self, step: int, steps: int) -> float:
-        """The learning rate of one step out of `steps`: a linear warm-up, then a cosine to zero."""
+        """Return the learning rate of one step out of `steps`: a linear warm-up, then a cosine to zero."""
         warm = self.warmup * steps
         if step < warm:
             return self.learning_rate * (step + 1) / (warm + 1)
         return self.learning_rate * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2
 
     def side(self, epoch: int) -> int:
-        """The side of the images of one epoch, counted from 0: it grows evenly, in steps of 8 pixels, over three quarters of the run."""
+        """Return the side of the images of one epoch, counted from 0: it grows evenly, in steps of 8 pixels, over three quarters of the
+        run.
+        """
         grown = min(1.0, epoch / max(1.0, FULL_SIZE * self.epochs))
         if not self.start_size or grown == 1:
             return self.size
@@ -93,7 +95,7 @@ class Recipe:
 
 
 def command(recipe: Recipe, *, publish: str, classes: str | None = None, data: str | None = None, processes: int = 1) -> str:
-    """The command line that repeats a run, with every option spelled out, so that a later default does not change its meaning."""
+    """Return the command line that repeats a run, with every option spelled out, so that a later default does not change its meaning."""
     words = ["python"] if processes == 1 else ["torchrun", "--nproc-per-node", str(processes)]
     words += ["-m", "sevis", "train", recipe.model]
     words += ["--data", data] if data else []

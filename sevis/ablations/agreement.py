@@ -37,7 +37,7 @@ class Pair:
 
     @property
     def told(self) -> bool:
-        """Whether the paper tells the two apart."""
+        """Return whether the paper tells the two apart."""
         return abs(self.printed) >= RESOLUTION
 
     @property
@@ -55,7 +55,7 @@ class Pair:
 
 
 def compare(table: Table, ablations: Ablations) -> tuple[Pair, ...]:
-    """Every pair of rows that the paper has too.
+    """Return every pair of rows that the paper has too.
 
     The intervals of those that it tells apart hold together at LEVEL (Bonferroni's correction): without any difference, at most one
     table in twenty shows one, not one pair in twenty.
@@ -70,7 +70,7 @@ def compare(table: Table, ablations: Ablations) -> tuple[Pair, ...]:
 
 
 def count_verdicts(pairs: Iterable[Pair]) -> dict[str, int]:
-    """How many pairs there are of each verdict."""
+    """Return how many pairs there are of each verdict."""
     found = [pair.verdict for pair in pairs]
     return {verdict: found.count(verdict) for verdict in VERDICTS}
 

@@ -45,7 +45,7 @@ class Variant:
         return re.sub(r"[^A-Za-z0-9]+", "-", self.key)
 
     def recipe(self, base: Recipe, seed: int) -> Recipe:
-        """What a run of the variant is told: as `base`, but for what the grid varies; without biases, as the paper's ablations.
+        """Return what a run of the variant is told: as `base`, but for what the grid varies; without biases, as the paper's ablations.
 
         Raises:
             SevisError: when `base` is of a network without SE, or of one whose plain twin has no name.
@@ -97,7 +97,7 @@ KEYS: tuple[str, ...] = tuple(variant.key for variant in VARIANTS)
 
 
 def find_variant(key: str) -> Variant:
-    """The variant of that key. Raises SevisError for one that the grid does not have, with the nearest."""
+    """Return the variant of that key. Raises SevisError for one that the grid does not have, with the nearest."""
     if key not in KEYS:
         near = get_close_matches(str(key), KEYS, n=3, cutoff=0.5) or KEYS
         raise SevisError(f"there is no variant {str(key)[:40]!r}; the nearest are {', '.join(map(repr, near))}")
@@ -105,7 +105,7 @@ def find_variant(key: str) -> Variant:
 
 
 def tables() -> tuple[Table, ...]:
-    """The paper's tables 10 to 16, in its order, and for every row the variant that is measured here."""
+    """Return the paper's tables 10 to 16, in its order, and for every row the variant that is measured here."""
     more = {13: (Row("SE Stage 5", "stages 5", None), Row("SE Stages 2 to 4", "stages 2,3,4", None))}
     return tuple(
         Table(number, title, tuple(_row(entry) for entry in paper.ABLATIONS if entry.table == number) + more.get(number, ()))
@@ -114,7 +114,7 @@ def tables() -> tuple[Table, ...]:
 
 
 def _row(entry: paper.Variant) -> Row:
-    """A row of the paper's, and the variant that is built as it is."""
+    """Return a row of the paper's, and the variant that is built as it is."""
     if not entry.options:
         return Row(entry.label, PLAIN, entry.printed)
     options = {**entry.options, "stages": ",".join(map(str, entry.options.get("stages", ()))) or "all"}

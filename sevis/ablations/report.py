@@ -49,7 +49,7 @@ CAVEATS = (
 
 
 def describe(ablations: Ablations) -> str:
-    """What was run: network, data, recipe, seeds, device and date, in two sentences. Raises SevisError where there is no run."""
+    """Return what was run: network, data, recipe, seeds, device and date, in two sentences. Raises SevisError where there is no run."""
     base, runs = ablations.base, [run for _, run in ablations.runs]
     data = runs[0].data
     seeds = sorted({run.recipe["seed"] for run in runs})
@@ -68,7 +68,7 @@ def describe(ablations: Ablations) -> str:
 
 
 def report(ablations: Ablations) -> str:
-    """Everything, as Markdown. Raises SevisError where there is no run."""
+    """Return everything, as Markdown. Raises SevisError where there is no run."""
     summaries = {key: summary for key in ablations.keys if (summary := ablations.summary(key)) is not None}
     head = ("variant", "seeds", "top-1 error, %", "minus SE, points", "std of s over images", "cost of frozen gates, points", "parameters")
     lines = ["# The paper's ablations, measured", "", describe(ablations), INTERVALS, ""]
@@ -92,7 +92,7 @@ def report(ablations: Ablations) -> str:
 
 
 def describe_divergences(ablations: Ablations, labels: Mapping[str, str]) -> list[str]:
-    """Which variants diverged, in how many seeds and why: a sentence of each, by the names in `labels`."""
+    """Return which variants diverged, in how many seeds and why: a sentence of each, by the names in `labels`."""
     sentences = []
     for key, label in labels.items():
         done, reasons = len(ablations.seeds(key)), ablations.reasons(key)
@@ -105,18 +105,18 @@ def describe_divergences(ablations: Ablations, labels: Mapping[str, str]) -> lis
 
 
 def say_error(key: str, ablations: Ablations) -> str:
-    """The top-1 error of a variant; `diverged` where no run of it came to anything else; a dash where there is none."""
+    """Return the top-1 error of a variant; `diverged` where no run of it came to anything else; a dash where there is none."""
     summary = ablations.summary(key)
     return "diverged" if summary is None and ablations.reasons(key) else say(summary.error if summary else None)
 
 
 def caveats(keys: Iterable[str]) -> str:
-    """What must be known of the aliveness of some of these variants; empty where nothing is."""
+    """Return what must be known of the aliveness of some of these variants; empty where nothing is."""
     return " ".join(text for some, text in CAVEATS if some & {*keys})
 
 
 def is_dead(summary: Summary) -> bool:
-    """Whether the gates of a variant hardly move, so that whatever it gains has another reason."""
+    """Return whether the gates of a variant hardly move, so that whatever it gains has another reason."""
     return summary.alive is not None and summary.alive.mean < DEAD
 
 
@@ -141,7 +141,7 @@ def describe_level(pairs: Sequence[Pair]) -> str:
 
 
 def tally(pairs: Sequence[Pair]) -> str:
-    """How many pairs there are of each verdict, each counted once, and how many would be told apart by chance.
+    """Return how many pairs there are of each verdict, each counted once, and how many would be told apart by chance.
 
     A pair of several tables counts as in the one with the fewest pairs, where the least is asked of it.
     """
@@ -158,7 +158,7 @@ def tally(pairs: Sequence[Pair]) -> str:
 
 
 def say(value: Estimate | float | None, digits: int = 1, *, sign: bool = False) -> str:
-    """A number, or a mean with its interval, such as −1.2 (−3.0 to +0.6), with a real minus; a dash where there is none."""
+    """Return a number, or a mean with its interval, such as −1.2 (−3.0 to +0.6), with a real minus; a dash where there is none."""
     if value is None:
         return "–"
     if isinstance(value, Estimate):
@@ -209,7 +209,7 @@ def _count(number: int, what: str) -> str:
 
 
 def describe_order(pairs: Sequence[Pair]) -> str:
-    """Whether the order of a table's rows is the paper's, as far as the seeds can tell: a verdict, and how it comes about."""
+    """Return whether the order of a table's rows is the paper's, as far as the seeds can tell: a verdict, and how it comes about."""
     found = {verdict: [pair for pair in pairs if pair.verdict == verdict] for verdict in VERDICTS}
     whole = len(found[AGREES]) == len(pairs)
     headlines = {
@@ -238,14 +238,14 @@ def describe_order(pairs: Sequence[Pair]) -> str:
 
 
 def describe_deaths(table: Table, ablations: Ablations) -> str:
-    """Which variants of a table have dead gates, and whether one of them has fewer errors than SE; empty where none has."""
+    """Return which variants of a table have dead gates, and whether one of them has fewer errors than SE; empty where none has."""
     rows = [(row, ablations.summary(row.key)) for row in table.rows]
     dead = {row.key: _death(row.label, summary) for row, summary in rows if summary and is_dead(summary)}
     return " ".join([*dead.values(), caveats(dead)]).strip()
 
 
 def brief_source(ablations: Ablations, keys: Iterable[str]) -> str:
-    """Device, seeds and date of the runs of these variants, for the sentence below a figure; empty where there are none."""
+    """Return device, seeds and date of the runs of these variants, for the sentence below a figure; empty where there are none."""
     runs = [run for key in keys for run in ablations.seeds(key).values()]
     if not runs:
         return ""
@@ -255,7 +255,7 @@ def brief_source(ablations: Ablations, keys: Iterable[str]) -> str:
 
 
 def say_seeds(seeds: Sequence[int]) -> str:
-    """Seeds in order, for people: `seed 0`, `seeds 0 to 2`, `seeds 0, 5, 9`."""
+    """Return seeds in order, for people: `seed 0`, `seeds 0 to 2`, `seeds 0, 5, 9`."""
     if len(seeds) == 1:
         return f"seed {seeds[0]}"
     whole = list(seeds) == list(range(seeds[0], seeds[-1] + 1))
@@ -263,12 +263,12 @@ def say_seeds(seeds: Sequence[int]) -> str:
 
 
 def name_variant(key: str) -> str:
-    """What a variant is called outside the paper's tables."""
+    """Return what a variant is called outside the paper's tables."""
     return {BASELINE: "SE (r = 16, mean, sigmoid)", PLAIN: "plain"}.get(key, key)
 
 
 def _compared(pair: Pair) -> str:
-    """The difference of two rows, here and in the paper."""
+    """Return the difference of two rows, here and in the paper."""
     here = f"{say(pair.measured, sign=True)} points of error"
     return f"{pair.first.label} minus {pair.second.label} is {here}, in the paper {say(pair.printed, 2, sign=True)}"
 

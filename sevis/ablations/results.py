@@ -129,16 +129,16 @@ class Ablations:
         return tuple(key for key in KEYS if self._by_key[key])
 
     def seeds(self, key: str) -> Mapping[int, Run]:
-        """The runs of a variant by their seeds; empty where there are none. Raises SevisError for an unknown variant."""
+        """Return the runs of a variant by their seeds; empty where there are none. Raises SevisError for an unknown variant."""
         return self._by_key[find_variant(key).key]
 
     def reasons(self, key: str) -> Mapping[int, str]:
-        """Why runs of a variant diverged, by their seeds; empty where none did. Raises SevisError for an unknown variant."""
+        """Return why runs of a variant diverged, by their seeds; empty where none did. Raises SevisError for an unknown variant."""
         wanted = find_variant(key).key
         return {run.recipe["seed"]: run.reason for name, run in self.diverged if name == wanted}
 
     def difference(self, key: str, other: str, *, level: float = LEVEL) -> Estimate | None:
-        """The top-1 error of a variant minus that of another, in points, over the seeds that both have; None where there is none.
+        """Return the top-1 error of a variant minus that of another, in points, over the seeds that both have; None where there is none.
 
         `level` is that of its interval.
         """
@@ -146,7 +146,7 @@ class Ablations:
         return _estimate([100 * (second[seed].top1 - first[seed].top1) for seed in first if seed in second], level=level)
 
     def summary(self, key: str) -> Summary | None:
-        """What the runs of a variant say together; None where there are none. Raises SevisError for an unknown variant."""
+        """Return what the runs of a variant say together; None where there are none. Raises SevisError for an unknown variant."""
         runs = list(self.seeds(key).values())
         error = _estimate([100 * (1 - run.top1) for run in runs])
         if error is None:
@@ -162,7 +162,8 @@ class Ablations:
         )
 
     def with_runs(self, more: Iterable[tuple[str, Record]]) -> "Ablations":
-        """These runs, and those of `more` whose variant and seed are not among them. Seed by seed, those that diverged for themselves.
+        """Return these runs, and those of `more` whose variant and seed are not among them. Seed by seed, those that diverged for
+        themselves.
 
         Raises SevisError where they cannot be compared.
         """
@@ -175,13 +176,13 @@ class Ablations:
         )
 
     def save(self, path: str | Path) -> None:
-        """Writes a JSON file, a line a run, as a whole or not at all; the curves and what was measured of gates are rounded."""
+        """Write a JSON file, a line a run, as a whole or not at all; the curves and what was measured of gates are rounded."""
         runs, diverged = (",\n".join(json.dumps(as_record(key, run)) for key, run in some) for some in (self.runs, self.diverged))
         replace_file(Path(path), f'{{"format": "{FORMAT}", "runs": [\n{runs}\n], "diverged": [\n{diverged}\n]}}\n'.encode())
 
     @classmethod
     def load(cls, path: str | Path) -> "Ablations":
-        """Reads what `save` wrote. Raises SevisError for a file that is missing, damaged, of another format, or of what differs."""
+        """Read what `save` wrote. Raises SevisError for a file that is missing, damaged, of another format, or of what differs."""
         stored = read_json(Path(path))
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise SevisError(f"{path} does not hold ablations in the format {FORMAT}: {AGAIN}")
@@ -193,12 +194,12 @@ class Ablations:
 
 
 def shipped_path() -> Path:
-    """Where the measured ablations lie."""
+    """Return where the measured ablations lie."""
     return pretrained_folder() / "ablations.json"
 
 
 def read_ablations(path: str | Path | None = None) -> Ablations:
-    """The measured ablations that come with sevis, or those of another file. Raises SevisError as `Ablations.load`."""
+    """Return the measured ablations that come with sevis, or those of another file. Raises SevisError as `Ablations.load`."""
     return Ablations.load(path or shipped_path())
 
 

@@ -23,7 +23,7 @@ Data = tuple["ImageDataset", "ImageDataset"]
 
 
 def choose_jobs(seeds: int, only: Sequence[str] | None, part: str) -> list[Job]:
-    """The runs that are asked for, seed by seed, so that all variants have one run before any has two.
+    """Return the runs that are asked for, seed by seed, so that all variants have one run before any has two.
 
     Args:
         seeds: how many of each variant, at least 1.
@@ -57,7 +57,7 @@ class Grid:
     out: Path
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Raises SevisError, before hours of work, for a network that cannot be built, and for runs of another recipe or other data."""
+        """Raise SevisError, before hours of work, for a network that cannot be built, and for runs of another recipe or other data."""
         from sevis.weights.build import on_meta
 
         for recipe in {variant.key: variant.recipe(self.base, seed) for variant, seed in jobs}.values():
@@ -69,12 +69,12 @@ class Grid:
                 raise SevisError(f"{self.out} or {self.folder} holds other runs ({error}): name others with --out and --folder") from None
 
     def gather(self) -> Ablations:
-        """The runs that are done. Raises SevisError where they cannot be compared, or a file is damaged."""
+        """Return the runs that are done. Raises SevisError where they cannot be compared, or a file is damaged."""
         known = Ablations.load(self.out) if self.out.exists() else Ablations()
         return known.with_runs(map(load_record, self._records()))
 
     def collect(self) -> Ablations:
-        """Writes all runs that are done into `out`; again where another process has meanwhile finished one."""
+        """Write all runs that are done into `out`; again where another process has meanwhile finished one."""
         while True:
             before = self._records()
             found = self.gather()
@@ -83,7 +83,7 @@ class Grid:
                 return found
 
     def run(self, variant: Variant, seed: int) -> str:
-        """Makes one run, if it is not done, or goes on with it; returns what came of it in words. Raises what training raises."""
+        """Make one run, if it is not done, or go on with it; returns what came of it in words. Raises what training raises."""
         place = self.folder / f"{variant.slug}-seed{seed}"
         done = {(key, run.recipe["seed"]): run for key, run in self.gather().everything}
         known = done.get((variant.key, seed))
@@ -105,7 +105,7 @@ class Grid:
             return Divergence(recipe=asdict(recipe), data=self._facts(), reason=error.reason)
 
     def _facts(self) -> dict[str, Any]:
-        """What the record of a run says of the data."""
+        """Return what the record of a run says of the data."""
         training, validation = self.data
         return {"name": training.name, "classes": list(training.wnids), "train_images": len(training), "val_images": len(validation)}
 

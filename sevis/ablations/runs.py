@@ -41,7 +41,7 @@ Record = Run | Divergence
 
 
 def as_record(key: str, run: Record) -> dict[str, Any]:
-    """A run and the key of its variant, for `json`; the course of the run and its gates are rounded."""
+    """Return a run and the key of its variant, for `json`; the course of the run and its gates are rounded."""
     if isinstance(run, Divergence):
         return {"variant": key, **asdict(run)}
     values = run.as_json()
@@ -49,7 +49,7 @@ def as_record(key: str, run: Record) -> dict[str, Any]:
 
 
 def from_record(entry: Any) -> tuple[str, Record]:
-    """What `as_record` was given. Raises SevisError for what is no such record, or a run of another variant."""
+    """Return what `as_record` was given. Raises SevisError for what is no such record, or a run of another variant."""
     if isinstance(entry, dict) and "reason" in entry:
         run: Record = _read_divergence(entry)
     else:
@@ -60,12 +60,12 @@ def from_record(entry: Any) -> tuple[str, Record]:
 
 
 def save_record(path: Path, key: str, run: Record) -> None:
-    """Writes the record of a run as a file of its own, as a whole or not at all."""
+    """Write the record of a run as a file of its own, as a whole or not at all."""
     replace_file(path, (json.dumps(as_record(key, run), indent=1) + "\n").encode())
 
 
 def load_record(path: Path) -> tuple[str, Record]:
-    """Reads what `save_record` wrote. Raises SevisError for a file that is missing or damaged."""
+    """Read what `save_record` wrote. Raises SevisError for a file that is missing or damaged."""
     entry = read_json(path)
     try:
         return from_record(entry)
@@ -74,7 +74,9 @@ def load_record(path: Path) -> tuple[str, Record]:
 
 
 def read_json(path: Path) -> Any:
-    """The values in a JSON file, of numbers that are finite. Raises SevisError for one that is missing, too large, or no such file."""
+    """Return the values in a JSON file, of numbers that are finite. Raises SevisError for one that is missing, too large, or no such
+    file.
+    """
     try:
         if path.stat().st_size > LARGEST:
             raise SevisError(f"{path} is too large: expected the runs of the ablations, in less than {LARGEST // 2**20} MB")
@@ -90,13 +92,13 @@ def read_json(path: Path) -> Any:
 
 
 def base_recipe(run: Record) -> Recipe:
-    """The recipe of the baseline, with seed 0, of which a run's is a variant. Raises SevisError for what is no recipe."""
+    """Return the recipe of the baseline, with seed 0, of which a run's is a variant. Raises SevisError for what is no recipe."""
     recipe = _read_recipe(run.recipe)
     return VARIANTS[0].recipe(replace(recipe, model=f"se_{recipe.model.removeprefix('se_')}"), 0)
 
 
 def check_run(key: str, run: Record) -> None:
-    """Raises SevisError for a run that is not of the variant that it is called, or whose measurements cannot be."""
+    """Raise SevisError for a run that is not of the variant that it is called, or whose measurements cannot be."""
     _check_origin(key, run)
     if isinstance(run, Run):
         _check_measurements(key, run)
@@ -105,7 +107,7 @@ def check_run(key: str, run: Record) -> None:
 
 
 def check_alike(run: Record, base: Recipe, data: Mapping[str, Any]) -> None:
-    """Raises SevisError for a run that cannot be compared with others, because it differs from them in more than variant and seed.
+    """Raise SevisError for a run that cannot be compared with others, because it differs from them in more than variant and seed.
 
     Args:
         run: one that `check_run` accepts.
@@ -157,12 +159,12 @@ def _read_recipe(values: Mapping[str, Any]) -> Recipe:
 
 
 def _are_numbers(values: Iterable[Any]) -> bool:
-    """Whether all are numbers, finite ones, and none beyond what there is to measure."""
+    """Return whether all are numbers, finite ones, and none beyond what there is to measure."""
     return all(type(value) in (int, float) and abs(value) < HIGHEST for value in values)
 
 
 def _rounded(value: Any) -> Any:
-    """The same with every number rounded."""
+    """Return the same with every number rounded."""
     if isinstance(value, Mapping):
         return {name: _rounded(part) for name, part in value.items()}
     if isinstance(value, list):

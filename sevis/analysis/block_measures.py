@@ -97,7 +97,7 @@ class Drawn:
 
     @property
     def per_class(self) -> int:
-        """How many images a class has, at the median."""
+        """Return how many images a class has, at the median."""
         return int(np.median(self.sizes)) if len(self.sizes) else 0
 
     @property
@@ -112,7 +112,7 @@ class Drawn:
 
 
 def draw_images(statistics: ClassStatistics, *, replicates: int, permutations: int, seed: int) -> Drawn:
-    """Chooses the images to resample, IMAGES of them at most, and draws how often.
+    """Choose the images to resample, IMAGES of them at most, and draw how often.
 
     Where images times channels are more than EFFORT, fewer replicates and permutations are drawn, in proportion, but not below 30 and 19; a
     class counts as 50 images at least. For 1,000 classes and 15,104 channels that is 30 and 19, and 41 s for all blocks on one core.
@@ -139,7 +139,7 @@ def draw_images(statistics: ClassStatistics, *, replicates: int, permutations: i
 
 
 def measure_block(statistics: ClassStatistics, site: str, drawn: Drawn) -> Block:
-    """All measures of a block. Raises SevisError for a block that the statistics do not hold."""
+    """Return all measures of a block. Raises SevisError for a block that the statistics do not hold."""
     held = statistics.count > 0
     mean, m2, count = statistics.mean(site)[held], statistics.m2(site)[held], statistics.count[held]
     values = {name: Value(nan) for name in NAMES}
@@ -161,7 +161,7 @@ def measure_block(statistics: ClassStatistics, site: str, drawn: Drawn) -> Block
 
 
 def of_moments(mean: Array, m2: Array, count: Counts) -> dict[str, Array]:
-    """The measures FROM_MOMENTS, shape (...) each, for `mean` and `m2` of shape (..., K, C); every class has images."""
+    """Return the measures FROM_MOMENTS, shape (...) each, for `mean` and `m2` of shape (..., K, C); every class has images."""
     if not len(count):
         return {}
     within, between = measures.spreads(mean, m2, count)
@@ -180,7 +180,7 @@ def of_moments(mean: Array, m2: Array, count: Counts) -> dict[str, Array]:
 
 
 def middle(values: Array) -> Array:
-    """The median over the last axis, without NaN; NaN where there is nothing else."""
+    """Return the median over the last axis, without NaN; NaN where there is nothing else."""
     ordered = np.sort(values, axis=-1)  # NaN last
     known = np.isfinite(values).sum(axis=-1, keepdims=True)
     low, high = (np.take_along_axis(ordered, place, axis=-1)[..., 0] for place in ((known - 1) // 2, known // 2))
@@ -192,7 +192,7 @@ def _distance(mean: Array, overall: Array) -> Array:
 
 
 def _cosine(mean: Array) -> Array:
-    """The mean over pairs of classes of `measures.distances`, without a table of pairs: Σ_jk u_j · u_k = |Σ_k u_k|²."""
+    """Return the mean over pairs of classes of `measures.distances`, without a table of pairs: Σ_jk u_j · u_k = |Σ_k u_k|²."""
     classes = mean.shape[-2]
     length = np.sqrt(np.einsum("...kc,...kc->...k", mean, mean))
     inverse = np.divide(1, length, out=np.full_like(length, nan), where=length > 0)
@@ -202,7 +202,7 @@ def _cosine(mean: Array) -> Array:
 
 
 def _of_all_images(statistics: ClassStatistics, site: str) -> dict[str, float]:
-    """The measures OF_IMAGES that the moments and the histogram of a file give."""
+    """Return the measures OF_IMAGES that the moments and the histogram of a file give."""
     found: dict[str, float] = {}
     if not statistics.count.any():
         return found
@@ -222,7 +222,7 @@ def _of_all_images(statistics: ClassStatistics, site: str) -> dict[str, float]:
 
 
 def _with_images(values: dict[str, Value], sample: Array, drawn: Drawn) -> dict[str, Value]:
-    """The measures OF_IMAGES with intervals; estimated from the sample where the file does not give them for all images."""
+    """Return the measures OF_IMAGES with intervals; estimated from the sample where the file does not give them for all images."""
     each = measures.saturation(sample) | {"effective": measures.effective_channels(sample) / sample.shape[1]}
     found = {}
     for name, one in each.items():
@@ -243,7 +243,9 @@ def _agreement(sample: Array, drawn: Drawn) -> dict[str, Value]:
 
 
 def _told_apart(statistics: ClassStatistics, site: str, sample: Array, drawn: Drawn) -> dict[str, Value]:
-    """The accuracy, by the class means of all images that the statistics hold, so that it does not depend on the size of the sample."""
+    """Return the accuracy, by the class means of all images that the statistics hold, so that it does not depend on the size of the
+    sample.
+    """
     if len(drawn.sizes) < 2:
         return {}
     labels = np.repeat(drawn.names, drawn.sizes)
@@ -253,7 +255,7 @@ def _told_apart(statistics: ClassStatistics, site: str, sample: Array, drawn: Dr
 
 
 def _with_moments(values: dict[str, Value], sample: Array, drawn: Drawn) -> dict[str, Value]:
-    """The measures FROM_MOMENTS with intervals."""
+    """Return the measures FROM_MOMENTS with intervals."""
     parts = [of_moments(mean, m2, drawn.sizes) for mean, m2 in resampled_moments(sample, drawn.sizes, drawn.weights)]
     reach = drawn.widening * drawn.narrowing
     return {
@@ -263,7 +265,7 @@ def _with_moments(values: dict[str, Value], sample: Array, drawn: Drawn) -> dict
 
 
 def _chance(sample: Array, drawn: Drawn) -> tuple[dict[str, float], float]:
-    """What chance gives for N images, at the 95 % quantile, and the p-value of the sample's class share (Phipson & Smyth, 2010)."""
+    """Return what chance gives for N images, at the 95 % quantile, and the p-value of the sample's class share (Phipson & Smyth, 2010)."""
     sizes, classes = drawn.sizes, len(drawn.sizes)
     centre = sample.mean(axis=0, dtype=np.float64)
     total = np.square(sample - centre.astype(np.float32)).sum(axis=0, dtype=np.float64)
@@ -288,7 +290,7 @@ def _chance(sample: Array, drawn: Drawn) -> tuple[dict[str, float], float]:
 
 
 def _interval(name: str, estimate: float, reach: float) -> Value:
-    """The estimate and 1.96 standard deviations on either side, within what the measure can be."""
+    """Return the estimate and 1.96 standard deviations on either side, within what the measure can be."""
     lowest, highest = -1.0 if name == "class_share" else 0.0, np.inf if name in UNBOUNDED else 1.0
     low, high = np.clip([estimate - _Z * reach, estimate + _Z * reach], lowest, highest)  # which keeps NaN
     return Value(estimate, float(low), float(high))

@@ -31,7 +31,8 @@ class Group:
 
 
 def groups_of(wnids: Sequence[str]) -> tuple[Group, ...]:
-    """The groups that hold at least two of the classes and not all of them, by name; of groups with the same classes only the narrowest.
+    """Return the groups that hold at least two of the classes and not all of them, by name; of groups with the same classes only the
+    narrowest.
 
     Args:
         wnids: the WordNet ids of the classes; others, such as names of folders, belong to no group.

@@ -61,7 +61,7 @@ class Separation:
 
 
 def separation(statistics: ClassStatistics, site: str) -> Separation:
-    """How far apart the classes of a block lie. Raises SevisError for a block that the statistics do not hold."""
+    """Return how far apart the classes of a block lie. Raises SevisError for a block that the statistics do not hold."""
     within, between = spreads(statistics.mean(site), statistics.m2(site), statistics.count)
     hits = tried = 0
     if statistics.detailed:
@@ -74,13 +74,15 @@ def separation(statistics: ClassStatistics, site: str) -> Separation:
 
 
 def furthest(statistics: ClassStatistics, metric: str) -> Array:
-    """The largest distance between two class means of each block, (L,); NaN where none is known. Raises SevisError for another metric."""
+    """Return the largest distance between two class means of each block, (L,); NaN where none is known. Raises SevisError for another
+    metric.
+    """
     rows = np.flatnonzero(statistics.count)
     return np.array([distances(statistics.mean(site)[rows], metric).max(initial=0) for site in statistics.sites])
 
 
 def pca_maps(statistics: ClassStatistics, *, photos: int = PHOTOS) -> ClassMaps:
-    """The class means in their two principal axes (Pearson 1901, doi:10.1080/14786440109462720), and the images that were kept.
+    """Return the class means in their two principal axes (Pearson 1901, doi:10.1080/14786440109462720), and the images that were kept.
 
     A distance on the map is at most the root mean square over the block's channels of the difference in s.
 
@@ -136,7 +138,7 @@ def mds_maps(statistics: ClassStatistics, *, metric: str) -> ClassMaps:
 
 
 def similar_order(matrix: Array) -> Places:
-    """The order of classes in which neighbours are alike: average linkage (Sokal & Michener 1958) with the leaves ordered optimally.
+    """Return the order of classes in which neighbours are alike: average linkage (Sokal & Michener 1958) with the leaves ordered optimally.
 
     The leaf order is that of Bar-Joseph, Gifford & Jaakkola (2001), doi:10.1093/bioinformatics/17.suppl_1.S22.
 
@@ -165,7 +167,7 @@ def _evenly(size: int, most: int) -> Places:
 
 
 def _apart(deviation: Array) -> float:
-    """How far two draws lie apart whose channels have these standard deviations: the root of the mean of twice the variance."""
+    """Return how far two draws lie apart whose channels have these standard deviations: the root of the mean of twice the variance."""
     return float(np.sqrt(2 * np.square(deviation).mean()))
 
 
@@ -177,7 +179,7 @@ def _classes(statistics: ClassStatistics) -> Places:
 
 
 def _principal_axes(centred: Array) -> tuple[Array, float]:
-    """The two principal axes of the rows, (C, 2), and the share of the variance that they hold; NaN where there is no variance."""
+    """Return the two principal axes of the rows, (C, 2), and the share of the variance that they hold; NaN where there is no variance."""
     from scipy.linalg import eigh
 
     wide = centred.shape[1] > len(centred)
@@ -192,7 +194,9 @@ def _principal_axes(centred: Array) -> tuple[Array, float]:
 
 
 def _scale(matrix: Array) -> tuple[Array, float]:
-    """Two coordinates for each class, centred, (K, 2), and Kruskal's stress-1 (1964, doi:10.1007/BF02289565); NaN where all are alike."""
+    """Return two coordinates for each class, centred, (K, 2), and Kruskal's stress-1 (1964, doi:10.1007/BF02289565); NaN where all are
+    alike.
+    """
     from scipy.linalg import eigh
     from sklearn.manifold import smacof
 
@@ -207,13 +211,13 @@ def _scale(matrix: Array) -> tuple[Array, float]:
 
 
 def _signed(axes: Array) -> Array:
-    """The axes with the largest entry of each above 0, for an axis has no direction of its own."""
+    """Return the axes with the largest entry of each above 0, for an axis has no direction of its own."""
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0)
     return axes * np.where(largest < 0, -1.0, 1.0)
 
 
 def _turn(places: Array, before: Array | None) -> Array:
-    """The rotation, perhaps with a mirror, that brings centred places nearest to those before: orthogonal Procrustes, (2, 2).
+    """Return the rotation, perhaps with a mirror, that brings centred places nearest to those before: orthogonal Procrustes, (2, 2).
 
     Schönemann (1966), doi:10.1007/BF02289451. The scale stays, so that growing apart is seen.
     """

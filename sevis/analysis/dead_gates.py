@@ -19,7 +19,7 @@ CAUSES = {
 
 
 def dead_cause(scale_spread: float, squeeze_spread: float, saturated: float) -> str | None:
-    """Why the gates of a block are the same for every image, a key of CAUSES; None where they are not, or that is unknown (NaN).
+    """Return why the gates of a block are the same for every image, a key of CAUSES; None where they are not, or that is unknown (NaN).
 
     Args:
         scale_spread, squeeze_spread: the means over channels of the standard deviations of s and of z over images.

@@ -58,11 +58,11 @@ class DepthProfile:
 
     @property
     def done(self) -> float:
-        """How much is measured, in 0..1."""
+        """Return how much is measured, in 0..1."""
         return self.measured / len(self.sites)
 
     def at(self, name: str, site: str) -> Value:
-        """A measure of one block."""
+        """Return a measure of one block."""
         place, curve = self.sites.index(site), self.curves[name]
         parts = (curve.estimate, curve.low, curve.high, curve.null)
         return Value(*(nan if part is None else float(part[place]) for part in parts))
@@ -76,7 +76,7 @@ def depth_profile(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> DepthProfile:
-    """Measures all blocks: 4 s on one core for 16 blocks with 7,552 channels in all and 20 classes of 50 images, 13 s for 200 such classes.
+    """Measure all blocks: 4 s on one core for 16 blocks with 7,552 channels in all and 20 classes of 50 images, 13 s for 200 such classes.
 
     Estimates come from all images, as far as the file holds what they need; intervals and nulls from the images whose gates it keeps
     whole. An interval is the estimate and 1.96 standard deviations of the bootstrap's replicates on either side: the replicates themselves

@@ -13,7 +13,7 @@ Interval = tuple[float, float]
 
 
 def wilson(hits: int, count: int) -> Interval:
-    """The interval of a proportion hits / count: the score interval of Wilson (1927), doi:10.1080/01621459.1927.10502953.
+    """Return the interval of a proportion hits / count: the score interval of Wilson (1927), doi:10.1080/01621459.1927.10502953.
 
     Raises:
         SevisError: unless 0 <= hits <= count and count > 0.
@@ -26,7 +26,7 @@ def wilson(hits: int, count: int) -> Interval:
 
 
 def paired_change(lost: int, won: int, count: int) -> Interval:
-    """The interval of (won - lost) / count, the change of a proportion over the same images.
+    """Return the interval of (won - lost) / count, the change of a proportion over the same images.
 
     It is the adjusted Wald interval ("Wald+2") of Agresti and Min (2005), Statistics in Medicine 24, 729-740: half an image is added to
     each of the four cells, so that the interval keeps a width where no image changes sides.
@@ -47,7 +47,7 @@ def paired_change(lost: int, won: int, count: int) -> Interval:
 
 
 def student(values: Sequence[float], *, level: float = LEVEL) -> Interval | None:
-    """The interval of the mean of what the values are drawn from, if that is normal: Student (1908), doi:10.1093/biomet/6.1.1.
+    """Return the interval of the mean of what the values are drawn from, if that is normal: Student (1908), doi:10.1093/biomet/6.1.1.
 
     None for a single value, which does not say how far values lie apart.
 

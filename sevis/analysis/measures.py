@@ -19,7 +19,7 @@ RESOLUTION = 1e-7  # half a step of float32 below 1: a standard deviation below 
 
 
 def class_share(mean: Array, m2: Array, count: Counts) -> Array:
-    """The share of a channel's variance over images that lies between the classes, omega squared, shape (..., C); at most 1.
+    """Return the share of a channel's variance over images that lies between the classes, omega squared, shape (..., C); at most 1.
 
     ω² = (SSB - (K - 1) MSW) / (SST + MSW), with SSB = Σ_k n_k (s̄_k - s̄)², SST = SSB + SSW, MSW = SSW / (N - K): Hays (1963), Statistics
     for Psychologists. Without any effect of the class it lies around 0, on either side, whatever K and n; η² = SSB / SST does not. NaN for
@@ -40,7 +40,7 @@ def omega_squared(between: Array, total: Array, *, classes: int, images: int) ->
 
 
 def spreads(mean: Array, m2: Array, count: Counts) -> tuple[Array, Array]:
-    """The standard deviation of s within classes and that between them, in units of s, shape (..., C) each.
+    """Return the standard deviation of s within classes and that between them, in units of s, shape (..., C) each.
 
     Within: √MSW. Between: √max(0, (MSB - MSW) / n0) with n0 = (N - Σ n_k² / N) / (K - 1), the estimate from the analysis of variance with a
     random class: Searle, Casella & McCulloch (1992), Variance Components, ch. 3. It is freed of what the noise of class means adds. NaN for
@@ -57,14 +57,14 @@ def spreads(mean: Array, m2: Array, count: Counts) -> tuple[Array, Array]:
 
 
 def overall_spread(mean: Array, m2: Array, count: Counts) -> Array:
-    """The standard deviation of s over all images, with n - 1, shape (..., C); NaN for fewer than two images."""
+    """Return the standard deviation of s over all images, with n - 1, shape (..., C); NaN for fewer than two images."""
     mean, m2, count = _held(mean, m2, count)
     images = int(count.sum())
     return np.asarray(np.sqrt((_between(mean, count) + m2.sum(axis=-2)) / (images - 1 if images > 1 else nan)))
 
 
 def selectivity(mean: Array) -> Array:
-    """The class selectivity index of each channel, in 0..1, shape (..., C).
+    """Return the class selectivity index of each channel, in 0..1, shape (..., C).
 
     CSI = (μ_max - μ_rest) / (μ_max + μ_rest), with the highest class mean and the mean of the other classes: Morcos et al. (2018),
     arXiv:1803.06959, sec. 2. **It does not compare across numbers of classes or images**: the noise of class means alone raises it, to 0.13
@@ -97,7 +97,7 @@ def saturation(values: Array) -> dict[str, Array]:
 
 
 def effective_channels(values: Array) -> Array:
-    """How many channels an image's scales are spread over, in 1..C, shape (...) for values of shape (..., C).
+    """Return how many channels an image's scales are spread over, in 1..C, shape (...) for values of shape (..., C).
 
     exp(-Σ p ln p) with p = s / Σ s: the exponential of Shannon's entropy, Hill's (1973) number of order 1, doi:10.2307/1934352. Equal
     scales give C. NaN for negative scales and where all are zero.
@@ -110,7 +110,7 @@ def effective_channels(values: Array) -> Array:
 
 
 def mean_ranks(values: Array) -> tuple[NDArray[np.float32], Array]:
-    """The rank of each channel in its image, from 1 for the lowest; channels that tie share the mean of their ranks.
+    """Return the rank of each channel in its image, from 1 for the lowest; channels that tie share the mean of their ranks.
 
     Args:
         values: shape (M, C).
@@ -133,7 +133,7 @@ def mean_ranks(values: Array) -> tuple[NDArray[np.float32], Array]:
 
 
 def kendall_w(values: Array) -> float:
-    """How far the images agree on the order of the channels, Kendall's W in 0..1: 1 for a ranking that is the same for all images.
+    """Return how far the images agree on the order of the channels, Kendall's W in 0..1: 1 for a ranking that is the same for all images.
 
     W = 12 Σ_c (R_c - M (C + 1) / 2)² / (M² (C³ - C) - M Σ_i T_i), where R_c sums the ranks of a channel over images, and T_i = Σ (t³ - t)
     over the ties of image i, whose channels share the mean of their ranks: Kendall & Babington Smith (1939), doi:10.1214/aoms/1177732186;
@@ -157,7 +157,7 @@ def agreement(ranks: Array, ties: Array, weights: Array) -> Array:
 
 
 def distances(mean: Array, metric: str = "cosine") -> Array:
-    """How far the mean gates of each two classes are apart, shape (K, K): NaN for a class without images.
+    """Return how far the mean gates of each two classes are apart, shape (K, K): NaN for a class without images.
 
     Args:
         mean: shape (K, C).
@@ -179,7 +179,7 @@ def distances(mean: Array, metric: str = "cosine") -> Array:
 
 
 def nearest_class(values: Array, labels: Counts, *, mean: Array | None = None, count: Counts | None = None) -> Counts:
-    """The class whose mean gates are nearest to each image's, the image itself left out of its class's mean, shape (M,).
+    """Return the class whose mean gates are nearest to each image's, the image itself left out of its class's mean, shape (M,).
 
     Distances are Euclidean. With n images in its class, leaving one out moves its own mean away by n / (n - 1): no mean is computed anew.
 
@@ -210,7 +210,7 @@ def nearest_class(values: Array, labels: Counts, *, mean: Array | None = None, c
 
 
 def scale_fit(mean: Array, overall: Array) -> tuple[Array, Array]:
-    """How the mean gates of each class follow from those of all by one factor, shape (..., K) each.
+    """Return how the mean gates of each class follow from those of all by one factor, shape (..., K) each.
 
     The factor a = ⟨s̄_k, s̄⟩ / ⟨s̄, s̄⟩ (least squares through the origin), and what it leaves: |s̄_k - a s̄| / |s̄_k - s̄|, in 0..1, which is 0
     for a class that differs only in scale, and NaN for one that does not differ. The noise of class means is no change in scale, so it
@@ -225,7 +225,8 @@ def scale_fit(mean: Array, overall: Array) -> tuple[Array, Array]:
 
 
 def left_by_scale(mean: Array, m2: Array, count: Counts) -> Array:
-    """What one factor a class leaves of the differences between class means, in 0..1, shape (...): `scale_fit` for all classes at once.
+    """Return what one factor a class leaves of the differences between class means, in 0..1, shape (...): `scale_fit` for all classes at
+    once.
 
     √(Σ_k |s̄_k - a_k s̄|² / Σ_k |s̄_k - s̄|²), each sum less what the noise of the class means puts into it: the expectation of |s̄_k - s̄|²
     holds Σ_c MSW_c (1 / n_k - 1 / N), and that of the residual the same without its part along s̄, the channels' noise taken as independent.
@@ -246,7 +247,7 @@ def left_by_scale(mean: Array, m2: Array, count: Counts) -> Array:
 
 
 def _held(mean: Array, m2: Array, count: Counts) -> tuple[Array, Array, Counts]:
-    """The classes that have images."""
+    """Return the classes that have images."""
     held = count > 0
     return (mean, m2, count) if held.all() else (mean[..., held, :], m2[..., held, :], count[held])
 
@@ -259,7 +260,7 @@ def _between(mean: Array, count: Counts) -> Array:
 
 
 def _fit(mean: Array, overall: Array) -> tuple[Array, Array, Array]:
-    """The factors a of `scale_fit`, and the squared lengths of s̄_k - s̄ and of s̄_k - a s̄, shape (..., K) each."""
+    """Return the factors a of `scale_fit`, and the squared lengths of s̄_k - s̄ and of s̄_k - a s̄, shape (..., K) each."""
     square = np.sum(np.square(overall), axis=-1)[..., None]
     difference = mean - overall[..., None, :]
     along = np.einsum("...kc,...c->...k", difference, overall)  # (a - 1) |s̄|²

@@ -26,7 +26,7 @@ INDEX, MEAN, SHARE = ORDERS = ("index", "mean", "class share")
 
 
 def sample_channels(width: int, count: int | None = PAPER_CHANNELS) -> NDArray[np.intp]:
-    """The places of `count` uniformly spaced channels out of `width`, ascending, the first and the last among them; None is all.
+    """Return the places of `count` uniformly spaced channels out of `width`, ascending, the first and the last among them; None is all.
 
     Raises:
         SevisError: for a count below 1.
@@ -39,7 +39,7 @@ def sample_channels(width: int, count: int | None = PAPER_CHANNELS) -> NDArray[n
 
 
 def order_channels(statistics: ClassStatistics, site: str, order: str = INDEX) -> tuple[NDArray[np.intp], Array]:
-    """All channels of a block in an order, and the number of each, in that order, that it follows.
+    """Return all channels of a block in an order, and the number of each, in that order, that it follows.
 
     Args:
         order: `index`; `mean`: from the highest mean scale over all images to the lowest; or `class share`: from the channel whose
@@ -65,34 +65,36 @@ def order_channels(statistics: ClassStatistics, site: str, order: str = INDEX) -
 
 
 def missing(statistics: ClassStatistics, curves: Sequence[Curve]) -> list[str]:
-    """The names of those curves that the statistics hold no image of."""
+    """Return the names of those curves that the statistics hold no image of."""
     return [str(curve) for curve in curves if not count_of(statistics, curve)]
 
 
 def count_of(statistics: ClassStatistics, curve: Curve) -> int:
-    """The number of images behind a curve. Raises SevisError for a class that the statistics do not hold."""
+    """Return the number of images behind a curve. Raises SevisError for a class that the statistics do not hold."""
     return int(statistics.count[_rows(statistics, curve)].sum())
 
 
 def label_of(statistics: ClassStatistics, curve: Curve) -> str:
-    """The name of a curve in the legend and in the table."""
+    """Return the name of a curve in the legend and in the table."""
     count = f"n = {count_of(statistics, curve):,})"
     return f"{curve} ({count}" if isinstance(curve, str) else f"{str(curve).removesuffix(')')}, {count}"
 
 
 def overall_label(statistics: ClassStatistics) -> str:
-    """The name of the curve over all images."""
+    """Return the name of the curve over all images."""
     return f"all {np.count_nonzero(statistics.count)} classes (n = {statistics.count.sum():,})"
 
 
 def means_of(statistics: ClassStatistics, site: str, curves: Sequence[Curve]) -> Array:
-    """The mean scales over the images of each class or group, shape (curves, C); NaN without images."""
+    """Return the mean scales over the images of each class or group, shape (curves, C); NaN without images."""
     means, picked = statistics.mean(site), [_rows(statistics, curve) for curve in curves]
     return np.array([_weighted(means[rows], statistics.count[rows]) for rows in picked]).reshape(len(picked), means.shape[1])
 
 
 def std_of(statistics: ClassStatistics, site: str, curve: Curve) -> Array:
-    """The standard deviation of the scale over the images of a class, or of a group, with n - 1, shape (C,); NaN for fewer than two."""
+    """Return the standard deviation of the scale over the images of a class, or of a group, with n - 1, shape (C,); NaN for fewer than
+    two.
+    """
     rows = _rows(statistics, curve)
     if len(rows) == 1:
         return np.asarray(statistics.std(site)[rows[0]])
@@ -105,7 +107,7 @@ def std_of(statistics: ClassStatistics, site: str, curve: Curve) -> Array:
 def mean_table(
     statistics: ClassStatistics, site: str, curves: Sequence[Curve], *, channels: int | None = PAPER_CHANNELS, order: str = INDEX
 ) -> Table:
-    """What a panel of Figure 6 draws: channels, and their mean scale by curve and over all images, each of shape (channels,).
+    """Return what a panel of Figure 6 draws: channels, and their mean scale by curve and over all images, each of shape (channels,).
 
     A curve without images is left out. In another order than that of the index, the channels' ranks, from 1, come first, and by class
     share also that.
@@ -134,7 +136,7 @@ def mean_table(
 def spread_table(
     statistics: ClassStatistics, site: str, curve: Curve, *, channels: int | None = PAPER_CHANNELS, order: str = INDEX
 ) -> Table:
-    """What a panel of Figure 7 draws: `mean_table` of one class or group, and the standard deviation (n - 1) over its images.
+    """Return what a panel of Figure 7 draws: `mean_table` of one class or group, and the standard deviation (n - 1) over its images.
 
     Without images there is no mean, with a single one no standard deviation.
 
@@ -152,7 +154,7 @@ def _rows(statistics: ClassStatistics, curve: Curve) -> list[int]:
 
 
 def _weighted(means: Array, count: NDArray[np.int64]) -> Array:
-    """The mean of rows, weighted by their images; NaN without any."""
+    """Return the mean of rows, weighted by their images; NaN without any."""
     if not count.any():
         return np.full(means.shape[1], np.nan)
     return np.asarray(count[count > 0] @ means[count > 0] / count.sum())

@@ -15,7 +15,7 @@ ELEMENTS = 2_000_000  # of an array of resampled class means: 8 MB, so that it s
 
 
 def choose_images(labels: Counts, *, limit: int, random: np.random.Generator) -> tuple[Counts, Counts, Counts]:
-    """The images to resample, at most `limit` of them, as many of each class as there are or its part of the limit.
+    """Return the images to resample, at most `limit` of them, as many of each class as there are or its part of the limit.
 
     Classes of a single image are left out, for it cannot be drawn anew.
 
@@ -38,7 +38,7 @@ def choose_images(labels: Counts, *, limit: int, random: np.random.Generator) ->
 
 
 def bootstrap_weights(sizes: Counts, replicates: int, random: np.random.Generator) -> Floats:
-    """How often each image is drawn, shape (replicates, M): of each class as many as it has, with replacement.
+    """Return how often each image is drawn, shape (replicates, M): of each class as many as it has, with replacement.
 
     A bootstrap stratified by class: Efron & Tibshirani (1993), An Introduction to the Bootstrap, ch. 6 and 8.
     """
@@ -47,7 +47,7 @@ def bootstrap_weights(sizes: Counts, replicates: int, random: np.random.Generato
 
 
 def resampled_moments(values: Floats, sizes: Counts, weights: Floats) -> Iterator[tuple[Floats, Floats]]:
-    """The class means and sums of squared deviations of every replicate, shape (r, K, C) each, some replicates at a time.
+    """Yield the class means and sums of squared deviations of every replicate, shape (r, K, C) each, some replicates at a time.
 
     Args:
         values: the scales, shape (M, C), class after class.
@@ -70,7 +70,7 @@ def resampled_moments(values: Floats, sizes: Counts, weights: Floats) -> Iterato
 
 
 def shuffled_means(values: Floats, sizes: Counts, permutations: int, random: np.random.Generator) -> Iterator[Floats]:
-    """The class means when the labels are shuffled, shape (p, K, C), some permutations at a time.
+    """Yield the class means when the labels are shuffled, shape (p, K, C), some permutations at a time.
 
     Args:
         values, sizes: as of `resampled_moments`; classes keep their numbers of images.
@@ -86,12 +86,12 @@ def shuffled_means(values: Floats, sizes: Counts, permutations: int, random: np.
 
 
 def class_slices(sizes: Counts) -> list[slice]:
-    """Where the images of each class stand, one class after the other."""
+    """Return where the images of each class stand, one class after the other."""
     ends = np.cumsum(sizes).tolist()
     return [slice(end - size, end) for end, size in zip(ends, sizes.tolist(), strict=True)]
 
 
 def _chunks(rows: int, elements: int) -> Iterator[slice]:
-    """Slices of rows, each of at most ELEMENTS elements, at least one row."""
+    """Yield slices of rows, each of at most ELEMENTS elements, at least one row."""
     step = max(1, ELEMENTS // max(elements, 1))
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))

@@ -54,7 +54,7 @@ class Statement:
 
 
 def judge(profile: DepthProfile, sites: Sequence[str] | None = None) -> tuple[Statement, ...]:
-    """The paper's four statements, judged on a complete profile.
+    """Return the paper's four statements, judged on a complete profile.
 
     Blocks are chosen by their place, so that other networks can be judged, too. The early blocks are those of the first stage; the deeper
     ones the last of the last stage but one, and the first of the last (SE_4_6 and SE_5_1 of a ResNet-50), on a path from the last block of
@@ -70,7 +70,7 @@ def judge(profile: DepthProfile, sites: Sequence[str] | None = None) -> tuple[St
 
 
 def split_stages(sites: Sequence[str]) -> list[list[str]]:
-    """The blocks of each stage, SE_stage_block; those of a single stage in three parts."""
+    """Return the blocks of each stage, SE_stage_block; those of a single stage in three parts."""
     stages: dict[str, list[str]] = {}
     for site in sites:
         stages.setdefault(site.rpartition("_")[0], []).append(site)
@@ -80,7 +80,7 @@ def split_stages(sites: Sequence[str]) -> list[list[str]]:
 
 
 def describe_regions(profile: DepthProfile) -> tuple[str, ...]:
-    """Where the gates are class-agnostic, class-specific, saturated and dead: a sentence each, with numbers and intervals."""
+    """Return where the gates are class-agnostic, class-specific, saturated and dead: a sentence each, with numbers and intervals."""
     share = {site: profile.at("class_share", site) for site in profile.sites}
     agnostic = {site: value for site, value in share.items() if value.high < AGNOSTIC}
     specific = {site: value for site, value in share.items() if value.low > SPECIFIC}
@@ -102,7 +102,7 @@ def describe_regions(profile: DepthProfile) -> tuple[str, ...]:
 
 
 def percent(value: Value) -> str:
-    """A share with its interval, such as `3.1 % (2.2 % to 4.0 %)`, whose spaces do not break."""
+    """Return a share with its interval, such as `3.1 % (2.2 % to 4.0 %)`, whose spaces do not break."""
     if isnan(value.estimate):
         return "unknown"
     digits = 0 if 0.1 <= abs(value.estimate) <= 0.9 else 1
@@ -208,7 +208,7 @@ def _unknown(profile: DepthProfile, *values: Value) -> str:
 
 
 def _why_unknown(profile: DepthProfile) -> str:
-    """Why some interval is unknown."""
+    """Return why some interval is unknown."""
     if profile.classes < 2:
         return f"That cannot be judged from {profile.classes} class{'' if profile.classes == 1 else 'es'}: two at least are needed."
     if profile.images <= profile.classes:
@@ -221,7 +221,7 @@ def _why_unknown(profile: DepthProfile) -> str:
 
 
 def _region(name: str, values: Mapping[str, Value], meaning: str, profile: DepthProfile) -> str:
-    """A kind of block, which blocks are of it, and from which to which value they go."""
+    """Return a kind of block, which blocks are of it, and from which to which value they go."""
     if not values:
         return f"**{name}: no block** ({meaning})."
     least, most = (pick(values, key=lambda site: values[site].estimate) for pick in (min, max))

@@ -46,7 +46,7 @@ class Effects:
 
     @property
     def known(self) -> bool:
-        """Whether there are enough images of both classes."""
+        """Return whether there are enough images of both classes."""
         return min(self.counts) >= MIN_IMAGES
 
     @property
@@ -65,13 +65,13 @@ class Effects:
         return float(0.6745 * np.sqrt(np.sum(1 / np.array(self.counts)))) if self.known else np.nan
 
     def largest(self, count: int) -> NDArray[np.intp]:
-        """The places of the channels with the largest |g|, the largest first: at most `count`, none of them unknown."""
+        """Return the places of the channels with the largest |g|, the largest first: at most `count`, none of them unknown."""
         order = np.argsort(-np.abs(self.g), kind="stable")
         return order[: min(count, np.count_nonzero(~np.isnan(self.g)))]
 
 
 def compare_classes(statistics: ClassStatistics, first: str, second: str, *, sites: tuple[str, ...] | None = None) -> Effects:
-    """How far each channel's scale differs between two classes.
+    """Return how far each channel's scale differs between two classes.
 
     Args:
         sites: the blocks, whose channels together share one rate of false discoveries; None takes all.
@@ -125,7 +125,7 @@ def standardised_difference(means: Array, variances: Array, counts: tuple[int, i
 
 
 def _welch(means: Array, variances: Array, counts: tuple[int, int]) -> Array:
-    """The two-sided p value of Welch's t test with Satterthwaite's degrees of freedom, shape (C,)."""
+    """Return the two-sided p value of Welch's t test with Satterthwaite's degrees of freedom, shape (C,)."""
     from scipy.stats import t
 
     size = np.array(counts, dtype=float)[:, None]
@@ -137,7 +137,7 @@ def _welch(means: Array, variances: Array, counts: tuple[int, int]) -> Array:
 
 
 def _false_discoveries(p: Array) -> Array:
-    """The adjusted p values of Benjamini & Hochberg (1995), J. R. Stat. Soc. B 57, 289-300, over those that are known."""
+    """Return the adjusted p values of Benjamini & Hochberg (1995), J. R. Stat. Soc. B 57, 289-300, over those that are known."""
     from scipy.stats import false_discovery_control
 
     q, known = np.full_like(p, np.nan), ~np.isnan(p)

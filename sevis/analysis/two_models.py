@@ -37,7 +37,7 @@ class BlockProfile:
 
     @property
     def depth(self) -> Array:
-        """How deep each block lies, from 0 for the first to 1 for the last, (L,)."""
+        """Return how deep each block lies, from 0 for the first to 1 for the last, (L,)."""
         return np.linspace(0, 1, len(self.sites)) if len(self.sites) > 1 else np.zeros(1)
 
 
@@ -76,7 +76,9 @@ class ModelComparison:
 
 
 def match_classes(first: ClassStatistics, second: ClassStatistics) -> Rows:
-    """The rows of the classes that both hold images of, in the first's order: by WordNet id where both know them, otherwise by name."""
+    """Return the rows of the classes that both hold images of, in the first's order: by WordNet id where both know them, otherwise by
+    name.
+    """
     by_id: list[Any] = [statistics.metadata.get("wnids") for statistics in (first, second)]
     known = all(isinstance(ids, list) and len(ids) == len(one.classes) for ids, one in zip(by_id, (first, second), strict=True))
     keys: list[Sequence[Any]] = by_id if known else [first.classes, second.classes]
@@ -91,7 +93,7 @@ def match_classes(first: ClassStatistics, second: ClassStatistics) -> Rows:
 def compare_models(
     first: ClassStatistics, second: ClassStatistics, *, only_common: bool = False, metric: str = "cosine"
 ) -> ModelComparison:
-    """Two networks on the same classes, block by block.
+    """Return two networks on the same classes, block by block.
 
     Args:
         only_common: whether classes that only one of them holds are left out.
@@ -124,7 +126,9 @@ def compare_models(
 
 
 def all_common(first: ClassStatistics, second: ClassStatistics, rows: Rows) -> bool:
-    """Whether both hold images of the classes of `match_classes` and of no others. Raises SevisError where those are fewer than two."""
+    """Return whether both hold images of the classes of `match_classes` and of no others. Raises SevisError where those are fewer than
+    two.
+    """
     if len(rows[0]) < 2:
         sizes = describe_sizes(first, second, rows)
         raise SevisError(f"the two networks saw {sizes}, so there is nothing to compare: choose statistics of the same classes")
@@ -132,7 +136,7 @@ def all_common(first: ClassStatistics, second: ClassStatistics, rows: Rows) -> b
 
 
 def describe_sizes(first: ClassStatistics, second: ClassStatistics, rows: Rows) -> str:
-    """How many classes each holds images of, and how many of them are the same, in words."""
+    """Return how many classes each holds images of, and how many of them are the same, in words."""
     common = len(rows[0])
     same = "none is the same" if not common else f"{common} {'is' if common == 1 else 'are'} the same"
     return f"{np.count_nonzero(first.count)} and {np.count_nonzero(second.count)} classes, of which {same}"
@@ -176,7 +180,7 @@ def _differences(first: ClassStatistics, second: ClassStatistics, rows: Rows) ->
 
 
 def _ranks(matrix: Array) -> Array:
-    """The ranks of the distances between classes, centred and of length 1, as a symmetric matrix with an empty diagonal.
+    """Return the ranks of the distances between classes, centred and of length 1, as a symmetric matrix with an empty diagonal.
 
     All of them NaN where the distances are unknown or all alike.
     """
@@ -196,7 +200,7 @@ def _correlation(one: Array, other: Array) -> float:
 
 
 def _chance(one: Array, other: Array) -> float:
-    """The 95th percentile of the agreement over shuffled classes, as in Mantel (1967), Cancer Research 27, 209-220."""
+    """Return the 95th percentile of the agreement over shuffled classes, as in Mantel (1967), Cancer Research 27, 209-220."""
     random = np.random.default_rng(0)
     count = min(PERMUTATIONS, max(20, WORK // other.size))
     shuffles = (random.permutation(len(other)) for _ in range(count))
@@ -204,7 +208,7 @@ def _chance(one: Array, other: Array) -> float:
 
 
 def _names(first: ClassStatistics, second: ClassStatistics) -> tuple[str, str]:
-    """What to call the two: the networks' names, with their weights where those are the same, with a number where both are."""
+    """Return what to call the two: the networks' names, with their weights where those are the same, with a number where both are."""
     models = [str(one.metadata.get("model", "unnamed network"))[:60] for one in (first, second)]
     if models[0] == models[1]:
         models = [f"{model} ({str(one.metadata.get('weights'))[:8]})" for model, one in zip(models, (first, second), strict=True)]

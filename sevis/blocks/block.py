@@ -12,7 +12,7 @@ WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 
 def average(u: Tensor) -> Tensor:
-    """The mean over the places, eq. (2): (N, C, H, W) in, (N, C) out.
+    """Return the mean over the places, eq. (2): (N, C, H, W) in, (N, C) out.
 
     It is a sum and a division, because the backward pass of a sum writes no maps and that of a mean does: a training step of the block
     takes about two thirds of the time. Half precision, where a sum may overflow, is summed in float32.
@@ -22,7 +22,7 @@ def average(u: Tensor) -> Tensor:
 
 
 def unsqueezed(u: Tensor) -> Tensor:
-    """The maps themselves, as in the paper's NoSqueeze."""
+    """Return the maps themselves, as in the paper's NoSqueeze."""
     return u
 
 
@@ -107,11 +107,11 @@ class SqueezeExcitation(nn.Module):
             nn.init.zeros_(self.fc2.weight)
 
     def forward(self, u: Tensor) -> Tensor:
-        """Returns x~, eq. (4), for u of shape (N, C, H, W)."""
+        """Return x~, eq. (4), for u of shape (N, C, H, W)."""
         z = self.squeeze(u)  # (N, C), eq. (2)
         s = self.excite(z)  # (N, C), eq. (3)
         return (s if self.places else s[:, :, None, None]) * u  # eq. (4)
 
     def excite(self, z: Tensor) -> Tensor:
-        """Returns the scales s, eq. (3), shape (N, C), for the squeezed z of shape (N, C); without a squeeze, (N, C, H, W) for u."""
+        """Return the scales s, eq. (3), shape (N, C), for the squeezed z of shape (N, C); without a squeeze, (N, C, H, W) for u."""
         return self.gate(self.fc2(self.relu(self.fc1(z))))  # type: ignore[no-any-return]

@@ -48,7 +48,7 @@ class SiteChange:
     spread: bool
 
     def apply(self, scale: Tensor) -> Tensor:
-        """The changed copy of s, shape (N, C, ...). Raises SevisError when the batch does not have the images of the change."""
+        """Return the changed copy of s, shape (N, C, ...). Raises SevisError when the batch does not have the images of the change."""
         if self.spread and len(scale) == 1 and self.value.ndim == 2:
             scale = scale.expand(len(self.value), *scale.shape[1:])
         count = len(scale) if self.images is None else len(self.images)
@@ -73,7 +73,7 @@ class SiteChange:
 
 
 def resolve(changes: Mapping[str, Value | Change], sites: Sequence[Site]) -> dict[str, list[SiteChange]]:
-    """The changes of each block, in their order.
+    """Return the changes of each block, in their order.
 
     Args:
         changes: by address: `SE` is every block, `SE_5` those of a stage, `SE_5_2` a single one.
@@ -91,7 +91,7 @@ def resolve(changes: Mapping[str, Value | Change], sites: Sequence[Site]) -> dic
 
 
 def addressed(address: str, sites: Sequence[Site]) -> list[Site]:
-    """The blocks that an address stands for. Raises SevisError where there is none."""
+    """Return the blocks that an address stands for. Raises SevisError where there is none."""
     found = [site for site in sites if site.name == address] or [site for site in sites if site.name.startswith(f"{address}_")]
     if not found or address == "":
         stages = dict.fromkeys(site.name.rpartition("_")[0] for site in sites)
@@ -114,7 +114,7 @@ def _check(change: Change, site: Site) -> SiteChange:
 
 
 def _tensor(value: Value, site: str) -> Tensor:
-    """A copy on the CPU, so that what the caller does with the value later changes nothing."""
+    """Return a copy on the CPU, so that what the caller does with the value later changes nothing."""
     if isinstance(value, Tensor) and not value.is_complex() and value.layout == torch.strided:
         return value.detach().cpu().clone()
     array = None if isinstance(value, Tensor) else _array(value)
@@ -136,7 +136,7 @@ def _require_finite(value: Tensor, site: str) -> None:
 
 
 def _indices(given: Sequence[int] | None, what: str, *, limit: int | None) -> Tensor | None:
-    """Numbers of channels or images as a tensor, checked: none of them twice, so that a change counts once."""
+    """Return numbers of channels or images as a tensor, checked: none of them twice, so that a change counts once."""
     if given is None:
         return None
     span = f"from 0{'' if limit is None else f' to {limit - 1}'}"

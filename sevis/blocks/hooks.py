@@ -49,7 +49,7 @@ _lock = threading.RLock()  # re-entrant: the garbage collector may end an abando
 
 @contextmanager
 def capture(model: nn.Module, *, maps: Sequence[str] = ()) -> Iterator[Record]:
-    """Records what every SE block does while the body runs the model; only forwards of this thread and context count.
+    """Record what every SE block does while the body runs the model; only forwards of this thread and context count.
 
     Args:
         model: any model with SE blocks; its mode, weights and data stay as they are.
@@ -71,7 +71,7 @@ def capture(model: nn.Module, *, maps: Sequence[str] = ()) -> Iterator[Record]:
 
 @contextmanager
 def override(model: nn.Module, changes: Mapping[str, Value | Change]) -> Iterator[None]:
-    """Changes the scales s of some blocks while the body runs the model, in this thread and context only.
+    """Change the scales s of some blocks while the body runs the model, in this thread and context only.
 
     The changes are applied in their order, and those of nested overrides from the outer to the inner one, each to the scales that it finds.
     No gradient reaches the values.
@@ -90,7 +90,7 @@ def override(model: nn.Module, changes: Mapping[str, Value | Change]) -> Iterato
 
 
 def keep_hooks(model: nn.Module) -> Callable[[], None]:
-    """Attaches the hooks of a model that many threads share, until the returned function is called; idle hooks cost about 1 %.
+    """Attach the hooks of a model that many threads share, until the returned function is called; idle hooks cost about 1 %.
 
     Raises:
         SevisError: when the model has no SE block.
@@ -126,7 +126,7 @@ def _hooks(model: nn.Module, *, maps: bool = False) -> Iterator[tuple[Site, ...]
 
 
 def _acquire(model: nn.Module, *, maps: bool) -> tuple[Site, ...]:
-    """Attaches the model's hooks unless they are there already."""
+    """Attach the model's hooks unless they are there already."""
     with _lock:
         if model not in _attached:
             sites = require_sites(model)
@@ -141,7 +141,7 @@ def _acquire(model: nn.Module, *, maps: bool) -> tuple[Site, ...]:
 
 
 def _release(model: nn.Module) -> None:
-    """Removes the model's hooks when their last user leaves."""
+    """Remove the model's hooks when their last user leaves."""
     with _lock:
         _attached[model].users -= 1
         if not _attached[model].users:
@@ -171,7 +171,7 @@ def _attach(model: nn.Module, sites: Sequence[Site]) -> list[RemovableHandle]:
 
 
 def _parts(model: nn.Module, site: Site) -> tuple[nn.Module, ...]:
-    """The two projections and the gate of a block."""
+    """Return the two projections and the gate of a block."""
     block = model.get_submodule(site.path)
     return tuple(block.get_submodule(part) for part in site.parts)
 
@@ -216,7 +216,7 @@ def _begin_block(model: nn.Module, site: str, u: Tensor) -> None:
 
 
 def _keeping(part: str) -> Callable[[nn.Module, str, Tensor], None]:
-    """What keeps a part of the records."""
+    """Return what keeps a part of the records."""
 
     def keep(model: nn.Module, site: str, value: Tensor) -> None:
         for entry in _records.get():

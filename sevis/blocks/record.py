@@ -70,19 +70,19 @@ class Record(Mapping[str, Excitation]):
         return len(self._kept)
 
     def forget(self) -> None:
-        """Begins a new forward pass."""
+        """Begin a new forward pass."""
         for name, kept in self._kept.items():
             kept.clear()
             self._runs[name] = 0
 
     def begin(self, site: str, u: Tensor) -> None:
-        """Begins a run of a block, whose input is u, where the maps are wanted."""
+        """Begin a run of a block, whose input is u, where the maps are wanted."""
         self._kept[site].clear()
         if site in self.maps:
             self.keep(site, "maps", u)
 
     def keep(self, site: str, part: str, value: Tensor) -> None:
-        """Keeps a copy, because many networks overwrite what they computed (in-place activations and sums); a squeeze begins a run.
+        """Keep a copy, because many networks overwrite what they computed (in-place activations and sums); a squeeze begins a run.
 
         Raises:
             SevisError: for a squeeze that is not one number per channel, or the second of one run.
@@ -111,7 +111,7 @@ class Record(Mapping[str, Excitation]):
             raise SevisError(f"{site} is not the paper's block: it squeezes twice and projects both, as CBAM's channel attention does")
 
     def _fetch(self) -> None:
-        """Brings all but the maps to the CPU in shape (N, C); an accelerator sends them in one piece."""
+        """Bring all but the maps to the CPU in shape (N, C); an accelerator sends them in one piece."""
         if self._fetched:
             return
         places = [(kept, part) for kept in self._kept.values() for part in PARTS if part in kept]

@@ -66,7 +66,7 @@ class Site:
 
 
 def find_sites(model: nn.Module) -> tuple[Site, ...]:
-    """The SE blocks of a model, in the order of its modules; empty for a network without any.
+    """Return the SE blocks of a model, in the order of its modules; empty for a network without any.
 
     A block is known by its children: two projections that narrow and widen again, and a gate without parameters (class names do not
     do: two different classes of timm are called SEModule). They have the names of CHILDREN, or are the first, third and last layer of a
@@ -116,14 +116,14 @@ def require_sites(model: nn.Module) -> tuple[Site, ...]:
 
 
 def site_named(sites: Mapping[str, Site], name: str) -> Site:
-    """The block of that name. Raises SevisError with the names there are."""
+    """Return the block of that name. Raises SevisError with the names there are."""
     if name not in sites:
         raise SevisError(f"no SE block is called {name!r}: the model has {', '.join(sites)}")
     return sites[name]
 
 
 def _containers(model: nn.Module) -> list[tuple[str, nn.Module, str]]:
-    """The modules with children, in the order of `named_modules`, each with what keeps hooks from working in it, if anything.
+    """Return the modules with children, in the order of `named_modules`, each with what keeps hooks from working in it, if anything.
 
     Three times as quick as `named_modules`, for most modules are leaves, and `capture` comes here every time.
     """
@@ -143,7 +143,7 @@ def _containers(model: nn.Module) -> list[tuple[str, nn.Module, str]]:
 
 
 def _obstacle(module: nn.Module) -> str:
-    """Why hooks below this module would not see every forward pass, and what to do; empty when they do."""
+    """Return why hooks below this module would not see every forward pass, and what to do; empty when they do."""
     if isinstance(module, nn.DataParallel):
         return "the model is spread by DataParallel, whose copies cannot be looked into: pass model.module"
     if isinstance(module, torch.jit.ScriptModule):
@@ -156,7 +156,7 @@ def _obstacle(module: nn.Module) -> str:
 
 
 def _parts(module: nn.Module) -> dict[str, nn.Module] | None:
-    """The projections and the gate of an SE block by their paths below it; None for any other module."""
+    """Return the projections and the gate of an SE block by their paths below it; None for any other module."""
     children = module._modules
     if len(children) < 2 or type(module).__name__ in COUSINS or any(isinstance(child, nn.AdaptiveMaxPool2d) for child in children.values()):
         return None
@@ -174,13 +174,13 @@ def _parts(module: nn.Module) -> dict[str, nn.Module] | None:
 
 
 def _is_block(first: nn.Module, second: nn.Module, gate: nn.Module) -> bool:
-    """Whether two projections narrow and widen again, and the gate has no parameters."""
+    """Return whether two projections narrow and widen again, and the gate has no parameters."""
     channels, hidden = _widths(first)
     return 1 <= hidden <= channels and _widths(second) == (hidden, channels) and not any(part._parameters for part in gate.modules())
 
 
 def _widths(projection: nn.Module) -> tuple[int, int]:
-    """The inputs and outputs of a linear layer or a convolution; zeros for anything else."""
+    """Return the inputs and outputs of a linear layer or a convolution; zeros for anything else."""
     if isinstance(projection, torch.jit.ScriptModule):  # a traced layer has forgotten all but its weight
         weight = getattr(projection, "weight", None)
         return (weight.shape[1], weight.shape[0]) if isinstance(weight, torch.Tensor) and weight.ndim >= 2 else (0, 0)
@@ -201,7 +201,7 @@ def _name(modules: Mapping[str, nn.Module], path: str, stages: dict[str, int]) -
 
 
 def _stage_number(modules: Mapping[str, nn.Module], path: str) -> int:
-    """The number of the stage that the nearest numbered module on the path stands for; 0 where there is none."""
+    """Return the number of the stage that the nearest numbered module on the path stands for; 0 where there is none."""
     keys = path.split(".")
     for end in range(len(keys), 0, -1):
         key = keys[end - 1]
@@ -216,7 +216,7 @@ def _stage_number(modules: Mapping[str, nn.Module], path: str) -> int:
 
 
 def _residual_block(modules: Mapping[str, nn.Module], path: str) -> str:
-    """The path of the numbered module that holds an SE block, or of the block itself where it stands in a plain sequence."""
+    """Return the path of the numbered module that holds an SE block, or of the block itself where it stands in a plain sequence."""
     keys = path.split(".")
     for end in range(len(keys) - 1, 0, -1):
         ancestor = ".".join(keys[:end])
@@ -226,5 +226,5 @@ def _residual_block(modules: Mapping[str, nn.Module], path: str) -> str:
 
 
 def _is_number(key: str) -> bool:
-    """Whether a module's name ends in a number, as those of stages and blocks do."""
+    """Return whether a module's name ends in a number, as those of stages and blocks do."""
     return key[-1:].isdigit()

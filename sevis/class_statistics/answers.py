@@ -50,36 +50,36 @@ class ClassAnswers:
 
     @property
     def detailed(self) -> bool:
-        """Whether there are histograms, extremes and a sample, beside the moments."""
+        """Return whether there are histograms, extremes and a sample, beside the moments."""
         return self._sketches is not None
 
     @property
     def compact(self) -> bool:
-        """Whether means, deviations and sample are packed (`sevis.packing`), so that the file is small and no image can be added."""
+        """Return whether means, deviations and sample are packed (`sevis.packing`), so that the file is small and no image can be added."""
         return isinstance(self._moments["scale"], PackedMoments)
 
     def mean(self, site: str, quantity: str = "scale") -> Array:
-        """The mean over the images of each class, shape (K, C); NaN for a class without images."""
+        """Return the mean over the images of each class, shape (K, C); NaN for a class without images."""
         return self._of(site, quantity, "mean").seen("mean")
 
     def m2(self, site: str, quantity: str = "scale") -> Array:
-        """The sum of the squared deviations of each class's images from its mean, shape (K, C)."""
+        """Return the sum of the squared deviations of each class's images from its mean, shape (K, C)."""
         return self._of(site, quantity, "m2").m2.copy()
 
     def std(self, site: str, quantity: str = "scale") -> Array:
-        """The standard deviation over the images of each class, with n - 1, shape (K, C); NaN for a class with fewer than two."""
+        """Return the standard deviation over the images of each class, with n - 1, shape (K, C); NaN for a class with fewer than two."""
         return self._of(site, quantity, "m2").deviations()
 
     def min(self, site: str, quantity: str = "scale") -> Array:
-        """The minimum over the images of each class, shape (K, C); NaN for a class without images. See `bounds` for compact ones."""
+        """Return the minimum over the images of each class, shape (K, C); NaN for a class without images. See `bounds` for compact ones."""
         return self._of(site, quantity, "low").seen("low")
 
     def max(self, site: str, quantity: str = "scale") -> Array:
-        """The maximum over the images of each class, shape (K, C); NaN for a class without images. See `bounds` for compact ones."""
+        """Return the maximum over the images of each class, shape (K, C); NaN for a class without images. See `bounds` for compact ones."""
         return self._of(site, quantity, "high").seen("high")
 
     def bounds(self, site: str, quantity: str = "scale") -> Ends:
-        """The lowest and the highest value of any image of any class, shape (2, C); NaN without an image."""
+        """Return the lowest and the highest value of any image of any class, shape (2, C); NaN without an image."""
         self._of(site, quantity)
         ends = self._moments[quantity].ends()[:, self._columns[site]]
         if self.count.any():
@@ -87,42 +87,45 @@ class ClassAnswers:
         return ends
 
     def overall_mean(self, site: str, quantity: str = "scale") -> Array:
-        """The mean over all images of all classes, shape (C,): the paper's curve "all"."""
+        """Return the mean over all images of all classes, shape (C,): the paper's curve "all"."""
         weights = self.count / max(self.count.sum(), 1)
         return np.asarray(weights @ self._of(site, quantity, "mean").mean)
 
     def overall_std(self, site: str, quantity: str = "scale") -> Array:
-        """The standard deviation over all images of all classes, with n - 1, shape (C,)."""
+        """Return the standard deviation over all images of all classes, with n - 1, shape (C,)."""
         moments, centre = self._of(site, quantity, "mean", "m2"), self.overall_mean(site, quantity)
         squares = moments.m2.sum(axis=0) + self.count @ np.square(moments.mean - centre)
         return np.asarray(np.sqrt(squares / max(self.count.sum() - 1, 1)))
 
     def mean_of(self, site: str, *, right: bool) -> Array:
-        """The mean scale over the images of each class that were predicted right, or wrong, shape (K, C); NaN where there are none."""
+        """Return the mean scale over the images of each class that were predicted right, or wrong, shape (K, C); NaN where there are
+        none.
+        """
         return self._predicted(site, right).seen("mean")
 
     def std_of(self, site: str, *, right: bool) -> Array:
-        """The standard deviation of the scale over the same images as `mean_of`, with n - 1; NaN where there are fewer than two."""
+        """Return the standard deviation of the scale over the same images as `mean_of`, with n - 1; NaN where there are fewer than two."""
         return self._predicted(site, right).deviations()
 
     def histogram(self, site: str) -> Histogram:
-        """How often the scales of a block take which value, by class; raises SevisError where only moments are kept."""
+        """Return how often the scales of a block take which value, by class; raises SevisError where only moments are kept."""
         return self._detail(site).histograms.of(self.sites.index(site))
 
     def extremes(self, site: str) -> Extremes:
-        """The images with the highest and lowest scale of each channel of a block; raises SevisError where only moments are kept."""
+        """Return the images with the highest and lowest scale of each channel of a block; raises SevisError where only moments are kept."""
         extremes = self._detail(site).tops.of(self._columns[site])
         self._check(site, extremes.highest[extremes.highest_ids >= 0], extremes.lowest[extremes.lowest_ids >= 0])
         return extremes
 
     def sample(self, site: str) -> Sample:
-        """The scales of a block for the sampled images; raises SevisError where only moments are kept."""
+        """Return the scales of a block for the sampled images; raises SevisError where only moments are kept."""
         sample = self._detail(site).reservoir.of(self._columns[site])
         self._check(site, sample.values)
         return sample
 
     def gates(self, name: str | None = None, *, weights: str | None = None) -> dict[str, Array]:
-        """The mean scales of every block, shape (C,) each, as `sevis.override` takes them: those of a class, or over all images (None).
+        """Return the mean scales of every block, shape (C,) each, as `sevis.override` takes them: those of a class, or over all images
+        (None).
 
         Args:
             name: of the class.
@@ -143,20 +146,20 @@ class ClassAnswers:
         return {site: self.mean(site)[row] for site in self.sites}
 
     def check_weights(self, sha256: str) -> None:
-        """Raises SevisError when the statistics were made with other weights than those of this SHA-256."""
+        """Raise SevisError when the statistics were made with other weights than those of this SHA-256."""
         own = self.metadata.get("weights")
         if own != sha256:
             known = f"weights {own[:12]} of {self.metadata.get('model')}" if isinstance(own, str) else "unnamed weights"
             raise SevisError(f"the statistics belong to {known}, not to {sha256[:12]}: make them again with python -m sevis collect")
 
     def index(self, name: str) -> int:
-        """The row of a class; raises SevisError with the names there are."""
+        """Return the row of a class; raises SevisError with the names there are."""
         if name not in self.classes:
             raise SevisError(f"there is no class {name!r} in these statistics; they hold {', '.join(self.classes[:30])}")
         return self.classes.index(name)
 
     def _of(self, site: str, quantity: str, *read: str) -> Moments:
-        """The moments of a block, a view, of which these arrays are to be read."""
+        """Return the moments of a block, a view, of which these arrays are to be read."""
         if quantity not in QUANTITIES:
             raise SevisError(f"unknown quantity {quantity!r}: choose one of {', '.join(QUANTITIES)}")
         return self._checked(site, self._moments[quantity].part(self._place(site)), *read)

@@ -48,7 +48,7 @@ class ClassStatistics(ClassAnswers):
         ids: NDArray[np.int64] | None = None,
         right: NDArray[np.bool_] | None = None,
     ) -> None:
-        """Adds a batch.
+        """Add a batch.
 
         Args:
             labels: the class of each image, shape (N,).
@@ -82,7 +82,7 @@ class ClassStatistics(ClassAnswers):
             self._sketches.add(labels, ids, batches["scale"])
 
     def merge(self, other: "ClassStatistics") -> None:
-        """Adds the images of another pass over the same network and classes.
+        """Add the images of another pass over the same network and classes.
 
         Raises:
             SevisError: where they or what is kept differ, and for compact statistics.
@@ -104,21 +104,21 @@ class ClassStatistics(ClassAnswers):
             self._sketches.absorb(other._sketches)
 
     def _keep_wrong(self, *, known: bool) -> None:
-        """Begins to keep wrong predictions apart, or ends it where they are not known of every image."""
+        """Begin to keep wrong predictions apart, or end it where they are not known of every image."""
         if not known:
             self._wrong = None
         elif not self.count.any():
             self._wrong = Moments.empty(len(self.classes), self._width, bounds=False)
 
     def _growing(self) -> dict[str, Moments]:
-        """The moments, to add images to. Raises SevisError for compact ones."""
+        """Return the moments, to add images to. Raises SevisError for compact ones."""
         growing = {name: moments for name, moments in self._moments.items() if isinstance(moments, Moments)}
         if len(growing) < len(self._moments):
             raise self._lacking("is compact, so no image can be added to it")
         return growing
 
     def compacted(self, *, sample: int | None = None) -> "ClassStatistics":
-        """The same in an eighth of the space or less, to be shipped and looked at: `sevis.packing` says how, and how exactly.
+        """Return the same in an eighth of the space or less, to be shipped and looked at: `sevis.packing` says how, and how exactly.
 
         Left out are the minimum and maximum by class and the predictions (right or wrong). No image can be added to it.
 
@@ -140,7 +140,7 @@ class ClassStatistics(ClassAnswers):
         return small
 
     def save(self, path: str | Path, *, compact: bool = False) -> None:
-        """Writes a safetensors file with the provenance as JSON, as a whole or not at all.
+        """Write a safetensors file with the provenance as JSON, as a whole or not at all.
 
         Args:
             path: of the file.
@@ -163,7 +163,7 @@ class ClassStatistics(ClassAnswers):
 
     @classmethod
     def load(cls, path: str | Path) -> "ClassStatistics":
-        """Opens a file that `save` wrote; of its values only those that are asked for are read. Raises SevisError for a damaged one."""
+        """Open a file that `save` wrote; of its values only those that are asked for are read. Raises SevisError for a damaged one."""
         file = read_statistics(Path(path))
         statistics = cls.__new__(cls)
         statistics._describe(file.header["channels"], tuple(file.header["classes"]), file.header["metadata"])

@@ -42,20 +42,20 @@ class StatisticsFile:
 
     @property
     def compact(self) -> bool:
-        """Whether its values are packed."""
+        """Return whether its values are packed."""
         return bool(self.header["format"] == COMPACT)
 
     @property
     def detailed(self) -> bool:
-        """Whether it holds more than moments."""
+        """Return whether it holds more than moments."""
         return "sample.ids" in self.arrays
 
     def part(self, name: str) -> dict[str, NDArray[Any]]:
-        """The arrays of one part, such as "scale", by their names in it; empty where the file does not hold it."""
+        """Return the arrays of one part, such as "scale", by their names in it; empty where the file does not hold it."""
         return {full.removeprefix(f"{name}."): array for full, array in self.arrays.items() if full.startswith(f"{name}.")}
 
     def check(self, site: str, *arrays: NDArray[Any], least: float = -np.inf) -> None:
-        """Raises SevisError where the file was cut short, or arrays that were read from it hold what cannot be."""
+        """Raise SevisError where the file was cut short, or arrays that were read from it hold what cannot be."""
         if self.mapping.size() < len(self.mapping):  # reading on would end the process
             raise SevisError(f"{self.path} was cut short while it was open: {AGAIN}")
         if not all((np.isfinite(array) & (array >= least)).all() for array in arrays):
@@ -63,7 +63,7 @@ class StatisticsFile:
 
 
 def read_statistics(path: Path) -> StatisticsFile:
-    """Opens a file and checks everything but the values, which it does not read.
+    """Open a file and check everything but the values, which it does not read.
 
     Raises:
         SevisError: for a file that is missing, damaged, of an unknown format, or whose arrays and counts do not fit.
@@ -102,7 +102,7 @@ def read_statistics(path: Path) -> StatisticsFile:
 
 
 def _expected(header: Mapping[str, Any], *, wrong: bool) -> dict[str, Form]:
-    """The shape and type of every array of a file with this header. Raises TypeError or KeyError for one that cannot be."""
+    """Return the shape and type of every array of a file with this header. Raises TypeError or KeyError for one that cannot be."""
     widths, names, size = list(header["channels"].values()), header["classes"], header.get("sample")
     if not widths or not names or not all(type(width) is int and width > 0 for width in widths):
         raise TypeError("the header is damaged")
@@ -132,7 +132,7 @@ def _expected(header: Mapping[str, Any], *, wrong: bool) -> dict[str, Form]:
 
 
 def _moments(classes: int, channels: int, *, first: bool, wrong: bool) -> dict[str, Form]:
-    """Those of format 1, which has one count for both, and of format 2."""
+    """Return those of format 1, which has one count for both, and of format 2."""
     plane = (classes, channels)
     double, single, whole = (np.dtype(name) for name in ("<f8", "<f4", "<i8"))
     expected: dict[str, Form] = {"count": ((classes,), whole)} if first else {}
@@ -144,7 +144,7 @@ def _moments(classes: int, channels: int, *, first: bool, wrong: bool) -> dict[s
 
 
 def _packed_moments(classes: int, channels: int) -> dict[str, Form]:
-    """Those of a compact file."""
+    """Return those of a compact file."""
     expected: dict[str, Form] = {}
     for part, codes in CODES.items():
         expected[f"{part}.count"] = ((classes,), np.dtype("<i8"))
@@ -163,7 +163,7 @@ def _check_arrays(path: Path, expected: Mapping[str, Any], found: Mapping[str, A
 
 
 def _counts_fit(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether the counts of images agree with each other."""
+    """Return whether the counts of images agree with each other."""
     count = arrays["scale.count"]
     if (count < 0).any() or (count != arrays["squeeze.count"]).any():
         return False
@@ -183,14 +183,16 @@ def _counts_fit(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
 
 
 def _ends_fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether what lies between two ends of packed values can only be a number: the ends are, and the lower one is not above the other."""
+    """Return whether what lies between two ends of packed values can only be a number: the ends are, and the lower one is not above the
+    other.
+    """
     pairs = {name: array for name, array in arrays.items() if name.endswith(("ends", "bounds"))}
     finite = all(np.isfinite(pair).all() and (pair[0] <= pair[1]).all() for pair in pairs.values())
     return finite and all((pair[0] >= 0).all() for name, pair in pairs.items() if name.endswith("std_ends"))
 
 
 def write_statistics(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes a file as a whole or not at all, array by array. Raises SevisError when the disk is full."""
+    """Write a file as a whole or not at all, array by array. Raises SevisError when the disk is full."""
     table: dict[str, Any] = {"__metadata__": {"sevis": json.dumps(dict(header))}}
     names = sorted(arrays, key=lambda name: -arrays[name].itemsize)  # so that each begins at a multiple of its values' size
     end = 0

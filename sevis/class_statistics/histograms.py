@@ -74,7 +74,7 @@ class Histograms:
         return cls(np.zeros((*shape, BINS + 2), np.int64), np.zeros((*shape, 2), np.int64), widths)
 
     def add(self, labels: Counts, scales: Floats) -> None:
-        """Adds a batch, shapes (N,) and (N, C), image by image, which stays in the processor's cache."""
+        """Add a batch, shapes (N,) and (N, C), image by image, which stays in the processor's cache."""
         blocks = np.repeat(np.arange(len(self.widths)), self.widths)
         starts = blocks * (BINS + 2.0) + 1
         lowest, highest = scales.min(), scales.max()
@@ -92,12 +92,12 @@ class Histograms:
                     self.exact[row, :, exact] += np.bincount(blocks[image == value], minlength=len(self.widths))
 
     def absorb(self, other: "Histograms") -> None:
-        """Adds the counts of other images."""
+        """Add the counts of other images."""
         np.add(self.bins, other.bins, out=self.bins)
         np.add(self.exact, other.exact, out=self.exact)
 
     def of(self, block: int) -> Histogram:
-        """The histogram of one block."""
+        """Return the histogram of one block."""
         bins, (zeros, ones) = self.bins[:, block].copy(), self.exact[:, block].T.copy()
         bins[:, -1] -= ones  # they belong to the last bin, as in numpy.histogram
         bins[:, -2] += ones
@@ -119,24 +119,24 @@ class Tops:
         return cls(np.zeros((channels, EXTREMES), np.uint64), np.zeros((channels, EXTREMES), np.uint64))
 
     def add(self, ids: Counts, scales: Floats) -> None:
-        """Adds a batch, shapes (N,) and (N, C)."""
+        """Add a batch, shapes (N,) and (N, C)."""
         _enter(self.highest, ids, scales)
         _enter(self.lowest, ids, -scales)
 
     def absorb(self, other: "Tops") -> None:
-        """Adds other images."""
+        """Add other images."""
         for own, others in ((self.highest, other.highest), (self.lowest, other.lowest)):
             own[:] = _best(own, others)
 
     def of(self, columns: slice) -> Extremes:
-        """Those of one block, whose channels are these columns."""
+        """Return those of one block, whose channels are these columns."""
         highest, highest_ids = _unpack(self.highest[columns])
         lowest, lowest_ids = _unpack(self.lowest[columns])
         return Extremes(highest, highest_ids, -lowest, lowest_ids)
 
 
 def _enter(kept: Keys, ids: Counts, scales: Floats) -> None:
-    """Takes the images of a batch that belong to the highest; only the channels that the batch can change are looked at."""
+    """Take the images of a batch that belong to the highest; only the channels that the batch can change are looked at."""
     worst, worst_ids = _unpack(kept[:, -1])
     worst[worst_ids < 0] = -np.inf
     best = scales.max(axis=0)
@@ -175,7 +175,7 @@ def _unpack(keys: Keys) -> tuple[Floats, Counts]:
 
 
 def default_sample(classes: int, channels: int) -> int:
-    """How many whole gate vectors of each class are kept: 50, or as many as fit into 256 MiB in half precision."""
+    """Return how many whole gate vectors of each class are kept: 50, or as many as fit into 256 MiB in half precision."""
     return min(DEFAULT_SAMPLE, SAMPLE_BYTES // (2 * classes * channels))
 
 
@@ -193,7 +193,7 @@ class Sketches:
         return cls(Histograms.empty(classes, widths), Tops.empty(channels), Reservoir.empty(classes, sample, channels, seed=seed))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What there is to keep, by name."""
+        """Return what there is to keep, by name."""
         ends = {} if self.reservoir.ends is None else {"sample.ends": self.reservoir.ends}
         return ends | {
             "histogram.bins": self.histograms.bins,
@@ -206,7 +206,7 @@ class Sketches:
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], widths: tuple[int, ...], *, seed: int) -> "Sketches":
-        """The reverse of `arrays`."""
+        """Return the reverse of `arrays`."""
         return cls(
             Histograms(arrays["histogram.bins"], arrays["histogram.exact"], widths),
             Tops(arrays["extremes.highest"], arrays["extremes.lowest"]),
@@ -214,28 +214,28 @@ class Sketches:
         )
 
     def packed(self, sample: int) -> "Sketches":
-        """The same with a sample of at most so many images of each class, in 8 bits; no image can be added to it."""
+        """Return the same with a sample of at most so many images of each class, in 8 bits; no image can be added to it."""
         return Sketches(self.histograms, self.tops, self.reservoir.packed(sample))
 
     def add(self, labels: Counts, ids: Counts, scales: Floats) -> None:
-        """Adds a batch, shapes (N,), (N,) and (N, C)."""
+        """Add a batch, shapes (N,), (N,) and (N, C)."""
         self.histograms.add(labels, scales)
         self.tops.add(ids, scales)
         self.reservoir.add(labels, ids, scales)
 
     def fits(self, other: "Sketches | None") -> bool:
-        """Whether another can be merged into these."""
+        """Return whether another can be merged into these."""
         return other is not None and (other.reservoir.ids.shape, other.reservoir.seed) == (self.reservoir.ids.shape, self.reservoir.seed)
 
     def absorb(self, other: "Sketches") -> None:
-        """Adds other images."""
+        """Add other images."""
         self.histograms.absorb(other.histograms)
         self.tops.absorb(other.tops)
         self.reservoir.absorb(other.reservoir)
 
 
 def check_ids(ids: Counts, *, images: int) -> None:
-    """Raises SevisError for ids that are not one each, from 0 to 2^32 - 2."""
+    """Raise SevisError for ids that are not one each, from 0 to 2^32 - 2."""
     if ids.shape != (images,):
         raise SevisError(f"expected {images} ids, got shape {ids.shape}")
     if ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() > LARGEST_ID:

@@ -36,11 +36,11 @@ class Moments:
         return cls(np.zeros(classes, np.int64), np.zeros(shape), np.zeros(shape), low, high)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What there is to keep, by name."""
+        """Return what there is to keep, by name."""
         return {name: array for name, array in vars(self).items() if array is not None}
 
     def add(self, labels: NDArray[np.int64], values: NDArray[np.float32]) -> None:
-        """Adds a batch, shapes (N,) and (N, C): image by image and class by class, so that what it needs stays in the cache."""
+        """Add a batch, shapes (N,) and (N, C): image by image and class by class, so that what it needs stays in the cache."""
         deviation, change = np.empty((2, values.shape[1]))
         for place in np.argsort(labels, kind="stable").tolist():
             row, image = int(labels[place]), values[place]
@@ -55,7 +55,7 @@ class Moments:
                 np.maximum(self.high[row], image, out=self.high[row])
 
     def absorb(self, other: "Moments") -> None:
-        """Adds the images of another, class by class."""
+        """Add the images of another, class by class."""
         for row in np.flatnonzero(other.count).tolist():
             count, more = int(self.count[row]), int(other.count[row])
             delta = other.mean[row] - self.mean[row]
@@ -67,19 +67,21 @@ class Moments:
                 np.maximum(self.high[row], other.high[row], out=self.high[row])
 
     def part(self, columns: slice) -> "Moments":
-        """A view of some channels."""
+        """Return a view of some channels."""
         low, high = (None if array is None else array[:, columns] for array in (self.low, self.high))
         return Moments(self.count, self.mean[:, columns], self.m2[:, columns], low, high)
 
     def ends(self) -> NDArray[np.float32]:
-        """The lowest and the highest value of any image, shape (2, C); NaN without an image, and where they are not kept."""
+        """Return the lowest and the highest value of any image, shape (2, C); NaN without an image, and where they are not kept."""
         held = self.count > 0
         if self.low is None or self.high is None or not held.any():
             return np.full((2, self.mean.shape[1]), np.nan, np.float32)
         return np.stack([self.low[held].min(axis=0), self.high[held].max(axis=0)])
 
     def without(self, other: "Moments") -> "Moments":
-        """The moments of these images less those of another, which are among them: the reverse of `absorb`, but for minimum and maximum."""
+        """Return the moments of these images less those of another, which are among them: the reverse of `absorb`, but for minimum and
+        maximum.
+        """
         count = self.count - other.count
         left, gone = count[:, None], other.count[:, None]
         share = np.divide(gone, left, out=np.zeros(left.shape), where=left > 0)
@@ -88,11 +90,11 @@ class Moments:
         return Moments(count, self.mean + delta * share, np.maximum(m2, 0))
 
     def seen(self, name: str) -> Array:
-        """An array of these, such as "mean", shape (K, C), with NaN for a class without images."""
+        """Return an array of these, such as "mean", shape (K, C), with NaN for a class without images."""
         return np.where(self.count[:, None] > 0, getattr(self, name), np.nan)
 
     def deviations(self) -> Array:
-        """The standard deviation of each class, with n - 1, shape (K, C); NaN for a class with fewer than two images."""
+        """Return the standard deviation of each class, with n - 1, shape (K, C); NaN for a class with fewer than two images."""
         freedom = np.where(self.count > 1, self.count - 1, np.nan)[:, None]
         return np.asarray(np.sqrt(self.m2 / freedom))
 
@@ -100,7 +102,7 @@ class Moments:
 def side_by_side(
     values: Mapping[str, Mapping[str, NDArray[np.float32]]], quantity: str, *, channels: Mapping[str, int], images: int
 ) -> NDArray[np.float32]:
-    """The values of all blocks of a batch, shape (N, sum of C). Raises SevisError for other shapes and for NaN."""
+    """Return the values of all blocks of a batch, shape (N, sum of C). Raises SevisError for other shapes and for NaN."""
     parts = [values[site][quantity] for site in channels]
     expected = [(images, width) for width in channels.values()]
     if [part.shape for part in parts] != expected:
@@ -130,7 +132,7 @@ Ends = NDArray[np.float32]
 
 
 def pack(values: NDArray[Any], codes: DTypeLike, *, held: NDArray[np.bool_]) -> tuple[Codes, Ends]:
-    """The values of each channel as whole numbers, and their lowest and highest value, which are kept in float32.
+    """Return the values of each channel as whole numbers, and their lowest and highest value, which are kept in float32.
 
     Args:
         values: shape (..., C).
@@ -158,13 +160,13 @@ def pack(values: NDArray[Any], codes: DTypeLike, *, held: NDArray[np.bool_]) -> 
 
 
 def unpack(codes: NDArray[Any], ends: Ends) -> Array:
-    """The reverse of `pack`: shape (..., C)."""
+    """Return the reverse of `pack`: shape (..., C)."""
     low, high = ends.astype(np.float64)
     return np.asarray(low + codes * ((high - low) / np.iinfo(codes.dtype).max))
 
 
 def compact_sample(classes: int, channels: int) -> int:
-    """How many whole gate vectors of each class a compact file keeps: as many as fit into 11 MiB in 8 bits, but 5 to 50."""
+    """Return how many whole gate vectors of each class a compact file keeps: as many as fit into 11 MiB in 8 bits, but 5 to 50."""
     return max(LEAST, min(MOST, SAMPLE_BYTES // (classes * channels)))
 
 
@@ -188,7 +190,7 @@ class PackedMoments:
 
     @classmethod
     def of(cls, moments: Moments, codes: DTypeLike) -> "PackedMoments":
-        """Packs moments. Raises SevisError for those of no image, and values that float32 does not hold."""
+        """Pack moments. Raises SevisError for those of no image, and values that float32 does not hold."""
         held, freedom = moments.count > 0, np.maximum(moments.count - 1, 1)[:, None]
         if not held.any():
             raise SevisError("the statistics hold no image, so there is nothing to make compact: collect them first")
@@ -197,14 +199,14 @@ class PackedMoments:
         return cls(moments.count.copy(), mean, std, mean_ends, std_ends, moments.ends())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What there is to keep, by name."""
+        """Return what there is to keep, by name."""
         return dict(vars(self))
 
     def part(self, columns: slice) -> Moments:
-        """Some channels, unpacked, without minimum and maximum; M2 follows from the standard deviation."""
+        """Return some channels, unpacked, without minimum and maximum; M2 follows from the standard deviation."""
         mean, std = unpack(self.mean[:, columns], self.mean_ends[:, columns]), unpack(self.std[:, columns], self.std_ends[:, columns])
         return Moments(self.count, mean, np.square(std) * np.maximum(self.count - 1, 0)[:, None])
 
     def ends(self) -> Ends:
-        """The lowest and the highest value of any image, shape (2, C)."""
+        """Return the lowest and the highest value of any image, shape (2, C)."""
         return self.bounds

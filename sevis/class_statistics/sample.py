@@ -54,7 +54,7 @@ class Reservoir:
         return cls(np.full((classes, size), -1, np.int64), np.zeros((classes, size, channels), np.float16), seed)
 
     def add(self, labels: Counts, ids: Counts, scales: NDArray[Any]) -> None:
-        """Adds a batch, shapes (N,), (N,) and (N, C): the hashes say first which images enter, and only those are copied."""
+        """Add a batch, shapes (N,), (N,) and (N, C): the hashes say first which images enter, and only those are copied."""
         if not self.ids.shape[1]:
             return
         hashes, held = _hash(ids, self.seed), self.ids[labels]
@@ -71,20 +71,20 @@ class Reservoir:
             self.values[row, slot] = scales[place]
 
     def absorb(self, other: "Reservoir") -> None:
-        """Adds the images of another sample of the same size."""
+        """Add the images of another sample of the same size."""
         for row in range(len(other.ids)):
             chosen = np.flatnonzero(other.ids[row] >= 0)
             self.add(np.full(len(chosen), row), other.ids[row, chosen], other.values[row, chosen])
 
     def packed(self, size: int) -> "Reservoir":
-        """The first of these images by their hashes, at most `size` of each class, in 8 bits."""
+        """Return the first of these images by their hashes, at most `size` of each class, in 8 bits."""
         few = Reservoir.empty(len(self.ids), min(size, self.ids.shape[1]), self.values.shape[2], seed=self.seed)
         few.absorb(self)
         values, ends = pack(few.values, SAMPLE_CODES, held=few.ids >= 0)
         return Reservoir(few.ids, values, self.seed, ends)
 
     def of(self, columns: slice) -> Sample:
-        """The scales of one block, whose channels are these columns."""
+        """Return the scales of one block, whose channels are these columns."""
         labels, places = np.nonzero(self.ids >= 0)
         ids = self.ids[labels, places]
         order = np.argsort(ids, kind="stable")

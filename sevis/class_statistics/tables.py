@@ -22,7 +22,7 @@ ROWS = 500_000  # written at once
 
 
 def export(statistics: ClassStatistics, path: str | Path) -> None:
-    """Writes the statistics as .csv, .parquet or .npz, as a whole or not at all.
+    """Write the statistics as .csv, .parquet or .npz, as a whole or not at all.
 
     CSV and Parquet have a row for each class, block, channel and statistic, in columns of these names and "value"; channels count from 0,
     `STATISTICS` are the statistics, and what is not known, such as the mean where there is no image, is empty; compact statistics have no
@@ -73,12 +73,12 @@ def _arrays(statistics: ClassStatistics) -> Iterator[tuple[str, NDArray[np.gener
 
 
 def _known(statistics: ClassStatistics) -> list[str]:
-    """The names of those that the statistics hold."""
+    """Return the names of those that the statistics hold."""
     return [name for name in STATISTICS if not (statistics.compact and name.endswith((" min", " max")))]
 
 
 def _values(statistics: ClassStatistics, site: str, name: str) -> NDArray[np.float64]:
-    """One statistic of a block, shape (K, C)."""
+    """Return one statistic of a block, shape (K, C)."""
     if name == "count":
         return np.repeat(statistics.count[:, None].astype(np.float64), statistics.channels[site], axis=1)
     quantity, function = name.split()
@@ -93,7 +93,7 @@ def _schema(statistics: ClassStatistics) -> "pa.Schema":
 
 
 def _batches(statistics: ClassStatistics) -> "Iterator[pa.RecordBatch]":
-    """The rows of the long form: block by block, and in it some classes at a time."""
+    """Yield the rows of the long form: block by block, and in it some classes at a time."""
     import pyarrow as pa
 
     known = _known(statistics)

@@ -36,7 +36,7 @@ ALL = "all"
 
 
 def ablate_command(arguments: Arguments) -> None:
-    """Makes the runs that are missing, a line a run; or prints the report."""
+    """Make the runs that are missing, a line a run; or prints the report."""
     if arguments.report is not None:
         file = arguments.report if arguments.report != Path() else arguments.out
         print(report(read_ablations(file)))
@@ -69,7 +69,9 @@ def _read_recipe(arguments: Arguments) -> Recipe:
 
 
 def _open_splits(arguments: Arguments) -> Data:
-    """The training and the validation images of the classes that were asked for; by default 20 of Tiny ImageNet-200, all of others."""
+    """Return the training and the validation images of the classes that were asked for; by default 20 of Tiny ImageNet-200, all of
+    others.
+    """
     data = open_data(arguments, "train"), open_data(arguments, "val")
     wnids = None
     if arguments.classes is None and data[0].name == TINY_IMAGENET:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 
 def align(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> Iterator[str]:
-    """The rows as lines whose columns stand below each other, flush left but for those in `right`; the first row is the head."""
+    """Yield the rows as lines whose columns stand below each other, flush left but for those in `right`; the first row is the head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [

@@ -26,7 +26,7 @@ Rows = list[tuple[str, ...]]
 
 
 def costs_command(arguments: Arguments) -> None:
-    """Prints what networks cost, in one table, and with --by-block what their blocks cost."""
+    """Print what networks cost, in one table, and with --by-block what their blocks cost."""
     options = {name: value for name in OPTIONS if (value := getattr(arguments, name)) is not None}
     if arguments.paper:
         if arguments.names or options or arguments.size or arguments.by_block:
@@ -55,7 +55,7 @@ def _measure(name: str, options: Mapping[str, Any], side: int | None) -> "Cost":
 
 
 def _outline(name: str, options: Mapping[str, Any]) -> "tuple[nn.Module, int]":
-    """A network without its weights, and the side of its input in pixels."""
+    """Return a network without its weights, and the side of its input in pixels."""
     from sevis.networks import input_size, list_models
     from sevis.weights.build import on_meta
     from sevis.weights.card import list_pretrained, read_card
@@ -77,7 +77,7 @@ def _outline(name: str, options: Mapping[str, Any]) -> "tuple[nn.Module, int]":
 
 
 def _outline_of_a_plain_network(name: str) -> "tuple[nn.Module, int]":
-    """One of timm or torchvision without SE blocks, which `describe` refuses."""
+    """Return one of timm or torchvision without SE blocks, which `describe` refuses."""
     from sevis.networks import libraries
     from sevis.weights.build import on_meta
 
@@ -108,12 +108,12 @@ def _row(name: str, cost: "Cost", options: Mapping[str, Any]) -> tuple[str, ...]
 
 
 def _added(text: str, share: int, whole: int) -> str:
-    """What SE adds, and what that is of the network without it."""
+    """Return what SE adds, and what that is of the network without it."""
     return f"{text} (+{100 * share / (whole - share):.2f} %)" if share else "-"
 
 
 def short(count: float, digit: float | None = None) -> str:
-    """A count of operations in thousands, millions or billions, to four significant digits or to the given one: 3.858 G, 568.7 M."""
+    """Return a count of operations in thousands, millions or billions, to four significant digits or to the given one: 3.858 G, 568.7 M."""
     unit, letter = next(((unit, letter) for unit, letter in ((1e9, "G"), (1e6, "M")) if count >= unit), (1e3, "k"))
     value = count / unit
     places = max(0, 4 - len(f"{value:.0f}")) if digit is None else len(f"{unit / digit:.0f}") - 1
@@ -157,7 +157,7 @@ def _print_paper() -> None:
 
 
 def _beside_paper(name: str, printed: "Printed") -> tuple[tuple[str, ...], bool]:
-    """A line of the table, and whether it deviates by more than 1 %."""
+    """Return a line of the table, and whether it deviates by more than 1 %."""
     cost = _measure(name, {}, None)
     expected = printed.multiply_adds or 0.0
     deviation = cost.multiply_adds / expected - 1

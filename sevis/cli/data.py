@@ -18,7 +18,7 @@ Arguments = argparse.Namespace
 
 
 def data_command(arguments: Arguments) -> None:
-    """Says where the data is, or downloads it."""
+    """Say where the data is, or download it."""
     from sevis.data.datasets import SETS, find_data
     from sevis.data.downloads import fetch_cifar, fetch_tiny_imagenet
 
@@ -30,21 +30,21 @@ def data_command(arguments: Arguments) -> None:
 
 
 def load_network(arguments: Arguments) -> "ReadyModel":
-    """The chosen network, with the chosen weights."""
+    """Return the chosen network, with the chosen weights."""
     from sevis.weights.loading import load
 
     return load(arguments.model, weights=arguments.weights)
 
 
 def card_of(arguments: Arguments) -> "Card":
-    """The card of the chosen network and weights: read where they are shipped, for loading takes seconds."""
+    """Return the card of the chosen network and weights: read where they are shipped, for loading takes seconds."""
     from sevis.weights.card import list_pretrained, read_card
 
     return read_card(arguments.model) if not arguments.weights and arguments.model in list_pretrained() else load_network(arguments).card
 
 
 def read_classes(text: str) -> list[str]:
-    """Class ids: the lines of the file of that name where there is one, else what the commas separate."""
+    """Return class ids: the lines of the file of that name where there is one, else what the commas separate."""
     try:
         is_file = Path(text).is_file()
     except (OSError, ValueError):  # too long, for one, to be a file's name
@@ -53,7 +53,7 @@ def read_classes(text: str) -> list[str]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not empty."""
+    """Return the lines of a text file that are not empty."""
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError:
@@ -61,7 +61,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def open_data(arguments: Arguments, split: str, wnids: Sequence[str] | None = None, *, labels: Path | None = None) -> "ImageDataset":
-    """The chosen data set: all of it, or the images of some classes."""
+    """Return the chosen data set: all of it, or the images of some classes."""
     from sevis.data.datasets import SETS, find_data, open_dataset
 
     place = arguments.data or find_data() or os.environ.get("SEVIS_DATA")

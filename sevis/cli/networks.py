@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def models(_: Arguments) -> None:
-    """Prints the trained networks and the names that can be built."""
+    """Print the trained networks and the names that can be built."""
     from sevis.networks import list_models
     from sevis.weights.card import list_pretrained, read_card
 
@@ -30,7 +30,7 @@ def models(_: Arguments) -> None:
 
 
 def sites_command(arguments: Arguments) -> None:
-    """Prints the SE blocks of a network, which needs none of its weights."""
+    """Print the SE blocks of a network, which needs none of its weights."""
     from sevis.blocks.sites import require_sites
     from sevis.weights.describe import skeleton
 
@@ -44,7 +44,7 @@ def sites_command(arguments: Arguments) -> None:
 
 
 def add_command(arguments: Arguments) -> None:
-    """Takes a user's own weights among the trained networks."""
+    """Take a user's own weights among the trained networks."""
     check_name(arguments.name)
     from sevis.weights.adopt import adopt
     from sevis.weights.loading import load

@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code: 0, 2 for a user's mistake, 130 for an interruption."""
+    """Run one command; returns its exit code: 0, 2 for a user's mistake, 130 for an interruption."""
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _is_exhaustion(error: Exception) -> bool:
-    """Whether memory ran out: Python's, an accelerator's, or PyTorch's on the CPU, whose errors have no class in common."""
+    """Return whether memory ran out: Python's, an accelerator's, or PyTorch's on the CPU, whose errors have no class in common."""
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
@@ -204,7 +204,7 @@ def _add(words: Any, name: str, run: Callable[[Arguments], None], text: str) -> 
 
 
 def _from(low: int) -> Callable[[str], int]:
-    """An argument's type: a whole number that is at least `low`."""
+    """Return an argument's type: a whole number that is at least `low`."""
 
     def parse(text: str) -> int:
         if not text.removeprefix("-").isdecimal() or int(text) < low:
@@ -215,7 +215,7 @@ def _from(low: int) -> Callable[[str], int]:
 
 
 def _seconds(text: str) -> float:
-    """An argument's type: a number of seconds from 0 on."""
+    """Return an argument's type: a number of seconds from 0 on."""
     try:
         seconds = float(text)
     except ValueError:
@@ -226,7 +226,7 @@ def _seconds(text: str) -> float:
 
 
 def _stages(text: str) -> tuple[int, ...]:
-    """An argument's type: numbers of stages, separated by commas."""
+    """Return an argument's type: numbers of stages, separated by commas."""
     return tuple(map(_from(1), text.split(",")))
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def explain_command(arguments: Arguments) -> None:
-    """Explains one image, as text, JSON or HTML."""
+    """Explain one image, as text, JSON or HTML."""
     from sevis.data.images import MAX_BYTES, read_image
     from sevis.experiments.explanation import explain
 
@@ -33,7 +33,7 @@ def explain_command(arguments: Arguments) -> None:
 
 
 def audit_command(arguments: Arguments) -> None:
-    """Prints what top-1 loses when gates are opened, frozen or shuffled, and writes it into a file."""
+    """Print what top-1 loses when gates are opened, frozen or shuffled, and write it into a file."""
     from sevis.experiments.audit import audit
     from sevis.figures.gates.audit import describe_audit, last_stage_answer, reading
 
@@ -58,7 +58,7 @@ def audit_command(arguments: Arguments) -> None:
 
 
 def _read_bytes(path: Path, limit: int) -> bytes:
-    """The first `limit` bytes of a file; a device or a pipe may never end."""
+    """Return the first `limit` bytes of a file; a device or a pipe may never end."""
     if path.exists() and not path.is_file():
         raise SevisError(f"{path} is a directory or a device: name the file of a picture")
     with path.open("rb") as file:

@@ -18,7 +18,7 @@ TOLD = 5  # names in the last line of a collection
 
 
 def collect_command(arguments: Arguments) -> None:
-    """Collects class statistics into a file, alone or as one of several processes that torchrun started."""
+    """Collect class statistics into a file, alone or as one of several processes that torchrun started."""
     from sevis.distributed import joined
     from sevis.experiments.collection import CollectOptions, collect_dataset
 
@@ -36,7 +36,7 @@ def collect_command(arguments: Arguments) -> None:
 
 
 def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
-    """The data set, in the classes that were asked for, by default those that the network knows; named as it names them."""
+    """Return the data set, in the classes that were asked for, by default those that the network knows; named as it names them."""
     from sevis.data.datasets import unique
 
     dataset = open_data(arguments, arguments.split, labels=arguments.labels)
@@ -60,7 +60,7 @@ def _check_place(out: Path) -> None:
 
 
 def _left_out(statistics: ClassStatistics, dataset: "ImageDataset") -> str:
-    """What was no image and what was no class, as the rest of a sentence."""
+    """Return what was no image and what was no class, as the rest of a sentence."""
     broken, count = statistics.metadata["broken"], statistics.metadata["broken_count"]
     told = f"; left out, for they cannot be read: {_some(broken, count)}" if count else ""
     return told + (f"; no classes, for they hold no image: {_some(dataset.empty, len(dataset.empty))}" if dataset.empty else "")
@@ -71,7 +71,7 @@ def _some(names: "list[str] | tuple[str, ...]", count: int) -> str:
 
 
 def figure6_command(arguments: Arguments) -> None:
-    """Draws Figure 6 into a file."""
+    """Draw Figure 6 into a file."""
     from sevis.figures.classes.captions import ABOUT_MEANS, describe_source
     from sevis.figures.classes.paper_figures import figure6, paper_blocks, paper_classes
     from sevis.reports.html import write
@@ -85,7 +85,7 @@ def figure6_command(arguments: Arguments) -> None:
 
 
 def export_command(arguments: Arguments) -> None:
-    """Writes class statistics as a table for other programs."""
+    """Write class statistics as a table for other programs."""
     from sevis.class_statistics.tables import export
 
     export(_statistics(arguments), arguments.out)
@@ -93,7 +93,7 @@ def export_command(arguments: Arguments) -> None:
 
 
 def report_command(arguments: Arguments) -> None:
-    """Writes all figures and numbers as one HTML file."""
+    """Write all figures and numbers as one HTML file."""
     from sevis.reports.class_report import write_report
 
     other = None if arguments.other is None else ClassStatistics.load(arguments.other)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def train_command(arguments: Arguments) -> None:
-    """Trains, or with --evaluate scores, a network."""
+    """Train, or with --evaluate scores, a network."""
     if arguments.evaluate:
         given = [f"--{option}" for option in ("publish", "classes", "folder", "resume") if getattr(arguments, option)]
         if given:
@@ -47,7 +47,7 @@ def train_command(arguments: Arguments) -> None:
 
 
 def read_recipe(arguments: Arguments) -> Recipe:
-    """The recipe that the options of the command line say; bfloat16 is used on a GPU unless they say otherwise."""
+    """Return the recipe that the options of the command line say; bfloat16 is used on a GPU unless they say otherwise."""
     import torch
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for equal results, and read when CUDA starts
@@ -56,13 +56,13 @@ def read_recipe(arguments: Arguments) -> Recipe:
 
 
 def open_splits(arguments: Arguments) -> "tuple[ImageDataset, ImageDataset]":
-    """The training and the validation images, of the classes that were asked for."""
+    """Return the training and the validation images, of the classes that were asked for."""
     wnids = None if arguments.classes is None else read_classes(arguments.classes)
     return open_data(arguments, "train", wnids), open_data(arguments, "val", wnids)
 
 
 def curve_command(arguments: Arguments) -> None:
-    """Draws the logs of training runs into one figure."""
+    """Draw the logs of training runs into one figure."""
     from sevis.figures.networks.training_curves import training_curves
     from sevis.reports.html import write
     from sevis.training.run_folder import read_log
@@ -74,7 +74,7 @@ def curve_command(arguments: Arguments) -> None:
 
 
 def twins_command(arguments: Arguments) -> None:
-    """Compares two trained networks on the validation images, and writes the comparison into the entry of the one with SE."""
+    """Compare two trained networks on the validation images, and write the comparison into the entry of the one with SE."""
     from sevis.experiments.twins import compare_twins
     from sevis.weights.card import Card, add_to_index
     from sevis.weights.loading import load

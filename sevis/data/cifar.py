@@ -152,12 +152,12 @@ class Records:
         return self.layout.labels + PIXELS
 
     def _table(self, file: str) -> NDArray[np.uint8]:
-        """The records of one file, a row each."""
+        """Return the records of one file, a row each."""
         content = np.memmap(self.root / file, np.uint8, "r") if self._length(file) else np.empty(0, np.uint8)
         return content.reshape(-1, self._record)
 
     def _length(self, file: str) -> int:
-        """The bytes of a file of records."""
+        """Return the bytes of a file of records."""
         try:
             length = (self.root / file).stat().st_size
         except OSError as error:
@@ -175,7 +175,9 @@ class Records:
 
 
 def recognise(names: Iterable[str]) -> Layout | None:
-    """Which of the two data sets the files of a folder are, by their names; None for neither. Raises SevisError for their pickles."""
+    """Return which of the two data sets the files of a folder are, by their names; None for neither. Raises SevisError for their
+    pickles.
+    """
     there = set(names)
     for files, name in PICKLED.items():
         if files <= there:
@@ -186,7 +188,7 @@ def recognise(names: Iterable[str]) -> Layout | None:
 
 
 def unpack(archive: Path, layout: Layout, folder: Path) -> None:
-    """Writes the files of a data set from its archive into a folder that is not there yet: all of them, or nothing.
+    """Write the files of a data set from its archive into a folder that is not there yet: all of them, or nothing.
 
     What a file is called and where it lies is never the archive's to say, and no more than LARGEST bytes of one are read.
 

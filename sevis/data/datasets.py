@@ -79,7 +79,7 @@ class ImageDataset:
             raise SevisError(f"{self.files[index]} of {self.name}: {error}") from None
 
     def read(self, index: int) -> bytes:
-        """The bytes of one image's file."""
+        """Return the bytes of one image's file."""
         return self.source.read(self.files[index])
 
     @cached_property
@@ -90,23 +90,25 @@ class ImageDataset:
         return found
 
     def indices_of(self, label: int) -> Sequence[int]:
-        """Where the images of one class are."""
+        """Return where the images of one class are."""
         return self._by_label.get(label, [])
 
     def fingerprint(self) -> str:
-        """The SHA-256, in hexadecimal, of all file names, sizes and labels, whatever their order; the files are not read."""
+        """Return the SHA-256, in hexadecimal, of all file names, sizes and labels, whatever their order; the files are not read."""
         found = hashlib.sha256()
         for file, label in sorted(zip(self.files, self.labels, strict=True)):
             found.update(f"{file}\0{self.source.size(file)}\0{self.wnids[label]}\n".encode(errors="surrogateescape"))
         return found.hexdigest()
 
     def first(self, each: int) -> "ImageDataset":
-        """The first images of each class, at most so many, class after class."""
+        """Return the first images of each class, at most so many, class after class."""
         kept = [index for label in range(len(self.wnids)) for index in self.indices_of(label)[:each]]
         return replace(self, files=tuple(self.files[i] for i in kept), labels=tuple(self.labels[i] for i in kept), per_class=each)
 
     def select(self, wnids: Iterable[str]) -> "ImageDataset":
-        """The images of some classes only, labelled 0, 1, ... in the order given. Raises SevisError for a class that is not there."""
+        """Return the images of some classes only, labelled 0, 1, ... in the order given. Raises SevisError for a class that is not
+        there.
+        """
         wanted = tuple(dict.fromkeys(wnids))
         if not wanted:
             raise SevisError(f"expected at least one class of {self.name}, got none")
@@ -126,7 +128,7 @@ class ImageDataset:
 
 
 def find_data(name: str = TINY_IMAGENET) -> Path | None:
-    """The folder or zip of a data set, or None: the place that SEVIS_DATA names, else ./data, else the user's cache."""
+    """Return the folder or zip of a data set, or None: the place that SEVIS_DATA names, else ./data, else the user's cache."""
     named = os.environ.get("SEVIS_DATA")
     places = [Path(named)] if named else [Path("data"), cache_folder()]
     for place in places:
@@ -138,7 +140,7 @@ def find_data(name: str = TINY_IMAGENET) -> Path | None:
 
 
 def open_dataset(path: str | Path, split: str = "val", *, labels: Path | None = None) -> ImageDataset:
-    """Opens a folder or zip: Tiny ImageNet, CIFAR in its binary version, else one folder a class, below `split` where that exists.
+    """Open a folder or zip: Tiny ImageNet, CIFAR in its binary version, else one folder a class, below `split` where that exists.
 
     Args:
         path: the folder or zip.
@@ -167,7 +169,7 @@ def open_dataset(path: str | Path, split: str = "val", *, labels: Path | None = 
 
 
 def sample_photos() -> dict[str, Path]:
-    """Photographs that come with scikit-image, by their titles; empty where it is not installed."""
+    """Return photographs that come with scikit-image, by their titles; empty where it is not installed."""
     spec = find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         return {}
@@ -176,7 +178,7 @@ def sample_photos() -> dict[str, Path]:
 
 
 def _tiny_imagenet(source: Source, names: list[str], split: str, root: str) -> ImageDataset:
-    """The official layout: train/<wnid>/images/*.JPEG, and val/images/*.JPEG with val/val_annotations.txt."""
+    """Return the official layout: train/<wnid>/images/*.JPEG, and val/images/*.JPEG with val/val_annotations.txt."""
     if split not in ("train", "val"):
         raise SevisError(f"Tiny ImageNet has labels for train and val, not for {split!r}")
     there = set(names)
@@ -211,7 +213,7 @@ def _cifar(folder: Path, layout: Layout, split: str) -> ImageDataset:
 
 
 def class_folders(source: Source, names: list[str], split: str) -> ImageDataset:
-    """One folder a class, below a folder for the split where there is one; the classes are those of all splits together.
+    """Return one folder a class, below a folder for the split where there is one; the classes are those of all splits together.
 
     Args:
         source: where the files lie.
@@ -241,12 +243,12 @@ def class_folders(source: Source, names: list[str], split: str) -> ImageDataset:
 
 
 def _part(name: str, number: int) -> str:
-    """The name of one of the folders around a file, counted from the outermost."""
+    """Return the name of one of the folders around a file, counted from the outermost."""
     return printable(name.split("/", number + 1)[number])
 
 
 def _check_level(source: Source, found: list[tuple[str, str]], level: int) -> None:
-    """Refuses a folder too high up: all images in one class, whose folder holds several folders of images and no image itself."""
+    """Refuse a folder too high up: all images in one class, whose folder holds several folders of images and no image itself."""
     deep = {_part(name, level + 1) for name, _ in found if name.count("/") > level + 1}
     if len({wnid for _, wnid in found}) == 1 and len(deep) > 1 and all(name.count("/") > level + 1 for name, _ in found):
         place = "/".join(found[0][0].split("/")[: level + 1])
@@ -256,7 +258,7 @@ def _check_level(source: Source, found: list[tuple[str, str]], level: int) -> No
 
 
 def _listed_files(source: Source, names: list[str], split: str, labels: Path) -> ImageDataset:
-    """Files that a list gives their classes."""
+    """Return files that a list gives their classes."""
     images = [name for name in names if name.lower().endswith(SUFFIXES)]
     known = {key: name for name in images for below in (name, name.removeprefix(f"{split}/")) for key in (below, below.rpartition(".")[0])}
     try:
@@ -297,6 +299,6 @@ def _labelled(
 
 
 def unique(names: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of classes, by their ids; where several have the same, as ImageNet's two cranes, each with its id."""
+    """Return the names of classes, by their ids; where several have the same, as ImageNet's two cranes, each with its id."""
     counts = Counter(names.values())
     return tuple(name if counts[name] == 1 else f"{name} ({wnid})" for wnid, name in names.items())

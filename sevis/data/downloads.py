@@ -28,7 +28,7 @@ AGENT = {"User-Agent": "sevis"}
 
 
 def fetch_tiny_imagenet(*, progress: bool = True) -> Path:
-    """The Tiny ImageNet-200 zip: the one that is there already, else downloaded to `sevis.datasets.cache_folder()`.
+    """Return the Tiny ImageNet-200 zip: the one that is there already, else downloaded to `sevis.datasets.cache_folder()`.
 
     Raises:
         SevisError: as `fetch`, and when the zip that is there already cannot be opened.
@@ -44,7 +44,8 @@ def fetch_tiny_imagenet(*, progress: bool = True) -> Path:
 
 
 def fetch_cifar(name: str, *, progress: bool = True) -> Path:
-    """The folder of cifar10 or cifar100: the one that is there already, else downloaded and unpacked into `sevis.datasets.cache_folder()`.
+    """Return the folder of cifar10 or cifar100: the one that is there already, else downloaded and unpacked into
+    `sevis.datasets.cache_folder()`.
 
     Raises:
         SevisError: as `fetch`; when the folder that is there already cannot be opened, and when the disk is full.
@@ -74,7 +75,7 @@ def _check_opens(path: Path) -> None:
 def fetch(
     url: str, path: Path, *, md5: str | None = None, sha256: str | None = None, size: int | None = None, progress: bool = True
 ) -> Path:
-    """Downloads a file, as a whole or not at all; what an interrupted call leaves in `path`.part is continued by the next.
+    """Download a file, as a whole or not at all; what an interrupted call leaves in `path`.part is continued by the next.
 
     Args:
         url: http or https.
@@ -110,7 +111,7 @@ def fetch(
 
 
 def check_answers(url: str) -> None:
-    """Raises SevisError when a server gives no answer within PATIENCE seconds; an answer that refuses is one.
+    """Raise SevisError when a server gives no answer within PATIENCE seconds; an answer that refuses is one.
 
     The seconds are for all: looking up the name, each address that it has, and redirections. As urllib counts them anew for each, it
     asks in a thread, which is left behind when they are over.
@@ -127,7 +128,7 @@ def check_answers(url: str) -> None:
 
 
 def _ask(url: str) -> Exception | None:
-    """What went wrong when a server was asked for the head of a file; None where it answered."""
+    """Return what went wrong when a server was asked for the head of a file; None where it answered."""
     try:
         urlopen(Request(url, method="HEAD", headers=AGENT), timeout=PATIENCE).close()
     except HTTPError as error:
@@ -138,7 +139,7 @@ def _ask(url: str) -> Exception | None:
 
 
 def _download(url: str, part: Path, *, size: int | None, progress: bool) -> None:
-    """Writes what is missing of the file at `url` to the end of `part`."""
+    """Write what is missing of the file at `url` to the end of `part`."""
     offset = part.stat().st_size if part.is_file() else 0
     with _open(url, offset) as response:
         if response.status != 206 or not (response.headers["Content-Range"] or "").startswith(f"bytes {offset}-"):
@@ -175,7 +176,7 @@ def _open(url: str, offset: int) -> HTTPResponse:
 
 
 def _copy(response: HTTPResponse, file: BinaryIO, bar: "tqdm[None]", *, limit: int | None) -> int:
-    """Copies at most `limit` bytes; returns how many came."""
+    """Copy at most `limit` bytes; returns how many came."""
     done = 0
     while chunk := response.read(CHUNK if limit is None else min(CHUNK, limit - done)):
         file.write(chunk)
@@ -194,7 +195,7 @@ def _matches(path: Path, checksums: dict[str, str]) -> bool:
 
 @contextmanager
 def _sentences(url: str, path: Path) -> Iterator[None]:
-    """Turns what goes wrong on the way into a sentence with the cure."""
+    """Turn what goes wrong on the way into a sentence with the cure."""
     try:
         yield
     except HTTPError as error:

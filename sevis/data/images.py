@@ -42,7 +42,7 @@ MAX_SCANS = 100  # of a progressive JPEG: a photo has about ten, each goes over 
 
 
 def read_image(data: bytes) -> Image.Image:
-    """Decodes the bytes of a picture into an RGB image as a person would see it.
+    """Decode the bytes of a picture into an RGB image as a person would see it.
 
     EXIF rotation is applied, transparency is laid on white, 16-bit greys are scaled to 8 bits, an animation gives its first frame.
 
@@ -96,7 +96,7 @@ def _not_a_picture(data: bytes) -> str:
 
 
 def _count_scans(data: bytes) -> int:
-    """The scans of a JPEG's first image, counted up to MAX_SCANS + 1 along its markers (ITU T.81, Annex B)."""
+    """Return the scans of a JPEG's first image, counted up to MAX_SCANS + 1 along its markers (ITU T.81, Annex B)."""
     scans, position = 0, 2
     marker = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
     while scans <= MAX_SCANS and (found := marker.search(data, position)):
@@ -121,7 +121,7 @@ def _as_seen(image: Image.Image) -> Image.Image:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Scales 16-bit greys (0 to 65,535) to 8 bits; the one grey that a PNG may declare transparent becomes white."""
+    """Scale 16-bit greys (0 to 65,535) to 8 bits; the one grey that a PNG may declare transparent becomes white."""
     values = np.asarray(image)
     grey = values // 257  # 65,535 / 255
     grey += values - grey * 257 > 128  # rounded

@@ -56,7 +56,7 @@ def make_loader(
     workers: int = 0,
     numbers: Iterable[int] | None = None,
 ) -> DataLoader[Batch]:
-    """The batches of a data set, in order.
+    """Return the batches of a data set, in order.
 
     Args:
         dataset: of (PIL image, class index).
@@ -115,7 +115,7 @@ def _as_it_is(batch: Batch) -> Batch:  # picklable, for spawned workers
 
 
 def name_of(dataset: LabelledImages, index: int) -> str:
-    """What an image of a data set is called: its file, where that is known."""
+    """Return what an image of a data set is called: its file, where that is known."""
     if isinstance(dataset, ImageDataset):
         return dataset.files[index]
     samples = getattr(dataset, "samples", None)  # of torchvision's ImageFolder and its kind
@@ -123,7 +123,7 @@ def name_of(dataset: LabelledImages, index: int) -> str:
 
 
 def class_names(dataset: LabelledImages) -> tuple[str, ...]:
-    """The names of a data set's classes, in the order of their indices. Raises SevisError where it does not tell them."""
+    """Return the names of a data set's classes, in the order of their indices. Raises SevisError where it does not tell them."""
     names: Sequence[Any] = getattr(dataset, "classes", ())
     if not names:
         raise SevisError(f"{type(dataset).__name__} does not name its classes: give it an attribute `classes`, one name for each index")
@@ -131,7 +131,9 @@ def class_names(dataset: LabelledImages) -> tuple[str, ...]:
 
 
 def about(dataset: LabelledImages) -> dict[str, Any]:
-    """What statistics tell of their data: name, split, class ids (None where there are none), fingerprint, and how many of each class."""
+    """Return what statistics tell of their data: name, split, class ids (None where there are none), fingerprint, and how many of each
+    class.
+    """
     if isinstance(dataset, ImageDataset):
         name, split, fingerprint = dataset.name, dataset.split, dataset.fingerprint()
     else:
@@ -145,6 +147,6 @@ def about(dataset: LabelledImages) -> dict[str, Any]:
 
 
 def per_class(dataset: LabelledImages) -> dict[str, int]:
-    """How many images of each class were kept at most, as provenance; empty for all."""
+    """Return how many images of each class were kept at most, as provenance; empty for all."""
     kept = getattr(dataset, "per_class", None)
     return {} if kept is None else {"per_class": kept}

@@ -34,7 +34,7 @@ class Pixels:
 
     @classmethod
     def decode(cls, dataset: ImageDataset, preprocess: Preprocessing, device: torch.device, *, bar: bool = True) -> "Pixels":
-        """Reads every image of a data set, as the network will see it before normalisation, with a bar in the terminal or without."""
+        """Read every image of a data set, as the network will see it before normalisation, with a bar in the terminal or without."""
         side = preprocess.crop
         images = np.empty((len(dataset), side, side, 3), dtype=np.uint8)
         for index in tqdm(range(len(dataset)), desc=f"reading {dataset.split or dataset.name}", leave=False, disable=not bar):
@@ -43,7 +43,9 @@ class Pixels:
         return cls(pixels.to(device), torch.tensor(dataset.labels, device=device), len(dataset.wnids))
 
     def pick(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The images of chunks of indices, each (n,) on the CPU: uint8 of shape (n, 3, S, S), and their labels (n,), on the device."""
+        """Yield the images of chunks of indices, each (n,) on the CPU: uint8 of shape (n, 3, S, S), and their labels (n,), on the
+        device.
+        """
         for chunk in chunks:
             chosen = chunk.to(self.labels.device)
             yield self.images[chosen], self.labels[chosen]
@@ -91,7 +93,7 @@ Images = Pixels | Streamed
 
 
 def open_images(dataset: ImageDataset, preprocess: Preprocessing, device: torch.device, *, bar: bool = True) -> Images:
-    """The images of a data set: in the memory of the device where they fit, which `bar` shows in the terminal, else streamed."""
+    """Return the images of a data set: in the memory of the device where they fit, which `bar` shows in the terminal, else streamed."""
     needed = len(dataset) * 3 * preprocess.crop**2
     if needed <= MEMORY_SHARE * _free_memory(device):
         return Pixels.decode(dataset, preprocess, device, bar=bar)
@@ -113,7 +115,7 @@ def _free_memory(device: torch.device) -> int:
 def evaluation_batches(
     images: Images, preprocess: Preprocessing, size: int, *, per_class: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Normalised float batches in order; of all images, or of the first `per_class` of each class."""
+    """Yield normalised float batches in order; of all images, or of the first `per_class` of each class."""
     chosen = torch.arange(len(images.labels))
     if per_class is not None:
         labels = images.labels.cpu()
@@ -123,14 +125,14 @@ def evaluation_batches(
 
 
 def normalise(images: Tensor, preprocess: Preprocessing) -> Tensor:
-    """Subtracts the mean and divides by the standard deviation: values in 0..1, shape (N, 3, H, W)."""
+    """Subtract the mean and divides by the standard deviation: values in 0..1, shape (N, 3, H, W)."""
     mean = torch.tensor(preprocess.mean, device=images.device)[:, None, None]
     std = torch.tensor(preprocess.std, device=images.device)[:, None, None]
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def split_batches(order: Tensor, size: int, *, least: int = 2) -> list[Tensor]:
-    """Splits (N,) into consecutive batches of `size`; a last one of fewer than `least` joins the one before it.
+    """Split (N,) into consecutive batches of `size`; a last one of fewer than `least` joins the one before it.
 
     In training, batch norm needs more than one value a channel, and the last maps of a small image hold one each; of several processes,
     each needs two images.

@@ -43,7 +43,7 @@ class Preprocessing:
             )
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
-        """The size to which a picture of so many pixels is resized before the centre is cut out: width, height."""
+        """Return the size to which a picture of so many pixels is resized before the centre is cut out: width, height."""
         if self.crop_mode == "squash":
             return self.resize, self.resize
         short = min(width, height)
@@ -51,7 +51,7 @@ class Preprocessing:
         return self.resize * width // short, self.resize * height // short
 
     def view(self, image: Image.Image) -> NDArray[np.uint8]:
-        """What the network sees of the picture: RGB, shape (crop, crop, 3)."""
+        """Return what the network sees of the picture: RGB, shape (crop, crop, 3)."""
         size = self.resized(*image.size)
         if size != image.size:
             image = image.resize(size, INTERPOLATIONS[self.interpolation])
@@ -60,11 +60,11 @@ class Preprocessing:
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
 
     def normalise(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The network's input for what it sees: (crop, crop, 3) bytes in, float32 (3, crop, crop) out."""
+        """Return the network's input for what it sees: (crop, crop, 3) bytes in, float32 (3, crop, crop) out."""
         values = view.astype(np.float32) / np.float32(255)
         normalised = (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
         return np.ascontiguousarray(normalised.transpose(2, 0, 1))
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
-        """The network's input: float32, shape (3, crop, crop)."""
+        """Return the network's input: float32, shape (3, crop, crop)."""
         return self.normalise(self.view(image))

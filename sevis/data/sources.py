@@ -125,12 +125,14 @@ class Zip:
 
 
 def printable(name: str) -> str:
-    """The name of a file for people and for files of text: bytes in it that are no UTF-8 as escapes, which no program takes otherwise."""
+    """Return the name of a file for people and for files of text: bytes in it that are no UTF-8 as escapes, which no program takes
+    otherwise.
+    """
     return name.encode(errors="backslashreplace").decode()
 
 
 def _listed(names: Iterable[str]) -> list[str]:
-    """The names of a data set's own files: nothing hidden (.git, macOS's ._ files), and nothing that points out of its root."""
+    """Return the names of a data set's own files: nothing hidden (.git, macOS's ._ files), and nothing that points out of its root."""
     return sorted(name for name in names if not name.startswith(("/", ".", "__MACOSX/")) and "/." not in name)
 
 

@@ -34,12 +34,12 @@ DEPTH = 6  # folders around a photo
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name is that of an image that is read."""
+    """Return whether a file's name is that of an image that is read."""
     return name.lower().endswith(SUFFIXES)
 
 
 def find_class_folders(roots: tuple[Path, ...]) -> dict[str, Path]:
-    """The data sets below some folders, by what they are called: at least two folders of images, or such below a folder for a split.
+    """Return the data sets below some folders, by what they are called: at least two folders of images, or such below a folder for a split.
 
     Links are not followed, a data set is not searched for others, and the search ends after LOOKED_INTO folders or LISTED data sets.
     """
@@ -73,7 +73,7 @@ def _holds_classes(path: Path, below: list[str]) -> bool:
 
 
 def _folders(path: Path) -> list[str]:
-    """The names of the folders in a folder, sorted, none hidden and no links; none where it cannot be read."""
+    """Return the names of the folders in a folder, sorted, none hidden and no links; none where it cannot be read."""
     try:
         with os.scandir(path) as entries:
             return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False))
@@ -82,7 +82,7 @@ def _folders(path: Path) -> list[str]:
 
 
 def _has_image(path: Path) -> bool:
-    """Whether one of the first 100 entries of a folder is an image by its name."""
+    """Return whether one of the first 100 entries of a folder is an image by its name."""
     try:
         with os.scandir(path) as entries:
             return any(is_image(entry.name) for _, entry in zip(range(100), entries, strict=False))
@@ -91,7 +91,7 @@ def _has_image(path: Path) -> bool:
 
 
 def look_through(folder: Path, roots: tuple[Path, ...], *, most: int = FILES) -> tuple[str, ...]:
-    """The files that are no images, at most NAMED, in a folder of class folders: walks through it without reading a file.
+    """Return the files that are no images, at most NAMED, in a folder of class folders: walks through it without reading a file.
 
     Args:
         folder: to be looked through.
@@ -118,7 +118,7 @@ def look_through(folder: Path, roots: tuple[Path, ...], *, most: int = FILES) ->
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, bool]]:
-    """Every file and folder below a folder, by its name below it, and whether it is a folder; none hidden, no link followed."""
+    """Yield every file and folder below a folder, by its name below it, and whether it is a folder; none hidden, no link followed."""
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -141,7 +141,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, bool]]:
 
 
 def splits_in(source: Source) -> tuple[str, ...]:
-    """The folders for training, validation and test that a data set has, the one to look at first before the others."""
+    """Return the folders for training, validation and test that a data set has, the one to look at first before the others."""
     tops = source.folders()
     if isinstance(source, Zip) and len(tops) == 1 and tops[0] not in SPLITS:
         tops = source.folders(tops[0])  # zipped with the folder that holds it all
@@ -185,7 +185,7 @@ class ClassZip(Zip):
 
 
 def open_class_zip(data: bytes, name: str) -> ClassZip:
-    """A zip of class folders, kept in memory and looked through.
+    """Return a zip of class folders, kept in memory and looked through.
 
     Args:
         data: the zip file.
@@ -200,12 +200,14 @@ def open_class_zip(data: bytes, name: str) -> ClassZip:
 
 
 def as_dataset(source: ClassZip, split: str = "val") -> ImageDataset:
-    """The photos in a zip of class folders, of the folder `split` where there are several. Raises SevisError where no folder has one."""
+    """Return the photos in a zip of class folders, of the folder `split` where there are several. Raises SevisError where no folder has
+    one.
+    """
     return class_folders(source, source.names(), split)
 
 
 def check_zip(source: ClassZip) -> None:
-    """Looks through a zip's directory, without unpacking anything. Raises SevisError with the first thing that is wrong with it."""
+    """Look through a zip's directory, without unpacking anything. Raises SevisError with the first thing that is wrong with it."""
     name = source.root.name
     members = source._open().infolist()
     for member in members:
@@ -229,7 +231,7 @@ def _open(data: bytes, name: str) -> zipfile.ZipFile:
 
 
 def _reason(member: zipfile.ZipInfo) -> str:
-    """What is wrong with a member, as the rest of a sentence; empty where nothing is."""
+    """Return what is wrong with a member, as the rest of a sentence; empty where nothing is."""
     path, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
     parts = path.rstrip("/").split("/")
     reasons = {
@@ -247,7 +249,7 @@ def _reason(member: zipfile.ZipInfo) -> str:
 
 
 def _check_size(members: list[zipfile.ZipInfo], name: str) -> None:
-    """Refuses what grows on unpacking, or whose members share bytes."""
+    """Refuse what grows on unpacking, or whose members share bytes."""
     unpacked, packed = sum(member.file_size for member in members), sum(member.compress_size for member in members)
     if unpacked > UNPACKED:
         raise SevisError(f"{name} unpacks to {unpacked / 1e6:.0f} MB, more than the {UNPACKED / 1e6:.0f} MB that are taken")

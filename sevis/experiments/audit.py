@@ -69,7 +69,7 @@ class Outcome:
 
     @property
     def change(self) -> float:
-        """What the change adds to top-1, in -1..1: below zero it costs."""
+        """Return what the change adds to top-1, in -1..1: below zero it costs."""
         return (self.won - self.lost) / self.images
 
     @property
@@ -116,17 +116,17 @@ class Audit:
         return se / (network - se), (se - last) / (network - se)
 
     def table(self) -> dict[str, list[Any]]:
-        """One row per address and change, by column name: counts of images, and fractions with the ends of their intervals."""
+        """Return one row per address and change, by column name: counts of images, and fractions with the ends of their intervals."""
         rows = [_row(name, change, outcome) for name, part in self.outcomes.items() for change, outcome in part.items()]
         return {column: [row[column] for row in rows] for column in rows[0]}
 
     def save(self, path: str | Path) -> None:
-        """Writes a JSON file, as a whole or not at all."""
+        """Write a JSON file, as a whole or not at all."""
         replace_file(Path(path), (json.dumps(self._as_json(), indent=1) + "\n").encode())
 
     @classmethod
     def load(cls, path: str | Path) -> "Audit":
-        """Reads what `save` wrote. Raises SevisError for a file that is missing, damaged, changed, or of another format."""
+        """Read what `save` wrote. Raises SevisError for a file that is missing, damaged, changed, or of another format."""
         cure = "make it again with python -m sevis audit"
         try:
             stored = json.loads(Path(path).read_bytes())
@@ -143,7 +143,7 @@ class Audit:
         return audit
 
     def check_weights(self, sha256: str) -> None:
-        """Raises SevisError when the audit was made with other weights than those of this SHA-256."""
+        """Raise SevisError when the audit was made with other weights than those of this SHA-256."""
         own = str(self.metadata.get("weights"))
         if own != sha256:
             raise SevisError(
@@ -172,7 +172,7 @@ class Audit:
 
 
 def _row(blocks: str, scales: str, outcome: Outcome) -> dict[str, Any]:
-    """Fractions to six digits: as many as are sure to be the same on every machine."""
+    """Return fractions to six digits: as many as are sure to be the same on every machine."""
     row = {"blocks": blocks, "scales": scales, **vars(outcome)}
     for field in ("top1", "change"):
         low, high = getattr(outcome, f"{field}_interval")
@@ -208,7 +208,7 @@ class Sample:
         return len(self.images)
 
     def inputs(self, start: int, stop: int) -> Tensor:
-        """The inputs of the images from `start` to `stop` in a circle, where the first follows the last: shape (n, 3, S, S)."""
+        """Return the inputs of the images from `start` to `stop` in a circle, where the first follows the last: shape (n, 3, S, S)."""
         places = self.images[np.arange(start, stop) % len(self)].tolist()
         return torch.stack([torch.from_numpy(self.preprocess(self.dataset[place][0])) for place in places])
 
@@ -216,7 +216,7 @@ class Sample:
 def audit(
     ready: ReadyModel, dataset: ImageDataset, *, batch_size: int = 64, seed: int = 0, say: Callable[[str], None] | None = None
 ) -> Audit:
-    """Tests a network as it is, and with the scales of each block, of the last stage and of all blocks opened, frozen and shuffled.
+    """Test a network as it is, and with the scales of each block, of the last stage and of all blocks opened, frozen and shuffled.
 
     Images of classes that the network does not know are left out; a prediction is the highest of all of its outputs. A frozen scale is its
     mean over one half of the images and is tested on the other half. To be shuffled, the images stand in a random circle, and each gets
@@ -249,7 +249,7 @@ def audit(
 
 
 def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> Sample:
-    """The images whose classes the network knows, in a random order and two halves, the same for the same seed.
+    """Return the images whose classes the network knows, in a random order and two halves, the same for the same seed.
 
     Raises:
         SevisError: when the network knows none of the classes, or fewer than two images are left.
@@ -266,7 +266,7 @@ def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> Sample:
 
 
 def _outputs(ready: ReadyModel, dataset: ImageDataset) -> dict[int, int]:
-    """The network's output for each label of the data set that it knows."""
+    """Return the network's output for each label of the data set that it knows."""
     wnids = ready.card.wnids
     if wnids:
         known = {wnid: output for output, wnid in enumerate(wnids)}
@@ -294,7 +294,7 @@ class _Run:
     say: Callable[[str], None]
 
     def mean_scales(self, ready: ReadyModel, sites: Sequence[Site]) -> dict[str, Tensor]:
-        """The scales of each block, averaged over either half of the images: shape (2, C)."""
+        """Return the scales of each block, averaged over either half of the images: shape (2, C)."""
 
         def look(ready: ReadyModel, part: slice) -> tuple[slice, dict[str, dict[str, NDArray[np.float32]]]]:
             with capture(ready.model) as record:
@@ -307,7 +307,7 @@ class _Run:
         return {site: torch.from_numpy(statistics.mean(site)).float() for site in statistics.sites}
 
     def right(self, ready: ReadyModel, variants: Sequence[tuple[str, str]], means: Mapping[str, Tensor]) -> NDArray[np.bool_]:
-        """Whether each image is recognised, with the network's own scales and in each variant: shape (N, 1 + variants)."""
+        """Return whether each image is recognised, with the network's own scales and in each variant: shape (N, 1 + variants)."""
 
         def test(ready: ReadyModel, part: slice) -> NDArray[np.bool_]:
             inputs = self.sample.inputs(part.start, part.stop + 1).to(ready.device)  # and one more, for its scales
@@ -328,7 +328,7 @@ class _Run:
         return np.concatenate(list(self._batches(ready, test, f"auditing {ready.card.name}")))
 
     def _batches(self, ready: ReadyModel, work: Callable[[ReadyModel, slice], T], what: str) -> Iterator[T]:
-        """The results of all batches, with a progress bar."""
+        """Yield the results of all batches, with a progress bar."""
         with tqdm(total=len(self.sample), desc=what, unit="image") as bar:
 
             def counted(ready: ReadyModel, part: slice) -> tuple[int, T]:
@@ -340,13 +340,13 @@ class _Run:
 
 
 def _variants(sites: Sequence[Site]) -> list[tuple[str, str]]:
-    """What is tested: addresses (every block, the last stage, all blocks) and what becomes of their scales."""
+    """Return what is tested: addresses (every block, the last stage, all blocks) and what becomes of their scales."""
     stage = sites[-1].name.rpartition("_")[0]
     return [(address, change) for address in (*(site.name for site in sites), stage, ALL) for change in CHANGES]
 
 
 def count_parameters(model: nn.Module, sites: Sequence[Site]) -> dict[str, int]:
-    """The parameters of a network, of its SE blocks, and of those of its last stage."""
+    """Return the parameters of a network, of its SE blocks, and of those of its last stage."""
     stage = sites[-1].name.rpartition("_")[0]
     return {
         "network": _count(model),
@@ -356,7 +356,7 @@ def count_parameters(model: nn.Module, sites: Sequence[Site]) -> dict[str, int]:
 
 
 def _count(*modules: nn.Module) -> int:
-    """The parameters of modules, each counted once."""
+    """Return the parameters of modules, each counted once."""
     return sum(parameter.numel() for parameter in {parameter for module in modules for parameter in module.parameters()})
 
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 def run_batches(
     ready: ReadyModel, count: int, work: Callable[[ReadyModel, slice], T], *, batch_size: int, say: Callable[[str], None] | None = None
 ) -> Iterator[T]:
-    """Yields work(ready, part) for the parts of range(count), in order.
+    """Yield work(ready, part) for the parts of range(count), in order.
 
     When an accelerator's memory runs out, the same images are tried again in batches of half the size, and where not even one fits, on a
     copy of the model on the CPU, which then does the rest; the caller's model stays where it is.
@@ -47,12 +47,12 @@ def run_batches(
 
 
 def _is_exhaustion(error: RuntimeError) -> bool:
-    """Whether memory ran out: an accelerator's, or that of the CPU, for which PyTorch has no class of error."""
+    """Return whether memory ran out: an accelerator's, or that of the CPU, for which PyTorch has no class of error."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _economise(ready: ReadyModel, batch_size: int, say: Callable[[str], None]) -> tuple[ReadyModel, int]:
-    """What to try next, after so many images did not fit. Raises SevisError where nothing is left to try."""
+    """Return what to try next, after so many images did not fit. Raises SevisError where nothing is left to try."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if batch_size > 1:
@@ -65,7 +65,7 @@ def _economise(ready: ReadyModel, batch_size: int, say: Callable[[str], None]) -
 
 
 def _on_cpu(model: nn.Module) -> nn.Module:
-    """A copy on the CPU, for which the full device needs no memory."""
+    """Return a copy on the CPU, for which the full device needs no memory."""
     there: dict[int, object] = {id(buffer): buffer.cpu() for buffer in model.buffers()}
     there |= {id(weight): nn.Parameter(weight.detach().cpu(), requires_grad=weight.requires_grad) for weight in model.parameters()}
     return copy.deepcopy(model, there)

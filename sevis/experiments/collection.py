@@ -31,7 +31,7 @@ from sevis.weights.loading import ReadyModel
 
 
 def gather(statistics: ClassStatistics, shard: Shard, *, folder: Path | None = None) -> list[dict[str, Any]]:
-    """Merges what all processes found into the statistics of the first; they travel as files do, array by array.
+    """Merge what all processes found into the statistics of the first; they travel as files do, array by array.
 
     Args:
         statistics: what this process found.
@@ -108,7 +108,7 @@ class _BrokenImages:
         self.first = sorted({*self.first, *(Broken(*image) for image in found)})[:NAMED]
 
     def check(self, images: int) -> None:
-        """Raises SevisError when they are more than 1 % of so many images."""
+        """Raise SevisError when they are more than 1 % of so many images."""
         if self.count > BROKEN_SHARE * images:
             _, name, reason = self.first[0]
             raise SevisError(
@@ -138,7 +138,7 @@ class _Pass:
     beside: Executor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
 
     def run(self, loader: Iterable[tuple[Any, ...]]) -> None:
-        """Takes every batch of a loader into the statistics."""
+        """Take every batch of a loader into the statistics."""
         model, device = self.ready.model, self.ready.device
         precision = torch.autocast(device.type, torch.bfloat16, enabled=self.options.bf16)
         layout = torch.channels_last if self.options.channels_last else torch.contiguous_format
@@ -161,7 +161,7 @@ class _Pass:
 def collect(
     ready: ReadyModel, loader: Iterable[tuple[Any, ...]], *, classes: Sequence[str] | None = None, sample: int | None = None
 ) -> ClassStatistics:
-    """Runs every batch of a loader through a model and keeps, per class, block and channel, what `ClassStatistics` holds.
+    """Run every batch of a loader through a model and keep, per class, block and channel, what `ClassStatistics` holds.
 
     Args:
         ready: the network, from `sevis.load`.
@@ -236,7 +236,7 @@ def collect_dataset(
 
 
 def _join(statistics: ClassStatistics, broken: _BrokenImages, shard: Shard, options: CollectOptions) -> None:
-    """Brings together what all processes found, in the first of them, which writes it; the others wait for that."""
+    """Bring together what all processes found, in the first of them, which writes it; the others wait for that."""
     out = options.out
     statistics.metadata |= broken.told()
     for other in gather(statistics, shard, folder=out and out.parent):
@@ -255,7 +255,7 @@ def _empty(ready: ReadyModel, classes: tuple[str, ...], metadata: dict[str, Any]
 
 
 def _right(logits: Any, labels: NDArray[np.int64], outputs: NDArray[np.int64] | None) -> NDArray[np.bool_] | None:
-    """Whether the highest output of each image is that of its label; None where that is not known."""
+    """Return whether the highest output of each image is that of its label; None where that is not known."""
     if outputs is None or not isinstance(logits, Tensor) or logits.ndim != 2:
         return None
     expected = outputs.take(labels, mode="clip")  # labels without a class are refused by `update`
@@ -263,7 +263,7 @@ def _right(logits: Any, labels: NDArray[np.int64], outputs: NDArray[np.int64] | 
 
 
 def outputs_of(ready: ReadyModel, classes: Sequence[str], wnids: Sequence[str] | None = None) -> NDArray[np.int64] | None:
-    """The network's output for each class of a data set, shape (K,), by WordNet ids, else by names; None where one has none."""
+    """Return the network's output for each class of a data set, shape (K,), by WordNet ids, else by names; None where one has none."""
     for known, wanted in ((ready.card.wnids, wnids), (ready.classes, classes)):
         if known and wanted and len(set(known)) == len(known) and set(wanted) <= set(known):
             return np.array([known.index(name) for name in wanted])
@@ -271,21 +271,21 @@ def outputs_of(ready: ReadyModel, classes: Sequence[str], wnids: Sequence[str] |
 
 
 def _finish(statistics: ClassStatistics, broken: _BrokenImages) -> None:
-    """Checks how many images were broken, and tells it."""
+    """Check how many images were broken, and tells it."""
     images = int(statistics.count.sum())
     broken.check(images + broken.count)
     statistics.metadata |= {"images": images, "broken": [image.name for image in broken.first], "broken_count": broken.count}
 
 
 def _facts(statistics: ClassStatistics, options: CollectOptions) -> dict[str, Any]:
-    """What a resumed run must have in common with the one that was cut off, and processes with each other."""
+    """Return what a resumed run must have in common with the one that was cut off, and processes with each other."""
     told = {name: value for name, value in statistics.metadata.items() if name not in ("date", "wnids", "fingerprint")}
     mine = {"batch size": options.batch_size, "channels last": options.channels_last, "sample": options.sample}
     return told | mine | {"classes": list(statistics.classes), "images or their sizes": statistics.metadata["fingerprint"]}
 
 
 def _bar(name: str, images: int, done: int, shard: Shard, *, shown: bool) -> "tqdm[None]":
-    """A progress bar for the images of this process, which only the first draws."""
+    """Return a progress bar for the images of this process, which only the first draws."""
     text = f"collecting {name}" + (f", process 1 of {shard.world}" if shard.world > 1 else "")
     return tqdm(total=images, initial=done, desc=text, unit=" images", disable=not shown or shard.rank > 0)
 
@@ -295,12 +295,12 @@ def _say(text: str) -> None:
 
 
 def gates_of(record: Record) -> dict[str, dict[str, Any]]:
-    """The arrays of a record that `ClassStatistics.update` takes."""
+    """Return the arrays of a record that `ClassStatistics.update` takes."""
     return {site: {quantity: getattr(block, quantity).numpy() for quantity in QUANTITIES} for site, block in record.items()}
 
 
 def provenance(ready: ReadyModel, *, bf16: bool = False) -> dict[str, Any]:
-    """What made a result: the model, its weights and preprocessing, the software and the day."""
+    """Return what made a result: the model, its weights and preprocessing, the software and the day."""
     return {
         "model": ready.card.name,
         "weights": ready.card["sha256"],

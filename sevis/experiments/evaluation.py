@@ -41,7 +41,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def evaluate(model: nn.Module, batches: Batches) -> Score:
-    """Scores a model on batches of (input, label), in evaluation mode; the model's own mode is put back.
+    """Score a model on batches of (input, label), in evaluation mode; the model's own mode is put back.
 
     Raises:
         SevisError: when there is no image.
@@ -61,7 +61,7 @@ def evaluate(model: nn.Module, batches: Batches) -> Score:
 
 
 def gate_moments(model: nn.Module, batches: Batches) -> ClassStatistics:
-    """The moments of z and s over all images, as statistics of a single class."""
+    """Return the moments of z and s over all images, as statistics of a single class."""
     with _evaluating(model), capture(model) as record:
         statistics = ClassStatistics({site.name: site.channels for site in record.sites}, ("all",))
         for images, _ in batches:
@@ -71,7 +71,7 @@ def gate_moments(model: nn.Module, batches: Batches) -> ClassStatistics:
 
 
 def measure_gates(model: nn.Module, train: Callable[[], Batches], val: Callable[[], Batches]) -> dict[str, Any]:
-    """Whether the gates are alive: how far they move over images, and what the network loses when they may not.
+    """Return whether the gates are alive: how far they move over images, and what the network loses when they may not.
 
     A frozen gate keeps its mean over the training images (never those it is tested on); an open gate is 1.
 

@@ -63,19 +63,19 @@ class Explanation:
         return tuple(self.scale)
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:
-        """The most probable classes and their probabilities, highest first."""
+        """Return the most probable classes and their probabilities, highest first."""
         order = np.argsort(-self.probabilities, kind="stable")[:count]
         return [(self.classes[index], float(self.probabilities[index])) for index in order]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the maps and the image, as JSON's own types."""
+        """Return everything but the maps and the image, as JSON's own types."""
         blocks = {site: {part: getattr(self, part)[site].tolist() for part in PARTS} for site in self.sites}
         top = [{"class": name, "probability": probability} for name, probability in self.top()]
         provenance = {name: getattr(self, name) for name in ("model", "weights", "seconds", "device")}
         return {**provenance, "top": top, "blocks": blocks}
 
     def save(self, path: str | Path) -> None:
-        """Writes a safetensors file, as a whole or not at all."""
+        """Write a safetensors file, as a whole or not at all."""
         arrays: dict[str, NDArray[Any]] = {"probabilities": self.probabilities, "view": np.ascontiguousarray(self.view)}
         for part in (*PARTS, "maps"):
             arrays |= {f"{part}.{site}": np.ascontiguousarray(array) for site, array in getattr(self, part).items()}
@@ -88,7 +88,7 @@ class Explanation:
 
     @classmethod
     def load(cls, path: str | Path) -> "Explanation":
-        """Reads what `save` wrote. Raises SevisError for a file that is missing, damaged, or of another format."""
+        """Read what `save` wrote. Raises SevisError for a file that is missing, damaged, or of another format."""
         try:
             with safe_open(path, framework="numpy") as file:
                 header = json.loads((file.metadata() or {}).get("sevis", "{}"))
@@ -121,7 +121,7 @@ class Explanation:
         return explanation
 
     def _check(self) -> None:
-        """Raises ValueError for a field that is not what the class says."""
+        """Raise ValueError for a field that is not what the class says."""
         _expect(all(isinstance(text, str) for text in (self.model, self.weights, self.device)), "model, weights and device")
         _expect(isinstance(self.seconds, float), "seconds")
         _expect(_fits(self.probabilities, len(self.classes)), "probabilities")
@@ -140,12 +140,12 @@ def _expect(condition: bool, field: str) -> None:
 
 
 def _strings(values: Any) -> bool:
-    """Whether it is a list of one or more strings."""
+    """Return whether it is a list of one or more strings."""
     return isinstance(values, list) and bool(values) and all(isinstance(value, str) for value in values)
 
 
 def _fits(array: NDArray[Any], length: int, *, ndim: int = 1) -> bool:
-    """Whether it holds floats in so many dimensions, and so many along the first."""
+    """Return whether it holds floats in so many dimensions, and so many along the first."""
     return array.dtype.kind == "f" and array.ndim == ndim and len(array) == length
 
 
@@ -157,7 +157,7 @@ def explain(
     within: "Callable[[ReadyModel], AbstractContextManager[None]] | None" = None,
     say: Callable[[str], None] | None = None,
 ) -> Explanation:
-    """Runs one RGB image through a network and keeps what its SE blocks did.
+    """Run one RGB image through a network and keep what its SE blocks did.
 
     Args:
         ready: the network, from `sevis.load`.

@@ -81,7 +81,7 @@ class Step:
             )
 
     def __str__(self) -> str:
-        """The step as text, which `parse_steps` reads."""
+        """Return the step as text, which `parse_steps` reads."""
         channels = "" if self.channels is None else f"[{_write_channels(self.channels)}]"
         return f"{self.where}{channels}:{self._what()}"
 
@@ -110,7 +110,7 @@ class Sources:
     static: Gates | None = None
 
     def gates(self, step: Step, weights: str) -> Gates:
-        """The scales that a step asks for, by block, shape (C,).
+        """Return the scales that a step asks for, by block, shape (C,).
 
         Args:
             step: with the action static, class or photo.
@@ -141,7 +141,7 @@ class Sources:
 
 
 def parse_steps(text: str) -> tuple[Step, ...]:
-    """Reads what `format_steps` wrote. Raises SevisError that names the step that cannot be read; none is left out."""
+    """Read what `format_steps` wrote. Raises SevisError that names the step that cannot be read; none is left out."""
     if len(text) > MAX_TEXT:
         raise SevisError(f"expected at most {MAX_TEXT} characters of steps, got {len(text)}")
     if not (text := text.strip().removesuffix(";")).strip():
@@ -153,12 +153,12 @@ def parse_steps(text: str) -> tuple[Step, ...]:
 
 
 def format_steps(steps: Sequence[Step]) -> str:
-    """The steps as one line of text, which fits into a link; `parse_steps` gives them back."""
+    """Return the steps as one line of text, which fits into a link; `parse_steps` gives them back."""
     return ";".join(map(str, steps))
 
 
 def parse_channels(text: str) -> tuple[int, ...]:
-    """Reads channels such as `3, 17-20`. Raises SevisError for anything else."""
+    """Read channels such as `3, 17-20`. Raises SevisError for anything else."""
     channels: list[int] = []
     for part in text.split(","):
         found = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", part.strip(), re.ASCII)
@@ -211,7 +211,7 @@ def _read_name(text: str) -> str:
 
 
 def _write_channels(channels: Sequence[int]) -> str:
-    """Channels in their order, runs of them as ranges."""
+    """Return channels in their order, runs of them as ranges."""
     breaks = [0, *(place for place, (left, right) in enumerate(pairwise(channels), start=1) if right != left + 1), len(channels)]
     runs = [(channels[start], channels[end - 1]) for start, end in pairwise(breaks) if end > start]
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
@@ -223,7 +223,7 @@ def _write_number(value: float) -> str:
 
 @contextmanager
 def intervene(ready: "ReadyModel", steps: Sequence[Step], sources: Sources | None = None) -> Iterator[None]:
-    """Applies the steps, one after the other, while the body runs the model; see `sevis.override`, which does the work.
+    """Apply the steps, one after the other, while the body runs the model; see `sevis.override`, which does the work.
 
     Raises:
         SevisError: for a block, a stage or a channel that the model does not have, or scales that are not at hand, belong to other
@@ -238,7 +238,7 @@ def intervene(ready: "ReadyModel", steps: Sequence[Step], sources: Sources | Non
 
 
 def _changes(ready: "ReadyModel", step: Step, sources: Sources) -> dict[str, "Change"]:
-    """What `override` takes, by address."""
+    """Return what `override` takes, by address."""
     from sevis.blocks.changes import Change, addressed
     from sevis.blocks.sites import require_sites
 
@@ -250,7 +250,7 @@ def _changes(ready: "ReadyModel", step: Step, sources: Sources) -> dict[str, "Ch
 
 
 def _pick(step: Step, block: str, gates: Gates, width: int) -> NDArray[np.floating]:
-    """The scales for one block: those of the step's channels, or all."""
+    """Return the scales for one block: those of the step's channels, or all."""
     shape = gates[block].shape if block in gates else None
     if shape != (width,):
         raise SevisError(f"{step} needs scales of shape ({width},) for {block}, got {shape or 'none'}")

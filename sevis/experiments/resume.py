@@ -50,7 +50,7 @@ class Partial:
         return self.out.with_name(f"{self.out.name}.partial{part}")
 
     def open(self, *, resume: bool) -> tuple[ClassStatistics, dict[str, Any]] | None:
-        """What a run that was cut off has left: its statistics, and what else `save` was given; None where there is nothing.
+        """Return what a run that was cut off has left: its statistics, and what else `save` was given; None where there is nothing.
 
         Raises:
             SevisError: when there is something and it was not to be resumed, or when it is of another run or damaged.
@@ -84,11 +84,11 @@ class Partial:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to save."""
+        """Return whether it is time to save."""
         return time.monotonic() >= self._next
 
     def keep(self, statistics: ClassStatistics, **state: Any) -> None:
-        """Saves the statistics, and what is needed to go on."""
+        """Save the statistics, and what is needed to go on."""
         started = time.monotonic()
         unfinished = copy.copy(statistics)
         unfinished.metadata = {**statistics.metadata, "unfinished": {"facts": self.facts, **state}}
@@ -100,5 +100,5 @@ class Partial:
         self._next = ended + max(self.every, (ended - started) / SHARE)
 
     def remove(self) -> None:
-        """Deletes the file: the collection is finished."""
+        """Delete the file: the collection is finished."""
         self.path.unlink(missing_ok=True)

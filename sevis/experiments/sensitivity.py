@@ -57,7 +57,7 @@ class Sensitivity:
     target: int
 
     def logits(self, way: Way) -> Array:
-        """The logits with one block changed, shape (B, K). Raises SevisError for `frozen` where no scales were given."""
+        """Return the logits with one block changed, shape (B, K). Raises SevisError for `frozen` where no scales were given."""
         found = self.opened if way == "opened" else self.frozen
         if found is None:
             raise SevisError("the blocks were not frozen: give measure_sensitivity the scales to freeze them at (static)")
@@ -74,7 +74,7 @@ class Sensitivity:
         return np.asarray((self.logits(way) - self.plain)[:, place])
 
     def top1(self, way: Way) -> NDArray[np.intp]:
-        """The most probable class with one block changed, shape (B,)."""
+        """Return the most probable class with one block changed, shape (B,)."""
         return np.asarray(self.logits(way).argmax(axis=1))
 
 
@@ -101,7 +101,7 @@ class Ablation:
 
     @property
     def done(self) -> float:
-        """How much of it is measured, in 0..1."""
+        """Return how much of it is measured, in 0..1."""
         return len(self.off) / self.channels
 
     def change(self, target: int | None = None) -> Array:
@@ -119,7 +119,7 @@ def measure_sensitivity(
     batch_size: int | None = None,
     say: Say | None = None,
 ) -> Sensitivity:
-    """Opens every block in turn, and freezes it: 1 + 2 B rows of a batch, or 1 + B without `static`.
+    """Open every block in turn, and freezes it: 1 + 2 B rows of a batch, or 1 + B without `static`.
 
     Args:
         ready: the network, from `sevis.load`.
@@ -180,7 +180,7 @@ def scan_blocks(
 def ablate_channels(
     ready: "ReadyModel", picture: Picture, site: str, *, target: int | None = None, batch_size: int | None = None, say: Say | None = None
 ) -> Iterator[Ablation]:
-    """Turns off each channel of a block in turn (s = 0), and yields what is known after each batch; the last one is complete.
+    """Turn off each channel of a block in turn (s = 0), and yield what is known after each batch; the last one is complete.
 
     What comes before the block is computed once a batch where the network bears that (`Change.spread`), which two rows are tried on.
 
@@ -220,7 +220,7 @@ def ablate_channels(
 
 
 def _grow(parts: Iterator[Array], count: int) -> Iterator[tuple[int, Array]]:
-    """How many rows are known after each part, and all `count` rows, of which the others are NaN; nothing yielded changes later."""
+    """Yield how many rows are known after each part, and all `count` rows, of which the others are NaN; nothing yielded changes later."""
     known: list[Array] = []
     for part in parts:
         known.append(part)
@@ -238,7 +238,7 @@ def _run(
     say: Say | None,
     spread: bool = False,
 ) -> Iterator[Array]:
-    """The logits of `count` copies of an image, changed by what `changes` gives for a slice of them, in parts of shape (n, K)."""
+    """Yield the logits of `count` copies of an image, changed by what `changes` gives for a slice of them, in parts of shape (n, K)."""
     from sevis.experiments.batches import run_batches
 
     def work(on: "ReadyModel", part: slice) -> Array:
@@ -252,7 +252,7 @@ def _batch_size(image: "Tensor") -> int:
 
 
 def _spreads(ready: "ReadyModel", image: "Tensor", changes: "Callable[..., list[dict[str, Change]]]") -> bool:
-    """Whether a network gives the same for copies made at the block as for copies of the image: one that mixes images does not."""
+    """Return whether a network gives the same for copies made at the block as for copies of the image: one that mixes images does not."""
     rows = slice(0, 3)
     try:
         spread = _forward(ready, image[None], changes(rows, spread=True))
@@ -292,6 +292,6 @@ def _target(target: int | None, plain: Array) -> int:
 
 
 def softmax(logits: Array) -> Array:
-    """Probabilities for logits of shape (..., K), computed in float64."""
+    """Return probabilities for logits of shape (..., K), computed in float64."""
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)

@@ -34,13 +34,13 @@ class Ratio:
 
 
 def paired(plain: Way, measured: Way, *, pairs: int = 30, clock: Clock | None = None) -> Ratio:
-    """The ratio of the times of two ways after so many pairs. Takes and raises what `pair_up` does."""
+    """Return the ratio of the times of two ways after so many pairs. Takes and raises what `pair_up` does."""
     *_, ratio = pair_up(plain, measured, pairs=pairs, clock=clock)
     return ratio
 
 
 def pair_up(plain: Way, measured: Way, *, pairs: int = 30, clock: Clock | None = None) -> Iterator[Ratio]:
-    """Runs two ways in turns, first the one and then the other leading, after one unmeasured pair.
+    """Run two ways in turns, first the one and then the other leading, after one unmeasured pair.
 
     Args:
         plain, measured: the two ways.

@@ -17,7 +17,7 @@ FREE = ("model", "reduction", "placement", "stages", "squeeze", "gate", "bias") 
 
 
 def compare_twins(gated: ReadyModel, plain: ReadyModel, dataset: ImageDataset) -> dict[str, Any]:
-    """Scores both networks on the same images.
+    """Score both networks on the same images.
 
     Args:
         gated, plain: with and without SE, both from `sevis train --publish`.
@@ -60,7 +60,7 @@ def _facts(ready: ReadyModel, right: Tensor) -> dict[str, float]:
 
 
 def _right(ready: ReadyModel, dataset: ImageDataset) -> Tensor:
-    """Which images are recognised: bool, shape (N,)."""
+    """Return which images are recognised: bool, shape (N,)."""
     images = open_images(dataset, ready.preprocess, ready.device)
     with torch.inference_mode():
         hits = [ready.model(batch).argmax(1) == labels for batch, labels in evaluation_batches(images, ready.preprocess, EVALUATED)]

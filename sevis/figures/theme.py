@@ -18,7 +18,7 @@ TITLE_SIZE, TEXT_SIZE = 18, 14
 
 
 def finish(figure: go.Figure, *, title: str, height: int) -> go.Figure:
-    """Gives a figure its title and the common look, and returns it.
+    """Give a figure its title and the common look, and return it.
 
     The template is empty: Streamlit fills in the colours of its light or dark theme, and a file gets Plotly's black on white.
 
@@ -45,7 +45,7 @@ def finish(figure: go.Figure, *, title: str, height: int) -> go.Figure:
 
 
 def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
-    """Gives a figure one row for each name, the first on top, without lines between them."""
+    """Give a figure one row for each name, the first on top, without lines between them."""
     figure.update_yaxes(
         range=[len(names) - 0.5, -0.5],
         tickvals=list(range(len(names))),

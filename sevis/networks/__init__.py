@@ -59,17 +59,17 @@ DEFAULTS = {
 
 
 def list_models() -> tuple[str, ...]:
-    """The names that `build` knows: the plain networks, and those with SE."""
+    """Return the names that `build` knows: the plain networks, and those with SE."""
     return (*PLAIN, *GATED)
 
 
 def input_size(name: str) -> int:
-    """The side, in pixels, of the square input that a network is meant for. Raises SevisError for an unknown name."""
+    """Return the side, in pixels, of the square input that a network is meant for. Raises SevisError for an unknown name."""
     return _spec(name).side
 
 
 def plain_twin(name: str) -> str | None:
-    """The same network without SE: resnet50 for se_resnet50 and for itself; None for senet154, whose twin has no name of its own.
+    """Return the same network without SE: resnet50 for se_resnet50 and for itself; None for senet154, whose twin has no name of its own.
 
     That one is `build("senet154", stages=())`.
 
@@ -94,7 +94,7 @@ def build(
     gate: str = "sigmoid",
     bias: bool = True,
 ) -> nn.Module:
-    """Builds a network with fresh weights, in training mode: images (N, 3, H, W) in, logits (N, num_classes) out.
+    """Build a network with fresh weights, in training mode: images (N, 3, H, W) in, logits (N, num_classes) out.
 
     With the same seed, `se_resnet50` and `resnet50` start from the same convolutions: SE is grafted onto the plain network.
 
@@ -134,7 +134,7 @@ def _spec(name: str) -> Spec:
 
 
 def _check(name: str, spec: Spec, options: Mapping[str, Any], blocks: Mapping[str, Any]) -> None:
-    """Refuses the options that the network does not take, unless they are as if they were not given."""
+    """Refuse the options that the network does not take, unless they are as if they were not given."""
     strange = [option for option in options if option not in spec.takes and options[option] != DEFAULTS[option]]
     if strange:
         known = f"takes {' and '.join(spec.takes)}, but no" if spec.takes else "has no choice of"

@@ -115,7 +115,7 @@ class _Seen:
 
 
 def measure_cost(model: nn.Module, size: Size = (3, 224, 224)) -> Cost:
-    """Counts the parameters and multiply-adds of any network, and the share of its SE blocks.
+    """Count the parameters and multiply-adds of any network, and the share of its SE blocks.
 
     Nothing is computed: the network may be on the meta device, and its weights and mode stay as they are. The count is that of evaluation.
 
@@ -140,7 +140,7 @@ def measure_cost(model: nn.Module, size: Size = (3, 224, 224)) -> Cost:
 
 
 def _parts(skeleton: nn.Module, gates: set[str]) -> list[str]:
-    """The paths of the modules that stand in the sequence that the network is; each module once."""
+    """Return the paths of the modules that stand in the sequence that the network is; each module once."""
     found: dict[nn.Module, str] = {}
 
     def descend(module: nn.Module, below: str) -> None:
@@ -156,14 +156,14 @@ def _parts(skeleton: nn.Module, gates: set[str]) -> list[str]:
 
 
 def _is_gated(module: nn.Module, path: str, gates: set[str]) -> bool:
-    """Whether a sequence is one module and the SE block beside it, as `sevis.graft` makes them."""
+    """Return whether a sequence is one module and the SE block beside it, as `sevis.graft` makes them."""
     children = dict(module.named_children())
     others = [child for key, child in children.items() if f"{path}.{key}" not in gates]
     return len(children) == 2 and len(others) == 1 and not isinstance(others[0], CONTAINERS)
 
 
 def _run(skeleton: nn.Module, size: Size, paths: Iterable[str]) -> dict[str, _Seen]:
-    """Runs the forward pass once; returns what it tells of the modules at these paths, those that it comes to, in their order."""
+    """Run the forward pass once; returns what it tells of the modules at these paths, those that it comes to, in their order."""
     seen: dict[str, _Seen] = {}
     counter = FlopCounterMode(display=False)
 
@@ -206,7 +206,7 @@ def _site_cost(skeleton: nn.Module, site: Site, seen: Mapping[str, _Seen]) -> Si
 
 
 def _blocks(skeleton: nn.Module, parts: list[str], seen: Mapping[str, _Seen], shares: Mapping[str, SiteCost]) -> list[BlockCost]:
-    """The blocks that have parameters or multiply-adds, each parameter in the first block that has it."""
+    """Return the blocks that have parameters or multiply-adds, each parameter in the first block that has it."""
     owned: set[nn.Parameter] = set()
     blocks = []
     for group in _groups(parts, seen, shares):
@@ -221,7 +221,7 @@ def _blocks(skeleton: nn.Module, parts: list[str], seen: Mapping[str, _Seen], sh
 
 
 def _groups(parts: list[str], seen: Mapping[str, _Seen], shares: Mapping[str, SiteCost]) -> list[list[str]]:
-    """The parts in the order in which they run: one that multiplies nothing but in its SE blocks belongs to the one before it."""
+    """Return the parts in the order in which they run: one that multiplies nothing but in its SE blocks belongs to the one before it."""
     groups: list[list[str]] = []
     for path in sorted(set(parts) & set(seen), key=list(seen).index):
         own = seen[path].multiply_adds - sum(cost.projections for gate, cost in shares.items() if _is_within(gate, [path]))
@@ -233,7 +233,7 @@ def _groups(parts: list[str], seen: Mapping[str, _Seen], shares: Mapping[str, Si
 
 
 def _rest(parameters: int, whole: _Seen, blocks: Iterable[BlockCost]) -> list[BlockCost]:
-    """The block for the network's own parameters and operations, where it has any."""
+    """Return the block for the network's own parameters and operations, where it has any."""
     parameters -= sum(block.parameters for block in blocks)
     multiply_adds = whole.multiply_adds - sum(block.multiply_adds for block in blocks)
     return [BlockCost(REST, whole.outputs, parameters, multiply_adds, 0, 0)] if parameters or multiply_adds else []
@@ -248,7 +248,7 @@ def _count(parameters: Iterable[nn.Parameter]) -> int:
 
 
 def _shape(value: object) -> tuple[int, ...]:
-    """The shape, without the batch, of the first tensor in what a module takes or returns; empty where there is none."""
+    """Return the shape, without the batch, of the first tensor in what a module takes or return; empty where there is none."""
     if isinstance(value, Tensor):
         return tuple(value.shape[1:])
     inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()

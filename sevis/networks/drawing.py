@@ -61,7 +61,7 @@ class Drawing:
 
 
 def draw_unit(model: "nn.Module", unit: str, *, size: tuple[int, int, int] = (3, 224, 224)) -> Drawing:
-    """Reads a unit off a network, without computing anything.
+    """Read a unit off a network, without computing anything.
 
     Args:
         model: the network; it stays as it is.
@@ -115,7 +115,9 @@ def _path_of(model: nn.Module, unit: str, size: Size) -> str:
 
 
 def _whole(skeleton: nn.Module, path: str) -> list[nn.Module]:
-    """The unit, with the SE block that was grafted beside it, and of a non-linearity in a sequence, what comes before it since the last."""
+    """Return the unit, with the SE block that was grafted beside it, and of a non-linearity in a sequence, what comes before it since the
+    last.
+    """
     parent, _, key = path.rpartition(".")
     while isinstance(skeleton.get_submodule(parent), Gated):
         path = parent
@@ -181,7 +183,7 @@ class _Sketch:
         self.ends: dict[fx.Node, int] = {}
 
     def add(self, node: fx.Node) -> None:
-        """Adds the node's steps, or what it does to the step before it."""
+        """Add the node's steps, or what it does to the step before it."""
         before = [self.ends[given] for given in node.all_input_nodes if given in self.ends]
         if node.op in ("output", "get_attr") or (node.op != "placeholder" and not before):
             return
@@ -227,7 +229,7 @@ class _Sketch:
         return self._step(Step(label, "", shape, kind), before)
 
     def _follow(self, node: fx.Node, before: int, what: str, shape: str) -> int:
-        """A norm or an activation: a note on what it follows, where nothing else takes that; else a step of its own."""
+        """Return a norm or an activation: a note on what it follows, where nothing else takes that; else a step of its own."""
         step = self.steps[before]
         alone = len(node.all_input_nodes[0].users) == 1
         if alone and step.kind in ("convolution", "sum", "activation") and not step.gated:
@@ -237,7 +239,7 @@ class _Sketch:
         return self._step(Step(what, "", shape, "activation"), [before])
 
     def _gate(self, block: nn.Module, site: Site, before: int, shape: str) -> int:
-        """The column of the paper's Figure 3: from the map to its product with the scales."""
+        """Return the column of the paper's Figure 3: from the map to its product with the scales."""
         places = shape.partition(" × ")[2]
         column = before
 
@@ -256,7 +258,7 @@ class _Sketch:
 
 
 def _step_of(module: nn.Module, shape: str) -> Step:
-    """The step that a layer is."""
+    """Return the step that a layer is."""
     if isinstance(module, nn.Conv2d):
         return Step(_convolution(module), _notes(module), shape, "convolution")
     if isinstance(module, POOLS):
@@ -268,13 +270,13 @@ def _step_of(module: nn.Module, shape: str) -> Step:
 
 
 def _squeezes_by_maximum(block: nn.Module) -> bool:
-    """Whether the largest of two values is what comes out of the squeeze."""
+    """Return whether the largest of two values is what comes out of the squeeze."""
     squeeze: Callable[[Tensor], Tensor] | None = getattr(block, "squeeze", None)
     return callable(squeeze) and bool(squeeze(torch.tensor([[[[0.0, 1.0]]]], device="cpu")).max() == 1)
 
 
 def _middle(block: nn.Module) -> str:
-    """The activation between the projections."""
+    """Return the activation between the projections."""
     return next((type(child).__name__ for key, child in block.named_modules() if key and isinstance(child, ACTIVATIONS)), "ReLU")
 
 

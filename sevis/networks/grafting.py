@@ -60,7 +60,7 @@ def graft(
     again: bool = False,
     size: Size | None = None,
 ) -> nn.Module:
-    """A copy of a network, weights and all, with SE blocks in it; the network itself stays as it is.
+    """Return a copy of a network, weights and all, with SE blocks in it; the network itself stays as it is.
 
     Args:
         model: of sevis, torchvision or timm; the families that have a rule are in `sevis.networks.rules`.
@@ -96,7 +96,7 @@ def insert_blocks(
     placement: str = "standard",
     stages: Sequence[int] | None = None,
 ) -> nn.Module:
-    """Puts what `make_block` makes, for so many channels, into a network of a known family; returns the network itself.
+    """Put what `make_block` makes, for so many channels, into a network of a known family; returns the network itself.
 
     Raises:
         SevisError: as `graft`.
@@ -105,12 +105,12 @@ def insert_blocks(
 
 
 def list_placements(model: nn.Module) -> tuple[str, ...]:
-    """The placements that the family of a network has, in the order of PLACEMENTS. Raises SevisError as `find_units`."""
+    """Return the placements that the family of a network has, in the order of PLACEMENTS. Raises SevisError as `find_units`."""
     return _common(find_units(model))
 
 
 def find_units(model: nn.Module, *, after: Sequence[str] = (), size: Size | None = None) -> tuple[Unit, ...]:
-    """The units of a network in the order in which they run, by the rule of its family or, for any network, by the paths of `after`.
+    """Return the units of a network in the order in which they run, by the rule of its family or, for any network, by the paths of `after`.
 
     `size` is that of `graft`.
 
@@ -154,7 +154,7 @@ def _insert(
 
 
 def _put(network: nn.Module, unit: Unit, place: Place, block: nn.Module) -> None:
-    """Fills a place that holds nothing, or replaces the module there by itself and the block."""
+    """Fill a place that holds nothing, or replaces the module there by itself and the block."""
     whole = network.get_submodule(unit.path)
     like = next(whole.parameters(), None)
     like = next(network.parameters()) if like is None else like
@@ -174,7 +174,7 @@ def _common(units: Sequence[Unit]) -> tuple[str, ...]:
 
 
 def _rules(model: nn.Module) -> dict[str, Mapping[str, Place]]:
-    """The rules of all units by their paths."""
+    """Return the rules of all units by their paths."""
     stages = _sequence_stages(model)
     if stages:
         return {path: only_after("") for path in stages}
@@ -192,7 +192,7 @@ def _rules_at(model: nn.Module, paths: Sequence[str]) -> dict[str, Mapping[str, 
 
 
 def _sequence_stages(model: nn.Module) -> dict[str, int]:
-    """The stage of every non-linearity of a network that is one sequence: a max pool ends it. Empty for any other network."""
+    """Return the stage of every non-linearity of a network that is one sequence: a max pool ends it. Empty for any other network."""
     found = (_join(path, SEQUENCES[name]) for path, module in model.named_modules() if (name := _class_of(module)) in SEQUENCES)
     sequence = next(found, "")
     stages, stage = {}, 1
@@ -205,7 +205,7 @@ def _sequence_stages(model: nn.Module) -> dict[str, int]:
 
 
 def _stage(path: str) -> int:
-    """The number that the network itself gives to the stage; 0 where it gives none."""
+    """Return the number that the network itself gives to the stage; 0 where it gives none."""
     for key in path.split("."):
         if named := re.fullmatch(r"(layer|stage)(\d+)", key):
             return int(named[2]) + (named[1] == "layer")
@@ -215,7 +215,7 @@ def _stage(path: str) -> int:
 
 
 def _measure(model: nn.Module, rules: Mapping[str, Mapping[str, Place]], size: Size) -> dict[str, dict[tuple[str, bool], torch.Size]]:
-    """The shapes at all places of every unit that runs, in the order in which they run.
+    """Return the shapes at all places of every unit that runs, in the order in which they run.
 
     A place that holds nothing has the shape of the unit's output.
     """
@@ -270,7 +270,7 @@ def _module_at(model: nn.Module, path: str) -> nn.Module | None:
 
 
 def _input_channels(model: nn.Module) -> int:
-    """Those of the first convolution; 3 where there is none."""
+    """Return those of the first convolution; 3 where there is none."""
     return next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), 3)
 
 
@@ -279,5 +279,5 @@ def _class_of(module: nn.Module) -> str:
 
 
 def _families() -> list[str]:
-    """What the classes with rules are called, for people: library and file."""
+    """Return what the classes with rules are called, for people: library and file."""
     return sorted({f"{library}'s {file}" for library, *_, file, _ in (name.split(".") for name in (*UNITS, *SEQUENCES))})

@@ -6,7 +6,7 @@ from torch import nn
 
 
 def he_initialise(network: nn.Module) -> None:
-    """Draws the weights of every convolution as in arXiv 1502.01852, section 2.2, backward: variance 2 over k k C_out / groups.
+    """Draw the weights of every convolution as in arXiv 1502.01852, section 2.2, backward: variance 2 over k k C_out / groups.
 
     With one group, as `nn.init.kaiming_normal_` with mode="fan_out".
     """

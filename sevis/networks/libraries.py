@@ -37,12 +37,12 @@ class Origin:
 
     @property
     def tag(self) -> str:
-        """Which of the weights; empty where the library has none."""
+        """Return which of the weights; empty where the library has none."""
         return self.name.partition(".")[2]
 
 
 def find(name: str) -> Origin | None:
-    """The network of that name in timm, else in torchvision, or None; `timm/NAME` and `torchvision/NAME` ask one only.
+    """Return the network of that name in timm, else in torchvision, or None; `timm/NAME` and `torchvision/NAME` ask one only.
 
     Raises:
         SevisError: for a tag that the library does not have, with those that it has.
@@ -54,7 +54,7 @@ def find(name: str) -> Origin | None:
 
 
 def list_names() -> list[str]:
-    """The architectures of timm, and torchvision's classifiers."""
+    """Return the architectures of timm, and torchvision's classifiers."""
     import timm
     import torchvision
 
@@ -62,7 +62,7 @@ def list_names() -> list[str]:
 
 
 def build(origin: Origin, *, num_classes: int | None = None, state: "dict[str, Tensor] | None" = None) -> "nn.Module":
-    """Builds a network.
+    """Build a network.
 
     Args:
         origin: which.
@@ -92,12 +92,12 @@ def build(origin: Origin, *, num_classes: int | None = None, state: "dict[str, T
 
 
 def outputs(origin: Origin, model: "nn.Module") -> int:
-    """How many outputs a network has that `build` made without `num_classes`."""
+    """Return how many outputs a network has that `build` made without `num_classes`."""
     return int(model.num_classes) if origin.library == "timm" else IMAGENET  # type: ignore[arg-type]
 
 
 def preprocessing(origin: Origin) -> Preprocessing:
-    """How the library prepares a picture for these weights when it evaluates them: timm at its test size, where it has one.
+    """Return how the library prepares a picture for these weights when it evaluates them: timm at its test size, where it has one.
 
     Raises:
         SevisError: for an input that is no square RGB picture, and for a way to resize or crop that sevis lacks.
@@ -124,7 +124,7 @@ def preprocessing(origin: Origin) -> Preprocessing:
 
 
 def name_classes(num_classes: int) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    """Short names of a classifier's outputs, no two alike, and their WordNet ids.
+    """Return short names of a classifier's outputs, no two alike, and their WordNet ids.
 
     ImageNet's lists are known by their length (1k, 12k, 21k and 22k, as timm does it); for another, the names are `output 0`, ... and
     the ids None.
@@ -139,7 +139,7 @@ def name_classes(num_classes: int) -> tuple[tuple[str, ...], tuple[str, ...] | N
 
 
 def name_wnids(wnids: Sequence[str]) -> tuple[str, ...]:
-    """Short names for WordNet ids, no two alike; the ids themselves where one is not ImageNet's."""
+    """Return short names for WordNet ids, no two alike; the ids themselves where one is not ImageNet's."""
     if not all(re.fullmatch(r"n\d{8}", wnid) for wnid in wnids):
         return tuple(wnids)
     from timm.data.imagenet_info import ImageNetInfo
@@ -153,7 +153,7 @@ def name_wnids(wnids: Sequence[str]) -> tuple[str, ...]:
 
 
 def short_names(entries: "Sequence[tuple[str, str, str]]") -> tuple[str, ...]:
-    """The first word for each class; where others share it, with the second, else with what it is, else with its id.
+    """Return the first word for each class; where others share it, with the second, else with what it is, else with its id.
 
     Args:
         entries: id, words separated by commas, and definition of every class.
@@ -168,7 +168,7 @@ def short_names(entries: "Sequence[tuple[str, str, str]]") -> tuple[str, ...]:
 
 
 def _brief(definition: str) -> str:
-    """The first words of a definition, at most about 40 characters."""
+    """Return the first words of a definition, at most about 40 characters."""
     clause = re.split(r"[;,:()]| of | with | that | which | from | in ", definition.strip())[0].strip()
     return clause if len(clause) <= 40 else clause[:40].rpartition(" ")[0]
 
@@ -185,7 +185,7 @@ def _torchvision_preprocessing(origin: Origin) -> Preprocessing:
 
 
 def torchvision_weights(origin: Origin) -> Any:
-    """What torchvision says of its weights: an entry of its enumeration, with `url`, `meta` and `transforms`."""
+    """Return what torchvision says of its weights: an entry of its enumeration, with `url`, `meta` and `transforms`."""
     import torchvision
 
     return torchvision.models.get_model_weights(origin.architecture)[origin.tag]

@@ -12,7 +12,7 @@ LARGEST = 1024  # the side, in pixels, that a network is tried with before it is
 
 
 def meta_copy(model: nn.Module) -> nn.Module:
-    """A copy of a model on the meta device, in evaluation mode; it takes no memory, and the model stays as it is.
+    """Return a copy of a model on the meta device, in evaluation mode; it takes no memory, and the model stays as it is.
 
     What hangs on the model's outputs, such as a caller's own hooks, sees nothing of the copy.
     """
@@ -24,7 +24,7 @@ def meta_copy(model: nn.Module) -> nn.Module:
 
 
 def run_meta(skeleton: nn.Module, size: Size = (3, 224, 224)) -> None:
-    """Runs the forward pass of a `meta_copy` for one image of that size (channels, height, width), for its hooks and counters.
+    """Run the forward pass of a `meta_copy` for one image of that size (channels, height, width), for its hooks and counters.
 
     Raises:
         SevisError: for an input that the network does not take, with the smallest or next larger one that it takes.
@@ -42,7 +42,7 @@ def _outline(tensor: Tensor) -> Tensor:
 
 
 def _complaint(skeleton: nn.Module, size: Size) -> str:
-    """What the forward pass says against an input of that size; empty where it takes it."""
+    """Return what the forward pass says against an input of that size; empty where it takes it."""
     dtype = next((tensor.dtype for tensor in skeleton.parameters()), torch.float32)
     try:
         with torch.no_grad():
@@ -53,7 +53,7 @@ def _complaint(skeleton: nn.Module, size: Size) -> str:
 
 
 def _refusal(skeleton: nn.Module, size: Size, reason: str) -> str:
-    """A sentence that says which inputs the network takes instead."""
+    """Return a sentence that says which inputs the network takes instead."""
     channels, name = size[0], type(skeleton).__name__
     refusal = f"{name} takes no input of {_times(size)} ({reason})"
     if _complaint(skeleton, (channels, LARGEST, LARGEST)):

@@ -20,12 +20,13 @@ class Place:
 
 
 def after(module: str) -> Mapping[str, Place]:
-    """The rule of a family that has the standard placement only."""
+    """Return the rule of a family that has the standard placement only."""
     return {"standard": Place(module)}
 
 
 def residual(last: str, *, first: str = "conv1", shortcut: str = "downsample", wide: str = "") -> Mapping[str, Place]:
-    """The rule of residual units: their first and last module of the branch, the shortcut, if every unit has one, and what follows the 3x3
+    """Return the rule of residual units: their first and last module of the branch, the shortcut, if every unit has one, and what follows
+    the 3x3
     convolution, if SE behind that is no other placement already (in a unit of two 3x3 convolutions, it is the standard one).
     """
     places = {

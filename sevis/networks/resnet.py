@@ -137,7 +137,7 @@ class ResNet(nn.Module):
 
 
 def _stem(deep: tuple[int, ...], channels: int, *, small: bool) -> nn.Module:
-    """The first convolution, or the first few; a norm and a ReLU follow."""
+    """Return the first convolution, or the first few; a norm and a ReLU follow."""
     if small:
         return nn.Conv2d(3, channels, 3, padding=1, bias=False)
     if not deep:

@@ -58,7 +58,7 @@ article { margin: 0 0 1rem; min-width: 0; break-inside: avoid; }
 
 
 def write_report(statistics: ClassStatistics, path: str | Path, *, other: ClassStatistics | None = None) -> None:
-    """Writes `report_html` as a whole or not at all.
+    """Write `report_html` as a whole or not at all.
 
     Raises:
         SevisError: for a file whose name does not end in .html, or a place that cannot be written to.
@@ -69,7 +69,7 @@ def write_report(statistics: ClassStatistics, path: str | Path, *, other: ClassS
 
 
 def report_html(statistics: ClassStatistics, *, other: ClassStatistics | None = None, profile: DepthProfile | None = None) -> str:
-    """What the class statistics of a network say, as one HTML page that opens offline, about 6 MB.
+    """Return what the class statistics of a network say, as one HTML page that opens offline, about 6 MB.
 
     A part that the statistics cannot give, for they are of too few classes or hold only means, is a sentence that says so.
 
@@ -247,7 +247,7 @@ def _grid(parts: Iterable[str], *, wide: bool = False) -> str:
 
 
 def _legend(strokes: Mapping[str, Stroke]) -> str:
-    """The curves of the panels below it, each as it is drawn there."""
+    """Return the curves of the panels below it, each as it is drawn there."""
     styles = {"solid": "solid", "dash": "dashed", "dot": "dotted"}
     marks = (
         f'<span><i style="border-color:{stroke.colour};border-top-style:{styles[stroke.dash]}"></i>{escape(label)}</span>'

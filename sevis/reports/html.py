@@ -53,7 +53,7 @@ addEventListener("afterprint", () => fit(false));
 
 
 def write(figures: go.Figure | Sequence[go.Figure], path: str | Path, *, title: str = "sevis", captions: str | Sequence[str] = ()) -> None:
-    """Writes figures in the format that the file's name asks for; an image holds one figure and no caption.
+    """Write figures in the format that the file's name asks for; an image holds one figure and no caption.
 
     Raises:
         SevisError: for another suffix than those of SUFFIXES, for several figures in one image, or as `write_image`.
@@ -72,12 +72,12 @@ def write(figures: go.Figure | Sequence[go.Figure], path: str | Path, *, title: 
 def write_html(
     figures: go.Figure | Sequence[go.Figure], path: str | Path, *, title: str = "sevis", captions: str | Sequence[str] = ()
 ) -> None:
-    """Writes one HTML file with the figures and their captions, as a whole or not at all; see `to_html`."""
+    """Write one HTML file with the figures and their captions, as a whole or not at all; see `to_html`."""
     write_page(to_html(figures, title=title, captions=captions), path)
 
 
 def to_html(figures: go.Figure | Sequence[go.Figure], *, title: str = "sevis", captions: str | Sequence[str] = (), head: str = "") -> str:
-    """One self-contained HTML page, about 5 MB for plotly.js, light, with the figures in order.
+    """Return one self-contained HTML page, about 5 MB for plotly.js, light, with the figures in order.
 
     Args:
         figures: one figure or several; they are not changed.
@@ -96,7 +96,7 @@ def to_html(figures: go.Figure | Sequence[go.Figure], *, title: str = "sevis", c
 
 
 def document(title: str, body: str) -> str:
-    """A self-contained HTML page that holds plotly.js, asks for nothing outside itself, and fits a phone and paper.
+    """Return a self-contained HTML page that holds plotly.js, asks for nothing outside itself, and fits a phone and paper.
 
     Args:
         title: the heading, as plain text.
@@ -112,13 +112,13 @@ def document(title: str, body: str) -> str:
 
 
 def figure_html(figure: go.Figure, caption: str = "") -> str:
-    """A figure, light, and its caption, as plain text, as a part of a `document`; the figure is not changed."""
+    """Return a figure, light, and its caption, as plain text, as a part of a `document`; the figure is not changed."""
     config = {"displaylogo": False, "responsive": True}
     return _figure(_light(figure).to_html(full_html=False, include_plotlyjs=False, config=config), caption)
 
 
 def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH, scale: float = 2) -> None:
-    """Writes an SVG or a PNG on white, drawn by a Chromium without touching the network, as a whole or not at all.
+    """Write an SVG or a PNG on white, drawn by a Chromium without touching the network, as a whole or not at all.
 
     Args:
         figure: it is not changed.
@@ -138,7 +138,7 @@ def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH
 
 
 def explanation_html(explanation: "Explanation", path: str | Path, *, title: str = "sevis: one photo") -> None:
-    """Writes what a network saw in one image, its top-5 and its gate map as one HTML file, as a whole or not at all.
+    """Write what a network saw in one image, its top-5 and its gate map as one HTML file, as a whole or not at all.
 
     Args:
         explanation: from `sevis.explain`.
@@ -160,7 +160,7 @@ def explanation_html(explanation: "Explanation", path: str | Path, *, title: str
 
 
 def _photo(pixels: NDArray[np.uint8], caption: str) -> str:
-    """A picture inside the page, as a data URI."""
+    """Return a picture inside the page, as a data URI."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
@@ -191,7 +191,7 @@ def _as_list(figures: go.Figure | Sequence[go.Figure]) -> list[go.Figure]:
 
 
 def _light(figure: go.Figure) -> go.Figure:
-    """A copy on white, in dark type: in the app a figure is transparent and takes its type from the theme."""
+    """Draw a copy on white, in dark type: in the app a figure is transparent and takes its type from the theme."""
     return go.Figure(figure).update_layout(template="plotly_white", paper_bgcolor="white", plot_bgcolor="white")
 
 
@@ -200,7 +200,7 @@ def _figure(html: str, caption: str) -> str:
 
 
 def write_page(html: str, path: str | Path) -> None:
-    """Writes a page as a whole or not at all. Raises SevisError for a place that cannot be written to."""
+    """Write a page as a whole or not at all. Raises SevisError for a place that cannot be written to."""
     _replace(Path(path), html.encode())
 
 

@@ -16,7 +16,7 @@ GROUP = 8  # images that share the operations of RandAugment
 
 
 def random_resized_crop(images: Tensor, size: int, *, min_area: float, rng: np.random.Generator) -> Tensor:
-    """Cuts a random box out of each image, resizes it to (size, size), and mirrors half of them.
+    """Cut a random box out of each image, resizes it to (size, size), and mirrors half of them.
 
     Args:
         images: floats, shape (N, C, H, W).
@@ -43,7 +43,7 @@ def random_resized_crop(images: Tensor, size: int, *, min_area: float, rng: np.r
 
 
 def colour_jitter(images: Tensor, strength: float, *, rng: np.random.Generator) -> Tensor:
-    """Scales brightness, contrast and saturation of each image by factors within 1 +- strength; values in 0..1, shape (N, 3, H, W)."""
+    """Scale brightness, contrast and saturation of each image by factors within 1 +- strength; values in 0..1, shape (N, 3, H, W)."""
     factors = rng.uniform(1 - strength, 1 + strength, (3, len(images), 1, 1, 1)).astype(np.float32)
     brightness, contrast, saturation = torch.from_numpy(factors).to(images.device)
     images = images * brightness
@@ -54,7 +54,7 @@ def colour_jitter(images: Tensor, strength: float, *, rng: np.random.Generator) 
 
 
 def mix(images: Tensor, labels: Tensor, *, num_classes: int, recipe: Recipe, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Blends each image, and its target distribution (N, K), with another of the batch (MixUp, arXiv 1710.09412; CutMix, 1905.04899)."""
+    """Blend each image, and its target distribution (N, K), with another of the batch (MixUp, arXiv 1710.09412; CutMix, 1905.04899)."""
     from torchvision.transforms import v2
 
     kind, alpha = (v2.MixUp, recipe.mixup) if recipe.mixup else (v2.CutMix, recipe.cutmix)
@@ -64,7 +64,7 @@ def mix(images: Tensor, labels: Tensor, *, num_classes: int, recipe: Recipe, rng
 
 
 def rand_augment(images: Tensor, magnitude: int, *, rng: np.random.Generator) -> Tensor:
-    """Two random operations (arXiv 1909.13719) on images of uint8; GROUP images share them, so that a batch takes a few calls."""
+    """Return two random operations (arXiv 1909.13719) on images of uint8; GROUP images share them, so that a batch takes a few calls."""
     from torchvision.transforms import v2
 
     operations = v2.RandAugment(num_ops=2, magnitude=magnitude, interpolation=v2.InterpolationMode.BILINEAR)
@@ -75,7 +75,7 @@ def rand_augment(images: Tensor, magnitude: int, *, rng: np.random.Generator) ->
 def augment(
     images: Tensor, labels: Tensor, *, recipe: Recipe, side: int, num_classes: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """What a recipe makes of a batch in training.
+    """Return what a recipe makes of a batch in training.
 
     Args:
         images: uint8, shape (N, 3, H, W).

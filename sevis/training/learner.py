@@ -25,7 +25,7 @@ from sevis.weights.build import building
 
 
 def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
-    """The recipe's network with fresh weights, the same for the same seed; PyTorch's global generator stays as it was."""
+    """Return the recipe's network with fresh weights, the same for the same seed; PyTorch's global generator stays as it was."""
     with building():
         torch.default_generator.manual_seed(recipe.seed)
         return build(**recipe.architecture(num_classes))
@@ -47,7 +47,7 @@ class Learner:
     """A network that learns by a recipe; in each of several processes there is one, and all hold the same parameters."""
 
     def __init__(self, recipe: Recipe, num_classes: int, *, device: torch.device, world: int = 1) -> None:
-        """Builds the network on `device`; `world` is the number of processes. Raises SevisError for batches too small for so many."""
+        """Build the network on `device`; `world` is the number of processes. Raises SevisError for batches too small for so many."""
         if recipe.sync_bn and device.type != "cuda":
             raise SevisError("sync_bn needs GPUs, and there is none here: leave --sync-bn out")
         if recipe.batch_size < 2 * world:
@@ -68,7 +68,7 @@ class Learner:
         self._network = torch.compile(network) if recipe.compile else network
 
     def step(self, images: Tensor, labels: Tensor, *, rate: float, side: int, share: float, rng: np.random.Generator) -> Tensor:
-        """One step of SGD on this process's images of a batch.
+        """Return one step of SGD on this process's images of a batch.
 
         Args:
             images: uint8, shape (N, 3, H, W).
@@ -110,21 +110,21 @@ class Learner:
             yield
 
     def sound(self) -> bool:
-        """Whether all weights and running statistics are finite numbers."""
+        """Return whether all weights and running statistics are finite numbers."""
         return bool(torch.stack([value.isfinite().all() for value in self.model.state_dict().values()]).all())
 
     def result(self) -> nn.Module:
-        """The network as it is used: in evaluation mode, and the average of its weights where the recipe keeps one."""
+        """Return the network as it is used: in evaluation mode, and the average of its weights where the recipe keeps one."""
         result = self.model if self.average is None else self.average.module
         return result.eval()
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
+        """Return what a checkpoint holds of it."""
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         return state if self.average is None else state | {"ema": self.average.state_dict()}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Takes the state of another learner with the same recipe."""
+        """Take the state of another learner with the same recipe."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         if self.average is not None:
@@ -132,7 +132,7 @@ class Learner:
 
 
 def _decay(decay: float) -> Any:
-    """The rule of the average (EMA): it follows quickly at first, for the fresh weights are not worth keeping."""
+    """Return the rule of the average (EMA): it follows quickly at first, for the fresh weights are not worth keeping."""
 
     def update(averaged: list[Tensor], current: list[Tensor], number: Tensor) -> None:
         weight = 1 - torch.clamp((1 + number) / (10 + number), max=decay)  # on the device, for reading it would wait for a GPU

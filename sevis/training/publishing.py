@@ -33,7 +33,7 @@ LICENCES = {TINY_IMAGENET: "MIT (weights); trained on Tiny ImageNet-200, whose i
 
 
 def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDataset, ImageDataset], *, command: str) -> Card:
-    """Writes a trained network into pretrained/, with its scores measured on the stored, rounded weights.
+    """Write a trained network into pretrained/, with its scores measured on the stored, rounded weights.
 
     Args:
         name: of the entry, such as se_resnet50x0_5.tiny200.
@@ -67,7 +67,7 @@ def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDatase
 
 
 def score(ready: ReadyModel, dataset: ImageDataset) -> Score:
-    """The score of a published network on a data set with its classes."""
+    """Return the score of a published network on a data set with its classes."""
     images = open_images(dataset, ready.preprocess, ready.device)
     return evaluate(ready.model, evaluation_batches(images, ready.preprocess, EVALUATED))
 

@@ -17,7 +17,7 @@ NEEDED = ("model", "optimizer", "rows", "step", "loss", "spent")
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
-    """Writes a checkpoint and keeps the one before it; a kill at any moment, and a full disk, leave a whole one."""
+    """Write a checkpoint and keep the one before it; a kill at any moment, and a full disk, leave a whole one."""
     buffer = io.BytesIO()  # into a file, torch.save does not say that a disk is full
     torch.save(dict(state), buffer)
     newest = folder / NEWEST
@@ -29,7 +29,7 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_checkpoint(folder: Path, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The newest checkpoint that can be read, or None where there is none.
+    """Return the newest checkpoint that can be read, or None where there is none.
 
     Args:
         folder: of the run.
@@ -69,17 +69,17 @@ def read_checkpoint(folder: Path, facts: Mapping[str, Mapping[str, Any]]) -> dic
 
 
 def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """The names whose values differ, but for those that an older version did not write down."""
+    """Return the names whose values differ, but for those that an older version did not write down."""
     return [name for name, value in wanted.items() if name in found and found[name] != value]
 
 
 def is_started(folder: Path) -> bool:
-    """Whether the folder holds a run."""
+    """Return whether the folder holds a run."""
     return any((folder / name).exists() for name in (NEWEST, BEFORE))
 
 
 def write_log(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Writes log.csv: a line a row."""
+    """Write log.csv: a line a row."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]))
     writer.writeheader()
@@ -88,7 +88,7 @@ def write_log(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:
-    """The rows of log.csv. Raises SevisError where there is none, or it is damaged."""
+    """Return the rows of log.csv. Raises SevisError where there is none, or it is damaged."""
     path = folder / "log.csv"
     try:
         with path.open(newline="") as file:

@@ -35,12 +35,12 @@ class Run:
     date: str
 
     def as_json(self) -> dict[str, Any]:
-        """A dictionary of plain values, for `json`."""
+        """Return a dictionary of plain values, for `json`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Any) -> "Run":
-        """The record that `as_json` gave. Raises SevisError for one that lacks a field or holds another kind of value there."""
+        """Return the record that `as_json` gave. Raises SevisError for one that lacks a field or holds another kind of value there."""
         kinds = {"recipe": dict, "data": dict, "rows": list, "gates": dict | None, "device": str, "torch": str, "date": str}
         numbers = {"top1", "top5", "seconds", "parameters"}
         expected = {entry.name: kinds.get(entry.name, int | float) for entry in fields(cls)}

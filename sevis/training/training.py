@@ -71,7 +71,7 @@ class TrainOptions:
 
 
 def train(recipe: Recipe, data: tuple[ImageDataset, ImageDataset], folder: Path, *, options: TrainOptions | None = None) -> Trained:
-    """Trains the recipe's network.
+    """Train the recipe's network.
 
     `folder` holds checkpoint.pt, the one before it, and log.csv, each replaced as a whole. The randomness of a step depends only on the
     seed, the epoch, the step and the process, so a resumed run goes on as the uninterrupted one would have.
@@ -118,7 +118,7 @@ class _Run:
     spent: float = 0.0
 
     def restore(self) -> None:
-        """Goes back to the newest checkpoint, if there is one."""
+        """Go back to the newest checkpoint, if there is one."""
         self.options.shard.agree({f"{part}: {name}": value for part, values in self.facts.items() for name, value in values.items()})
         with self.options.shard.in_turn():  # the first may put the checkpoint before in the place of a damaged one
             state = read_checkpoint(self.folder, self.facts)
@@ -130,7 +130,7 @@ class _Run:
             write_log(self.folder, self.rows)
 
     def finish(self, training: Images, validation: Images) -> None:
-        """Does what is left."""
+        """Do what is left."""
         steps = len(self._batches(torch.arange(len(training.labels))))
         done = len(self.rows) * steps + self.step
         shown = self.options.bar and self.options.shard.rank == 0
@@ -175,7 +175,7 @@ class _Run:
         return split_batches(order, self.recipe.batch_size, least=2 * self.options.shard.world)
 
     def _count(self, losses: list[Tensor], last: int, images: int) -> None:
-        """Adds up the losses of the steps up to the one of number `last`. Raises SevisError where one is no number."""
+        """Add up the losses of the steps up to the one of number `last`. Raises SevisError where one is no number."""
         sums = torch.stack(losses).double()
         if self.options.shard.world > 1:
             distributed.all_reduce(sums)
@@ -191,7 +191,7 @@ class _Run:
         return Diverged(what, cure=cure + (", or leave bf16 out" if self.recipe.bf16 else ""))
 
     def _close(self, validation: Images, epoch: int, images: int) -> None:
-        """Evaluates, writes and tells of an epoch; the other processes wait."""
+        """Evaluate, writes and tells of an epoch; the other processes wait."""
         started = time.perf_counter()
         if not self.learner.sound():
             raise self._diverged(f"the weights are no longer numbers after step {(epoch + 1) * self.step}, the last of epoch {epoch + 1}")
@@ -216,7 +216,7 @@ class _Run:
 
 
 def _facts(recipe: Recipe, dataset: ImageDataset, shard: Shard) -> dict[str, dict[str, Any]]:
-    """What a resumed run must have in common with the one that wrote the checkpoint."""
+    """Return what a resumed run must have in common with the one that wrote the checkpoint."""
     return {
         "recipe": asdict(recipe),
         "data": {"classes": list(dataset.wnids), "number of training images": len(dataset), "fingerprint": dataset.fingerprint()},
@@ -230,7 +230,7 @@ FROZEN_OVER = 4000  # training images, at most, whose means frozen gates keep: t
 def train_and_measure(
     recipe: Recipe, data: tuple[ImageDataset, ImageDataset], folder: Path, *, options: TrainOptions | None = None
 ) -> tuple[Trained, Run]:
-    """Trains as `sevis.training.train` does, and measures the final weights on the validation images, in float32.
+    """Train as `sevis.training.train` does, and measures the final weights on the validation images, in float32.
 
     Frozen gates keep their means over the training images. Raises what `train` raises.
     """
@@ -239,7 +239,7 @@ def train_and_measure(
 
 
 def record(trained: Trained, recipe: Recipe, data: tuple[ImageDataset, ImageDataset]) -> Run:
-    """Measures the network at the end of a run."""
+    """Measure the network at the end of a run."""
     model = trained.model
     device = next(model.parameters()).device
     preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
@@ -268,12 +268,12 @@ def record(trained: Trained, recipe: Recipe, data: tuple[ImageDataset, ImageData
 
 
 def count_parameters(model: nn.Module) -> int:
-    """How many numbers a network learns."""
+    """Return how many numbers a network learns."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def device_name(device: torch.device) -> str:
-    """What people call a device: the name of a GPU, or `cpu` and its threads, on which results depend in their last bits."""
+    """Return what people call a device: the name of a GPU, or `cpu` and its threads, on which results depend in their last bits."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()

@@ -16,7 +16,7 @@ from sevis.weights.loading import ReadyModel
 
 
 def adopt(name: str, ready: ReadyModel, *, classes: Sequence[str] | None = None) -> Card:
-    """Writes a network that is loaded already into pretrained/, so that `sevis.load(name)` and the app know it.
+    """Write a network that is loaded already into pretrained/, so that `sevis.load(name)` and the app know it.
 
     Args:
         name: of the entry; a new one.

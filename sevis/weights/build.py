@@ -29,13 +29,13 @@ def building() -> Iterator[None]:
 
 
 def build_architecture(architecture: Architecture) -> nn.Module:
-    """A network with fresh weights, as an entry of index.json describes it: sevis's own, or that of the `library` it names."""
+    """Return a network with fresh weights, as an entry of index.json describes it: sevis's own, or that of the `library` it names."""
     origin = origin_of(architecture)
     return networks.build(**architecture) if origin is None else libraries.build(origin, num_classes=architecture.get("num_classes"))
 
 
 def on_meta(architecture: Architecture) -> nn.Module:
-    """The network without any memory for its weights, where its library can do that: for its blocks and shapes."""
+    """Return the network without any memory for its weights, where its library can do that: for its blocks and shapes."""
     with building():
         try:
             with torch.device("meta"):
@@ -56,7 +56,7 @@ def origin_of(architecture: Architecture) -> libraries.Origin | None:
 
 
 def fresh(architecture: Architecture) -> nn.Module:
-    """The same weights at every call."""
+    """Return the same weights at every call."""
     with building():
         torch.default_generator.manual_seed(0)  # torch.manual_seed would set those of the accelerators too
         model = build_architecture(architecture)
@@ -67,7 +67,7 @@ def fresh(architecture: Architecture) -> nn.Module:
 
 
 def convert(origin: libraries.Origin, checkpoint: Checkpoint) -> nn.Module:
-    """The library's own way from its published files to its network."""
+    """Return the library's own way from its published files to its network."""
     with building():
         try:
             return libraries.build(origin, state=checkpoint.state)
@@ -79,7 +79,7 @@ def convert(origin: libraries.Origin, checkpoint: Checkpoint) -> nn.Module:
 
 
 def fit(card: Card, checkpoint: Checkpoint) -> tuple[nn.Module, int]:
-    """A network with the weights of a file, and as many outputs as they have."""
+    """Return a network with the weights of a file, and as many outputs as they have."""
     num_classes = count_classes(on_meta(card["architecture"]), checkpoint.state, len(card.classes))
     architecture = {**card["architecture"], "num_classes": num_classes}
     outline, origin = on_meta(architecture), origin_of(architecture)

@@ -49,7 +49,7 @@ class Card:
         return self.entry[field]
 
     def get(self, field: str, default: Any = None) -> Any:
-        """A field of the entry, or the default where the entry has none."""
+        """Return a field of the entry, or the default where the entry has none."""
         return self.entry.get(field, default)
 
     @property
@@ -59,7 +59,7 @@ class Card:
 
     @property
     def gated(self) -> bool:
-        """Whether the network has gates to show: of those that `sevis train` published, the plain ones have no record of any."""
+        """Return whether the network has gates to show: of those that `sevis train` published, the plain ones have no record of any."""
         return "recipe" not in self.entry or "gates" in self.entry
 
     @property
@@ -100,7 +100,7 @@ class Card:
 
     @property
     def preprocess(self) -> Preprocessing:
-        """How a picture becomes this network's input."""
+        """Return how a picture becomes this network's input."""
         try:
             stored = self["preprocessing"].items()
             fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored}
@@ -110,12 +110,12 @@ class Card:
 
 
 def list_pretrained() -> tuple[str, ...]:
-    """The names that `load` knows."""
+    """Return the names that `load` knows."""
     return tuple(read_index())
 
 
 def read_card(name: str) -> Card:
-    """The card of a pretrained network, without loading it. Raises SevisError for an unknown name."""
+    """Return the card of a pretrained network, without loading it. Raises SevisError for an unknown name."""
     index = read_index()
     if name not in index:
         near = get_close_matches(str(name), index, n=3, cutoff=0.4) or list(index)
@@ -124,13 +124,13 @@ def read_card(name: str) -> Card:
 
 
 def check_name(name: str) -> None:
-    """Raises SevisError for a name that no network can be published under: it becomes part of the names of its files."""
+    """Raise SevisError for a name that no network can be published under: it becomes part of the names of its files."""
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
         raise SevisError(f"a network cannot be called {name!r}: expected letters, digits, '_', '-' and '.', and no '.' at the beginning")
 
 
 def add_to_index(card: Card) -> None:
-    """Writes a card into index.json, as a whole or not at all."""
+    """Write a card into index.json, as a whole or not at all."""
     index = {**(read_index() if (pretrained_folder() / "index.json").is_file() else {}), card.name: dict(card.entry)}
     replace_file(pretrained_folder() / "index.json", (json.dumps(index, indent=1) + "\n").encode())
 

@@ -47,7 +47,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads a safetensors file, or a pickle of PyTorch's (.pth, .pt, .bin, ...) of which only tensors and plain values are taken.
+    """Read a safetensors file, or a pickle of PyTorch's (.pth, .pt, .bin, ...) of which only tensors and plain values are taken.
 
     Understands what training scripts write around the weights (`state_dict`, `model`, ...), prefers averaged weights (EMA) where
     there are some, and takes off the prefixes of DataParallel, torch.compile and Lightning.
@@ -112,7 +112,9 @@ def _check_archive(path: Path) -> None:
 
 
 def _find_tensors(content: Mapping[Any, Any], seen: set[int], *, depth: int = NESTING) -> dict[str, Tensor]:
-    """The tensors of the first wrapper that holds any, else those that lie here; no dictionary is searched twice (`seen`: their ids)."""
+    """Return the tensors of the first wrapper that holds any, else those that lie here; no dictionary is searched twice (`seen`: their
+    ids).
+    """
     seen.add(id(content))
     for wrapper in WRAPPERS if depth else ():
         inner = content.get(wrapper)
@@ -123,7 +125,7 @@ def _find_tensors(content: Mapping[Any, Any], seen: set[int], *, depth: int = NE
 
 
 def _flaw(name: str, tensor: Tensor) -> str:
-    """Why a tensor cannot be a network's; empty where it can."""
+    """Return why a tensor cannot be a network's; empty where it can."""
     if tensor.dtype not in NUMBERS:
         return f"consists of {_kind(tensor)} numbers"
     if tensor.layout != torch.strided or tensor.is_nested or tensor.device.type != "cpu":
@@ -148,7 +150,7 @@ def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:
-    """The SHA-256 over the names, kinds, shapes and bytes of tensors in their order, in hexadecimal: equal weights, equal hash."""
+    """Return the SHA-256 over the names, kinds, shapes and bytes of tensors in their order, in hexadecimal: equal weights, equal hash."""
     digest = hashlib.sha256()
     for name, tensor in state.items():
         flat = tensor.detach().cpu().contiguous().reshape(-1)
@@ -158,7 +160,7 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
 
 
 def count_classes(model: nn.Module, state: Mapping[str, Tensor], num_classes: int) -> int:
-    """The outputs of the classifier in a file; `num_classes`, those of the network, where the file has none.
+    """Return the outputs of the classifier in a file; `num_classes`, those of the network, where the file has none.
 
     The classifier is the network's last linear layer or 1x1 convolution with as many outputs as the network.
     """
@@ -171,12 +173,12 @@ def count_classes(model: nn.Module, state: Mapping[str, Tensor], num_classes: in
 
 
 def fits(model: nn.Module, state: Mapping[str, Tensor]) -> bool:
-    """Whether a file has exactly the tensors of a network, in the same shapes."""
+    """Return whether a file has exactly the tensors of a network, in the same shapes."""
     return not any(names for kind, names in _differences(model, state).items() if kind != OF_ANOTHER_KIND)
 
 
 def check_fits(model: nn.Module, checkpoint: Checkpoint, name: str) -> None:
-    """Raises SevisError for a file that is not of this network, with the first names and shapes that differ."""
+    """Raise SevisError for a file that is not of this network, with the first names and shapes that differ."""
     parts = _differences(model, checkpoint.state)
     told = [f"{kind}: {', '.join(names[:SHOWN])}{_more(names)}" for kind, names in parts.items() if names]
     if told:
@@ -186,7 +188,7 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, name: str) -> None:
 
 
 def _differences(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """The names that only the network has, those that only the file has, and the shapes and kinds of numbers that differ."""
+    """Return the names that only the network has, those that only the file has, and the shapes and kinds of numbers that differ."""
     own = model.state_dict()
     both = [(key, state[key], tensor) for key, tensor in own.items() if key in state]
     # The counters of batch norm are read by nothing: files from before PyTorch 0.4.1 lack them, others have them in half precision.

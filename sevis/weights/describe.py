@@ -20,7 +20,8 @@ from sevis.weights.checkpoint import SUFFIXES, Checkpoint, read_checkpoint
 
 
 def describe(name: str | Path) -> Card:
-    """The card of a network of timm, torchvision or sevis, or of a checkpoint that describes itself; it lacks the hash of the weights.
+    """Return the card of a network of timm, torchvision or sevis, or of a checkpoint that describes itself; it lacks the hash of the
+    weights.
 
     Raises:
         SevisError: for an unknown name, a network without SE blocks, and a file that is missing or does not say which network it is of.
@@ -44,12 +45,12 @@ def describe(name: str | Path) -> Card:
 
 
 def skeleton(name: str) -> nn.Module:
-    """The network of that name without its weights, for its blocks and shapes. Raises SevisError as `describe`."""
+    """Return the network of that name without its weights, for its blocks and shapes. Raises SevisError as `describe`."""
     return on_meta((read_card(name) if name in list_pretrained() else describe(name))["architecture"])
 
 
 def _describe_own(name: str) -> Card:
-    """The card of a network that sevis builds by name; pictures are prepared as in the paper (section 5.1)."""
+    """Return the card of a network that sevis builds by name; pictures are prepared as in the paper (section 5.1)."""
     architecture = {"name": name}
     skeleton = on_meta(architecture)
     require_sites(skeleton)
@@ -61,7 +62,7 @@ def _describe_own(name: str) -> Card:
 
 
 def _describe_checkpoint(path: Path) -> Card:
-    """The card of a checkpoint that `python -m sevis train` wrote."""
+    """Return the card of a checkpoint that `python -m sevis train` wrote."""
     about = read_checkpoint(path).about
     try:
         recipe, wnids = _read_recipe(about["recipe"]), tuple(str(wnid) for wnid in about["data"]["classes"])
@@ -81,7 +82,7 @@ def _describe_checkpoint(path: Path) -> Card:
 
 
 def _read_recipe(values: Mapping[str, Any]) -> Recipe:
-    """The recipe in a file that may come from anyone. Raises TypeError where a value is of another type than the recipe's."""
+    """Return the recipe in a file that may come from anyone. Raises TypeError where a value is of another type than the recipe's."""
     if not isinstance(values, Mapping):
         raise TypeError("recipe")
     for option in fields(Recipe):
@@ -92,7 +93,7 @@ def _read_recipe(values: Mapping[str, Any]) -> Recipe:
 
 
 def class_fields(num_classes: int, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
-    """What a card says of its classes: those that the file names, if it names so many, else by their number."""
+    """Return what a card says of its classes: those that the file names, if it names so many, else by their number."""
     data = checkpoint.about.get("data") if checkpoint else None
     listed = data.get("classes") if isinstance(data, Mapping) else None
     if isinstance(listed, list) and len(listed) == num_classes:

@@ -21,7 +21,7 @@ KEPT = ("architecture", "classes", "wnids", "preprocessing")  # what of a card i
 
 
 def assemble(card: Card, weights: str | Path | None, *, download: bool = True) -> tuple[Card, "nn.Module"]:
-    """A network with fresh weights (RANDOM), those of a file, or (None) those of its library; and its card with their hash.
+    """Return a network with fresh weights (RANDOM), those of a file, or (None) those of its library; and its card with their hash.
 
     Raises:
         WeightsMissing: where the library's weights are not here, and may not or cannot be downloaded.
@@ -54,7 +54,7 @@ def assemble(card: Card, weights: str | Path | None, *, download: bool = True) -
 
 
 def _with(card: Card, **changed: Any) -> Card:
-    """A card for other weights."""
+    """Return a card for other weights."""
     return replace(card, entry={name: card.entry[name] for name in KEPT if name in card.entry} | changed, shipped=False)
 
 
@@ -84,7 +84,7 @@ def load(
     download: bool = True,
     device: "str | torch.device | None" = None,
 ) -> ReadyModel:
-    """Loads a network, in evaluation mode, on the GPU where there is one.
+    """Load a network, in evaluation mode, on the GPU where there is one.
 
     Args:
         name: one of `list_pretrained()`; else one of timm's (seresnet50, legacy_seresnet50, efficientnet_b0.ra_in1k), else one of
@@ -108,7 +108,7 @@ def load(
 
 
 def _read_shipped(card: Card) -> "nn.Module":
-    """The network of an entry of index.json, after checking that its file is the one described."""
+    """Return the network of an entry of index.json, after checking that its file is the one described."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -130,7 +130,7 @@ def _read_shipped(card: Card) -> "nn.Module":
 
 
 def make_ready(card: Card, model: "nn.Module", *, device: "str | torch.device | None" = None) -> ReadyModel:
-    """A model just built, put into evaluation mode, frozen, and moved to the device (None: the GPU where there is one)."""
+    """Return a model just built, put into evaluation mode, frozen, and moved to the device (None: the GPU where there is one)."""
     import torch
 
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -33,7 +33,7 @@ class Source:
 
 
 def find_source(origin: Origin) -> Source:
-    """Where the trained weights of a network are. Raises SevisError where its library knows none."""
+    """Return where the trained weights of a network are. Raises SevisError where its library knows none."""
     if origin.library == "torchvision":
         return _at(origin, torchvision_weights(origin).url)
     from timm.models import get_pretrained_cfg
@@ -50,7 +50,7 @@ def find_source(origin: Origin) -> Source:
 
 
 def find_weights(origin: Origin, *, download: bool = True) -> Path:
-    """The file with the trained weights of a network: the one in a cache, else downloaded into it; a broken download is continued.
+    """Return the file with the trained weights of a network: the one in a cache, else downloaded into it; a broken download is continued.
 
     Raises:
         WeightsMissing: where they are not here, and may not or cannot be downloaded.
@@ -102,7 +102,7 @@ def _download_from_hub(repository: str) -> Path:
 
 
 def _hash_in(name: str) -> str | None:
-    """The first digits of the SHA-256 that PyTorch's files bear in their name, such as ce0d4300 in se_resnet50-ce0d4300.pth."""
+    """Return the first digits of the SHA-256 that PyTorch's files bear in their name, such as ce0d4300 in se_resnet50-ce0d4300.pth."""
     found = re.search(r"-([0-9a-f]{8,64})\.", name)
     return found and found[1]
 

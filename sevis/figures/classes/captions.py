@@ -34,7 +34,7 @@ _ORDERED = {
 
 
 def mean_caption(statistics: ClassStatistics, site: str, curves: Sequence[Curve], *, order: str = INDEX) -> str:
-    """One sentence under a panel of Figure 6: what this network shows, beside what the paper says of the block."""
+    """Return one sentence under a panel of Figure 6: what this network shows, beside what the paper says of the block."""
     drawn = [curve for curve in curves if count_of(statistics, curve)]
     if not drawn:
         return "None of the chosen classes has an image, so only the axes are drawn."
@@ -49,7 +49,7 @@ def mean_caption(statistics: ClassStatistics, site: str, curves: Sequence[Curve]
 
 
 def spread_caption(statistics: ClassStatistics, site: str, curve: Curve, *, order: str = INDEX) -> str:
-    """One sentence under a panel of Figure 7: how far the images of a class, or of a group, differ."""
+    """Return one sentence under a panel of Figure 7: how far the images of a class, or of a group, differ."""
     count, what = count_of(statistics, curve), "class" if isinstance(curve, str) else "group"
     if count < 2:
         return f"There is {'only one photo' if count else 'no photo'} of this {what}, so no spread can be drawn."
@@ -61,7 +61,7 @@ def spread_caption(statistics: ClassStatistics, site: str, curve: Curve, *, orde
 
 
 def describe_source(statistics: ClassStatistics) -> str:
-    """Where the numbers come from, in one sentence: network, weights, number of photos, data and day, as far as the file says it."""
+    """Return where the numbers come from, in one sentence: network, weights, number of photos, data and day, as far as the file says it."""
     known = statistics.metadata
     data = " ".join(str(known[field]) for field in ("data", "split") if known.get(field)) or "an unnamed data set"
     weights = f" (weights {str(known['weights'])[:8]})" if known.get("weights") else ""

@@ -21,7 +21,7 @@ ROW = 25  # pixels
 
 
 def extreme_classes(statistics: ClassStatistics, site: str, channel: int, *, count: int = SHOWN) -> tuple[list[int], list[int]]:
-    """The rows of the classes that raise a channel most, highest mean first, and of those that raise it least, lowest last.
+    """Return the rows of the classes that raise a channel most, highest mean first, and of those that raise it least, lowest last.
 
     No class is in both; classes without images are left out. Where there are no more than twice `count`, all are shown, half in each.
     """
@@ -33,7 +33,7 @@ def extreme_classes(statistics: ClassStatistics, site: str, channel: int, *, cou
 
 
 def class_bars(statistics: ClassStatistics, site: str, channel: int) -> go.Figure:
-    """The classes of `extreme_classes` as bars, the highest on top, each with a whisker of one standard deviation over its images."""
+    """Draw the classes of `extreme_classes` as bars, the highest on top, each with a whisker of one standard deviation over its images."""
     most, least = extreme_classes(statistics, site, channel)
     rows, overall = [*most, *least], float(statistics.overall_mean(site)[channel])
     means, deviations = statistics.mean(site)[rows, channel], statistics.std(site)[rows, channel]
@@ -61,7 +61,7 @@ def class_bars(statistics: ClassStatistics, site: str, channel: int) -> go.Figur
 
 
 def class_table(statistics: ClassStatistics, site: str, channel: int) -> Table:
-    """The data of `class_bars`: a row for each class that it draws; the standard deviation (n - 1) is NaN for a single image."""
+    """Return the data of `class_bars`: a row for each class that it draws; the standard deviation (n - 1) is NaN for a single image."""
     most, least = extreme_classes(statistics, site, channel)
     rows = [*most, *least]
     return {
@@ -73,7 +73,7 @@ def class_table(statistics: ClassStatistics, site: str, channel: int) -> Table:
 
 
 def class_caption(statistics: ClassStatistics, site: str, channel: int) -> str:
-    """What `class_bars` shows, in one sentence."""
+    """Return what `class_bars` shows, in one sentence."""
     shown, held = sum(map(len, extreme_classes(statistics, site, channel))), np.count_nonzero(statistics.count)
     what = f"all {held} classes" if shown == held else f"the {shown} classes at the ends, of {held},"
     mean = statistics.overall_mean(site)[channel]
@@ -84,7 +84,7 @@ def class_caption(statistics: ClassStatistics, site: str, channel: int) -> str:
 
 
 def histogram_table(values: NDArray[np.float32], block: Histogram) -> Table:
-    """The shares of `scale_histogram`, in 0..1: of the images by the channel's scale, and of all scales of the block.
+    """Return the shares of `scale_histogram`, in 0..1: of the images by the channel's scale, and of all scales of the block.
 
     Args:
         values: the channel's scale in each image, shape (M,).
@@ -103,7 +103,7 @@ def histogram_table(values: NDArray[np.float32], block: Histogram) -> Table:
 
 
 def scale_histogram(values: NDArray[np.float32], block: Histogram, *, site: str, channel: int) -> go.Figure:
-    """How often the channel's scale has which value, as bars, and how often those of all channels of the block, as a line."""
+    """Draw how often the channel's scale has which value, as bars, and how often those of all channels of the block, as a line."""
     table = histogram_table(values, block)
     middle, step = (table["from"] + table["to"]) / 2, table["to"][0] - table["from"][0]
     own, every = table["share of the channel's photos"], table["share of the block's scales"]
@@ -132,7 +132,7 @@ def scale_histogram(values: NDArray[np.float32], block: Histogram, *, site: str,
 
 
 def histogram_caption(values: NDArray[np.float32], *, site: str, channel: int) -> str:
-    """What `scale_histogram` shows, in one sentence."""
+    """Return what `scale_histogram` shows, in one sentence."""
     outside = float(np.mean((values < 0) | (values > 1))) if len(values) else 0.0
     beyond = f"; {outside:.0%} of the photos have a scale outside 0 to 1, which is not drawn" if outside else ""
     return (
@@ -182,7 +182,7 @@ def _describe_saturation(statistics: ClassStatistics, site: str, channel: int) -
 
 
 def _text(name: str) -> str:
-    """A name from outside: Plotly reads tags."""
+    """Return a name from outside: Plotly reads tags."""
     return escape(name, quote=False)
 
 
@@ -191,5 +191,5 @@ def _number(value: float) -> str:
 
 
 def _reach(means: Array) -> list[float]:
-    """The gate's range, 0 to 1; wider only where a gate such as tanh or ReLU leaves it."""
+    """Return the gate's range, 0 to 1; wider only where a gate such as tanh or ReLU leaves it."""
     return [float(min(0, means.min(initial=0))), float(max(1, means.max(initial=1)))]

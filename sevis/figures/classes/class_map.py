@@ -24,7 +24,7 @@ LETTER, LINE = 1 / 42, 1 / 20  # of the map's width on a phone: a letter of a na
 
 
 def reach(maps: ClassMaps, *, block: int | None = None, photos: bool = False) -> float:
-    """How far a map reaches from its middle to each side: its classes, and 99 of 100 photos where they are drawn.
+    """Return how far a map reaches from its middle to each side: its classes, and 99 of 100 photos where they are drawn.
 
     Args:
         block: the place of the block whose map it is; None takes what all blocks need, so that they share one scale.
@@ -39,7 +39,7 @@ def reach(maps: ClassMaps, *, block: int | None = None, photos: bool = False) ->
 def class_map(
     maps: ClassMaps, block: int, names: Sequence[str], *, units: str, marked: Sequence[str] = (), span: float, photos: bool = False
 ) -> go.Figure:
-    """The classes of one block on their map; those that are marked in colour and by name, the others by name where there is room.
+    """Draw the classes of one block on their map; those that are marked in colour and by name, the others by name where there is room.
 
     Args:
         block: the place of the block.
@@ -71,7 +71,9 @@ def class_map(
 
 
 def class_map_table(maps: ClassMaps, block: int, names: Sequence[str]) -> Table:
-    """The data of `class_map`: a row for each class, and one for each photo, whose number in the data set is `photo` (-1 for a mean)."""
+    """Return the data of `class_map`: a row for each class, and one for each photo, whose number in the data set is `photo` (-1 for a
+    mean).
+    """
     rows = np.concatenate([maps.rows, maps.labels])
     places = np.concatenate([maps.places[block], maps.photos[block]])
     return {
@@ -83,7 +85,7 @@ def class_map_table(maps: ClassMaps, block: int, names: Sequence[str]) -> Table:
 
 
 def readable(places: Array, names: Sequence[str], *, span: float, first: Sequence[str] = ()) -> list[int]:
-    """Which of the points can have their names above them on a phone: those of `first` before others.
+    """Return which of the points can have their names above them on a phone: those of `first` before others.
 
     No name covers another, and none but those of `first` covers a point.
     """
@@ -104,7 +106,7 @@ def readable(places: Array, names: Sequence[str], *, span: float, first: Sequenc
 
 
 def distance_matrix(matrix: Array, names: Sequence[str], *, site: str, metric: str, furthest: float) -> go.Figure:
-    """The distances between all classes, in the order given: more than MATRIX of them as means over neighbours.
+    """Draw the distances between all classes, in the order given: more than MATRIX of them as means over neighbours.
 
     Args:
         matrix: (K, K), ordered so that similar classes are neighbours.
@@ -131,7 +133,7 @@ def distance_matrix(matrix: Array, names: Sequence[str], *, site: str, metric: s
 
 
 def distance_table(matrix: Array, names: Sequence[str]) -> Table:
-    """The data of `distance_matrix`, unpooled: a row and a column for each class; a name that comes again gets its number."""
+    """Return the data of `distance_matrix`, unpooled: a row and a column for each class; a name that comes again gets its number."""
     table: Table = {"class": np.array(names)}
     for place, name in enumerate(names):
         table[name if name not in table else f"{name} ({place + 1})"] = matrix[:, place]
@@ -139,7 +141,7 @@ def distance_table(matrix: Array, names: Sequence[str]) -> Table:
 
 
 def pooled(matrix: Array, names: Sequence[str], *, most: int = MATRIX) -> tuple[Array, list[str]]:
-    """A matrix of at most `most` rows: means over equal groups of neighbours, leaving out the distance of a class to itself."""
+    """Return a matrix of at most `most` rows: means over equal groups of neighbours, leaving out the distance of a class to itself."""
     size = -(-len(matrix) // most)
     if size == 1:
         return matrix, list(names)
@@ -151,7 +153,7 @@ def pooled(matrix: Array, names: Sequence[str], *, most: int = MATRIX) -> tuple[
 
 
 def _add_photos(figure: go.Figure, maps: ClassMaps, block: int, names: Sequence[str], colours: Mapping[str, str]) -> None:
-    """The single images: grey, and in the colours of the marked classes."""
+    """Add the single images: grey, and in the colours of the marked classes."""
     called = np.array([names[label] for label in maps.labels])
     for name, colour in {"": NEUTRAL, **colours}.items():
         mine = np.flatnonzero(called == name if name else ~np.isin(called, list(colours)))

@@ -148,7 +148,7 @@ OTHERS = {
 
 
 def depth_chart(profile: DepthProfile, chart: Chart, *, judged: Iterable[str] = ()) -> go.Figure:
-    """A measure, or two, over the blocks; those that are `judged` stand out. A block whose measure is unknown has no point."""
+    """Draw a measure, or two, over the blocks; those that are `judged` stand out. A block whose measure is unknown has no point."""
     figure = go.Figure()
     judged = set(judged)
     for place, (name, label) in enumerate(chart.curves.items()):
@@ -184,7 +184,9 @@ def depth_chart(profile: DepthProfile, chart: Chart, *, judged: Iterable[str] = 
 
 
 def profile_table(profile: DepthProfile, names: Iterable[str] = NAMES) -> dict[str, ArrayLike]:
-    """A row for each block: its name, each measure with the ends of its interval and what chance gives, and why its gates are dead."""
+    """Return a row for each block: its name, each measure with the ends of its interval and what chance gives, and why its gates are
+    dead.
+    """
     names = list(names)
     table: dict[str, ArrayLike] = {"block": list(profile.sites)}
     for name in names:
@@ -263,6 +265,6 @@ def _changes(sites: Sequence[str]) -> list[float]:
 
 
 def _named(sites: Sequence[str]) -> list[int]:
-    """The places that are named on the axis: all, or of many blocks the last of each stage."""
+    """Return the places that are named on the axis: all, or of many blocks the last of each stage."""
     stages = _stages(sites)
     return [place for place in range(len(sites)) if len(sites) <= MANY or stages[place + 1 : place + 2] != stages[place : place + 1]]

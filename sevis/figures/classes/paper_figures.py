@@ -35,7 +35,7 @@ OVERALL = Stroke(NEUTRAL, "dot")
 
 
 def entries(statistics: ClassStatistics, curves: Sequence[Curve]) -> dict[str, Stroke]:
-    """The legend: a label with the number of images, and how it is drawn, for each curve and for the one over all classes.
+    """Return the legend: a label with the number of images, and how it is drawn, for each curve and for the one over all classes.
 
     Raises:
         SevisError: for more than MAX_CURVES curves, or a class that the statistics do not hold.
@@ -60,7 +60,7 @@ DENSE = 200  # curves of more points are drawn thinner
 
 
 def paper_blocks(sites: Sequence[str]) -> tuple[str, ...]:
-    """The blocks of the paper's panels, for any depth: the last one of each stage, and all of the last stage.
+    """Return the blocks of the paper's panels, for any depth: the last one of each stage, and all of the last stage.
 
     Args:
         sites: the names of all blocks, SE_stage_block, in order.
@@ -73,12 +73,12 @@ def paper_blocks(sites: Sequence[str]) -> tuple[str, ...]:
 
 
 def paper_classes(statistics: ClassStatistics) -> list[str]:
-    """The classes of PAPER_CLASSES that the statistics hold; the first four where they hold none of them."""
+    """Return the classes of PAPER_CLASSES that the statistics hold; the first four where they hold none of them."""
     return [name for name in PAPER_CLASSES if name in statistics.classes] or list(dict.fromkeys(statistics.classes))[:4]
 
 
 def drawable_channels(statistics: ClassStatistics, sites: Iterable[str], curves: int, *, limit: int = 40_000) -> int | None:
-    """How many channels a block may show when all are asked for, so that a page holds at most `limit` points; None is all.
+    """Return how many channels a block may show when all are asked for, so that a page holds at most `limit` points; None is all.
 
     A point costs about ten bytes on the way to the browser.
     """
@@ -92,7 +92,7 @@ def drawable_channels(statistics: ClassStatistics, sites: Iterable[str], curves:
 def mean_panel(
     statistics: ClassStatistics, site: str, curves: Sequence[Curve], *, channels: int | None = PAPER_CHANNELS, order: str = INDEX
 ) -> go.Figure:
-    """One panel of Figure 6: what `mean_table` holds, a curve for each class or group and one over all. The legend is `entries`."""
+    """Draw one panel of Figure 6: what `mean_table` holds, a curve for each class or group and one over all. The legend is `entries`."""
     table = mean_table(statistics, site, curves, channels=channels, order=order)
     return _panel(_mean_traces(table, entries(statistics, curves)), _title(statistics, site), "mean excitation", order)
 
@@ -106,7 +106,7 @@ def spread_panel(
     channels: int | None = PAPER_CHANNELS,
     order: str = INDEX,
 ) -> go.Figure:
-    """One panel of Figure 7: what `spread_table` holds, the mean of a class or group in a band of one standard deviation each side."""
+    """Draw one panel of Figure 7: what `spread_table` holds, the mean of a class or group in a band of one standard deviation each side."""
     table = spread_table(statistics, site, curve, channels=channels, order=order)
     return _panel(_spread_traces(statistics, table, curve, stroke), _title(statistics, site), "excitation", order)
 
@@ -119,7 +119,7 @@ def figure6(
     channels: int | None = PAPER_CHANNELS,
     order: str = INDEX,
 ) -> go.Figure:
-    """The panels of Figure 6 in one figure with one legend."""
+    """Draw the panels of Figure 6 in one figure with one legend."""
     strokes = entries(statistics, classes)
     panels = {
         _title(statistics, site): _mean_traces(mean_table(statistics, site, classes, channels=channels, order=order), strokes)
@@ -136,7 +136,7 @@ def figure7(
     channels: int | None = PAPER_CHANNELS,
     order: str = INDEX,
 ) -> go.Figure:
-    """The panels of Figure 7 for each class or group in one figure with one legend."""
+    """Draw the panels of Figure 7 for each class or group in one figure with one legend."""
     curves = list(dict.fromkeys(classes))
     strokes = entries(statistics, curves)
     panels = {
@@ -158,20 +158,20 @@ def _title(statistics: ClassStatistics, site: str) -> str:
 
 
 def _mean_traces(table: Table, strokes: Mapping[str, Stroke]) -> list[go.Scatter]:
-    """The curve over all classes, and above it one for each class."""
+    """Return the curve over all classes, and above it one for each class."""
     *curves, overall = strokes.items()
     return [_line(table, label, stroke) for label, stroke in (overall, *curves) if label in table]
 
 
 def _spread_traces(statistics: ClassStatistics, table: Table, curve: Curve, stroke: Stroke) -> list[go.Scatter]:
-    """A band, above it the curve over all classes, and above that the mean of the class."""
+    """Return a band, above it the curve over all classes, and above that the mean of the class."""
     label, overall = label_of(statistics, curve), overall_label(statistics)
     band = _band(table, label, stroke.colour) if "standard deviation" in table else []
     return [*band, *(_line(table, key, way) for key, way in ((overall, OVERALL), (label, stroke)) if key in table)]
 
 
 def _line(table: Table, label: str, stroke: Stroke) -> go.Scatter:
-    """A curve; that over all classes tells the channels, too, where they are not in the order of their index.
+    """Return a curve; that over all classes tells the channels, too, where they are not in the order of their index.
 
     A name from outside is escaped, because Plotly reads tags in it.
     """
@@ -194,7 +194,7 @@ def _places(table: Table) -> NDArray[np.uint16]:
 
 
 def _band(table: Table, label: str, colour: str) -> list[go.Scatter]:
-    """The lower and the upper edge of mean and standard deviation, filled between."""
+    """Return the lower and the upper edge of mean and standard deviation, filled between."""
     group = escape(label, quote=False)
     edges = (table[label] - table["standard deviation"], table[label] + table["standard deviation"])
     lower, upper = (
@@ -251,7 +251,7 @@ def _grid(panels: Mapping[str, Sequence[go.Scatter]], *, title: str, axis: str, 
 
 
 def _range(traces: Iterable[go.Scatter]) -> tuple[float, float]:
-    """The gate's range, 0 to 1; wider only where a gate such as tanh or ReLU leaves it."""
+    """Return the gate's range, 0 to 1; wider only where a gate such as tanh or ReLU leaves it."""
     values = np.concatenate([[0.0, 1.0], *(trace.y for trace in traces if trace.hoverinfo != "skip")])
     return float(values.min()), float(values.max())
 

@@ -19,7 +19,9 @@ GRID = "rgba(127, 127, 127, 0.25)"
 
 
 def largest_effects(effects: Effects, *, count: int = LARGEST) -> go.Figure:
-    """The channels that differ most between two classes, a row each: Hedges' g with its 95 % interval; hollow where it may be chance."""
+    """Draw the channels that differ most between two classes, a row each: Hedges' g with its 95 % interval; hollow where it may be
+    chance.
+    """
     picked = effects.largest(count)
     figure = go.Figure()
     for name, colour, side in zip(effects.names, (RAISED, LOWERED), (effects.g > 0, effects.g <= 0), strict=True):
@@ -80,7 +82,7 @@ def effects_by_depth(effects: Effects) -> go.Figure:
 
 
 def sorted_effects(effects: Effects) -> go.Figure:
-    """All channels of one block from the one that is opened most for the first class to the one opened most for the second."""
+    """Draw all channels of one block from the one that is opened most for the first class to the one opened most for the second."""
     order = np.argsort(-np.nan_to_num(effects.g, nan=0.0), kind="stable")
     order = order[~np.isnan(effects.g[order])]
     rank = np.arange(1, len(order) + 1, dtype=np.uint16)
@@ -118,7 +120,7 @@ def sorted_effects(effects: Effects) -> go.Figure:
 
 
 def effect_table(effects: Effects, places: NDArray[np.intp] | None = None) -> Table:
-    """The data of `largest_effects` and `sorted_effects`: a row for each channel, of those at `places` or of all."""
+    """Return the data of `largest_effects` and `sorted_effects`: a row for each channel, of those at `places` or of all."""
     picked = np.arange(len(effects.g)) if places is None else places
     return {
         "block": effects.block[picked],
@@ -133,7 +135,7 @@ def effect_table(effects: Effects, places: NDArray[np.intp] | None = None) -> Ta
 
 
 def depth_table(effects: Effects) -> Table:
-    """The data of `effects_by_depth`: a row for each block; NaN for one of whose channels no effect is known."""
+    """Return the data of `effects_by_depth`: a row for each block; NaN for one of whose channels no effect is known."""
     blocks = list(dict.fromkeys(effects.block.tolist()))
     size, found = np.abs(effects.g), effects.discovered
     rows = []
@@ -166,7 +168,7 @@ def _details(effects: Effects, places: NDArray[np.intp]) -> list[list[Any]]:
 
 
 def _address(effects: Effects, place: int) -> str:
-    """A channel's place: its block, where there are several, and its number."""
+    """Return a channel's place: its block, where there are several, and its number."""
     several = effects.block[0] != effects.block[-1]
     return f"{escape(str(effects.block[place]))} · {effects.channel[place]}" if several else f"channel {effects.channel[place]}"
 

@@ -23,7 +23,7 @@ STYLES = ((RAISED, "circle", "solid"), (LOWERED, "square", "dash"))
 
 
 def profile_panel(comparison: ModelComparison, measure: str) -> go.Figure:
-    """One measure of both networks by depth, a line each.
+    """Draw one measure of both networks by depth, a line each.
 
     Args:
         measure: a key of MEASURES.
@@ -36,7 +36,7 @@ def profile_panel(comparison: ModelComparison, measure: str) -> go.Figure:
 
 
 def profile_table(comparison: ModelComparison, measure: str) -> Table:
-    """The data of `profile_panel`: a row for each block of each network."""
+    """Return the data of `profile_panel`: a row for each block of each network."""
     first, second = comparison.profiles
     return {
         "network": np.repeat(np.array(comparison.names), [len(first.sites), len(second.sites)]),
@@ -47,7 +47,7 @@ def profile_table(comparison: ModelComparison, measure: str) -> Table:
 
 
 def agreement_panel(comparison: ModelComparison) -> go.Figure:
-    """How far each block of the first agrees with its partner in the second on the distances between classes, beside chance."""
+    """Draw how far each block of the first agrees with its partner in the second on the distances between classes, beside chance."""
     profile = comparison.profiles[0]
     table = agreement_table(comparison)
     figure = go.Figure()
@@ -59,7 +59,7 @@ def agreement_panel(comparison: ModelComparison) -> go.Figure:
 
 
 def agreement_table(comparison: ModelComparison) -> Table:
-    """The data of `agreement_panel`: a row for each block of the first network."""
+    """Return the data of `agreement_panel`: a row for each block of the first network."""
     first, second = comparison.profiles
     return {
         "block": np.array(first.sites),
@@ -71,14 +71,14 @@ def agreement_table(comparison: ModelComparison) -> Table:
 
 
 def difference_panel(comparison: ModelComparison) -> go.Figure:
-    """How far the class means of the two lie apart, channel by channel, for blocks of the same name and width."""
+    """Draw how far the class means of the two lie apart, channel by channel, for blocks of the same name and width."""
     figure = go.Figure(_line(comparison.profiles[0], comparison.difference, "difference", PALETTE[7], symbol="circle", dash="solid"))
     figure.update_traces(showlegend=False)
     return _dress(figure, "Difference of class means", "mean |difference| of s")
 
 
 def agreement_map(comparison: ModelComparison) -> go.Figure:
-    """The agreement on the distances between classes of every block of the first network with every one of the second."""
+    """Draw the agreement on the distances between classes of every block of the first network with every one of the second."""
     first, second = comparison.profiles
     figure = go.Figure(
         go.Heatmap(
@@ -110,7 +110,7 @@ def agreement_map(comparison: ModelComparison) -> go.Figure:
 
 
 def agreement_map_table(comparison: ModelComparison) -> Table:
-    """The data of `agreement_map`: a row for each pair of blocks."""
+    """Return the data of `agreement_map`: a row for each pair of blocks."""
     first, second = (np.array(profile.sites) for profile in comparison.profiles)
     return {
         "block of the first": np.repeat(first, len(second)),

@@ -21,7 +21,7 @@ PAPER = (
 
 
 def audit_chart(audit: Audit) -> go.Figure:
-    """The change of top-1 in points with its 95 % interval: a row for each block; below, on their own axis, the last stage and all."""
+    """Draw the change of top-1 in points with its 95 % interval: a row for each block; below, on their own axis, the last stage and all."""
     single, several = audit.blocks, (audit.last_stage, ALL)
     figure = make_subplots(
         2, 1, row_heights=[len(single), len(several)], vertical_spacing=min(0.5, 80 / (ROW * (len(single) + len(several)) + 80))
@@ -45,7 +45,7 @@ def audit_chart(audit: Audit) -> go.Figure:
 
 
 def reading(audit: Audit) -> str:
-    """What the audit says of single blocks and of all of them, in a few sentences that follow from its numbers."""
+    """Return what the audit says of single blocks and of all of them, in a few sentences that follow from its numbers."""
     if _guesses(audit):
         return f"The network recognises {audit.real.top1:.1%} of the photos, no more than by guessing: nothing is lost, nothing follows."
     free = [name for name in audit.blocks if audit.outcomes[name]["frozen"].change_interval[1] >= 0]
@@ -66,7 +66,7 @@ def reading(audit: Audit) -> str:
 
 
 def last_stage_answer(audit: Audit) -> str:
-    """The paper's question, and this network's answer: what the last stage's SE blocks are worth, and what they cost."""
+    """Return the paper's question, and this network's answer: what the last stage's SE blocks are worth, and what they cost."""
     outcomes, (with_last, without_last) = audit.outcomes[audit.last_stage], audit.shares
     worth = (
         f"Here, with nothing trained anew, top-1 changes by {_with_interval(outcomes['open'])} where they are opened (s = 1), and by "
@@ -81,7 +81,7 @@ def last_stage_answer(audit: Audit) -> str:
 
 
 def describe_audit(audit: Audit) -> str:
-    """Where the numbers come from, in one sentence."""
+    """Return where the numbers come from, in one sentence."""
     known = audit.metadata
     low, high = audit.real.top1_interval
     left_out = f", {known['images_left_out']:,} of other classes left out" if known.get("images_left_out") else ""
@@ -95,7 +95,7 @@ def describe_audit(audit: Audit) -> str:
 
 
 def _guesses(audit: Audit) -> bool:
-    """Whether the network recognises no more than chance would."""
+    """Return whether the network recognises no more than chance would."""
     return bool(audit.real.top1_interval[0] <= 1 / audit.metadata.get("outputs", np.inf))
 
 

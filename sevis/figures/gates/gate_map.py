@@ -18,7 +18,7 @@ POINTS = 64  # the places of a row that answer to the mouse; a row is seldom dra
 
 
 def gate_map(scale: Mapping[str, Array]) -> go.Figure:
-    """The scales of all blocks as rows of colour, the first block on top, each row stretched over the whole width.
+    """Draw the scales of all blocks as rows of colour, the first block on top, each row stretched over the whole width.
 
     Over the map lie invisible points, for a click on a heatmap's cell does not reach Streamlit: their y is the number of the row.
 
@@ -60,7 +60,7 @@ def gate_map(scale: Mapping[str, Array]) -> go.Figure:
 
 
 def gate_map_table(scale: Mapping[str, Array]) -> dict[str, NDArray[np.generic]]:
-    """The data of `gate_map`: one row per channel of each block."""
+    """Return the data of `gate_map`: one row per channel of each block."""
     return {
         "block": np.concatenate([np.repeat(name, len(row)) for name, row in scale.items()]),
         "channel": np.concatenate([np.arange(len(row)) for row in scale.values()]),
@@ -69,7 +69,7 @@ def gate_map_table(scale: Mapping[str, Array]) -> dict[str, NDArray[np.generic]]
 
 
 def describe_channels(scale: Mapping[str, Array]) -> str:
-    """The number of channels by stage, in words: `128 channels in stage 2, 256 in 3`."""
+    """Return the number of channels by stage, in words: `128 channels in stage 2, 256 in 3`."""
     stages: dict[str, list[int]] = {}
     for name, row in scale.items():
         stages.setdefault(name.split("_")[1], []).append(len(row))
@@ -82,7 +82,7 @@ def _range_of(widths: Sequence[int]) -> str:
 
 
 def top_bars(top: Sequence[tuple[str, float]]) -> go.Figure:
-    """The most probable classes as bars, the first on top.
+    """Draw the most probable classes as bars, the first on top.
 
     Args:
         top: names and probabilities in 0..1, highest first, as `Explanation.top` gives them.
@@ -111,12 +111,12 @@ def top_bars(top: Sequence[tuple[str, float]]) -> go.Figure:
 
 
 def shorten(name: str) -> str:
-    """The name of a class as it fits beside a bar on a phone: at most LABEL characters, the rest as dots."""
+    """Return the name of a class as it fits beside a bar on a phone: at most LABEL characters, the rest as dots."""
     return name if len(name) <= LABEL else f"{name[: LABEL - 1].rstrip(' ,')}…"
 
 
 def channel_profile(values: Array, *, title: str, name: str, unit: str = "channel", upper: float | None = None) -> go.Figure:
-    """One value per channel, in the order of the channels: as bars, or as a skyline where bars would be too thin to see.
+    """Draw one value per channel, in the order of the channels: as bars, or as a skyline where bars would be too thin to see.
 
     Args:
         values: shape (C,).
@@ -133,7 +133,7 @@ def channel_profile(values: Array, *, title: str, name: str, unit: str = "channe
 
 
 def sorted_scales(scale: Array, *, count: int = 8) -> go.Figure:
-    """The scales of one block from the highest to the lowest, with the `count` channels at either end marked.
+    """Draw the scales of one block from the highest to the lowest, with the `count` channels at either end marked.
 
     Args:
         scale: s, shape (C,).
@@ -163,19 +163,19 @@ def sorted_scales(scale: Array, *, count: int = 8) -> go.Figure:
 
 
 def extremes(scale: Array, *, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The channels with the highest scales, highest first, and those with the lowest, lowest first; no channel is in both."""
+    """Return the channels with the highest scales, highest first, and those with the lowest, lowest first; no channel is in both."""
     order = np.argsort(-scale, kind="stable")
     count = min(count, len(scale) // 2)
     return order[:count], order[::-1][:count]
 
 
 def _percent(scale: Array) -> NDArray[np.uint8]:
-    """Scales as whole per cent: a heatmap of bytes is an eighth of one of floats on its way to the browser."""
+    """Scale as whole per cent: a heatmap of bytes is an eighth of one of floats on its way to the browser."""
     return np.round(100 * np.clip(scale, 0, 1)).astype(np.uint8)
 
 
 def _places(name: str, scale: Array, *, y: int, width: int) -> go.Scatter:
-    """The invisible points of one row, each over one channel, or over a few where a block has more than POINTS."""
+    """Return the invisible points of one row, each over one channel, or over a few where a block has more than POINTS."""
     count = min(len(scale), POINTS)
     edges = np.arange(count + 1) * len(scale) // count
     first, last = edges[:-1], edges[1:] - 1

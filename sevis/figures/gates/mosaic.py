@@ -32,7 +32,7 @@ GROUND, INK, FAINT = (27, 34, 45), (242, 245, 248), (166, 176, 190)  # its own d
 def mosaic(
     maps: Array, scale: Array, channels: Sequence[int], *, photo: Pixels | None = None, columns: int = 4, limits: Array | None = None
 ) -> Pixels:
-    """Some channels' maps u with s * u below each, in the same colours: blue below zero, white at zero, red above.
+    """Return some channels' maps u with s * u below each, in the same colours: blue below zero, white at zero, red above.
 
     Args:
         maps: u, shape (C, H, W); values that are not finite are drawn as zero.
@@ -66,7 +66,7 @@ def mosaic(
 
 
 def mosaic_pair(first: Gated, second: Gated, channels: Sequence[int], *, columns: int = 4) -> Pixels:
-    """The mosaics of the same channels for two photos, A above B; a channel has the same colours in both.
+    """Return the mosaics of the same channels for two photos, A above B; a channel has the same colours in both.
 
     Args:
         first, second: of A and of B: the maps u, shape (C, H, W), the scales s, shape (C,), and the photo to lay the maps over, or None.
@@ -83,20 +83,20 @@ def mosaic_pair(first: Gated, second: Gated, channels: Sequence[int], *, columns
 
 
 def largest(maps: Array) -> Array:
-    """The largest finite absolute value of each map: (C, H, W) in, (C,) out."""
+    """Return the largest finite absolute value of each map: (C, H, W) in, (C,) out."""
     finite: Array = np.where(np.isfinite(maps), np.abs(maps), np.float32(0)).max(axis=(1, 2), initial=0)
     return finite
 
 
 def corner(place: int, *, scaled: bool, columns: int = 4) -> tuple[int, int]:
-    """The row and column of the top left pixel of a thumbnail: that of u, or of s * u, of the `place`-th channel."""
+    """Return the row and column of the top left pixel of a thumbnail: that of u, or of s * u, of the `place`-th channel."""
     line, column = divmod(place, columns)
     top = line * _line_height() + LABEL + (SIDE + GAP if scaled else 0)
     return top, GUTTER + column * (SIDE + GAP)
 
 
 def colours(values: Array, limit: float) -> Pixels:
-    """Values from -limit to limit as colours from blue over white to red; beyond, and where not finite, the nearest of these.
+    """Return values from -limit to limit as colours from blue over white to red; beyond, and where not finite, the nearest of these.
 
     Returns:
         uint8, the shape of `values` and a last axis of 3.
@@ -108,7 +108,7 @@ def colours(values: Array, limit: float) -> Pixels:
 
 
 def overlay(values: Array, limit: float, photo: Pixels) -> Pixels:
-    """Values laid over a grey photo: clear at zero, nine tenths opaque at the limit.
+    """Return values laid over a grey photo: clear at zero, nine tenths opaque at the limit.
 
     Args:
         values: shape (H, W); enlarged to the photo without smoothing.
@@ -123,7 +123,7 @@ def overlay(values: Array, limit: float, photo: Pixels) -> Pixels:
 
 
 def enlarge(picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """A picture of shape (H, W, ...) as (height, width, ...), each pixel the nearest of the original: no smoothing."""
+    """Return a picture of shape (H, W, ...) as (height, width, ...), each pixel the nearest of the original: no smoothing."""
     rows = np.arange(height) * picture.shape[0] // height
     columns = np.arange(width) * picture.shape[1] // width
     enlarged: NDArray[Any] = picture[rows[:, None], columns]
@@ -131,7 +131,7 @@ def enlarge(picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
 
 
 def framed(photo: Pixels, box: tuple[int, int, int, int]) -> Pixels:
-    """A photo with all that lies outside the box (left, top, right, bottom) dimmed to a third."""
+    """Return a photo with all that lies outside the box (left, top, right, bottom) dimmed to a third."""
     left, top, right, bottom = box
     dimmed = (photo // 3).astype(np.uint8)
     dimmed[top:bottom, left:right] = photo[top:bottom, left:right]
@@ -144,7 +144,7 @@ def _thumbnail(values: Array, limit: float, photo: Pixels | None) -> Pixels:
 
 
 def draw_legend(canvas: Image.Image, draw: ImageDraw.ImageDraw, *, left: int, most: str = "max|u|") -> None:
-    """The colour bar along the bottom, from `left` on.
+    """Add the colour bar along the bottom, from `left` on.
 
     Its ends are `most`: by default each channel's own max|u|, which stands above its thumbnails.
     """
@@ -185,7 +185,7 @@ class Example:
 
 
 def photo_grid(examples: Sequence[Example], *, limit: float, columns: int = 3) -> Pixels:
-    """The photos in reading order; over each its map, red above zero, blue below, the more opaque the farther from zero.
+    """Return the photos in reading order; over each its map, red above zero, blue below, the more opaque the farther from zero.
 
     Args:
         examples: the photos; one without a map is shown as it is.
@@ -208,7 +208,7 @@ def photo_grid(examples: Sequence[Example], *, limit: float, columns: int = 3) -
 
 
 def photo_corner(place: int, *, columns: int = 3) -> tuple[int, int]:
-    """The row and column of the top left pixel of the `place`-th photo."""
+    """Return the row and column of the top left pixel of the `place`-th photo."""
     line, column = divmod(place, columns)
     return PHOTO_LABEL + line * (PHOTO_SIDE + PHOTO_LABEL + GAP), GAP + column * (PHOTO_SIDE + GAP)
 

@@ -49,7 +49,7 @@ def difference_map(first: Scales, second: Scales) -> go.Figure:
 
 
 def difference_table(first: Scales, second: Scales) -> Table:
-    """The data of `difference_map`: one row per channel of each block."""
+    """Return the data of `difference_map`: one row per channel of each block."""
     return {
         "block": np.concatenate([np.repeat(name, len(row)) for name, row in first.items()]),
         "channel": np.concatenate([np.arange(len(row)) for row in first.values()]),
@@ -60,7 +60,7 @@ def difference_table(first: Scales, second: Scales) -> Table:
 
 
 def sorted_differences(first: Array, second: Array, *, count: int) -> go.Figure:
-    """The channels of one block, from the one that is opened more for A to the one that is opened more for B, with both scales.
+    """Draw the channels of one block, from the one that is opened more for A to the one that is opened more for B, with both scales.
 
     Args:
         first, second: s of A and of B, shape (C,).
@@ -105,7 +105,7 @@ def sorted_differences(first: Array, second: Array, *, count: int) -> go.Figure:
 
 
 def sorted_table(first: Array, second: Array) -> Table:
-    """The data of `sorted_differences`: one row per channel."""
+    """Return the data of `sorted_differences`: one row per channel."""
     order = by_difference(first, second)
     return {
         "rank": np.arange(1, len(order) + 1),
@@ -117,7 +117,7 @@ def sorted_table(first: Array, second: Array) -> Table:
 
 
 def pairs(first: Array, second: Array, channels: NDArray[np.intp]) -> go.Figure:
-    """Some channels of one block, one row each: s of A and s of B as two dots, and the way between them.
+    """Draw some channels of one block, one row each: s of A and s of B as two dots, and the way between them.
 
     Args:
         first, second: s of A and of B, shape (C,).
@@ -153,31 +153,33 @@ def pairs(first: Array, second: Array, channels: NDArray[np.intp]) -> go.Figure:
 
 
 def by_difference(first: Array, second: Array) -> NDArray[np.intp]:
-    """The channels in the order of s of A minus s of B, the highest first."""
+    """Return the channels in the order of s of A minus s of B, the highest first."""
     return np.argsort(second - first, kind="stable")
 
 
 def most_different(first: Array, second: Array, *, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The channels with the highest s of A minus s of B, highest first, and with the lowest, lowest first; none without a difference."""
+    """Return the channels with the highest s of A minus s of B, highest first, and with the lowest, lowest first; none without a
+    difference.
+    """
     order = by_difference(first, second)
     difference = (first - second)[order]
     return order[difference > 0][:count], order[difference < 0][::-1][:count]
 
 
 def block_means(first: Scales, second: Scales) -> dict[str, float]:
-    """The mean over channels of |s of A minus s of B|, by block."""
+    """Return the mean over channels of |s of A minus s of B|, by block."""
     return {name: float(np.abs(first[name] - second[name]).mean()) for name in first}
 
 
 def colour_limit(largest: float) -> float:
-    """The number of one digit (1, 2 or 5) that is not below the largest difference: the end of the colours on either side."""
+    """Return the number of one digit (1, 2 or 5) that is not below the largest difference: the end of the colours on either side."""
     exponent = np.floor(np.log10(max(largest, 1e-3)))
     steps = (step * 10.0**power for power in (exponent, exponent + 1) for step in (1, 2, 5))
     return float(next(step for step in steps if step >= max(largest, 1e-3) * (1 - 1e-6)))
 
 
 def _rows(differences: Scales, limit: float, width: int) -> go.Heatmap:
-    """Differences as whole steps of the colours: a heatmap of bytes is an eighth of one of floats on its way to the browser."""
+    """Return differences as whole steps of the colours: a heatmap of bytes is an eighth of one of floats on its way to the browser."""
     stretched = [row[np.arange(width) * len(row) // width] for row in differences.values()]
     marks = [-limit, -limit / 2, 0, limit / 2, limit]
     return go.Heatmap(
@@ -208,7 +210,7 @@ def _rows(differences: Scales, limit: float, width: int) -> go.Heatmap:
 
 
 def _places(name: str, first: Array, second: Array, *, y: int, width: int) -> go.Scatter:
-    """The invisible points of one row, each over one channel, or over a few where a block has more than POINTS."""
+    """Return the invisible points of one row, each over one channel, or over a few where a block has more than POINTS."""
     count = min(len(first), POINTS)
     edges = np.arange(count + 1) * len(first) // count
     begin, end = edges[:-1], edges[1:] - 1

@@ -18,13 +18,13 @@ PLACES = 41  # points of a row that answer to the mouse
 
 
 def union_of_top(before: Array, after: Array, *, count: int = 5) -> NDArray[np.intp]:
-    """The classes that are among the most probable ones before or after, by their probability before, highest first."""
+    """Return the classes that are among the most probable ones before or after, by their probability before, highest first."""
     chosen = np.union1d(np.argsort(-before, kind="stable")[:count], np.argsort(-after, kind="stable")[:count])
     return np.asarray(chosen[np.argsort(-before[chosen], kind="stable")])
 
 
 def compare_bars(names: Sequence[str], before: Array, after: Array) -> go.Figure:
-    """The probabilities of some classes before and after, as pairs of bars, the first class on top.
+    """Draw the probabilities of some classes before and after, as pairs of bars, the first class on top.
 
     Args:
         names: of the classes.
@@ -57,7 +57,7 @@ def compare_bars(names: Sequence[str], before: Array, after: Array) -> go.Figure
 
 
 def compare_table(names: Sequence[str], before: Array, after: Array) -> dict[str, Sequence[str] | Array]:
-    """The data of `compare_bars`."""
+    """Return the data of `compare_bars`."""
     return {"class": names, "before": before, "after": after, "change": after - before}
 
 
@@ -153,7 +153,7 @@ def channel_bars(channels: NDArray[np.intp], change: Array, *, site: str) -> go.
 
 
 def _row_places(sites: Sequence[str], ways: Sequence[Array], labels: Sequence[str], reach: float) -> go.Scatter:
-    """The invisible points over the rows."""
+    """Return the invisible points over the rows."""
     across = np.linspace(-reach, reach, PLACES, dtype=np.float32)
     data = np.stack([100 * values for values in ways], axis=1)
     texts = "<br>".join(f"{label}: %{{customdata[{place}]:+.2f}} percentage points" for place, label in enumerate(labels))
@@ -171,7 +171,7 @@ def _row_places(sites: Sequence[str], ways: Sequence[Array], labels: Sequence[st
 
 
 def _change_axis(figure: go.Figure, reach: float, *, title: str) -> None:
-    """An axis from -reach to reach with three ticks, which stand side by side on a phone, too."""
+    """Add an axis from -reach to reach with three ticks, which stand side by side on a phone, too."""
     power = 10.0 ** np.floor(np.log10(0.8 * reach))
     tick = max(power * step for step in (1, 2, 4, 5) if power * step <= 0.8 * reach)
     figure.update_xaxes(
@@ -196,7 +196,9 @@ def _moved(before: float, after: float) -> str:
 
 
 def _signed(points: float) -> str:
-    """Two digits after the point, or one that counts where these would be nothing; the bar shows the sign of what is smaller still."""
+    """Return two digits after the point, or one that counts where these would be nothing; the bar shows the sign of what is smaller
+    still.
+    """
     if 0 < abs(points) < SMALLEST:
         return f"< {SMALLEST:g}"
     return f"{points:{'+.2f' if abs(points) >= 0.01 or points == 0 else '+.1g'}}".replace("-", "−")

@@ -109,7 +109,7 @@ def error_dots(dots: Sequence[Dot], *, title: str) -> go.Figure:
 
 
 def error_table(dots: Sequence[Dot]) -> dict[str, ArrayLike]:
-    """The data of `error_dots`; what is not known is empty."""
+    """Return the data of `error_dots`; what is not known is empty."""
     measured = [dot.measured for dot in dots]
     intervals = [part.interval if part and part.interval else ("", "") for part in measured]
     return {
@@ -151,7 +151,7 @@ def life_map(lives: Sequence[Life]) -> go.Figure:
 
 
 def life_table(lives: Sequence[Life]) -> dict[str, ArrayLike]:
-    """The data of `life_map`."""
+    """Return the data of `life_map`."""
     return {
         "variant": [life.label for life in lives],
         "top1_error": [life.error for life in lives],
@@ -161,7 +161,7 @@ def life_table(lives: Sequence[Life]) -> dict[str, ArrayLike]:
 
 
 def gain_dots(gains: Sequence[Gain]) -> go.Figure:
-    """What SE adds to top-1, row by row, in points, with the interval where there is one."""
+    """Draw what SE adds to top-1, row by row, in points, with the interval where there is one."""
     figure = go.Figure()
     for printed, name, colour, symbol in ((False, "here, with 95 % interval", MEASURED, "circle"), (True, PAPER, PRINTED, "diamond")):
         mine = [(place, gain) for place, gain in enumerate(gains) if gain.printed == printed]
@@ -197,7 +197,7 @@ def gain_dots(gains: Sequence[Gain]) -> go.Figure:
 
 
 def gain_table(gains: Sequence[Gain]) -> dict[str, ArrayLike]:
-    """The data of `gain_dots`; an interval that is not known is empty."""
+    """Return the data of `gain_dots`; an interval that is not known is empty."""
     ends = [gain.interval or ("", "") for gain in gains]
     return {
         "what": [gain.what for gain in gains],
@@ -208,7 +208,7 @@ def gain_table(gains: Sequence[Gain]) -> dict[str, ArrayLike]:
 
 
 def gate_bars(blocks: Mapping[str, Mapping[str, float]]) -> go.Figure:
-    """How far the gates of each block move: the standard deviation of s over images, mean over channels; below the line they are dead.
+    """Draw how far the gates of each block move: the standard deviation of s over images, mean over channels; below the line they are dead.
 
     Args:
         blocks: of `sevis.evaluation.measure_gates`.
@@ -231,7 +231,7 @@ def gate_bars(blocks: Mapping[str, Mapping[str, float]]) -> go.Figure:
 
 
 def gate_table(blocks: Mapping[str, Mapping[str, float]]) -> dict[str, ArrayLike]:
-    """The data of `gate_bars`."""
+    """Return the data of `gate_bars`."""
     table: dict[str, ArrayLike] = {"block": list(blocks)}
     return table | {column: [block[column] for block in blocks.values()] for column in ("std_over_images", "mean", "top1_frozen")}
 
@@ -243,7 +243,7 @@ def _value(dot: Dot, column: int) -> float | None:
 
 
 def _said(dot: Dot, column: int) -> str:
-    """What the mouse finds."""
+    """Return what the mouse finds."""
     if column == 2 or dot.measured is None:
         return f"{escape(dot.label)}: {dot.printed:.2f} % ({PAPER})"
     interval = dot.measured.interval

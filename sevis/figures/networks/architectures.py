@@ -49,7 +49,7 @@ class Stage:
 
 
 def block_strip(cells: Sequence[Cell]) -> go.Figure:
-    """The blocks of a network as cells, a row for each output size, those with SE in colour; a click tells a cell's `unit`.
+    """Draw the blocks of a network as cells, a row for each output size, those with SE in colour; a click tells a cell's `unit`.
 
     It is the first of the point's custom data; empty for a block beside which SE cannot stand.
     """
@@ -85,7 +85,7 @@ def block_strip(cells: Sequence[Cell]) -> go.Figure:
 
 
 def strip_table(cells: Sequence[Cell]) -> dict[str, ArrayLike]:
-    """The data of `block_strip`."""
+    """Return the data of `block_strip`."""
     return {
         "block": [cell.path for cell in cells],
         "channels": [cell.channels for cell in cells],
@@ -96,7 +96,7 @@ def strip_table(cells: Sequence[Cell]) -> dict[str, ArrayLike]:
 
 
 def stage_bars(stages: Sequence[Stage], *, what: str) -> go.Figure:
-    """What the blocks of each output size cost: a bar from 0, the part of SE on top, and by how much that is more than without SE.
+    """Draw what the blocks of each output size cost: a bar from 0, the part of SE on top, and by how much that is more than without SE.
 
     Args:
         stages: in the order in which they run.
@@ -135,7 +135,7 @@ def stage_bars(stages: Sequence[Stage], *, what: str) -> go.Figure:
 
 
 def stage_table(stages: Sequence[Stage], *, what: str) -> dict[str, ArrayLike]:
-    """The data of `stage_bars`."""
+    """Return the data of `stage_bars`."""
     name = what.replace("-", "_")
     return {
         "side": [stage.side for stage in stages],
@@ -146,7 +146,7 @@ def stage_table(stages: Sequence[Stage], *, what: str) -> dict[str, ArrayLike]:
 
 
 def reduction_curve(counts: Mapping[int, int], plain: int, *, chosen: int, printed: Mapping[int, float]) -> go.Figure:
-    """The parameters of a network against its reduction ratio r, in millions, on a logarithmic axis of r.
+    """Draw the parameters of a network against its reduction ratio r, in millions, on a logarithmic axis of r.
 
     Args:
         counts: parameters by r.
@@ -214,7 +214,7 @@ def _ratio_axes(figure: go.Figure, ratios: Sequence[int], span: tuple[int, int])
 
 
 def _columns(cells: Sequence[Cell]) -> list[int]:
-    """The place of each block in its row."""
+    """Return the place of each block in its row."""
     filled: dict[int, int] = {}
     places = []
     for cell in cells:

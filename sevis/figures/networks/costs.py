@@ -105,7 +105,7 @@ def error_and_cost(points: Sequence[Point]) -> go.Figure:
 
 
 def cost_table(points: Sequence[Point]) -> dict[str, ArrayLike]:
-    """The data of `error_and_cost`; what is not known is empty."""
+    """Return the data of `error_and_cost`; what is not known is empty."""
     return {
         "network": [_title(point) for point in points],
         "top1_error_paper": [point.top1 for point in points],
@@ -115,7 +115,7 @@ def cost_table(points: Sequence[Point]) -> dict[str, ArrayLike]:
 
 
 def slowdown_chart(rows: Sequence[Slowdown]) -> go.Figure:
-    """How much longer a network takes with SE: a row for each measurement, with its quartiles where it has some."""
+    """Draw how much longer a network takes with SE: a row for each measurement, with its quartiles where it has some."""
     figure = go.Figure()
     for measured, name, colour, symbol in ((True, "here, with quartiles", GATED, "circle"), (False, PAPER, PRINTED, "diamond")):
         mine = [(place, row) for place, row in enumerate(rows) if bool(row.quartiles) == measured]
@@ -153,7 +153,7 @@ def slowdown_chart(rows: Sequence[Slowdown]) -> go.Figure:
 
 
 def slowdown_table(rows: Sequence[Slowdown]) -> dict[str, ArrayLike]:
-    """The data of `slowdown_chart`; the quartiles are empty where there are none."""
+    """Return the data of `slowdown_chart`; the quartiles are empty where there are none."""
     quartiles = [row.quartiles or ("", "") for row in rows]
     return {
         "what": [row.what for row in rows],
@@ -166,7 +166,7 @@ def slowdown_table(rows: Sequence[Slowdown]) -> dict[str, ArrayLike]:
 
 
 def _names(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """Each name once, beside the plain network, or that with SE where there is no other."""
+    """Return each name once, beside the plain network, or that with SE where there is no other."""
     plain = {point.title for point in points if not point.gated}
     return [_name(point) for point in points if point.cost and (not point.gated or point.title not in plain)]
 
@@ -202,12 +202,12 @@ def _arrows(points: Sequence[Point]) -> list[dict[str, Any]]:
 
 
 def _place(cost: float) -> float:
-    """Where a cost is on the logarithmic axis of billions, as Plotly wants it of annotations."""
+    """Return where a cost is on the logarithmic axis of billions, as Plotly wants it of annotations."""
     return log10(cost / 1e9)
 
 
 def _hover(source: str) -> str:
-    """What the mouse finds on a point whose cost is from that source."""
+    """Return what the mouse finds on a point whose cost is from that source."""
     return f"<b>%{{customdata}}</b><br>%{{y:.2f}} % ({PAPER})<br>%{{x:.4g}} billion multiply-adds ({source})<extra></extra>"
 
 

@@ -13,7 +13,7 @@ Point = tuple[float, float]
 
 
 def block_drawing(drawing: Drawing) -> go.Figure:
-    """The operations from top to bottom, shapes as C × H × W.
+    """Draw the operations from top to bottom, shapes as C × H × W.
 
     The main branch is in the middle, the shortcut and other branches are beside it, SE is at the outside.
     """
@@ -45,7 +45,7 @@ def _parents(drawing: Drawing, step: int) -> list[int]:
 
 
 def _rows(drawing: Drawing) -> list[int]:
-    """Each step one row below the lowest that it needs."""
+    """Return each step one row below the lowest that it needs."""
     rows: list[int] = []
     for step in range(len(drawing.steps)):
         rows.append(1 + max((rows[parent] for parent in _parents(drawing, step)), default=-1))
@@ -53,7 +53,9 @@ def _rows(drawing: Drawing) -> list[int]:
 
 
 def _columns(drawing: Drawing) -> list[int]:
-    """The first branch stays in the middle, the others go to the left and to the right of it in turns; a join returns to the middle."""
+    """Return the first branch stays in the middle, the others go to the left and to the right of it in turns; a join returns to the
+    middle.
+    """
     columns: list[int] = []
     children = [0] * len(drawing.steps)  # of each step, those that are no part of its SE block
     for place, step in enumerate(drawing.steps):
@@ -76,7 +78,7 @@ def _columns(drawing: Drawing) -> list[int]:
 
 
 def _route(start: int, end: int, rows: list[int], columns: list[int]) -> list[Point]:
-    """The corners of an arrow that passes no box."""
+    """Return the corners of an arrow that passes no box."""
     source, target = (columns[start], -rows[start] - HIGH), (columns[end], -rows[end] + HIGH)
     boxes = set(zip(columns, rows, strict=True))
 

@@ -38,7 +38,7 @@ class LiveCurve:
 
 
 def training_curves(runs: Mapping[str, Sequence[Row]]) -> go.Figure:
-    """Loss and top-1 by epoch, a colour a run: the validation loss solid, the training loss dotted.
+    """Draw loss and top-1 by epoch, a colour a run: the validation loss solid, the training loss dotted.
 
     Args:
         runs: the rows of their logs by what they are called; a row has `epoch` and the COLUMNS (fractions and nats), as numbers or as
@@ -79,14 +79,14 @@ def seed_curves(groups: Mapping[str, Sequence[Sequence[Row]]]) -> go.Figure:
 
 
 def curves_table(groups: Mapping[str, Sequence[Sequence[Row]]]) -> dict[str, ArrayLike]:
-    """The data of `seed_curves`: a row for each epoch of each run."""
+    """Return the data of `seed_curves`: a row for each epoch of each run."""
     rows = [(name, number, row) for name, runs in groups.items() for number, run in enumerate(runs) for row in run]
     table: dict[str, ArrayLike] = {"run": [name for name, _, _ in rows], "number": [number for _, number, _ in rows]}
     return table | {column: [_number(row, column) for _, _, row in rows] for column in ("epoch", *COLUMNS)}
 
 
 def live_curves(runs: Mapping[str, LiveCurve], *, epochs: int) -> go.Figure:
-    """The loss by step and top-1 by epoch of runs, the last of which may be going on, on an axis of all epochs.
+    """Draw the loss by step and top-1 by epoch of runs, the last of which may be going on, on an axis of all epochs.
 
     Args:
         runs: by what they are called; each keeps its colour when another joins.
@@ -107,7 +107,7 @@ def live_curves(runs: Mapping[str, LiveCurve], *, epochs: int) -> go.Figure:
 
 
 def live_table(runs: Mapping[str, LiveCurve]) -> dict[str, ArrayLike]:
-    """The data of `live_curves`: the loss of every step, and top-1 at the last step of each epoch."""
+    """Return the data of `live_curves`: the loss of every step, and top-1 at the last step of each epoch."""
     rows = [(name, run, step) for name, run in runs.items() for step in range(1, len(run.losses) + 1)]
     ends = [(step // run.steps - 1 if step % run.steps == 0 else len(run.top1)) for _, run, step in rows]
     return {
@@ -119,7 +119,7 @@ def live_table(runs: Mapping[str, LiveCurve]) -> dict[str, ArrayLike]:
 
 
 def smooth(losses: Sequence[float]) -> tuple[Array, Array]:
-    """The steps at which a whole window of WINDOW steps ends, and the means over these windows, one after the other."""
+    """Return the steps at which a whole window of WINDOW steps ends, and the means over these windows, one after the other."""
     whole = len(losses) // WINDOW
     means = np.asarray(losses[: whole * WINDOW], dtype=float).reshape(whole, WINDOW).mean(axis=1)
     return WINDOW * np.arange(1, whole + 1, dtype=float), means
@@ -135,7 +135,7 @@ def _checked(groups: Mapping[str, Sequence[Sequence[Row]]]) -> Mapping[str, Sequ
 
 
 def _stacked(runs: Sequence[Sequence[Row]], column: str) -> tuple[Array, Array]:
-    """The epochs that all runs have finished, and one column of them, shape (runs, epochs)."""
+    """Return the epochs that all runs have finished, and one column of them, shape (runs, epochs)."""
     common = min(map(len, runs))
     epochs = np.array([_number(row, "epoch") for row in runs[0][:common]])
     return epochs, np.array([[_number(row, column) for row in run[:common]] for run in runs])

@@ -54,7 +54,7 @@ def find_trial_data() -> TrialData:
 
 
 def open_photos(path: Path) -> tuple[ImageDataset, ImageDataset]:
-    """Some photos of some classes: those that the first network of sevis was trained on, where the data set has them."""
+    """Return some photos of some classes: those that the first network of sevis was trained on, where the data set has them."""
     training, validation = (open_dataset(path, split) for split in ("train", "val"))
     listed = pretrained_folder() / "tiny20.txt"
     wanted = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
@@ -63,7 +63,7 @@ def open_photos(path: Path) -> tuple[ImageDataset, ImageDataset]:
 
 
 def open_digits() -> tuple[ImageDataset, ImageDataset]:
-    """The 1,797 digits of scikit-learn, which is the part of UCI's set "optdigits" that 13 people wrote."""
+    """Return the 1,797 digits of scikit-learn, which is the part of UCI's set "optdigits" that 13 people wrote."""
     labels = _digits()[1]
     names = [f"{place:04}.png" for place in range(len(labels))]
     classes = tuple(str(digit) for digit in range(10))

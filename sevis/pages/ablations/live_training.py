@@ -55,7 +55,7 @@ class Choice:
         return ", ".join([f"SE r = {self.reduction}", *changed, *where, f"seed {self.seed}"])
 
     def recipe(self, data: TrialData) -> Recipe:
-        """What the run is told."""
+        """Return what the run is told."""
         shared: dict[str, Any] = {**SHARED, "size": data.size, "epochs": data.epochs, "seed": self.seed}
         if not self.gated or not self.stages:
             return Recipe(model=MODEL, **shared)
@@ -138,17 +138,17 @@ class Trial:
 
     @property
     def over(self) -> bool:
-        """Whether the thread has ended, with an outcome, an error, or early."""
+        """Return whether the thread has ended, with an outcome, an error, or early."""
         return not self._thread.is_alive()
 
     @property
     def curve(self) -> LiveCurve | None:
-        """How it has gone so far; None before the first step."""
+        """Return how it has gone so far; None before the first step."""
         return LiveCurve(tuple(self.losses), tuple(self.top1), self.steps) if self.steps and self.losses else None
 
     @property
     def done(self) -> float:
-        """How much of what is being done, in 0..1."""
+        """Return how much of what is being done, in 0..1."""
         done, whole = (self._read, self._total) if self.phase == READING else (len(self.losses), self.steps * self.epochs)
         return min(1.0, done / whole) if whole else 0.0
 
@@ -159,15 +159,15 @@ class Trial:
         return (time.monotonic() - self.began) * (1 - done) / done if done else None
 
     def look(self) -> None:
-        """Says that somebody still looks."""
+        """Say that somebody still looks."""
         self._seen = time.monotonic()
 
     def cancel(self) -> None:
-        """Ends the run at its next step."""
+        """End the run at its next step."""
         self._cancelled.set()
 
     def join(self, timeout: float) -> None:
-        """Waits for the end of the run."""
+        """Wait for the end of the run."""
         self._thread.join(timeout)
 
     def _run(self) -> None:
@@ -228,7 +228,7 @@ class Trial:
         )
 
     def _measure_gates(self, trained: "Trained", turn: ExitStack) -> tuple[float, float]:
-        """How far s varies over the validation images, and top-1 with every s at its mean over the training images."""
+        """Return how far s varies over the validation images, and top-1 with every s at its mean over the training images."""
         from sevis.blocks.hooks import override
         from sevis.experiments.evaluation import evaluate, gate_moments
 
@@ -240,7 +240,7 @@ class Trial:
         return sum(float(tested.overall_std(site).mean()) for site in tested.sites) / len(tested.sites), frozen
 
     def _batches(self, images: "Images", turn: ExitStack) -> "Iterator[tuple[Tensor, Tensor]]":
-        """Batches to measure on, each in a turn of its own."""
+        """Return batches to measure on, each in a turn of its own."""
         from sevis.data.pixels import evaluation_batches
         from sevis.data.preprocessing import Preprocessing
 
@@ -249,13 +249,13 @@ class Trial:
             yield batch
 
     def _let_others(self, turn: ExitStack) -> None:
-        """Gives the turn up, and takes the next one, unless the run has to end."""
+        """Give the turn up, and take the next one, unless the run has to end."""
         turn.close()
         self._check()
         turn.enter_context(self._turns.take(lambda before: self._check()))
 
     def _count(self) -> None:
-        """Counts the images that are read."""
+        """Count the images that are read."""
         self._check()
         self._read += 1
 

@@ -29,7 +29,7 @@ COMMAND = "python -m sevis ablate"
 
 @st.fragment
 def show_tables() -> None:
-    """The chosen table; the choice is kept in the address."""
+    """Show the chosen table; the choice is kept in the address."""
     by_number = {table.number: table for table in tables()}
     number = st.segmented_control(
         "Table of the paper",
@@ -54,7 +54,7 @@ def show_tables() -> None:
 
 
 def _read_or_say() -> Ablations:
-    """The measured ablations; none, and a sentence that says why, where they cannot be had."""
+    """Return the measured ablations; none, and a sentence that says why, where they cannot be had."""
     path = shipped_path()
     if not path.is_file():
         st.info(f"Nothing is measured yet, so only the paper's figures are shown: `{COMMAND}` trains the variants.", icon=":material/info:")
@@ -107,7 +107,7 @@ def _dot(row: Row, summary: Summary | None) -> Dot:
 
 
 def _cells(row: Row, ablations: Ablations, base: float) -> dict[str, str]:
-    """A row of the table that is read; `base` is the paper's error of SE as it is by default."""
+    """Return a row of the table that is read; `base` is the paper's error of SE as it is by default."""
     summary = ablations.summary(row.key)
     printed = row.printed.top1 if row.printed else None
     return {

@@ -19,7 +19,7 @@ WITH, WITHOUT = "With SE", "Plain"
 
 @st.fragment
 def show_training() -> None:
-    """The controls, the run that is going on, and the results so far."""
+    """Show the controls, the run that is going on, and the results so far."""
     data = find_trial_data()
     st.markdown(
         f"ResNet-18 at a quarter of its width, with SE as you choose it or without, trained here and now: {data.epochs} epochs on "
@@ -44,7 +44,7 @@ def show_training() -> None:
 
 
 def _choose() -> Choice:
-    """The controls, whose state is kept in the address."""
+    """Return the controls, whose state is kept in the address."""
     with st.container(horizontal=True, gap="medium"):
         network = _segments("Network", {WITH: WITH, WITHOUT: WITHOUT}, "try_network")
         seed = st.number_input(
@@ -89,12 +89,12 @@ def _start(choice: Choice, data: TrialData) -> None:
 
 @st.cache_resource(show_spinner=False)
 def _trainings() -> Turns:
-    """The row of all visitors' runs, of which one is trained at a time."""
+    """Return the row of all visitors' runs, of which one is trained at a time."""
     return Turns(1)
 
 
 def _watch(data: TrialData) -> None:
-    """How far the run is; at its end the whole page runs, which also ends the repetition."""
+    """Show how far the run is; at its end the whole page runs, which also ends the repetition."""
     trial: Trial | None = st.session_state.get(RUNNING)
     if trial is None:
         st.rerun()
@@ -109,7 +109,7 @@ def _watch(data: TrialData) -> None:
 
 
 def _finish(trial: Trial) -> None:
-    """Keeps what came of a run that is over."""
+    """Keep what came of a run that is over."""
     del st.session_state[RUNNING]
     if trial.outcome:
         st.session_state[FINISHED] = [*_finished(), trial.outcome][-KEPT:]
@@ -120,7 +120,7 @@ def _finish(trial: Trial) -> None:
 
 
 def _describe(trial: Trial) -> str:
-    """What the run is doing, in words."""
+    """Return what the run is doing, in words."""
     if trial.before:
         return describe_row(trial.before, "Another network is being trained")
     left = trial.left
@@ -145,7 +145,7 @@ def _show_finished(data: TrialData) -> None:
 
 
 def _show_curves(data: TrialData, trial: Trial | None) -> None:
-    """The curves of all finished runs, and of one that is going on."""
+    """Show the curves of all finished runs, and of one that is going on."""
     outcomes = _finished()
     curves = {_number(place, outcome.title): outcome.curve for place, outcome in enumerate(outcomes, 1)}
     going: LiveCurve | None = trial.curve if trial else None

@@ -53,7 +53,7 @@ def show_twins() -> None:
 
 
 def _read(name: str) -> Card:
-    """A card with scores and a curve that can be told and drawn. Raises SevisError for others."""
+    """Return a card with scores and a curve that can be told and drawn. Raises SevisError for others."""
     card = read_card(name)
     try:
         curves_table({name: [card.get("curve") or []]})
@@ -103,7 +103,7 @@ def _difference(cards: Mapping[str, Card]) -> Difference:
 
 
 def _sentence(difference: Difference) -> str:
-    """The difference beside the paper's, and what can be said of it."""
+    """Return the difference beside the paper's, and what can be said of it."""
     points, interval = difference.points, difference.points.interval
     what = f"**In one run of each, top-1 is {say(abs(points.mean))} points {'lower' if points.mean < 0 else 'higher'} with SE**"
     if interval:
@@ -119,7 +119,7 @@ def _sentence(difference: Difference) -> str:
 
 
 def _costs(cards: Mapping[str, Card], difference: Difference | None) -> Mapping[str, Costs]:
-    """Parameters and multiply-adds: as the comparison has them, else counted, for which torch has to be loaded."""
+    """Return parameters and multiply-adds: as the comparison has them, else counted, for which torch has to be loaded."""
     if difference and difference.costs:
         return difference.costs
     with st.spinner("Counting what they cost …"):
@@ -127,7 +127,7 @@ def _costs(cards: Mapping[str, Card], difference: Difference | None) -> Mapping[
 
 
 def _rows(cards: Mapping[str, Card], costs: Mapping[str, Costs], difference: Difference | None) -> list[dict[str, str]]:
-    """The table: a row for each property, a column for each network."""
+    """Return the table: a row for each property, a column for each network."""
     rows: list[tuple[str, dict[str, str], str]] = []
     for name, score in (("top-1", "top1"), ("top-5", "top5")):
         gain = NOTHING
@@ -192,13 +192,13 @@ def _show_gates(card: Card) -> None:
 
 
 def _source(card: Card) -> str:
-    """Device, seed and date, as far as they are known."""
+    """Return device, seed and date, as far as they are known."""
     recipe = card.get("recipe") or {}
     return f"{card.get('device', 'an unknown device')}, seed {recipe.get('seed', 'unknown')}, {card.get('date', 'no date')}"
 
 
 def _sources(cards: Mapping[str, Card]) -> str:
-    """Device, seed and date of both, once where they are the same."""
+    """Return device, seed and date of both, once where they are the same."""
     return as_text("; ".join(dict.fromkeys(map(_source, cards.values()))))
 
 
@@ -210,7 +210,7 @@ def _training(card: Card) -> str:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _count(architecture: str, side: int) -> Costs:
-    """What a network (JSON) costs for an image of that side; no weights are needed."""
+    """Return what a network (JSON) costs for an image of that side; no weights are needed."""
     from sevis.networks.costs import measure_cost
     from sevis.weights.build import on_meta
 

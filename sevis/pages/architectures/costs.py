@@ -16,7 +16,7 @@ NOTHING = "–"
 
 
 def show_costs(design: Design, plain: "Cost", cost: "Cost") -> None:
-    """Parameters and multiply-adds without and with SE beside the paper's figures, and what SE itself takes."""
+    """Return parameters and multiply-adds without and with SE beside the paper's figures, and what SE itself takes."""
     st.header("What it costs", anchor="costs")
     whole, share = st.columns([4, 3], gap="large")
     whole.table(_totals(design, plain, cost), hide_index=True, width="stretch")
@@ -34,7 +34,7 @@ def show_costs(design: Design, plain: "Cost", cost: "Cost") -> None:
 
 
 def show_stages(design: Design, cost: "Cost") -> None:
-    """The cost of the blocks of each output size, plain part and SE part."""
+    """Show the cost of the blocks of each output size, plain part and SE part."""
     for column, what in zip(st.columns(2, gap="large"), (MULTIPLY_ADDS, PARAMETERS), strict=True):
         stages = stages_of(cost, parameters=what == PARAMETERS)
         with column:
@@ -48,7 +48,7 @@ def show_stages(design: Design, cost: "Cost") -> None:
 
 
 def show_ratios(design: Design, plain: "Cost") -> None:
-    """The parameters against r, with the paper's Table 10 where it is about this network."""
+    """Show the parameters against r, with the paper's Table 10 where it is about this network."""
     sites = cost_of(design).sites
     if not sites:
         return
@@ -83,7 +83,7 @@ def _totals(design: Design, plain: "Cost", cost: "Cost") -> list[dict[str, str]]
 
 
 def _share(cost: "Cost") -> list[dict[str, str]]:
-    """What SE takes, part by part."""
+    """Return what SE takes, part by part."""
     adds, products = sum(site.squeeze for site in cost.sites), sum(site.scaling for site in cost.sites)
     parts = (
         ("Squeeze (eq. 2)", adds, "additions"),

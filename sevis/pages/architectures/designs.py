@@ -52,7 +52,7 @@ class Design:
 
     @property
     def title(self) -> str:
-        """What the network is called in the paper."""
+        """Return what the network is called in the paper."""
         return TITLES.get(self.name, self.name)
 
     @property
@@ -62,16 +62,16 @@ class Design:
 
     @property
     def gated_name(self) -> str:
-        """What `sevis.build` calls the network with SE."""
+        """Return what `sevis.build` calls the network with SE."""
         return self.name if self.name == SENET_154 else f"se_{self.name}"
 
     @property
     def key(self) -> str:
-        """What tells this design from all others."""
+        """Return what tells this design from all others."""
         return repr(self)
 
     def arguments(self) -> tuple[str, dict[str, Any]]:
-        """The name and the options for `sevis.build`."""
+        """Return the name and the options for `sevis.build`."""
         options = {"reduction": self.reduction, "squeeze": self.squeeze, "gate": self.gate, "bias": self.bias}
         where = {"placement": self.placement, "stages": self.stages}
         width = {} if self.width == 1 else {"width": self.width}
@@ -115,7 +115,7 @@ class Family:
 
 
 def list_families() -> list[str]:
-    """The networks to choose from, by the names of the plain ones."""
+    """Return the networks to choose from, by the names of the plain ones."""
     from sevis.networks import list_models, plain_twin
 
     return [name for name in list_models() if name == SENET_154 or plain_twin(name) == name]
@@ -123,7 +123,7 @@ def list_families() -> list[str]:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def family_of(name: str, width: float) -> Family:
-    """What can be chosen of a network. Raises SevisError where it cannot be built."""
+    """Return what can be chosen of a network. Raises SevisError where it cannot be built."""
     from sevis.networks import GATED, PLAIN, input_size
     from sevis.networks.grafting import find_units, list_placements
 
@@ -135,7 +135,7 @@ def family_of(name: str, width: float) -> Family:
 
 @st.cache_data(max_entries=512, show_spinner=False)
 def cost_of(design: Design) -> "Cost":
-    """What a network costs for an image of the size that it is meant for. Raises SevisError where the options do not fit it."""
+    """Return what a network costs for an image of the size that it is meant for. Raises SevisError where the options do not fit it."""
     from sevis.networks import input_size
     from sevis.networks.costs import measure_cost
 
@@ -145,7 +145,7 @@ def cost_of(design: Design) -> "Cost":
 
 @st.cache_data(max_entries=512, show_spinner=False)
 def drawing_of(design: Design, unit: str) -> "Drawing":
-    """How a unit, SE_stage_block, is put together. Raises SevisError where the options do not fit the network."""
+    """Return how a unit, SE_stage_block, is put together. Raises SevisError where the options do not fit the network."""
     from sevis.networks.drawing import draw_unit
 
     return draw_unit(skeleton_of(design), unit, size=family_of(design.name, design.width).size)
@@ -153,7 +153,9 @@ def drawing_of(design: Design, unit: str) -> "Drawing":
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def skeleton_of(design: Design) -> "nn.Module":
-    """The network on the meta device: it takes no memory for numbers, and all visitors share it. Raises SevisError as `sevis.build`."""
+    """Return the network on the meta device: it takes no memory for numbers, and all visitors share it. Raises SevisError as
+    `sevis.build`.
+    """
     import torch
 
     from sevis.networks import build
@@ -164,7 +166,7 @@ def skeleton_of(design: Design) -> "nn.Module":
 
 
 def cells_of(family: Family, cost: "Cost") -> list[Cell]:
-    """The blocks of a network with SE, for `block_strip`."""
+    """Return the blocks of a network with SE, for `block_strip`."""
     sites = {site.name: site for site in cost.sites}
     units = {block_at(cost.blocks, unit.path): unit.name for unit in family.units}
     cells = []
@@ -177,7 +179,7 @@ def cells_of(family: Family, cost: "Cost") -> list[Cell]:
 
 
 def stages_of(cost: "Cost", *, parameters: bool) -> list[Stage]:
-    """The cost by output size, for `stage_bars`: parameters, or multiply-adds."""
+    """Return the cost by output size, for `stage_bars`: parameters, or multiply-adds."""
     sums: dict[int, tuple[int, int, int]] = {}
     for block in cost.blocks:
         whole, gated = (block.parameters, block.se_parameters) if parameters else (block.multiply_adds, block.se_multiply_adds)
@@ -187,7 +189,7 @@ def stages_of(cost: "Cost", *, parameters: bool) -> list[Stage]:
 
 
 def parameters_by_ratio(plain: int, sites: "Sequence[SiteCost]", *, bias: bool) -> dict[int, int]:
-    """The parameters of the network for every r from 2 to 32 that leaves each block a hidden unit: C // r of them."""
+    """Return the parameters of the network for every r from 2 to 32 that leaves each block a hidden unit: C // r of them."""
     most = min([32, *(site.channels for site in sites)])
     return {
         ratio: plain + sum(_projections(site.channels, site.channels // ratio, bias=bias) for site in sites) for ratio in range(2, most + 1)
@@ -195,7 +197,7 @@ def parameters_by_ratio(plain: int, sites: "Sequence[SiteCost]", *, bias: bool) 
 
 
 def describe_gate(site: "SiteCost") -> str:
-    """The channels of an SE block and of its hidden layer."""
+    """Return the channels of an SE block and of its hidden layer."""
     return f"{site.channels} → {site.hidden} → {site.channels}"
 
 
@@ -205,7 +207,9 @@ def side_of(shape: tuple[int, ...]) -> int:
 
 
 def block_at(blocks: "Sequence[BlockCost]", path: str) -> str:
-    """The path of the block that the module at `path` belongs to: the one that holds it, or in a sequence, the last one before it."""
+    """Return the path of the block that the module at `path` belongs to: the one that holds it, or in a sequence, the last one before
+    it.
+    """
     for block in blocks:
         if path == block.path or path.startswith(f"{block.path}."):
             return block.path

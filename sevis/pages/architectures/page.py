@@ -35,7 +35,7 @@ OF_ONE_NETWORK = ("width", "placement", "stages", "unit")  # what another may la
 
 @st.fragment
 def explore() -> None:
-    """All that changes with the controls: a fragment, so that quick clicks do not run beside each other."""
+    """Show all that changes with the controls: a fragment, so that quick clicks do not run beside each other."""
     controls = st.container(horizontal=True, gap="medium")
     try:
         with st.spinner("Loading PyTorch …"):
@@ -89,7 +89,7 @@ def _forget() -> None:
 
 
 def _choose(name: str, family: Family) -> Design:
-    """The controls of SE, whose state lives in the URL."""
+    """Return the controls of SE, whose state lives in the URL."""
     reduction = st.select_slider(
         "Reduction ratio r", RATIOS, 16, key="r", bind="query-params", width=300, help="The hidden layer has C / r units (Table 10)."
     )
@@ -158,7 +158,7 @@ def _choose_clicked() -> None:
 
 
 def _show_unit(design: Design, family: Family, name: str, *, gated: bool) -> None:
-    """The drawing of one unit without and with SE."""
+    """Show the drawing of one unit without and with SE."""
     from sevis.figures.networks.drawing import block_drawing
 
     path = next(unit.path for unit in family.units if unit.name == name)
@@ -177,7 +177,7 @@ def _show_unit(design: Design, family: Family, name: str, *, gated: bool) -> Non
 
 
 def _figure_of(design: Design) -> str:
-    """Where the paper draws it."""
+    """Return where the paper draws it."""
     if design.name == "bn_inception":
         return ", as in the paper's Figure 2"
     if design.placement == "3x3":

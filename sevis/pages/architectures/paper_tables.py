@@ -25,12 +25,12 @@ class Counted:
 
     @property
     def done(self) -> float:
-        """How many of all, in 0..1."""
+        """Return how many of all, in 0..1."""
         return len(self.costs) / len(NETWORKS)
 
 
 def show_paper() -> None:
-    """The scatter and the table: with the paper's costs alone until all are counted here, for drawing takes longer than counting."""
+    """Show the scatter and the table: with the paper's costs alone until all are counted here, for drawing takes longer than counting."""
     show_growing("paper", KEYS, lambda: Work(KEYS, _count(), []), _draw)
 
 
@@ -58,7 +58,7 @@ def _draw(known: Counted) -> None:
 
 
 def points_of(counted: Counted) -> list[Point]:
-    """All networks for the scatter, with the costs that are known."""
+    """Return all networks for the scatter, with the costs that are known."""
     printed: list[tuple[str, bool, Printed]] = [
         (row.name, gated, row.gated if gated else row.plain) for row in TABLES_2_AND_3 for gated in (False, True)
     ]
@@ -91,7 +91,7 @@ def _show_rows(counted: Counted) -> None:
 
 
 def _arrow(counted: Counted, name: str, *, place: int, unit: float, digits: int, end: str = "") -> str:
-    """Both counts of a network, as far as they are known."""
+    """Return both counts of a network, as far as they are known."""
     known = [counted.costs[name, gated][place] / unit if (name, gated) in counted.costs else None for gated in (False, True)]
     return " → ".join("…" if value is None else f"{value:.{digits}f}" for value in known) + end
 

@@ -42,12 +42,12 @@ class Overhead:
 
     @property
     def done(self) -> float:
-        """How much of the measurement, in 0..1."""
+        """Return how much of the measurement, in 0..1."""
         return self.pairs / PAIRS
 
 
 def show_overhead(design: Design) -> None:
-    """A button, and once it is clicked, the measurement as it grows. Raises SevisError for a network beyond the app's limit."""
+    """Show a button, and once it is clicked, the measurement as it grows. Raises SevisError for a network beyond the app's limit."""
     check_size(design)
     device = describe_device()
     keys = (NAME, design.key, device)
@@ -63,7 +63,7 @@ def show_overhead(design: Design) -> None:
 
 
 def check_size(design: Design) -> None:
-    """Raises SevisError for a network with more parameters than the app loads: one visitor's would take the memory of all."""
+    """Raise SevisError for a network with more parameters than the app loads: one visitor's would take the memory of all."""
     count, most = cost_of(design).parameters, most_parameters()
     if count > most:
         raise SevisError(
@@ -73,7 +73,7 @@ def check_size(design: Design) -> None:
 
 
 def describe_device() -> str:
-    """What the networks run on, in words."""
+    """Return what the networks run on, in words."""
     import torch
 
     if torch.cuda.is_available():
@@ -96,7 +96,7 @@ def _begin(design: Design, keys: tuple[str, ...]) -> Work[Overhead]:
 
 
 def _measure(design: Design) -> Iterator[Overhead]:
-    """Builds both networks, and yields the ratio of their times so far."""
+    """Build both networks, and yield the ratio of their times so far."""
     import torch
 
     from sevis.experiments.timing import pair_up
@@ -118,7 +118,7 @@ def _fresh(design: Design, device: "torch.device") -> "nn.Module":
 
 
 def _run(model: "nn.Module", image: "Tensor") -> None:
-    """One forward pass, to its end: a GPU answers before it is done."""
+    """Show one forward pass, to its end: a GPU answers before it is done."""
     import torch
 
     with torch.inference_mode():

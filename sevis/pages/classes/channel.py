@@ -37,7 +37,7 @@ class Maps:
 
     @property
     def done(self) -> float:
-        """How much of it, in 0..1."""
+        """Return how much of it, in 0..1."""
         return len(self.by_photo) / self.total
 
 
@@ -52,13 +52,13 @@ class Extreme:
 
     @classmethod
     def of(cls, title: str, name: str, scales: NDArray[np.float32], photos: NDArray[np.int64]) -> "Extreme":
-        """The known ones of a row of `ClassStatistics.extremes`."""
+        """Return the known ones of a row of `ClassStatistics.extremes`."""
         known = photos >= 0
         return cls(title, name, tuple(scales[known].tolist()), tuple(photos[known].tolist()))
 
 
 def show_photos(statistics: ClassStatistics, network: Network, card: Card, *, block: str, channel: int) -> None:
-    """The nine photos at either end; where they are not at hand, a sentence that says so, and the scales alone.
+    """Show the nine photos at either end; where they are not at hand, a sentence that says so, and the scales alone.
 
     Raises:
         SevisError: when a photo cannot be read.
@@ -83,7 +83,7 @@ def show_photos(statistics: ClassStatistics, network: Network, card: Card, *, bl
 
 
 def photos_of(statistics: ClassStatistics, card: Card) -> ImageDataset | str:
-    """The photos that the statistics were collected from, or a sentence that says why they are not at hand."""
+    """Return the photos that the statistics were collected from, or a sentence that says why they are not at hand."""
     own, data, known = own_photos(card), find_data(), statistics.metadata
     if own is not None:
         return own
@@ -103,14 +103,14 @@ def photos_of(statistics: ClassStatistics, card: Card) -> ImageDataset | str:
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the data set …")
 def _open(path: str, split: str, wnids: tuple[str, ...]) -> tuple[ImageDataset, str]:
-    """The photos of these classes and their fingerprint."""
+    """Return the photos of these classes and their fingerprint."""
     photos = open_dataset(path, split)
     photos = photos.select(wnids) if wnids else photos
     return photos, photos.fingerprint()
 
 
 def _named(photos: ImageDataset, statistics: ClassStatistics) -> ImageDataset:
-    """The photos with the names that the statistics have for their classes."""
+    """Return the photos with the names that the statistics have for their classes."""
     names = dict(zip(statistics.metadata.get("wnids") or (), statistics.classes, strict=False))
     return replace(photos, classes=tuple(names.get(wnid, name) for wnid, name in zip(photos.wnids, photos.classes, strict=True)))
 
@@ -171,7 +171,7 @@ OPENED = "SE_4_6"  # which the paper calls class-specific
 
 
 def draw(statistics: ClassStatistics, network: Network, card: Card) -> None:
-    """The controls, and all that is known of the channel that they stand for.
+    """Show the controls, and all that is known of the channel that they stand for.
 
     Raises:
         SevisError: when the data set that the photos are in cannot be read.
@@ -195,7 +195,9 @@ def draw(statistics: ClassStatistics, network: Network, card: Card) -> None:
 
 
 def _choose(statistics: ClassStatistics) -> tuple[str, int]:
-    """The controls for the block and its channel, whose state lives in the URL; at first the channel with the largest class share."""
+    """Return the controls for the block and its channel, whose state lives in the URL; at first the channel with the largest class
+    share.
+    """
     sites = statistics.sites
     first = sites.index(OPENED if OPENED in sites else paper_blocks(sites)[0])
     with st.container(horizontal=True, gap="medium"):

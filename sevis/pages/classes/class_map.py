@@ -37,7 +37,9 @@ class Choice:
 
 
 def draw(statistics: ClassStatistics) -> None:
-    """The controls, how far apart the classes are, their map and their distances. Raises SevisError where there are too few classes."""
+    """Show the controls, how far apart the classes are, their map and their distances. Raises SevisError where there are too few
+    classes.
+    """
     choice = _choose(statistics)
     st.markdown(ABOUT)
     st.markdown(describe_separation(choice.site, _separation(identity(statistics), choice.site, _statistics=statistics)))
@@ -76,7 +78,7 @@ def _one_of(label: str, options: list[str], *, key: str, help: str) -> str:
 
 
 def describe_separation(site: str, apart: Separation) -> str:
-    """How far apart the classes of a block lie, in one or two sentences."""
+    """Return how far apart the classes of a block lie, in one or two sentences."""
     if np.isnan(apart.between):
         return f"**{site}**: how far apart its classes lie is unknown, for that takes two classes and several photos of each."
     ratio = f": a ratio of **{apart.between / apart.within:.2f}**" if apart.within else ""

@@ -9,7 +9,7 @@ from sevis.pages.shared.cache import identity, look_up
 
 
 def offer_report(statistics: ClassStatistics) -> None:
-    """The button; the report is made, in a few seconds, only when it is clicked."""
+    """Show the button; the report is made, in a few seconds, only when it is clicked."""
     name = str(statistics.metadata.get("model") or "network").rpartition("/")[2]
     st.download_button(
         "Everything as one HTML report",

@@ -36,7 +36,7 @@ class Amount:
 
 
 def collected_here(network: Network, card: Card) -> ClassStatistics | None:
-    """Class statistics that were collected on this page, or the offer to do so; None as long as there are none.
+    """Return class statistics that were collected on this page, or the offer to do so; None as long as there are none.
 
     Raises:
         SevisError: when the data set cannot be read, or has none of the network's classes.
@@ -65,7 +65,7 @@ def collected_here(network: Network, card: Card) -> ClassStatistics | None:
 
 
 def collected(card: Card) -> ClassStatistics | None:
-    """The class statistics of these weights that were collected on the page last; None where there are none."""
+    """Return the class statistics of these weights that were collected on the page last; None where there are none."""
     return next(iter(_newest(card["sha256"])), None)
 
 
@@ -76,7 +76,7 @@ def _newest(weights: str) -> list[ClassStatistics]:
 
 
 def _wanted(network: Network, card: Card, photos: ImageDataset, amount: Amount) -> bool:
-    """The offer to collect, and whether it has just been taken."""
+    """Return the offer to collect, and whether it has just been taken."""
     st.info(
         f"No class statistics came with `{card.name}`. They can be collected here: the network looks at "
         f"{amount.classes * amount.photos} validation photos of {photos.name}, and what its gates do is kept until the app ends.",
@@ -88,14 +88,14 @@ def _wanted(network: Network, card: Card, photos: ImageDataset, amount: Amount) 
 
 
 def _name_the_command(network: Network) -> None:
-    """How to collect all there is, once and for all."""
+    """Show how to collect all there is, once and for all."""
     weights = " --weights random" if network.weights else ""
     st.markdown("This command does it for all photos of a data set, and for good:")
     st.code(f"python -m sevis collect --model {shlex.quote(network.name)}{weights} --data FOLDER", language="bash", wrap_lines=True)
 
 
 def choose_amount(photos: ImageDataset, *, key: str, most_classes: int | None = None, limit: int = LIMIT) -> Amount:
-    """The controls for how many photos to collect, whose names, in the URL, too, begin with `key`.
+    """Return the controls for how many photos to collect, whose names, in the URL, too, begin with `key`.
 
     Args:
         photos: to choose from.
@@ -112,7 +112,7 @@ def choose_amount(photos: ImageDataset, *, key: str, most_classes: int | None = 
 
 
 def pick(photos: ImageDataset, amount: Amount) -> ImageDataset:
-    """The first photos of so many classes: those of the paper's figures first, the others spread evenly over the rest."""
+    """Return the first photos of so many classes: those of the paper's figures first, the others spread evenly over the rest."""
     papers = [label for label, name in enumerate(photos.classes) if name in PAPER_CLASSES][: amount.classes]
     others = [label for label in range(len(photos.classes)) if label not in papers]
     missing = amount.classes - len(papers)
@@ -121,7 +121,7 @@ def pick(photos: ImageDataset, amount: Amount) -> ImageDataset:
 
 
 def collect_in_turns(network: Network, photos: ImageDataset) -> ClassStatistics:
-    """Collects with a progress bar; a click on Cancel, like every other control, ends this run of the page and so the collecting."""
+    """Collect with a progress bar; a click on Cancel, like every other control, ends this run of the page and so the collecting."""
     from sevis.data.loader import about, make_loader
     from sevis.experiments.collection import collect
 
@@ -134,7 +134,7 @@ def collect_in_turns(network: Network, photos: ImageDataset) -> ClassStatistics:
 
 
 def _paced(loader: "Iterable[Batch]", total: int) -> "Generator[Batch]":
-    """The batches of a loader, each worked on in its own turn, so that other visitors come between; with a progress bar.
+    """Return the batches of a loader, each worked on in its own turn, so that other visitors come between; with a progress bar.
 
     They end where more images cannot be read than `collect` takes, which it then says.
     """
@@ -152,14 +152,14 @@ def _paced(loader: "Iterable[Batch]", total: int) -> "Generator[Batch]":
 
 
 def describe_pace(done: int, total: int, seconds: float) -> str:
-    """How far it is, how quick, and how long it will take, for people."""
+    """Return how far it is, how quick, and how long it will take, for people."""
     left = (total - done) * seconds / done
     time = f"{left / 60:.0f} minutes" if left >= 90 else f"{left:.0f} seconds"
     return f"{done} of {total} photos, {done / seconds:.1f} a second, about {time} left"
 
 
 def look_up_collected(card: Card, data: str, amount: Amount) -> ClassStatistics | None:
-    """What some visitor collected with these weights from so much of this data; None where nobody did."""
+    """Return what some visitor collected with these weights from so much of this data; None where nobody did."""
     try:
         return _kept(card.name, card["sha256"], data, amount, _made=None)
     except _NotKeptError:
@@ -167,7 +167,7 @@ def look_up_collected(card: Card, data: str, amount: Amount) -> ClassStatistics 
 
 
 def keep_collected(made: ClassStatistics, card: Card, data: str, amount: Amount) -> ClassStatistics:
-    """Keeps what was collected for all visitors, until the app ends or there is too much of it."""
+    """Keep what was collected for all visitors, until the app ends or there is too much of it."""
     return _kept(card.name, card["sha256"], data, amount, _made=made)
 
 

@@ -25,7 +25,7 @@ ABOUT = (
 
 
 def draw(statistics: ClassStatistics) -> None:
-    """The four statements, what follows in short, and the other measures; measured once for all visitors."""
+    """Show the four statements, what follows in short, and the other measures; measured once for all visitors."""
     keys = ("depth-profile", identity(statistics))
     show_growing("profile", keys, lambda: Work(keys, scan_depth(statistics), []), _draw_profile)
 
@@ -51,7 +51,7 @@ def _draw_profile(profile: DepthProfile) -> None:
 
 
 def _draw_statement(profile: DepthProfile, statement: Statement) -> None:
-    """The verdict, the paper's sentence, what was found, and its chart."""
+    """Show the verdict, the paper's sentence, what was found, and its chart."""
     colour, icon = BADGES[statement.verdict]
     st.subheader(f"{TITLES[statement.name]} :{colour}-badge[:material/{icon}: {statement.verdict}]", anchor=False)
     st.markdown(f"**The paper:** {statement.sentence}\n\n**Here:** {statement.finding}")
@@ -67,14 +67,14 @@ def _draw_others(profile: DepthProfile) -> None:
 
 
 def _show(profile: DepthProfile, chart: Chart, *, name: str, judged: tuple[str, ...] = ()) -> None:
-    """A chart, with its own data as CSV where it belongs to a statement, else those of all measures."""
+    """Show a chart, with its own data as CSV where it belongs to a statement, else those of all measures."""
     caption = f"{chart.about} {'Diamonds are the blocks that are judged. ' if judged else ''}{INTERVALS}"
     table = profile_table(profile, chart.curves) if judged else profile_table(profile)
     show(depth_chart(profile, chart, judged=judged), key=f"profile-{name}", caption=caption, table=table)
 
 
 def _describe(profile: DepthProfile) -> str:
-    """What was measured on what, in a few sentences."""
+    """Return what was measured on what, in a few sentences."""
     about = f"Measured over {profile.images:,} photos of {profile.classes} classes."
     if not profile.per_class:
         return f"{about} The file keeps no whole gates, so intervals and nulls are unknown: collect it again with python -m sevis collect."

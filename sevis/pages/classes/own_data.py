@@ -53,13 +53,15 @@ class Own:
 
 
 def own_statistics(network: Network, card: Card) -> ClassStatistics | None:
-    """The class statistics that this visitor collected with these weights from photos of choice; None where the network's own are shown."""
+    """Return the class statistics that this visitor collected with these weights from photos of choice; None where the network's own are
+    shown.
+    """
     own = _own(card)
     return own.statistics if own else None
 
 
 def own_photos(card: Card) -> ImageDataset | None:
-    """The photos that `own_statistics` were collected from, where its ids say which; None as long as there are none."""
+    """Return the photos that `own_statistics` were collected from, where its ids say which; None as long as there are none."""
     own = _own(card)
     return own.found.photos if own else None
 
@@ -70,7 +72,7 @@ def _own(card: Card) -> Own | None:
 
 
 def draw(network: Network, card: Card) -> None:
-    """What this visitor collected, or the controls to do so.
+    """Show what this visitor collected, or the controls to do so.
 
     Raises:
         SevisError: for a zip or folder that is not taken, or photos that cannot be read.
@@ -106,7 +108,7 @@ def draw(network: Network, card: Card) -> None:
 
 
 def _choose(card: Card) -> Found | None:
-    """The control for where the photos are, and those that it stands for."""
+    """Return the control for where the photos are, and those that it stands for."""
     places, source = _places(), UPLOAD
     if places:
         source = st.segmented_control("Photos", SOURCES, default=FOLDER, required=True, key="own_source", bind="query-params", wrap=True)
@@ -125,7 +127,7 @@ def _choose(card: Card) -> Found | None:
 
 
 def _places() -> dict[str, Path]:
-    """The data sets on this machine that may be collected, by what they are called."""
+    """Return the data sets on this machine that may be collected, by what they are called."""
     data = find_data()
     return ({data.stem: data} if data else {}) | _listed(allowed_roots())
 
@@ -136,7 +138,7 @@ def _listed(roots: tuple[Path, ...]) -> dict[str, Path]:
 
 
 def _choose_split(splits: tuple[str, ...]) -> str:
-    """The folder for training, validation or test; no control where there are none."""
+    """Return the folder for training, validation or test; no control where there are none."""
     if not splits:
         return "val"
     return st.segmented_control("Part", splits, default=splits[0], required=True, key="own_split", bind="query-params") or splits[0]
@@ -171,7 +173,7 @@ def _upload() -> Found | None:
 
 
 def _checked(upload: str, name: str, data: bytes, most: int) -> ClassZip:
-    """The zip, looked through once for each upload."""
+    """Return the zip, looked through once for each upload."""
     seen = st.session_state.get(SEEN)
     if not seen or seen[0] != upload:
         if len(data) > most * 1_000_000:  # the control's own limit is only the browser's
@@ -182,7 +184,7 @@ def _checked(upload: str, name: str, data: bytes, most: int) -> ClassZip:
 
 
 def _named(photos: ImageDataset, card: Card) -> ImageDataset:
-    """The photos with the network's names for the classes whose folders have its WordNet ids."""
+    """Return the photos with the network's names for the classes whose folders have its WordNet ids."""
     known = dict(zip(card.wnids or (), card.classes, strict=False))
     names = {wnid: known.get(wnid, name) for wnid, name in zip(photos.wnids, photos.classes, strict=True)}
     return replace(photos, classes=unique(names))
@@ -196,7 +198,7 @@ def _describe(found: Found) -> None:
 
 
 def _name_some(names: Iterable[str], one: str, many: str) -> None:
-    """A sentence about some files, if there are any, with a few of their names."""
+    """Show a sentence about some files, if there are any, with a few of their names."""
     names = list(names)
     if names:
         more = " …" if len(names) > NAMED else ""
@@ -210,7 +212,7 @@ def _name_the_command(network: Network) -> None:
 
 
 def _draw_collected(own: Own, card: Card) -> None:
-    """What was collected, where it is shown, and how to save or forget it."""
+    """Show what was collected, where it is shown, and how to save or forget it."""
     statistics, photos = own.statistics, own.found.photos
     st.success(
         f"All views above now show your data: **{as_text(photos.name)}**, {int(statistics.count.sum())} photos of "
@@ -243,7 +245,7 @@ def _forget() -> None:
 
 
 def to_file(statistics: ClassStatistics) -> bytes:
-    """The bytes of a statistics file."""
+    """Return the bytes of a statistics file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "own.statistics.safetensors"
         statistics.save(path)

@@ -20,7 +20,9 @@ VIEWS = (MEANS, SPREADS, PROFILE, MAP, CHANNEL, PAIR, MODELS, OWN)
 
 
 def load_statistics(card: Card) -> ClassStatistics:
-    """The class statistics in a network's file, which all visitors share. Raises SevisError where it is missing, damaged or out of date."""
+    """Return the class statistics in a network's file, which all visitors share. Raises SevisError where it is missing, damaged or out of
+    date.
+    """
     path = card.statistics_path
     statistics = read_statistics(path)
     if statistics.metadata.get("weights", card["sha256"]) != card["sha256"]:
@@ -29,7 +31,7 @@ def load_statistics(card: Card) -> ClassStatistics:
 
 
 def statistics_of(network: Network, card: Card) -> ClassStatistics | None:
-    """Those of the visitor's own photos, where there are some; else those in the network's file.
+    """Return those of the visitor's own photos, where there are some; else those in the network's file.
 
     Without a file, for a network that does not come with sevis, it is what is collected here; None before that.
     """
@@ -42,7 +44,7 @@ def statistics_of(network: Network, card: Card) -> ClassStatistics | None:
 
 
 def choose_view() -> str:
-    """The control that chooses a view; what the one before was still working on ends."""
+    """Return the control that chooses a view; what the one before was still working on ends."""
     view = st.segmented_control("Show", VIEWS, default=MEANS, required=True, key="figure", bind="query-params", wrap=True) or MEANS
     if st.session_state.get("shown-view") != view:
         leave()
@@ -51,7 +53,7 @@ def choose_view() -> str:
 
 
 def draw_view(view: str, network: Network, card: Card) -> None:
-    """One view, for which only its own file is imported. Raises SevisError where the statistics cannot be had."""
+    """Show one view, for which only its own file is imported. Raises SevisError where the statistics cannot be had."""
     if view == OWN:
         from sevis.pages.classes import own_data
 
@@ -65,7 +67,7 @@ def draw_view(view: str, network: Network, card: Card) -> None:
 
 
 def draw_statistics(view: str, statistics: ClassStatistics, network: Network, card: Card) -> None:
-    """A view of the class statistics of the network."""
+    """Show a view of the class statistics of the network."""
     if view == PROFILE:
         from sevis.pages.classes import depth
 

@@ -32,7 +32,7 @@ class Choice:
 
 
 def choose(statistics: ClassStatistics) -> Choice | None:
-    """The controls, whose state lives in the URL; None where no class or no block is chosen, which the page then says."""
+    """Return the controls, whose state lives in the URL; None where no class or no block is chosen, which the page then says."""
     wide, narrow = st.columns([5, 3], gap="medium")
     with wide:
         curves = [*_choose_classes(statistics), *_choose_groups(statistics)]
@@ -86,7 +86,7 @@ def _choose_classes(statistics: ClassStatistics) -> list[str]:
 
 
 def _choose_groups(statistics: ClassStatistics) -> list[Curve]:
-    """Groups of classes, for statistics that know the WordNet ids of theirs and have some."""
+    """Return groups of classes, for statistics that know the WordNet ids of theirs and have some."""
     groups = {group.name: group for group in groups_of(statistics.metadata.get("wnids") or ())}
     if not groups or len(statistics.metadata["wnids"]) != len(statistics.classes):
         return []
@@ -104,7 +104,7 @@ def _choose_groups(statistics: ClassStatistics) -> list[Curve]:
 
 
 def limit_channels(statistics: ClassStatistics, choice: Choice, curves: int) -> int | None:
-    """How many channels of a block to draw, so many curves of each; says so where all would be too many for one page."""
+    """Return how many channels of a block to draw, so many curves of each; says so where all would be too many for one page."""
     if choice.channels is not None:
         return choice.channels
     count = figures.drawable_channels(statistics, choice.blocks, curves)
@@ -157,7 +157,7 @@ def draw_spreads(statistics: ClassStatistics) -> None:
 
 
 def _choose_curve(curves: Sequence[Curve]) -> Curve:
-    """The class or group whose spread is drawn: the first, as long as none of those that are chosen is."""
+    """Return the class or group whose spread is drawn: the first, as long as none of those that are chosen is."""
     by_name = {str(curve): curve for curve in curves}
     first = next(iter(by_name))
     name = st.segmented_control("Class", list(by_name), default=first, required=True, key="within", bind="query-params", wrap=True)
@@ -171,7 +171,7 @@ def _name_missing(statistics: ClassStatistics, curves: Sequence[Curve]) -> None:
 
 
 def draw_legend(items: Mapping[str, Stroke]) -> None:
-    """One legend for all panels: a line as it is drawn there, and its label."""
+    """Show one legend for all panels: a line as it is drawn there, and its label."""
     marks = [
         '<span style="white-space:nowrap"><span style="display:inline-block;width:1.8em;vertical-align:middle;margin-right:.45em;'
         f'border-top:3px {BORDERS[stroke.dash]} {stroke.colour}"></span>{escape(label)}</span>'
@@ -181,7 +181,7 @@ def draw_legend(items: Mapping[str, Stroke]) -> None:
 
 
 def offer(name: str, title: str, draw: "partial[go.Figure]", *, caption: str) -> None:
-    """A button that saves all panels as one HTML file, which is drawn only when it is clicked."""
+    """Show a button that saves all panels as one HTML file, which is drawn only when it is clicked."""
     st.download_button(
         "All panels as one HTML file",
         data=lambda: report.to_html(draw(), title=f"sevis: {title}", captions=caption),

@@ -21,7 +21,7 @@ FORMULA = (
 
 
 def draw(statistics: ClassStatistics) -> None:
-    """The controls, what differs in a sentence, the largest effects, and all effects by depth or, of one block, by rank."""
+    """Show the controls, what differs in a sentence, the largest effects, and all effects by depth or, of one block, by rank."""
     names = list(dict.fromkeys(statistics.classes))
     if len(names) < 2:
         st.info("These statistics hold a single class, so there are no two to compare.", icon=":material/info:")
@@ -54,13 +54,13 @@ def _choose(statistics: ClassStatistics, names: list[str]) -> tuple[str, str, st
 
 
 def describe_unknown(effects: Effects) -> str:
-    """Why nothing is said about two classes of too few photos."""
+    """Return why nothing is said about two classes of too few photos."""
     sizes = " and ".join(f"{count} of {name!r}" for name, count in zip(effects.names, effects.counts, strict=True))
     return f"There are {sizes}: too few photos to say how far a channel differs, which takes {MIN_IMAGES} of each."
 
 
 def describe_effects(effects: Effects, block: str) -> str:
-    """How many channels tell the two classes apart, and where, in a few sentences."""
+    """Return how many channels tell the two classes apart, and where, in a few sentences."""
     count, total = int(effects.discovered.sum()), len(effects.g)
     where = "the network's" if block == EVERY else f"{block}'s"
     text = (

@@ -31,7 +31,7 @@ ABOUT = (
 
 
 def draw(statistics: ClassStatistics, card: Card) -> None:
-    """The choice of the other statistics, and the comparison. Raises SevisError where index.json cannot be read."""
+    """Show the choice of the other statistics, and the comparison. Raises SevisError where index.json cannot be read."""
     st.markdown(ABOUT)
     there = others(card)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
@@ -50,7 +50,7 @@ def draw(statistics: ClassStatistics, card: Card) -> None:
 
 
 def others(card: Card) -> dict[str, Callable[[], ClassStatistics]]:
-    """Statistics to compare those of a network with, by name: shipped, collected by `python -m sevis collect`, or in this app."""
+    """Return statistics to compare those of a network with, by name: shipped, collected by `python -m sevis collect`, or in this app."""
     shipped = [(name, read_card(name).statistics_path) for name in list_pretrained()]
     written = [(path.stem, path) for path in sorted(results_folder("statistics").glob("*.safetensors"))]
     files = [(name, path) for name, path in (*shipped, *written) if path.is_file() and path != card.statistics_path]
@@ -58,7 +58,9 @@ def others(card: Card) -> dict[str, Callable[[], ClassStatistics]]:
 
 
 def _collected_in_the_app(card: Card) -> dict[str, Callable[[], ClassStatistics]]:
-    """A visitor's own data with another network; or, where it is this network's that is shown, the statistics that came before it."""
+    """Return a visitor's own data with another network; or, where it is this network's that is shown, the statistics that came before
+    it.
+    """
     own = st.session_state.get(KEPT)
     if not isinstance(own, Own):
         return {}
@@ -164,7 +166,7 @@ def _show(comparison: ModelComparison) -> None:
 
 
 def describe_measure(comparison: ModelComparison, measure: str) -> str:
-    """One sentence on what a measure is, and how the networks differ in it."""
+    """Return one sentence on what a measure is, and how the networks differ in it."""
     meaning = {
         "share": "How much of a channel's variance over photos lies between the classes (omega squared: 0 is chance)",
         "spread": "How far s moves from photo to photo; near 0 the gates are dead",
@@ -178,7 +180,7 @@ def describe_measure(comparison: ModelComparison, measure: str) -> str:
 
 
 def describe_agreement(comparison: ModelComparison) -> str:
-    """One sentence on how far the networks agree on which classes are alike."""
+    """Return one sentence on how far the networks agree on which classes are alike."""
     own = comparison.agreement[np.arange(len(comparison.partner)), comparison.partner]
     what = "How far two blocks agree on which classes are alike (Spearman over all pairs of classes; Kriegeskorte et al. 2008)"
     known = np.isfinite(own)

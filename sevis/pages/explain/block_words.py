@@ -35,12 +35,12 @@ class BlockForm:
 
     @property
     def bounded(self) -> bool:
-        """Whether s stays within 0..1."""
+        """Return whether s stays within 0..1."""
         return "sigmoid" in self.gate.lower()
 
     @property
     def hard(self) -> bool:
-        """Whether the gate is a hard sigmoid."""
+        """Return whether the gate is a hard sigmoid."""
         return self.bounded and "hard" in self.gate.lower()
 
     @property
@@ -60,7 +60,7 @@ class BlockForm:
         return rf"\mathbf{{h}} = {inner}{STRUT}"
 
     def describe_hidden(self, channels: int, units: int) -> str:
-        """What h is, in words."""
+        """Return what h is, in words."""
         activation = "there is no activation"
         if self.activation:
             activation = "δ is the ReLU" if self.activation == "ReLU" else f"δ is {self.activation}, where the paper has the ReLU"
@@ -68,13 +68,13 @@ class BlockForm:
         return f"{channels} channels pressed into {units} units (r = {channels / units:.3g}); {activation}{norm}."
 
     def describe_gate(self) -> str:
-        """What the gate is, in words."""
+        """Return what the gate is, in words."""
         if self.hard:
             return "σ̄ is the hard sigmoid, of straight lines: it reaches 0 and 1 themselves"
         return "σ is the sigmoid" if self.bounded else f"the gate is {self.gate}, where the paper has the sigmoid"
 
     def describe_order(self) -> str:
-        """What it means to have the highest scale, in words."""
+        """Return what it means to have the highest scale, in words."""
         if self.hard:
             return "a hard sigmoid never amplifies: the most raised are passed on whole at best, the most lowered may be shut off"
         if self.bounded:
@@ -83,7 +83,9 @@ class BlockForm:
 
 
 def form_of(network: Network, card: Card, block: str) -> BlockForm:
-    """The form of one block, without torch for a network that comes with sevis. Raises SevisError where the network cannot be had."""
+    """Return the form of one block, without torch for a network that comes with sevis. Raises SevisError where the network cannot be
+    had.
+    """
     if network.shipped:
         own = card["architecture"]
         return BlockForm(gate=OWN_GATES.get(own.get("gate", "sigmoid"), "Sigmoid"), bias=own.get("bias", True))

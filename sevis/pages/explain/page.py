@@ -24,7 +24,7 @@ COUNT = 8  # channels at either end of the order
 
 @st.fragment
 def explore(network: Network, card: Card) -> None:
-    """All that changes with the photo or the block: a fragment, so that quick clicks do not run beside each other."""
+    """Show all that changes with the photo or the block: a fragment, so that quick clicks do not run beside each other."""
     shipped = example_of(card)
     try:
         photo = choose_photo(card)
@@ -48,7 +48,7 @@ def explore(network: Network, card: Card) -> None:
 
 
 def _choose_block(blocks: tuple[str, ...]) -> str | None:
-    """The block to look into; none at first: so much the sooner the first page stands."""
+    """Return the block to look into; none at first: so much the sooner the first page stands."""
     st.header("Inside one block", anchor="inside")
     return st.selectbox(
         "Block", blocks, index=None, placeholder="Choose a block, or click its row above", key="block", bind="query-params", width=400
@@ -84,7 +84,9 @@ def _show_prediction(explanation: Explanation, pictures: Look, *, title: str, st
 
 
 def _for_the_page(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What the network sees, with its pixels to be seen where they are few, and not more of them than the page has where they are many."""
+    """Return what the network sees, with its pixels to be seen where they are few, and not more of them than the page has where they are
+    many.
+    """
     side = len(view)
     if side <= SHOWN:
         return enlarge(view, side * max(1, SHARP // side), side * max(1, SHARP // side))

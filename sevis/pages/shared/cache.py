@@ -22,7 +22,7 @@ def _answer(keys: tuple[str, ...], *, _given: Any) -> Any:
 
 
 def look_up(*keys: str) -> Any:
-    """A copy of the answer that was kept under these keys; None where there is none."""
+    """Return a copy of the answer that was kept under these keys; None where there is none."""
     try:
         return _answer(keys, _given=None)
     except _NothingKeptError:
@@ -30,12 +30,12 @@ def look_up(*keys: str) -> Any:
 
 
 def keep(answer: Any, *keys: str) -> None:
-    """Keeps an answer, which is not None, under these keys."""
+    """Keep an answer, which is not None, under these keys."""
     _answer(keys, _given=answer)
 
 
 def identity(statistics: ClassStatistics) -> str:
-    """What to keep answers about class statistics under: a hash of provenance, classes, counts, first and last means."""
+    """Return what to keep answers about class statistics under: a hash of provenance, classes, counts, first and last means."""
     header = json.dumps([statistics.metadata, statistics.classes, statistics.channels, statistics.count.tolist()], default=str)
     digest = hashlib.sha256(header.encode())
     for site in (statistics.sites[0], statistics.sites[-1]):

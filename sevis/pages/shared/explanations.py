@@ -62,17 +62,17 @@ class Look:
 
 
 def card_of(network: Network) -> Card:
-    """The card of a network, without torch for one that comes with sevis. Raises SevisError where it cannot be had."""
+    """Return the card of a network, without torch for one that comes with sevis. Raises SevisError where it cannot be had."""
     return read_card(network.name) if network.shipped else ready_model(network).card
 
 
 def ready_model(network: Network) -> "ReadyModel":
-    """The network, once it is loaded: all visitors share it, and its hooks stay. Raises SevisError where it cannot be had."""
+    """Return the network, once it is loaded: all visitors share it, and its hooks stay. Raises SevisError where it cannot be had."""
     return wait_for(network.name, network.weights)
 
 
 def look(photo: Photo, card: Card) -> Look:
-    """The photo and what the network sees of it. Raises SevisError for bytes that are no picture."""
+    """Return the photo and what the network sees of it. Raises SevisError for bytes that are no picture."""
     return _look(photo.digest, card.name, str(card.preprocess), _data=photo.data, _card=card)
 
 
@@ -88,7 +88,7 @@ def _look(digest: str, name: str, preprocessing: str, *, _data: bytes, _card: Ca
 
 
 def _seen_box(size: tuple[int, int], preprocess: Preprocessing) -> tuple[int, int, int, int]:
-    """The part in the centre that a network sees of a picture: left, top, right, bottom in its pixels."""
+    """Return the part in the centre that a network sees of a picture: left, top, right, bottom in its pixels."""
     whole = size if preprocess.crop_mode == "squash" else (min(size), min(size))
     width, height = (round(side * preprocess.crop / preprocess.resize) for side in whole)
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
@@ -96,7 +96,7 @@ def _seen_box(size: tuple[int, int], preprocess: Preprocessing) -> tuple[int, in
 
 
 def explanation_of(photo: Photo, network: Network, *, block: str | None, shipped: Explanation | None = None) -> Explanation:
-    """What the network does with a photo, with the maps of one block.
+    """Return what the network does with a photo, with the maps of one block.
 
     Args:
         photo: what was chosen.
@@ -129,13 +129,15 @@ def _explain_in_turn(photo: Photo, network: Network, keys: tuple[str, ...]) -> E
 
 
 def note_seconds(explanation: Explanation) -> None:
-    """Remembers how quick a network is on this machine."""
+    """Remember how quick a network is on this machine."""
     quickest = _quickest()
     quickest[explanation.weights] = min(explanation.seconds, quickest.get(explanation.weights, explanation.seconds))
 
 
 def seconds_of(explanation: Explanation) -> float:
-    """How long a forward pass of this network takes: the least that was seen here, for the first one takes longer than those after it."""
+    """Return how long a forward pass of this network takes: the least that was seen here, for the first one takes longer than those after
+    it.
+    """
     return _quickest().get(explanation.weights, explanation.seconds)
 
 
@@ -145,7 +147,7 @@ def _quickest() -> dict[str, float]:
 
 
 def read_statistics(path: Path) -> ClassStatistics:
-    """The class statistics in a file, which all visitors share. Raises SevisError where it is missing or damaged."""
+    """Return the class statistics in a file, which all visitors share. Raises SevisError where it is missing or damaged."""
     return _statistics(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
 
 
@@ -164,7 +166,7 @@ def example_of(card: Card) -> Explanation | None:
 
 
 def read_example(card: Card) -> Explanation | None:
-    """The shipped explanation of a sample photo; None where there is none, or one of other weights.
+    """Return the shipped explanation of a sample photo; None where there is none, or one of other weights.
 
     Raises:
         SevisError: when the file is damaged.
@@ -181,7 +183,7 @@ def _example(path: str, modified: int) -> Explanation:
 
 
 def blocks_of(network: Network, shipped: Explanation | None) -> tuple[str, ...]:
-    """The names of the network's SE blocks, in order: from the shipped explanation, else from the network itself."""
+    """Return the names of the network's SE blocks, in order: from the shipped explanation, else from the network itself."""
     if shipped is not None:
         return shipped.sites
     from sevis.blocks.sites import find_sites

@@ -24,7 +24,7 @@ class Partial(Protocol):
 
     @property
     def done(self) -> float:
-        """How much of it, in 0..1."""
+        """Return how much of it, in 0..1."""
 
 
 Known = TypeVar("Known", bound=Partial)
@@ -57,11 +57,11 @@ class Work(Generic[Known]):
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left to do."""
+        """Return whether nothing is left to do."""
         return self.known is not None and self.known.done >= 1
 
     def advance(self) -> Known | None:
-        """Works on for about SLICE seconds, or to the end; while another thread does so, it waits as long at most. Gives what is known.
+        """Work on for about SLICE seconds, or to the end; while another thread does so, it waits as long at most. Gives what is known.
 
         Raises:
             Exception: from the work: the same again and again, for what failed cannot go on.
@@ -107,7 +107,7 @@ Draw = Callable[[Known], None]
 def show_growing(
     name: str, keys: tuple[str, ...], begin: Begin[Known], draw: Draw[Known], *, cancel: Callable[[], None] | None = None
 ) -> None:
-    """Draws what is known, and until all is, works on and draws again. An error stays until it is tried again, or something else asked.
+    """Draw what is known, and until all is, works on and draw again. An error stays until it is tried again, or something else asked.
 
     Args:
         name: of the work: a visitor has one of each name at a time.
@@ -138,19 +138,19 @@ def show_growing(
 
 
 def drop(name: str) -> None:
-    """Ends a visitor's work of that name, which goes on for those who ask the same, and forgets its error."""
+    """End a visitor's work of that name, which goes on for those who ask the same, and forgets its error."""
     st.session_state.pop(f"growing-{name}", None)
     st.session_state.pop(f"failed-{name}", None)
 
 
 def leave() -> None:
-    """Ends all work of a visitor who is on another page: it would hold its network in memory."""
+    """End all work of a visitor who is on another page: it would hold its network in memory."""
     for key in [key for key in st.session_state if str(key).startswith(("growing-", "failed-"))]:
         del st.session_state[key]
 
 
 def _join(name: str, keys: tuple[str, ...], begin: Begin[Known]) -> Work[Known]:
-    """The work on what is asked: this visitor's, another one's, or a new one."""
+    """Return the work on what is asked: this visitor's, another one's, or a new one."""
     place, works = f"growing-{name}", _works()
     held = st.session_state.get(place)
     if held and held[0] == keys:
@@ -168,12 +168,12 @@ def _join(name: str, keys: tuple[str, ...], begin: Begin[Known]) -> Work[Known]:
 
 @st.cache_resource(show_spinner=False)
 def _works() -> "WeakValueDictionary[tuple[str, ...], Work[Any]]":
-    """All visitors' work, which lasts as long as one of them has it."""
+    """Return all visitors' work, which lasts as long as one of them has it."""
     return WeakValueDictionary()
 
 
 def _fail(name: str, keys: tuple[str, ...], error: Exception) -> None:
-    """Remembers why the work cannot go on, and lets go of it for everybody: a broken one yields nothing more."""
+    """Remember why the work cannot go on, and lets go of it for everybody: a broken one yields nothing more."""
     drop(name)
     _works().pop(keys, None)
     known = isinstance(error, SevisError)
@@ -191,7 +191,7 @@ def _say(said: tuple[str, ...]) -> None:
 
 
 def _go_on(name: str, keys: tuple[str, ...], draw: Draw[Known], cancel: Callable[[], None] | None) -> None:
-    """One slice of the work, drawn; at its end, or after an error, the whole page runs, which also ends the repetition."""
+    """Show one slice of the work, drawn; at its end, or after an error, the whole page runs, which also ends the repetition."""
     held = st.session_state.get(f"growing-{name}")
     if not held or held[0] != keys:  # ended meanwhile
         st.rerun()

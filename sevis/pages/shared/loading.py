@@ -41,11 +41,11 @@ class Loading:
         threading.Thread(target=self._load, args=(name, weights), daemon=True, name=f"load-{name}").start()
 
     def done(self) -> bool:
-        """Whether `result` answers at once."""
+        """Return whether `result` answers at once."""
         return self._result.done()
 
     def result(self, timeout: float | None = None) -> "ReadyModel":
-        """The network, once it is there. Raises SevisError where it cannot be loaded, TimeoutError after so many seconds."""
+        """Return the network, once it is there. Raises SevisError where it cannot be loaded, TimeoutError after so many seconds."""
         self._wanted.set()
         return self._result.result(timeout)
 
@@ -54,7 +54,7 @@ class Loading:
         return self._removed.acquire(blocking=False)
 
     def release(self) -> None:
-        """Takes the hooks off a network that is no longer kept, so that nothing but its users holds its memory."""
+        """Take the hooks off a network that is no longer kept, so that nothing but its users holds its memory."""
         self._unhook()
 
     def _load(self, name: str, weights: str | None) -> None:
@@ -74,7 +74,7 @@ class Loading:
 
 
 def check_size(name: str) -> None:
-    """Raises SevisError for a network with more parameters than the app loads: one visitor's would take the memory of all."""
+    """Raise SevisError for a network with more parameters than the app loads: one visitor's would take the memory of all."""
     count, most = count_parameters(name), most_parameters()
     if count > most:
         raise SevisError(
@@ -85,7 +85,9 @@ def check_size(name: str) -> None:
 
 
 def count_parameters(name: str) -> int:
-    """How many parameters a network has, without the memory for them; 0 for a name that nobody knows. Raises SevisError as `load`."""
+    """Return how many parameters a network has, without the memory for them; 0 for a name that nobody knows. Raises SevisError as
+    `load`.
+    """
     from sevis.networks import libraries
     from sevis.weights.describe import skeleton
 
@@ -99,12 +101,12 @@ def count_parameters(name: str) -> int:
 
 @st.cache_resource(max_entries=NETWORKS, show_spinner=False, on_release=Loading.release)
 def start_loading(name: str, weights: str | None, *, _download: bool = False) -> Loading:
-    """Begins once per server to load a network; `weights` has no default, for Streamlit would keep that call apart."""
+    """Begin once per server to load a network; `weights` has no default, for Streamlit would keep that call apart."""
     return Loading(name, weights, download=_download)
 
 
 def wait_for(name: str, weights: str | None, *, download: bool = False) -> "ReadyModel":
-    """The network, once it is loaded; meanwhile the page says so.
+    """Return the network, once it is loaded; meanwhile the page says so.
 
     Args:
         name: of the network.

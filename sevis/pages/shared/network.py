@@ -51,7 +51,7 @@ class Network:
 
     @property
     def shipped(self) -> bool:
-        """Whether it comes with sevis, weights and all. Raises SevisError where index.json cannot be read."""
+        """Return whether it comes with sevis, weights and all. Raises SevisError where index.json cannot be read."""
         return self.weights is None and self.name in list_pretrained()
 
     def __str__(self) -> str:
@@ -59,13 +59,13 @@ class Network:
 
 
 def chosen() -> Network:
-    """The network that the pages show to this visitor."""
+    """Return the network that the pages show to this visitor."""
     shown = st.session_state.get(SHOWN)
     return shown if isinstance(shown, Network) else Network()
 
 
 def choose_network() -> Network:
-    """Draws the chooser, and gives the network that the pages show: the chosen one, or where that cannot be had, the one before."""
+    """Draw the chooser, and give the network that the pages show: the chosen one, or where that cannot be had, the one before."""
     wanted = _choose()
     try:
         _check(wanted)
@@ -105,7 +105,7 @@ def _choose() -> Network:
 
 
 def _show_in_url(weights: str | None) -> None:
-    """Keeps the weights in the URL: a bound control loses its place there when the page is changed soon after it was opened."""
+    """Keep the weights in the URL: a bound control loses its place there when the page is changed soon after it was opened."""
     if weights == RANDOM:
         st.query_params["weights"] = RANDOM
     else:
@@ -130,7 +130,7 @@ def _use_random() -> None:
 
 
 def _check(network: Network) -> None:
-    """Loads a network unless it comes with sevis, whose page then needs no torch. Raises SevisError for one that cannot be had."""
+    """Load a network unless it comes with sevis, whose page then needs no torch. Raises SevisError for one that cannot be had."""
     if not NAME.fullmatch(network.name) or network.name.lower().endswith(FILES):
         raise SevisError(
             f"expected the name of a network, such as efficientnet_b0 or torchvision/efficientnet_b0, got {network.name!r:.120}"
@@ -144,7 +144,7 @@ def _check(network: Network) -> None:
 
 
 def _load(network: Network) -> None:
-    """Loads a network. Raises SevisError that names it as the visitor did, who may never have heard of its class."""
+    """Load a network. Raises SevisError that names it as the visitor did, who may never have heard of its class."""
     try:
         wait_for(network.name, network.weights)
     except NoBlocks as error:
@@ -158,7 +158,7 @@ def _load(network: Network) -> None:
 
 
 def _offer(missing: WeightsMissing, name: str) -> None:
-    """Says that the weights are not here, and what can be done: nothing is fetched before it is asked for."""
+    """Say that the weights are not here, and what can be done: nothing is fetched before it is asked for."""
     place = urlparse(str(missing.source)).hostname or missing.source
     with st.container(border=True):
         st.markdown(f":material/info: The trained weights of `{name}` are not on this machine. {_what_stays()}")

@@ -14,7 +14,7 @@ SAMPLES, VALIDATION, UPLOAD, CAMERA = "Samples", "Validation photos", "Upload", 
 
 
 def choose_photo(card: Card, *, key: str = "", start: int = 0) -> Photo | None:
-    """The controls, and the photo they stand for; None as long as nothing is chosen.
+    """Return the controls, and the photo they stand for; None as long as nothing is chosen.
 
     Args:
         card: of the network, whose classes the validation photos are of.
@@ -52,7 +52,8 @@ def _choose_source(key: str, *, samples: bool, validation: bool) -> str | None:
 
 
 def validation_photos(data: Path, card: Card) -> ImageDataset:
-    """A data set's validation photos of those of a network's classes that it has; of all of its own for a network without WordNet ids.
+    """Return a data set's validation photos of those of a network's classes that it has; of all of its own for a network without WordNet
+    ids.
 
     Raises:
         SevisError: when the data set cannot be read, or has none of the classes.

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from sevis.errors import SevisError
+from sevis.figures.chart import Chart
 
 LABEL = "SVG"
 
@@ -53,7 +54,7 @@ _button = st.components.v2.component("sevis_svg", html=HTML, css=STYLE, js=SCRIP
 
 
 def svg_button(key: str) -> None:
-    """A button that saves the chart `key` of this page as an SVG file."""
+    """Show a button that saves the chart `key` of this page as an SVG file."""
     chart = "st-key-" + re.sub(r"[^a-zA-Z0-9_-]", "-", key.strip())  # the class that Streamlit gives it
     _button(key=f"{key}.svg", data={"chart": chart}, width="content")
 
@@ -66,7 +67,7 @@ def show(
     table: Mapping[str, ArrayLike],
     on_select: Callable[[], None] | Literal["ignore"] = "ignore",
 ) -> None:
-    """Draws a figure over the whole width, its caption, and buttons that save it as SVG and its data as CSV.
+    """Draw a figure over the whole width, its caption, and buttons that save it as SVG and its data as CSV.
 
     As PNG it is saved by the camera button that appears over the figure.
 
@@ -96,8 +97,29 @@ def show(
     describe(key=key, caption=caption, table=table, others=partial(svg_button, key))
 
 
+def show_chart(
+    chart: Chart,
+    *,
+    key: str,
+    hint: str = "",
+    on_select: Callable[[], None] | Literal["ignore"] = "ignore",
+) -> None:
+    """Draw a chart over the whole width, its caption, and buttons that save it as SVG and its data as CSV.
+
+    As PNG it is saved by the camera button that appears over the figure.
+
+    Args:
+        chart: from `sevis.figures`.
+        key: unique on the page; also the name of the downloaded files.
+        hint: Markdown that follows the caption: what a click does.
+        on_select: called when a point is clicked; the points are then in `st.session_state[key]`.
+    """
+    caption = f"{as_text(chart.caption)} {hint}".strip()
+    show(chart.figure, key=key, caption=caption, table=chart.table, on_select=on_select)
+
+
 def show_picture(picture: NDArray[np.uint8], *, key: str, caption: str, table: Mapping[str, ArrayLike]) -> None:
-    """Draws a picture over the whole width, with its caption and buttons that save it and its data.
+    """Draw a picture over the whole width, with its caption and buttons that save it and its data.
 
     Args:
         picture: RGB or RGBA, shape (height, width, 3 or 4).
@@ -113,7 +135,7 @@ def show_picture(picture: NDArray[np.uint8], *, key: str, caption: str, table: M
 
 
 def describe(*, key: str, caption: str, table: Mapping[str, ArrayLike], others: Callable[[], None]) -> None:
-    """The caption of a figure and the buttons that save it: those that `others` draws, and one for its data as CSV."""
+    """Show the caption of a figure and the buttons that save it: those that `others` draws, and one for its data as CSV."""
     with st.container(horizontal=True, vertical_alignment="top", gap="small", wrap=False):
         st.caption(caption, width="stretch")
         others()
@@ -121,13 +143,13 @@ def describe(*, key: str, caption: str, table: Mapping[str, ArrayLike], others: 
 
 
 def clicked_row(key: str) -> int | None:
-    """The row of the map `key` that was clicked, counted from the top; None after a click that takes the choice back."""
+    """Return the row of the map `key` that was clicked, counted from the top; None after a click that takes the choice back."""
     points = st.session_state[key]["selection"]["points"]
     return round(points[0]["y"]) if points else None
 
 
 def maps_table(channels: NDArray[np.intp], gated: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]) -> dict[str, ArrayLike]:
-    """The data of a mosaic: one row per place of each channel.
+    """Return the data of a mosaic: one row per place of each channel.
 
     Args:
         channels: the channels that it shows.
@@ -143,7 +165,7 @@ def maps_table(channels: NDArray[np.intp], gated: Mapping[str, tuple[NDArray[np.
 
 
 def _in_theme_ink(figure: go.Figure) -> go.Figure:
-    """Writes a figure in the theme's own text colour: Streamlit writes axes in a grey that fades on a projector."""
+    """Write a figure in the theme's own text colour: Streamlit writes axes in a grey that fades on a projector."""
     theme = st.context.theme.type
     ink = {"color": st.get_option(f"theme.{theme}.textColor")} if theme else {}
     figure.update_layout(font=ink, legend_font=ink, title_font=ink)
@@ -154,13 +176,13 @@ def _in_theme_ink(figure: go.Figure) -> go.Figure:
 
 
 def _save_button(suffix: str, data: Callable[[], bytes], *, key: str, help: str) -> None:
-    """A button that makes a file only when it is clicked, and leaves the page as it is."""
+    """Show a button that makes a file only when it is clicked, and leaves the page as it is."""
     name = f"{key}.{suffix.lower()}"
     st.download_button(suffix, data, file_name=name, key=name, help=help, on_click="ignore", type="tertiary", icon=":material/download:")
 
 
 def to_csv(table: Mapping[str, ArrayLike]) -> bytes:
-    """The columns of a table as CSV in UTF-8. Raises ValueError when their lengths differ."""
+    """Return the columns of a table as CSV in UTF-8. Raises ValueError when their lengths differ."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table)
@@ -169,14 +191,14 @@ def to_csv(table: Mapping[str, ArrayLike]) -> bytes:
 
 
 def to_png(picture: NDArray[np.uint8]) -> bytes:
-    """An array of pixels as a PNG file."""
+    """Return an array of pixels as a PNG file."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, format="PNG")
     return file.getvalue()
 
 
 def to_svg(picture: NDArray[np.uint8]) -> bytes:
-    """An array of pixels as an SVG file, whose pixels stay sharp however large it is drawn."""
+    """Return an array of pixels as an SVG file, whose pixels stay sharp however large it is drawn."""
     height, width = picture.shape[:2]
     data = base64.b64encode(to_png(picture)).decode()
     return (
@@ -186,12 +208,12 @@ def to_svg(picture: NDArray[np.uint8]) -> bytes:
 
 
 def show_error(error: SevisError) -> None:
-    """Says in one sentence, in place of a figure, what a user can mend."""
+    """Say in one sentence, in place of a figure, what a user can mend."""
     message = str(error)
     sentence = message[:1].upper() + message[1:] + ("" if message.endswith(".") else ".")
     st.error(as_text(sentence), icon=":material/error:")
 
 
 def as_text(text: str) -> str:
-    """A text from outside, such as a file's name, as Markdown that shows it as it is."""
+    """Return a text from outside, such as a file's name, as Markdown that shows it as it is."""
     return re.sub(r"([\\`*\[\]$<>~#|])", r"\\\1", text)

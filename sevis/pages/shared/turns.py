@@ -23,7 +23,7 @@ class Turns:
 
     @contextmanager
     def take(self, waiting: Callable[[int], None]) -> Iterator[None]:
-        """Runs the body as soon as it is this thread's turn.
+        """Run the body as soon as it is this thread's turn.
 
         Args:
             waiting: told, about every GLANCE seconds, how many must finish first; what it raises leaves the row in order.
@@ -41,7 +41,7 @@ class Turns:
                 self._changed.notify_all()
 
     def _look(self, ticket: object) -> int:
-        """How many must finish before a ticket's turn, after waiting GLANCE seconds for it to come."""
+        """Return how many must finish before a ticket's turn, after waiting GLANCE seconds for it to come."""
         with self._changed:
             self._changed.wait_for(lambda: self._before(ticket) == 0, timeout=GLANCE)
             return self._before(ticket)
@@ -55,7 +55,7 @@ _holding: ContextVar[bool] = ContextVar("sevis_turn", default=False)
 
 @contextmanager
 def turn() -> Iterator[None]:
-    """Runs the body, a forward pass, as soon as fewer than SEVIS_FORWARDS others run (default: half the cores); meanwhile the page says so.
+    """Run the body, a forward pass, as soon as fewer than SEVIS_FORWARDS others run (default: half the cores); meanwhile the page says so.
 
     Inside another turn of the same thread it is that one.
 
@@ -83,12 +83,12 @@ def turn() -> Iterator[None]:
 
 
 def describe_row(before: int, what: str = "The network is busy") -> str:
-    """What the page says while so many others are before this visitor, and what for."""
+    """Return what the page says while so many others are before this visitor, and what for."""
     return f"{what}: {before} {'other is' if before == 1 else 'others are'} before you. The answer comes by itself."
 
 
 def shared_turns() -> Turns:
-    """The row that `turn` waits in, for a thread that works beside the pages. Raises SevisError as `places`."""
+    """Return the row that `turn` waits in, for a thread that works beside the pages. Raises SevisError as `places`."""
     return _turns(forwards_at_once())
 
 

@@ -45,7 +45,7 @@ class Seen:
 
 @st.fragment
 def compare(network: Network, card: Card) -> None:
-    """All that changes with a photo or the block: a fragment, so that quick clicks do not run beside each other."""
+    """Show all that changes with a photo or the block: a fragment, so that quick clicks do not run beside each other."""
     columns = dict(zip(KEYS, st.columns(2, gap="large"), strict=True))
     photos = {name: _choose(name, card, column) for name, column in columns.items()}
     between, inside = st.container(), st.container()
@@ -99,7 +99,7 @@ def _open_clicked_block(blocks: tuple[str, ...], key: str) -> None:
 
 
 def _look_at(name: str, photo: Photo, network: Network, *, block: str | None, shipped: Explanation | None) -> Seen | None:
-    """Shows one photo, what the network recognises in it, and its gates; None, and why, where it cannot be read."""
+    """Show one photo, what the network recognises in it, and its gates; None, and why, where it cannot be read."""
     try:
         pictures = look(photo, card_of(network))
         explanation = explanation_of(photo, network, block=block, shipped=shipped)
@@ -141,7 +141,7 @@ def _show_difference(first: Explanation, second: Explanation) -> None:
 
 
 def _describe(means: Mapping[str, float]) -> str:
-    """Where the two photos are told apart, in one sentence."""
+    """Return where the two photos are told apart, in one sentence."""
     most, least = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
     average = sum(means.values()) / len(means)
     blocks = f": most in {most} ({_short(means[most])}), least in {least} ({_short(means[least])})" if len(means) > 1 else ""

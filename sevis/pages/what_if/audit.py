@@ -18,7 +18,7 @@ ABOUT = (
 
 
 def show_audit(card: Card) -> None:
-    """Draws the audit of a network where one is stored, else says how to make it."""
+    """Draw the audit of a network where one is stored, else says how to make it."""
     st.header("Is the gate dynamic?", anchor="audit")
     st.markdown(ABOUT)
     if not card.audit_path.is_file():

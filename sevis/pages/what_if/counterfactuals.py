@@ -44,7 +44,7 @@ class Means:
     key: str
 
     def gates(self) -> Mapping[str, NDArray[np.floating]]:
-        """The mean scales by block, shape (C,); empty without statistics and sample photos.
+        """Return the mean scales by block, shape (C,); empty without statistics and sample photos.
 
         It is asked for only when needed, for without statistics the network looks at all sample photos, and the page says how far it is.
         """
@@ -60,7 +60,8 @@ class Means:
 
 
 def means_of(network: Network, card: Card) -> Means:
-    """The means of the network's statistics, those of its file or collected here, or where there are none, those over the sample photos.
+    """Return the means of the network's statistics, those of its file or collected here, or where there are none, those over the sample
+    photos.
 
     Raises:
         SevisError: when the file of statistics is damaged.
@@ -87,7 +88,7 @@ def _describe(statistics: ClassStatistics) -> str:
 
 
 def changed(photo: Photo, network: Network, card: Card, steps: Sequence[Step], means: Means) -> Explanation:
-    """What the network does with a photo after the steps.
+    """Return what the network does with a photo after the steps.
 
     Raises:
         SevisError: for steps that do not fit the network, or need a photo or a class that is not at hand.
@@ -112,21 +113,23 @@ def changed(photo: Photo, network: Network, card: Card, steps: Sequence[Step], m
 
 
 def name_of(photo: Photo, card: Card) -> str:
-    """What a step calls this photo: its title, or for an uploaded one, which must be lent, its title and the beginning of its hash."""
+    """Return what a step calls this photo: its title, or for an uploaded one, which must be lent, its title and the beginning of its
+    hash.
+    """
     if (found := _open_photo(photo.title, card)) is not None and found.digest == photo.digest:
         return photo.title
     return f"{photo.title} #{photo.digest[:8]}"
 
 
 def lend(photo: Photo, name: str, *, needed: Collection[str]) -> None:
-    """Keeps a photo for the steps of this session that name it, with the MOST_LENT last ones and those that are needed."""
+    """Keep a photo for the steps of this session that name it, with the MOST_LENT last ones and those that are needed."""
     lent = {key: value for key, value in st.session_state.get(LENT, {}).items() if key != name} | {name: photo}
     last = list(lent)[-MOST_LENT:]
     st.session_state[LENT] = {key: value for key, value in lent.items() if key in last or key in needed}
 
 
 def find_photo(step: Step, card: Card) -> Photo:
-    """The photo that a step names. Raises SevisError where it is not at hand."""
+    """Return the photo that a step names. Raises SevisError where it is not at hand."""
     name = step.name or ""
     photo = st.session_state.get(LENT, {}).get(name) or _open_photo(name, card)
     if not isinstance(photo, Photo):
@@ -138,7 +141,7 @@ def find_photo(step: Step, card: Card) -> Photo:
 
 
 def _open_photo(name: str, card: Card) -> Photo | None:
-    """A sample, or a validation photo called `CLASS, photo N`; None for any other."""
+    """Return a sample, or a validation photo called `CLASS, photo N`; None for any other."""
     if (samples := sample_photos()) and name in samples:
         return Photo(name, samples[name].read_bytes())
     found, data = re.fullmatch(r"(.+), photo (\d{1,6})", name, re.ASCII), find_data()

@@ -28,7 +28,7 @@ SEEN = 0.01  # a smaller change of s has no colour of its own
 
 @st.fragment
 def explore(network: Network, card: Card) -> None:
-    """All that changes with the photo or a gate: a fragment, so that quick clicks do not run beside each other."""
+    """Show all that changes with the photo or a gate: a fragment, so that quick clicks do not run beside each other."""
     try:
         photo = choose_photo(card)
         picture, editor, seen = st.columns([3, 7, 9], gap="medium")
@@ -57,7 +57,7 @@ def explore(network: Network, card: Card) -> None:
 
 
 def _edit(before: Explanation, means: Means, card: Card) -> str | None:
-    """The controls; gives the block that is chosen, where it is a single one."""
+    """Return the controls; gives the block that is chosen, where it is a single one."""
     st.subheader("Change the gates", anchor="change")
     scope = choose_scope(before.sites)
     if scope:
@@ -66,7 +66,7 @@ def _edit(before: Explanation, means: Means, card: Card) -> str | None:
 
 
 def _apply(photo: Photo, network: Network, before: Explanation, steps: Sequence[Step], means: Means) -> Explanation:
-    """What the network makes of the photo with the changes; where that cannot be had, the page says so."""
+    """Return what the network makes of the photo with the changes; where that cannot be had, the page says so."""
     try:
         return changed(photo, network, card_of(network), steps, means)
     except SevisError as error:
@@ -117,7 +117,7 @@ def _show_gates(before: Explanation, after: Explanation, steps: Sequence[Step]) 
 
 
 def _describe_change(before: Explanation, after: Explanation, steps: Sequence[Step]) -> str:
-    """What moved, and why."""
+    """Return what moved, and why."""
     sites = before.sites
     moved = [site for site in sites if np.abs(before.scale[site].astype(np.float64) - after.scale[site]).max() > SEEN]
     if not moved:
@@ -155,7 +155,7 @@ def _choose_clicked(sites: tuple[str, ...], key: str) -> None:
 
 
 def _show_sensitivity(question: Question, block: str | None) -> None:
-    """Which blocks, and which channels of one, the probability of a class depends on: with all gates as they are."""
+    """Show which blocks, and which channels of one, the probability of a class depends on: with all gates as they are."""
     names = unique(question.before.classes)
     heading, which = st.container(), st.container()
     name = which.selectbox("Of which class", [PREDICTED, *names], key="watch", bind="query-params", width=320)
@@ -168,7 +168,7 @@ def _show_sensitivity(question: Question, block: str | None) -> None:
 
 
 def unique(names: Sequence[str]) -> list[str]:
-    """The names of classes, where several have the same with their number, as ImageNet's two cranes."""
+    """Return the names of classes, where several have the same with their number, as ImageNet's two cranes."""
     return [name if names.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(names)]
 
 

@@ -57,17 +57,17 @@ class Question:
 
     @property
     def keys(self) -> tuple[str, str, str]:
-        """What the measurements depend on; the class is none of it, for they keep all classes."""
+        """Return what the measurements depend on; the class is none of it, for they keep all classes."""
         return self.photo.digest, self.before.weights, self.means.key
 
     @property
     def batch_size(self) -> int | None:
-        """How many rows at once: fewer on a slow network, so that others get their turn."""
+        """Return how many rows at once: fewer on a slow network, so that others get their turn."""
         return max(1, int(WORK / self.seconds)) if self.seconds > WORK / 16 else None
 
 
 def show_strip(question: Question, choose: Callable[[str], None]) -> None:
-    """The sensitivity of all blocks; a click on a row calls `choose` with the name of its block."""
+    """Show the sensitivity of all blocks; a click on a row calls `choose` with the name of its block."""
     blocks = len(question.before.sites)
     seconds = (1 + 2 * blocks) * question.seconds
     keys, draw = ("strip", *question.keys), partial(_draw_strip, question, choose)
@@ -79,7 +79,7 @@ def show_strip(question: Question, choose: Callable[[str], None]) -> None:
 
 
 def show_channels(question: Question, block: str | None) -> None:
-    """The channels of a block that matter most, once that is asked for."""
+    """Show the channels of a block that matter most, once that is asked for."""
     st.header("Which channels of a block?", anchor="channels")
     if block is None:
         drop(WANTED)

@@ -40,7 +40,7 @@ class Scope:
 
 
 def choose_scope(sites: Sequence[str]) -> Scope | None:
-    """The controls for the stage, the block and its channels; None where the channels cannot be read, which the page then says."""
+    """Return the controls for the stage, the block and its channels; None where the channels cannot be read, which the page then says."""
     stages = {f"stage {name.split('_')[1]}": f"SE_{name.split('_')[1]}" for name in sites}
     addresses = {EVERYWHERE: "SE", **stages, **{name: name for name in sites}}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
@@ -57,12 +57,14 @@ def choose_scope(sites: Sequence[str]) -> Scope | None:
 
 
 def choose_block(block: str) -> None:
-    """Sets the controls to a block."""
+    """Set the controls to a block."""
     st.session_state[WHERE] = block
 
 
 def read_steps() -> tuple[Step, ...]:
-    """The changes so far: also before `edit_text` is drawn, for then they are in the URL alone. Raises SevisError for a damaged text."""
+    """Return the changes so far: also before `edit_text` is drawn, for then they are in the URL alone. Raises SevisError for a damaged
+    text.
+    """
     return parse_steps(_text())
 
 
@@ -71,7 +73,7 @@ def _text() -> str:
 
 
 def edit_text() -> None:
-    """The steps as text, open where it is damaged: it must be drawn in every run, for it holds the state and the URL."""
+    """Show the steps as text, open where it is damaged: it must be drawn in every run, for it holds the state and the URL."""
     try:
         read_steps()
         damaged = False
@@ -93,7 +95,7 @@ def _edit_text() -> None:
 
 
 def show_steps() -> tuple[Step, ...]:
-    """The changes so far, each with a click to take it back; none where their text is damaged, which the page then says."""
+    """Return the changes so far, each with a click to take it back; none where their text is damaged, which the page then says."""
     try:
         steps = read_steps()
     except SevisError as error:
@@ -128,7 +130,7 @@ def _undo() -> None:
 
 
 def show_buttons(scope: Scope, before: Explanation, means: Means, card: Card) -> None:
-    """What can be done there: each button adds a change."""
+    """Show what can be done there: each button adds a change."""
     where, channels = scope.address, scope.channels
     with st.container(horizontal=True, gap="small"):
         _button("Open (s = 1)", Step(where, "set", 1.0, channels=channels), key="open", icon=":material/door_open:")
@@ -190,12 +192,12 @@ def _button(label: str, step: Step, *, key: str, icon: str | None = None, help: 
 
 
 def _add(step: Step) -> None:
-    """Appends to the text, whatever it is: what cannot be read is not lost."""
+    """Append to the text, whatever it is: what cannot be read is not lost."""
     st.session_state[STEPS] = ";".join(filter(None, [_text().strip("; "), str(step)]))
 
 
 def _borrow(photo: Photo, step: Step) -> None:
-    """Adds a step that takes the gates of a photo, and keeps the photo for it."""
+    """Add a step that takes the gates of a photo, and keep the photo for it."""
     _add(step)
     names = unquote(_text())  # also of steps that cannot be read
     lend(photo, step.name or "", needed=[name for name in st.session_state.get(LENT, {}) if name in names])
@@ -206,12 +208,12 @@ def _set(steps: Sequence[Step]) -> None:
 
 
 def touched(steps: Sequence[Step], sites: Sequence[str]) -> list[str]:
-    """The blocks that the steps are for."""
+    """Return the blocks that the steps are for."""
     return [site for site in sites if any(f"{site}_".startswith(f"{step.where}_") for step in steps)]
 
 
 def describe(step: Step) -> str:
-    """A step in words, as Markdown that shows every name as it is."""
+    """Return a step in words, as Markdown that shows every name as it is."""
     where = EVERYWHERE if step.where == "SE" else step.where if step.where.count("_") > 1 else step.where.replace("SE_", "stage ")
     if step.channels is not None:
         listed = str(step)[len(step.where) + 1 :].partition("]")[0].replace(",", ", ")
