@@ -1,10 +1,11 @@
-"""The colours of the app as a projector needs them: WCAG's contrast of 4.5 for text, in the light and in the dark theme."""
+"""The colours of app and figures as a projector needs them: WCAG's contrast, 4.5 of text and 3 of lines, in both themes."""
 
 import tomllib
 
 import numpy as np
 import pytest
 
+from sevis.figures.theme import NEUTRAL, PALETTE, translucent
 from tests.helpers.paths import ROOT
 
 THEME = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
@@ -26,6 +27,21 @@ def contrast(one, other):
 
 def test_the_contrast_of_black_and_white_is_21():
     assert contrast(np.zeros(3), np.ones(3)) == pytest.approx(21)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("colour", [*PALETTE, NEUTRAL])
+def test_the_colours_of_the_figures_stand_out_in_both_themes(theme, colour):
+    assert contrast(rgb(colour), rgb(THEME[theme]["backgroundColor"])) >= 3
+
+
+@pytest.mark.parametrize("colour", PALETTE)
+def test_a_white_label_on_a_box_reads(colour):
+    assert contrast(rgb(colour), np.ones(3)) >= 3
+
+
+def test_a_translucent_colour_keeps_its_hue():
+    assert translucent("#009E73", 0.45) == "rgba(0, 158, 115, 0.45)"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

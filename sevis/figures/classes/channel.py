@@ -11,7 +11,7 @@ from sevis.analysis.measures import HIGH, LOW, RESOLUTION, class_share, saturati
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.histograms import Histogram
 from sevis.figures.gates.gate_map import shorten
-from sevis.figures.theme import LOWERED, NEUTRAL, PALETTE, RAISED, TEXT_SIZE, finish, name_rows
+from sevis.figures.theme import CHANNELS, LESS, MORE, NEUTRAL, TEXT_SIZE, finish, name_rows
 
 Array = NDArray[np.float64]
 Table = dict[str, NDArray[Any]]
@@ -38,7 +38,7 @@ def class_bars(statistics: ClassStatistics, site: str, channel: int) -> go.Figur
     rows, overall = [*most, *least], float(statistics.overall_mean(site)[channel])
     means, deviations = statistics.mean(site)[rows, channel], statistics.std(site)[rows, channel]
     figure = go.Figure()
-    for place, (part, name, colour) in enumerate(((most, "raise it most", RAISED), (least, "raise it least", LOWERED))):
+    for place, (part, name, colour) in enumerate(((most, "raise it most", MORE), (least, "raise it least", LESS))):
         span = slice(len(most)) if place == 0 else slice(len(most), None)
         figure.add_bar(
             y=np.arange(len(rows))[span],
@@ -111,7 +111,7 @@ def scale_histogram(values: NDArray[np.float32], block: Histogram, *, site: str,
     bounds = np.stack([table["from"], table["to"]], axis=1).astype(np.float32)
     figure = go.Figure(
         [
-            go.Bar(x=middle, y=own, width=step, customdata=bounds, name=f"channel {channel}", marker_color=PALETTE[2], hovertemplate=label),
+            go.Bar(x=middle, y=own, width=step, customdata=bounds, name=f"channel {channel}", marker_color=CHANNELS, hovertemplate=label),
             go.Scatter(
                 x=middle,
                 y=every,

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from sevis.analysis.class_map import ClassMaps
-from sevis.figures.theme import NEUTRAL, PALETTE, SCALE_COLOURS, finish
+from sevis.figures.theme import GRID, NEUTRAL, ON_COLOUR, PALETTE, SCALE_COLOURS, finish
 
 Array = NDArray[np.floating]
 Table = dict[str, NDArray[Any]]
@@ -17,7 +17,6 @@ MATRIX = 320  # rows at most: 320 x 320 numbers of float32 are about half a mega
 MARKED = len(PALETTE)  # classes at most
 NAMED = 24  # rows of a matrix that have room for their names
 HEIGHT = 580
-GRID = "rgba(127, 127, 127, 0.25)"
 UNITS = {"pca": "units of s", "cosine": "cosine distance", "l1": "mean |difference| of s"}
 MARGIN = 1.12  # a map reaches so much further than its furthest class
 LETTER, LINE = 1 / 42, 1 / 20  # of the map's width on a phone: a letter of a name is so wide, a line so high
@@ -178,7 +177,7 @@ def _add_classes(figure: go.Figure, places: Array, names: Sequence[str], colour:
         y=places[:, 1].astype(np.float32),
         text=[escape(name) for name in names],
         mode="markers",
-        marker={"color": colour, "size": size, "line": {"color": "white", "width": 1}},
+        marker={"color": colour, "size": size, "line": {"color": ON_COLOUR, "width": 1}},
         name=escape(label),
         hovertemplate="<b>%{text}</b><br>(%{x:.3f}, %{y:.3f})<extra></extra>",
     )

@@ -11,10 +11,10 @@ from sevis.analysis.block_measures import NAMES, SHUFFLED
 from sevis.analysis.dead_gates import CAUSES, DEAD
 from sevis.analysis.depth import DepthProfile
 from sevis.analysis.statements import AGNOSTIC, LEFT, MOST, SPECIFIC
-from sevis.figures.theme import NEUTRAL, PALETTE, finish
+from sevis.figures.theme import NEUTRAL, PALETTE, finish, translucent
 
 MANY = 24  # blocks: of more only the last of each stage is named
-MARK = "rgba(127, 127, 127, 0.45)"
+MARK = translucent(NEUTRAL, 0.45)
 INTERVALS = "Bars are 95 % intervals over photos; grey lines part the stages."
 
 

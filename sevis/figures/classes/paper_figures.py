@@ -16,7 +16,7 @@ from plotly.subplots import make_subplots
 from sevis.analysis.paper_figures import INDEX, PAPER_CHANNELS, Curve, Table, label_of, mean_table, overall_label, spread_table
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
-from sevis.figures.theme import NEUTRAL, PALETTE, finish
+from sevis.figures.theme import NEUTRAL, PALETTE, finish, translucent
 
 MAX_CURVES = 12
 
@@ -209,12 +209,7 @@ def _band(table: Table, label: str, colour: str) -> list[go.Scatter]:
         )
         for edge in edges
     )
-    return [lower, upper.update(fill="tonexty", fillcolor=_translucent(colour))]
-
-
-def _translucent(colour: str) -> str:
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, 0.25)"
+    return [lower, upper.update(fill="tonexty", fillcolor=translucent(colour, 0.25))]
 
 
 def _panel(traces: Sequence[go.Scatter], title: str, axis: str, order: str) -> go.Figure:

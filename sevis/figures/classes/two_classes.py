@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from sevis.analysis.two_classes import RATE, Effects
-from sevis.figures.theme import LOWERED, NEUTRAL, PALETTE, RAISED, finish, name_rows
+from sevis.figures.theme import GRID, LESS, MORE, NEUTRAL, PALETTE, finish, name_rows
 
 Array = NDArray[np.float64]
 Table = dict[str, NDArray[Any]]
 LARGEST = 20  # channels in one figure
 ROW, SPACE = 26, 152  # pixels: a channel, and all that is not channels
-GRID = "rgba(127, 127, 127, 0.25)"
 
 
 def largest_effects(effects: Effects, *, count: int = LARGEST) -> go.Figure:
@@ -24,7 +23,7 @@ def largest_effects(effects: Effects, *, count: int = LARGEST) -> go.Figure:
     """
     picked = effects.largest(count)
     figure = go.Figure()
-    for name, colour, side in zip(effects.names, (RAISED, LOWERED), (effects.g > 0, effects.g <= 0), strict=True):
+    for name, colour, side in zip(effects.names, (MORE, LESS), (effects.g > 0, effects.g <= 0), strict=True):
         rows = np.flatnonzero(side[picked])
         figure.add_trace(_dots(effects, picked[rows], rows, colour, f"opened more for {name}"))
     figure.add_vline(x=0, line={"color": NEUTRAL, "width": 2})

@@ -9,17 +9,16 @@ from numpy.typing import NDArray
 
 from sevis.analysis.measures import HIGH
 from sevis.analysis.two_models import BlockProfile, ModelComparison
-from sevis.figures.theme import LOWERED, NEUTRAL, PALETTE, RAISED, SCALE_COLOURS, finish
+from sevis.figures.theme import GRID, LESS, MORE, NEUTRAL, PALETTE, SCALE_COLOURS, finish
 
 Array = NDArray[np.floating]
 Table = dict[str, NDArray[Any]]
-GRID = "rgba(127, 127, 127, 0.25)"
 MEASURES = {
     "share": ("Class share of the variance", "median ω² of the channels"),
     "spread": ("Spread over images", "mean standard deviation of s"),
     "saturated": (f"Scales above {HIGH}", "share of all scales"),
 }
-STYLES = ((RAISED, "circle", "solid"), (LOWERED, "square", "dash"))
+STYLES = ((MORE, "circle", "solid"), (LESS, "square", "dash"))
 
 
 def profile_panel(comparison: ModelComparison, measure: str) -> go.Figure:

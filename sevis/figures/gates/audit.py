@@ -7,13 +7,12 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from sevis.experiments.audit import ALL, CHANGES, Audit, Outcome
-from sevis.figures.theme import NEUTRAL, PALETTE, finish
+from sevis.figures.theme import FROZEN, GRID, NEUTRAL, OPENED, SHUFFLED, finish
 
 NAMES = {"open": "open (s = 1)", "frozen": "frozen", "shuffled": "shuffled"}
-COLOURS = dict(zip(CHANGES, (PALETTE[1], PALETTE[0], PALETTE[2]), strict=True))
+COLOURS = dict(zip(CHANGES, (OPENED, FROZEN, SHUFFLED), strict=True))
 SYMBOLS = dict(zip(CHANGES, ("diamond", "circle", "square"), strict=True))
 ROW, SPACE = 36, 184  # pixels: a row, and all that is not rows
-GRID = "rgba(127, 127, 127, 0.25)"
 OFFSET = 0.25  # of a row, between the three dots
 PAPER = (
     "In the paper the last stage's blocks are worth less than 0.1 %, and leaving them out brings what SE adds from about 10 % to about 4 %."

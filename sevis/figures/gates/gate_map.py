@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from sevis.figures.theme import LOWERED, NEUTRAL, PALETTE, RAISED, SCALE_COLOURS, TEXT_SIZE, finish, name_rows
+from sevis.figures.theme import CHANNELS, LESS, MORE, NEUTRAL, PALETTE, SCALE_COLOURS, TEXT_SIZE, finish, name_rows, translucent
 
 Array = NDArray[np.float32]
 ROW = 27  # pixels: the height of a block's row in the gate map
@@ -144,8 +144,8 @@ def sorted_scales(scale: Array, *, count: int = 8) -> go.Figure:
     rank = np.arange(1, len(scale) + 1, dtype=np.uint16)
     figure = go.Figure(_skyline(rank, scale[order], unit="channel", name="s", labels=order))
     for channels, ranks, name, colour in (
-        (raised, rank[: len(raised)], "most raised", RAISED),
-        (lowered[::-1], rank[len(rank) - len(lowered) :], "most lowered", LOWERED),
+        (raised, rank[: len(raised)], "most raised", MORE),
+        (lowered[::-1], rank[len(rank) - len(lowered) :], "most lowered", LESS),
     ):
         figure.add_scatter(
             x=ranks,
@@ -197,7 +197,7 @@ def _places(name: str, scale: Array, *, y: int, width: int) -> go.Scatter:
 
 def _bars(x: NDArray[np.uint16], y: Array, *, unit: str, name: str) -> go.Bar:
     label = f"{unit} %{{x}}: {name} = %{{y:.3f}}<extra></extra>"
-    return go.Bar(x=x, y=y.astype(np.float32), marker_color=PALETTE[2], hovertemplate=label)
+    return go.Bar(x=x, y=y.astype(np.float32), marker_color=CHANNELS, hovertemplate=label)
 
 
 def _skyline(x: NDArray[np.uint16], y: Array, *, unit: str, name: str, labels: NDArray[np.intp] | None = None) -> go.Scatter:
@@ -206,9 +206,9 @@ def _skyline(x: NDArray[np.uint16], y: Array, *, unit: str, name: str, labels: N
         y=y.astype(np.float32),
         customdata=x if labels is None else labels.astype(np.uint16),
         mode="lines",
-        line={"shape": "hvh", "width": 1.2, "color": PALETTE[2]},
+        line={"shape": "hvh", "width": 1.2, "color": CHANNELS},
         fill="tozeroy",
-        fillcolor="rgba(0, 158, 115, 0.45)",
+        fillcolor=translucent(CHANNELS, 0.45),
         showlegend=False,
         hovertemplate=f"{unit} %{{customdata}}: {name} = %{{y:.3f}}<extra></extra>",
     )

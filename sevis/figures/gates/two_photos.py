@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from sevis.figures.gates.gate_map import POINTS, ROW
-from sevis.figures.theme import LOWERED, NEUTRAL, RAISED, SIGNED_COLOURS, TEXT_SIZE, finish
+from sevis.figures.theme import LESS, MORE, NEUTRAL, SIGNED_COLOURS, TEXT_SIZE, finish
 
 Array = NDArray[np.float32]
 Scales = Mapping[str, Array]
 Table = dict[str, NDArray[np.generic]]
 FIRST, SECOND = "A", "B"
-COLOURS = {FIRST: RAISED, SECOND: LOWERED}
+COLOURS = {FIRST: MORE, SECOND: LESS}
 STEPS = 100  # of the colours, on either side of zero
 MAP, GAP = 0.8, 0.02  # shares of the width: the map, and the space before its rows' means
 

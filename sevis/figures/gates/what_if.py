@@ -7,11 +7,10 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from sevis.figures.gates.gate_map import LOW, MANY, ROW, gate_map, shorten
-from sevis.figures.theme import LOWERED, NEUTRAL, PALETTE, RAISED, SIGNED_COLOURS, finish, name_rows
+from sevis.figures.theme import FROZEN, LESS, MORE, NEUTRAL, OPENED, PALETTE, SIGNED_COLOURS, finish, name_rows
 
 Array = NDArray[np.float32]
 BEFORE, AFTER = NEUTRAL, PALETTE[0]
-OPENED, FROZEN = PALETTE[1], PALETTE[0]
 SMALL, SMALLEST = 0.1, 0.001  # per cent of probability, points of change: less is said to be less
 NARROWEST = 0.01  # percentage points: the reach of an axis on which nothing moves
 PLACES = 41  # points of a row that answer to the mouse
@@ -140,7 +139,7 @@ def channel_bars(channels: NDArray[np.intp], change: Array, *, site: str) -> go.
             text=[_signed(value) for value in points],
             textposition="outside",
             cliponaxis=False,
-            marker_color=np.where(points < 0, LOWERED, RAISED).tolist(),
+            marker_color=np.where(points < 0, LESS, MORE).tolist(),
             customdata=channels,
             hovertemplate="without channel %{customdata}: %{x:+.3f} percentage points<extra></extra>",
         )

@@ -13,11 +13,9 @@ from plotly.subplots import make_subplots
 from sevis.ablations.results import Estimate
 from sevis.analysis.dead_gates import DEAD
 from sevis.analysis.intervals import Interval
-from sevis.figures.theme import NEUTRAL, PALETTE, finish, name_rows
+from sevis.figures.theme import DEAD_LIMIT, GRID, MEASURED, NEUTRAL, PALETTE, PRINTED, finish, name_rows
 
-MEASURED, PRINTED, DEAD_COLOUR = PALETTE[1], PALETTE[0], PALETTE[6]
 PAPER = "the paper's figure"
-GRID = "rgba(127, 127, 127, 0.25)"
 ROW = 46  # pixels
 
 
@@ -141,7 +139,7 @@ def life_map(lives: Sequence[Life]) -> go.Figure:
         )
     finish(figure, title="Accuracy beside aliveness", height=460)
     figure.update_layout(hovermode="closest", margin={"t": 64 + 20 * ceil(len(groups) / 2), "b": 60})  # a phone has two names in a row
-    figure.add_vline(x=DEAD, line={"color": DEAD_COLOUR, "width": 1.5, "dash": "dot"}, annotation={"text": "dead", "yanchor": "top"})
+    figure.add_vline(x=DEAD, line={"color": DEAD_LIMIT, "width": 1.5, "dash": "dot"}, annotation={"text": "dead", "yanchor": "top"})
     most = max([DEAD, *(life.alive for life in lives)])
     figure.update_xaxes(
         title_text="standard deviation of s over images", range=[0, 1.08 * most], showgrid=False, zeroline=False, fixedrange=True
@@ -224,7 +222,7 @@ def gate_bars(blocks: Mapping[str, Mapping[str, float]]) -> go.Figure:
     )
     finish(figure, title="How alive the gates are", height=340)
     figure.update_layout(hovermode="closest")
-    figure.add_hline(y=DEAD, line={"color": DEAD_COLOUR, "width": 1.5, "dash": "dot"})
+    figure.add_hline(y=DEAD, line={"color": DEAD_LIMIT, "width": 1.5, "dash": "dot"})
     figure.update_xaxes(title_text="block (stage_number)", type="category", tickangle=-60, showgrid=False, fixedrange=True)
     figure.update_yaxes(title_text="standard deviation of s", rangemode="tozero", gridcolor=GRID, fixedrange=True)
     return figure

@@ -7,9 +7,8 @@ from math import log10
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
-from sevis.figures.theme import NEUTRAL, PALETTE, finish, name_rows
+from sevis.figures.theme import ON_COLOUR, PRINTED, WITH_SE, WITHOUT_SE, finish, name_rows
 
-PLAIN, GATED, PRINTED = NEUTRAL, PALETTE[1], PALETTE[0]
 ROW = 44  # pixels: the height of a row of blocks
 NARROW, LONG = 8, 12  # blocks: a row stretches over that many at least; with more than so many, there is room for short names only
 HEADROOM = 1.18  # of the highest bar: for what is written above it
@@ -58,7 +57,7 @@ def block_strip(cells: Sequence[Cell]) -> go.Figure:
     longest = max(NARROW, *(column + 1 for column in places), 1)
     labels = {cell.path: cell.label.removeprefix("SE_") if longest > LONG else cell.label for cell in cells}
     figure = go.Figure()
-    for name, colour, gated in (("with SE", GATED, True), ("without SE", PLAIN, False)):
+    for name, colour, gated in (("with SE", WITH_SE, True), ("without SE", WITHOUT_SE, False)):
         mine = [(cell, column) for cell, column in zip(cells, places, strict=True) if bool(cell.gate) == gated]
         figure.add_bar(
             y=[sides.index(cell.side) for cell, _ in mine],
@@ -72,7 +71,7 @@ def block_strip(cells: Sequence[Cell]) -> go.Figure:
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
-            textfont={"color": "white", "size": 14},
+            textfont={"color": ON_COLOUR, "size": 14},
             customdata=[(cell.unit, cell.path, _shape(cell), _gate(cell)) for cell, _ in mine],
             hovertemplate="<b>%{customdata[1]}</b>: %{customdata[2]}<br>%{customdata[3]}<extra></extra>",
             unselected={"marker": {"opacity": 1}},  # after a click, Plotly would fade the others
@@ -107,8 +106,8 @@ def stage_bars(stages: Sequence[Stage], *, what: str) -> go.Figure:
     sides = [str(stage.side) for stage in stages]
     figure = go.Figure()
     for name, colour, counts in (
-        ("without SE", PLAIN, [stage.plain for stage in stages]),
-        ("SE", GATED, [stage.gated for stage in stages]),
+        ("without SE", WITHOUT_SE, [stage.plain for stage in stages]),
+        ("SE", WITH_SE, [stage.gated for stage in stages]),
     ):
         figure.add_bar(
             x=sides,
@@ -160,7 +159,7 @@ def reduction_curve(counts: Mapping[int, int], plain: int, *, chosen: int, print
         x=ratios,
         y=[count / 1e6 for count in counts.values()],
         mode="lines",
-        line={"color": GATED, "width": 3},
+        line={"color": WITH_SE, "width": 3},
         name="counted here",
         hovertemplate="r = %{x}: %{y:.3f} million<extra>counted here</extra>",
     )
@@ -178,7 +177,7 @@ def reduction_curve(counts: Mapping[int, int], plain: int, *, chosen: int, print
             x=[chosen],
             y=[counts[chosen] / 1e6],
             mode="markers",
-            marker={"size": 12, "color": GATED},
+            marker={"size": 12, "color": WITH_SE},
             name=f"r = {chosen}",
             hoverinfo="skip",
         )
@@ -189,7 +188,7 @@ def reduction_curve(counts: Mapping[int, int], plain: int, *, chosen: int, print
             font={"size": 17},
         )
     finish(figure, title="Parameters against the reduction ratio r", height=430)
-    figure.add_hline(y=plain / 1e6, line={"dash": "dot", "color": PLAIN, "width": 2})
+    figure.add_hline(y=plain / 1e6, line={"dash": "dot", "color": WITHOUT_SE, "width": 2})
     figure.add_annotation(
         x=1, xref="paper", y=plain / 1e6, text=f"without SE: {plain / 1e6:.2f} million", showarrow=False, xanchor="right", yanchor="top"
     )

@@ -8,9 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
-from sevis.figures.theme import NEUTRAL, PALETTE, finish, name_rows
+from sevis.figures.theme import NEUTRAL, PRINTED, WITH_SE, WITHOUT_SE, finish, name_rows
 
-PLAIN, GATED, PRINTED = NEUTRAL, PALETTE[1], PALETTE[0]
 COUNTED, PAPER = "counted here", "the paper's figure"
 LEFT = ("VGG-16", "ResNeXt-50", "SENet-154")  # to the right, their names would lie on others, or outside on a phone
 SHIFTED = {"BN-Inception": 6, "ResNeXt-101": -5, "Inception-ResNet-v2": -9}  # pixels upwards, for the same reason
@@ -67,7 +66,7 @@ def error_and_cost(points: Sequence[Point]) -> go.Figure:
     A dot is drawn where the multiply-adds were counted here, a diamond where the paper prints them; all errors are the paper's.
     """
     figure = go.Figure()
-    for gated, name, colour in ((False, "without SE", PLAIN), (True, "with SE", GATED)):
+    for gated, name, colour in ((False, "without SE", WITHOUT_SE), (True, "with SE", WITH_SE)):
         mine = [point for point in points if point.gated == gated and point.counted]
         figure.add_scatter(
             x=[_billions(point.counted) for point in mine],
@@ -117,7 +116,7 @@ def cost_table(points: Sequence[Point]) -> dict[str, ArrayLike]:
 def slowdown_chart(rows: Sequence[Slowdown]) -> go.Figure:
     """Draw how much longer a network takes with SE: a row for each measurement, with its quartiles where it has some."""
     figure = go.Figure()
-    for measured, name, colour, symbol in ((True, "here, with quartiles", GATED, "circle"), (False, PAPER, PRINTED, "diamond")):
+    for measured, name, colour, symbol in ((True, "here, with quartiles", WITH_SE, "circle"), (False, PAPER, PRINTED, "diamond")):
         mine = [(place, row) for place, row in enumerate(rows) if bool(row.quartiles) == measured]
         spans = [row.quartiles or (row.ratio, row.ratio) for _, row in mine]
         figure.add_scatter(
@@ -190,7 +189,7 @@ def _arrows(points: Sequence[Point]) -> list[dict[str, Any]]:
     """From each plain network to the one with SE."""
     ends = {point.title: point for point in points if point.gated}
     pairs = [(point, ends[point.title]) for point in points if not point.gated and point.title in ends]
-    style = {"text": "", "arrowhead": 2, "arrowwidth": 2, "arrowcolor": GATED, "standoff": 7, "startstandoff": 7}
+    style = {"text": "", "arrowhead": 2, "arrowwidth": 2, "arrowcolor": WITH_SE, "standoff": 7, "startstandoff": 7}
     return [
         {
             **{"x": _place(end.cost), "y": end.top1, "ax": _place(start.cost), "ay": start.top1, "axref": "x", "ayref": "y"},

@@ -2,13 +2,13 @@
 
 import plotly.graph_objects as go
 
-from sevis.figures.theme import NEUTRAL, PALETTE, TEXT_SIZE, finish
+from sevis.figures.theme import NEUTRAL, PALETTE, TEXT_SIZE, WITH_SE, finish
 from sevis.networks.drawing import Drawing, Step
 
 ROW = 78  # pixels from one row of boxes to the next
 WIDE, HIGH = 0.46, 0.36  # half a box, in columns and rows
 LANE = 0.62  # how far beside its column an arrow passes boxes, in columns
-GATE, OWN = PALETTE[1], PALETTE[0]
+CONVOLUTION = PALETTE[0]
 Point = tuple[float, float]
 
 
@@ -100,7 +100,7 @@ def _route(start: int, end: int, rows: list[int], columns: list[int]) -> list[Po
 
 
 def _add_arrow(figure: go.Figure, corners: list[Point], *, gated: bool) -> None:
-    colour = GATE if gated else NEUTRAL
+    colour = WITH_SE if gated else NEUTRAL
     xs, ys = zip(*corners, strict=True)
     figure.add_scatter(x=xs, y=ys, mode="lines", line={"color": colour, "width": 2}, hoverinfo="skip", showlegend=False)
     (x, y), (x0, y0) = corners[-1], corners[-2]
@@ -123,7 +123,7 @@ def _add_arrow(figure: go.Figure, corners: list[Point], *, gated: bool) -> None:
 
 def _add_box(figure: go.Figure, step: Step, centre: Point) -> None:
     x, y = centre
-    colour = GATE if step.gated else OWN if step.kind in ("convolution", "projection") else NEUTRAL
+    colour = WITH_SE if step.gated else CONVOLUTION if step.kind in ("convolution", "projection") else NEUTRAL
     figure.add_shape(
         type="rect",
         x0=x - WIDE,

@@ -11,12 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from plotly.subplots import make_subplots
 
 from sevis.errors import SevisError
-from sevis.figures.theme import NEUTRAL, PALETTE, TEXT_SIZE, finish
+from sevis.figures.theme import GRID, NEUTRAL, PALETTE, TEXT_SIZE, finish, translucent
 
 Row = Mapping[str, float | str]  # an epoch of a log: epoch, size, train_loss, val_loss, top1, top5, seconds
 Array = NDArray[np.float64]
 COLUMNS = ("train_loss", "val_loss", "top1")
-GRID = "rgba(127, 127, 127, 0.25)"
 BAND = 0.2  # the opacity of what lies between the seeds
 LOSSES = [first * 10.0**power for power in range(-4, 5) for first in (1, 2, 5)]  # written at a log axis, which else has "2" for 20
 WINDOW = 10  # steps that one point of a live loss is the mean of
@@ -164,12 +163,11 @@ def _line(x: Array, y: Array, *, name: str, colour: str, dash: str) -> go.Scatte
 
 def _band(epochs: Array, values: Array, colour: str) -> go.Scatter:
     """From the lowest to the highest of the runs."""
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return go.Scatter(
         x=np.concatenate([epochs, epochs[::-1]]),
         y=np.concatenate([values.max(axis=0), values.min(axis=0)[::-1]]),
         fill="toself",
-        fillcolor=f"rgba({red}, {green}, {blue}, {BAND})",
+        fillcolor=translucent(colour, BAND),
         line={"width": 0},
         mode="lines",
         showlegend=False,

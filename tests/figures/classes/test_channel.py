@@ -19,7 +19,7 @@ from sevis.figures.classes.channel import (
     scale_histogram,
 )
 from sevis.figures.gates.mosaic import PHOTO_SIDE, Example, overlay, photo_corner, photo_grid
-from sevis.figures.theme import LOWERED, RAISED
+from sevis.figures.theme import LESS, MORE
 
 SITE, WIDTH, CHANNEL = "SE_4_6", 12, 5
 
@@ -59,7 +59,7 @@ def test_the_bars_are_means_with_a_whisker_of_one_standard_deviation(many):
     statistics, scales = many
     figure = class_bars(statistics, SITE, CHANNEL)
     most, least = extreme_classes(statistics, SITE, CHANNEL)
-    for bars, rows, colour in zip(figure.data, (most, least), (RAISED, LOWERED), strict=True):
+    for bars, rows, colour in zip(figure.data, (most, least), (MORE, LESS), strict=True):
         np.testing.assert_allclose(bars.x, [scales[row][:, CHANNEL].mean() for row in rows], rtol=1e-6)
         np.testing.assert_allclose(bars.error_x.array, [scales[row][:, CHANNEL].std(ddof=1) for row in rows], rtol=1e-5)
         assert bars.marker.color == colour

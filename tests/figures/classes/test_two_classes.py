@@ -16,7 +16,7 @@ from sevis.figures.classes.two_models import (
     profile_panel,
     profile_table,
 )
-from sevis.figures.theme import LOWERED, NEUTRAL, RAISED
+from sevis.figures.theme import LESS, MORE, NEUTRAL
 
 MEGABYTE = 1_000_000
 
@@ -54,7 +54,7 @@ def test_the_largest_effects_stand_on_top_with_their_intervals(effects):
     figure = largest_effects(effects, count=4)
     assert list(figure.layout.yaxis.ticktext) == ["SE_3_1 · 0", "SE_2_1 · 1", "SE_2_1 · 3", "SE_3_1 · 3"]
     more, less = (traces(figure)[f"opened more for {name}"] for name in ("goldfish", "&lt;i&gt;cliff&lt;/i&gt;"))
-    assert (more.marker.color, less.marker.color) == (RAISED, LOWERED)
+    assert (more.marker.color, less.marker.color) == (MORE, LESS)
     assert list(more.x) == [2.0, 0.9]
     assert list(more.y) == [0, 2]
     assert list(less.x) == [-1.5, -0.8]
@@ -148,7 +148,7 @@ def test_a_panel_draws_both_networks_by_depth(comparison, measure):
     assert (list(one.x), list(other.x)) == ([0, 1], [0, 0.5, 1])
     np.testing.assert_array_equal(one.y, getattr(comparison.profiles[0], measure))
     np.testing.assert_array_equal(other.y, getattr(comparison.profiles[1], measure))
-    assert (one.line.color, other.line.color) == (RAISED, LOWERED)
+    assert (one.line.color, other.line.color) == (MORE, LESS)
     assert one.marker.symbol != other.marker.symbol  # and without colours, too
     table = profile_table(comparison, measure)
     assert table["network"].tolist() == ["one"] * 2 + ["<script>"] * 3
