@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-class SevisError(ValueError):
+class SevisError(Exception):
     """Something the user can mend: an unreadable image, a missing file, an unknown name.
 
     The command line prints the message and exits with code 2; the app shows it in place of the figure.

@@ -86,8 +86,6 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise SevisError(f"{path} cannot be read ({error.strerror or one_line(error)}): name a file that this user may read") from None
     except (ValueError, RecursionError) as error:
-        if isinstance(error, SevisError):
-            raise
         raise SevisError(f"{path} is damaged ({type(error).__name__}): {AGAIN}") from None
 
 

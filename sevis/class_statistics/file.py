@@ -91,8 +91,6 @@ def read_statistics(path: Path) -> StatisticsFile:
     except OSError as error:
         raise SevisError(f"{path} cannot be read ({error.strerror or one_line(error)}): name a file that this user may read") from None
     except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        if isinstance(error, SevisError):
-            raise
         raise SevisError(f"{path} is damaged ({type(error).__name__}): {AGAIN}") from None
     if not _counts_fit(header, arrays):
         raise SevisError(f"{path} is damaged (its counts of images do not fit): {AGAIN}")

@@ -135,7 +135,7 @@ class Audit:
             audit = cls._restore(stored)
         except FileNotFoundError:
             raise SevisError(f"there is no audit at {path}: {cure}") from None
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, ZeroDivisionError) as error:
+        except (SevisError, OSError, ValueError, LookupError, TypeError, AttributeError, ZeroDivisionError) as error:
             reason = str(error) if isinstance(error, SevisError) else type(error).__name__
             raise SevisError(f"{path} is damaged ({reason}): {cure}") from None
         if audit._as_json() != stored:  # every fraction and interval follows from the counts

@@ -98,8 +98,6 @@ class Explanation:
             return cls._restore(header, arrays)
         except FileNotFoundError:
             raise SevisError(f"there is no explanation at {path}: restore it, or save one anew with Explanation.save") from None
-        except SevisError:
-            raise
         except (SafetensorError, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise SevisError(f"{path} is damaged ({type(error).__name__}): restore it, or save it anew with Explanation.save") from None
 
