@@ -1,10 +1,12 @@
-"""What arXiv 1709.01507v4 prints of its networks: errors, operations, parameters and times, as plain data with the number of each table.
+"""What arXiv 1709.01507v4 prints of its networks: errors, operations, parameters and times, as plain data with the number of each table;
+and how it names blocks: SE_4_6 is the sixth of stage 4.
 
 The paper writes FLOPs for multiply-adds. Its tables 10 to 16 are of ResNet-50 trained for longer, and without biases in the projections
 (its section 6), so their errors are no others' than each other's.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -213,3 +215,27 @@ def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
     if changes.get("squeeze") == "max":
         del changes["squeeze"]  # as many comparisons as there were additions
     return changes
+
+
+def stage_of(site: str) -> int:
+    """Return the stage in a block's name: 4 for SE_4_6, and for SE_4_6b; 0 for a name of another form, which a stranger's file may hold."""
+    found = re.match(r"SE_(\d+)_", site)
+    return int(found[1]) if found else 0
+
+
+def address_of(stage: int) -> str:
+    """Return what all blocks of a stage are called together: SE_4."""
+    return f"SE_{stage}"
+
+
+def short_name(site: str) -> str:
+    """Return a block's name as it stands on an axis that says what it is: 4_6 for SE_4_6."""
+    return site.removeprefix("SE_")
+
+
+def by_stage(sites: Iterable[str]) -> dict[int, list[str]]:
+    """Return the blocks of each stage, in their order."""
+    stages: dict[int, list[str]] = {}
+    for site in sites:
+        stages.setdefault(stage_of(site), []).append(site)
+    return stages

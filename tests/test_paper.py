@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 
 import sevis
-from sevis.paper import ABLATIONS, RELEASED, SENET_154, TABLES_2_AND_3, TIMINGS, Variant, printed_costs
+from sevis.paper import (
+    ABLATIONS,
+    RELEASED,
+    SENET_154,
+    TABLES_2_AND_3,
+    TIMINGS,
+    Variant,
+    address_of,
+    by_stage,
+    printed_costs,
+    short_name,
+    stage_of,
+)
 
 
 def test_every_row_of_tables_2_and_3_is_there() -> None:
@@ -102,3 +114,17 @@ def test_printed_costs_are_found_by_name_and_options(
 def test_paper_loads_without_torch() -> None:
     program = "import sys, sevis.paper; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(sevis.__file__).parent.parent)
+
+
+@pytest.mark.parametrize(
+    ("site", "stage", "short"),
+    [("SE_2_1", 2, "2_1"), ("SE_4_36", 4, "4_36"), ("SE_12_3b", 12, "12_3b"), ("SE_3a", 0, "3a"), ("gate", 0, "gate"), ("", 0, "")],
+)
+def test_a_blocks_name_tells_its_stage(site: str, stage: int, short: str) -> None:
+    assert (stage_of(site), short_name(site)) == (stage, short)
+
+
+def test_blocks_are_grouped_by_stage() -> None:
+    assert by_stage(["SE_2_1", "SE_2_2", "SE_3_1", "SE_10_1b"]) == {2: ["SE_2_1", "SE_2_2"], 3: ["SE_3_1"], 10: ["SE_10_1b"]}
+    assert by_stage(["SE_3a", "SE_4b"]) == {0: ["SE_3a", "SE_4b"]}
+    assert address_of(5) == "SE_5"

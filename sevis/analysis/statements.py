@@ -14,6 +14,7 @@ import numpy as np
 from sevis.analysis.block_measures import FEWEST, Value
 from sevis.analysis.dead_gates import CAUSES, DEAD
 from sevis.analysis.depth import DepthProfile
+from sevis.paper import by_stage
 
 # Cohen (1988), Statistical Power Analysis, sec. 8.2.3, calls a share of the variance of 5.9 % medium and of 13.8 % large.
 AGNOSTIC, SPECIFIC = 0.06, 0.14
@@ -71,11 +72,9 @@ def judge(profile: DepthProfile, sites: Sequence[str] | None = None) -> tuple[St
 
 def split_stages(sites: Sequence[str]) -> list[list[str]]:
     """Return the blocks of each stage, SE_stage_block; those of a single stage in three parts."""
-    stages: dict[str, list[str]] = {}
-    for site in sites:
-        stages.setdefault(site.rpartition("_")[0], []).append(site)
+    stages = list(by_stage(sites).values())
     if len(stages) > 1 or len(sites) < 2:
-        return list(stages.values())
+        return stages
     return [part.tolist() for part in np.array_split(np.array(sites), min(PARTS, len(sites)))]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sevis.blocks.sites import Site
 from sevis.errors import SevisError
+from sevis.paper import address_of, by_stage
 
 Value = float | ArrayLike | Tensor
 
@@ -94,7 +95,7 @@ def addressed(address: str, sites: Sequence[Site]) -> list[Site]:
     """Return the blocks that an address stands for. Raises SevisError where there is none."""
     found = [site for site in sites if site.name == address] or [site for site in sites if site.name.startswith(f"{address}_")]
     if not found or address == "":
-        stages = dict.fromkeys(site.name.rpartition("_")[0] for site in sites)
+        stages = map(address_of, by_stage(site.name for site in sites))
         names = ", ".join(site.name for site in sites)
         raise SevisError(f"no SE block is called {address!r}: the model has {names}, and as stages {', '.join(stages)}")
     return found

@@ -27,6 +27,7 @@ from sevis.errors import SevisError
 from sevis.experiments.batches import run_batches
 from sevis.experiments.collection import gates_of, provenance
 from sevis.files import replace_file
+from sevis.paper import address_of, stage_of
 from sevis.weights.loading import ReadyModel
 
 FORMAT = "sevis-audit-1"
@@ -341,13 +342,13 @@ class _Run:
 
 def _variants(sites: Sequence[Site]) -> list[tuple[str, str]]:
     """Return what is tested: addresses (every block, the last stage, all blocks) and what becomes of their scales."""
-    stage = sites[-1].name.rpartition("_")[0]
+    stage = address_of(stage_of(sites[-1].name))
     return [(address, change) for address in (*(site.name for site in sites), stage, ALL) for change in CHANGES]
 
 
 def count_parameters(model: nn.Module, sites: Sequence[Site]) -> dict[str, int]:
     """Return the parameters of a network, of its SE blocks, and of those of its last stage."""
-    stage = sites[-1].name.rpartition("_")[0]
+    stage = address_of(stage_of(sites[-1].name))
     return {
         "network": _count(model),
         "se": _count(*(model.get_submodule(site.path) for site in sites)),

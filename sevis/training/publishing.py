@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from sevis.analysis.dead_gates import DEAD
 from sevis.blocks.sites import find_sites
 from sevis.data.datasets import TINY_IMAGENET, ImageDataset, sample_photos
 from sevis.data.images import read_image
@@ -25,9 +26,6 @@ from sevis.training.run_record import Run
 from sevis.training.training import Trained, record
 from sevis.weights.card import Card, add_to_index, check_name
 from sevis.weights.loading import ReadyModel, make_ready
-
-MIN_STD = 0.05
-
 
 LICENCES = {TINY_IMAGENET: "MIT (weights); trained on Tiny ImageNet-200, whose images are for non-commercial research and education"}
 
@@ -100,9 +98,9 @@ def _entry(run: Run, data: tuple[ImageDataset, ImageDataset]) -> dict[str, Any]:
 
 
 def _check_alive(gates: Mapping[str, Any]) -> None:
-    if not gates["std_over_images"] >= MIN_STD:  # nor is NaN
+    if not gates["std_over_images"] >= DEAD:  # nor is NaN
         raise SevisError(
-            f"the gates are dead: s varies by only {gates['std_over_images']:.3f} over images, expected at least {MIN_STD}; "
+            f"the gates are dead: s varies by only {gates['std_over_images']:.3f} over images, expected at least {DEAD}; "
             "train with sevis's own recipe (no weight decay on the SE projections, no zero-initialised last BN)"
         )
 

@@ -6,7 +6,6 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 
 from sevis.analysis import measures
-from sevis.analysis.dead_gates import DEAD, FLAT, STILL, dead_cause
 from sevis.errors import SevisError
 
 COUNT = np.array([7, 12, 5, 9])
@@ -246,12 +245,3 @@ def test_scaling_leaves_nothing_known_where_classes_do_not_differ(values):
     mean, m2, count = moments(values)
     assert np.isnan(measures.left_by_scale(np.repeat(mean[:1], 4, axis=0), m2, count))
     assert np.isnan(measures.left_by_scale(mean[:1], m2[:1], count[:1]))
-
-
-def test_dead_gates_are_known_by_their_spread_and_their_cause_by_what_else_varies():
-    assert dead_cause(DEAD, 0, 0) is None
-    assert dead_cause(float("nan"), 0, 0) is None
-    assert dead_cause(DEAD / 2, STILL / 2, 0) == "still"
-    assert dead_cause(DEAD / 2, STILL * 2, 0) == "flat"
-    assert dead_cause(DEAD / 2, STILL * 2, float("nan")) == "flat"
-    assert dead_cause(DEAD / 2, STILL / 2, (1 + FLAT) / 2) == "saturated"

@@ -67,7 +67,7 @@ def test_a_record_comes_back_from_json_and_a_damaged_one_does_not(runs) -> None:
 def shelf(colours: Path, runs, tmp_path: Path, monkeypatch) -> Path:
     """A folder of trained networks with a pair of twins."""
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
-    monkeypatch.setattr(publishing, "MIN_STD", 0.0)
+    monkeypatch.setattr(publishing, "DEAD", 0.0)
     for name, (trained, _) in runs.items():
         publishing.publish(f"{name}.tiny", trained, replace(TINY, model=name), open_colours(colours), command="")
     return tmp_path

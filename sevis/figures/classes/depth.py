@@ -12,6 +12,7 @@ from sevis.analysis.dead_gates import CAUSES, DEAD
 from sevis.analysis.depth import DepthProfile
 from sevis.analysis.statements import AGNOSTIC, LEFT, MOST, SPECIFIC
 from sevis.figures.theme import NEUTRAL, PALETTE, finish, translucent
+from sevis.paper import short_name, stage_of
 
 MANY = 24  # blocks: of more only the last of each stage is named
 MARK = translucent(NEUTRAL, 0.45)
@@ -174,7 +175,7 @@ def depth_chart(profile: DepthProfile, chart: Chart, *, judged: Iterable[str] = 
     figure.update_xaxes(
         range=[-0.6, len(profile.sites) - 0.4],
         tickvals=places,
-        ticktext=[profile.sites[place].removeprefix("SE_") for place in places],
+        ticktext=[short_name(profile.sites[place]) for place in places],
         title_text="block, SE_stage_block",
         showgrid=False,
         zeroline=False,
@@ -254,17 +255,13 @@ def _reach(profile: DepthProfile, chart: Chart) -> tuple[float, float]:
     return low, (high or 1.0) + 0.08 * ((high or 1.0) - low)
 
 
-def _stages(sites: Sequence[str]) -> list[str]:
-    return [site.rpartition("_")[0] for site in sites]
-
-
 def _changes(sites: Sequence[str]) -> list[float]:
     """Between which blocks the stage changes."""
-    stages = _stages(sites)
+    stages = [stage_of(site) for site in sites]
     return [place - 0.5 for place in range(1, len(stages)) if stages[place] != stages[place - 1]]
 
 
 def _named(sites: Sequence[str]) -> list[int]:
     """Return the places that are named on the axis: all, or of many blocks the last of each stage."""
-    stages = _stages(sites)
+    stages = [stage_of(site) for site in sites]
     return [place for place in range(len(sites)) if len(sites) <= MANY or stages[place + 1 : place + 2] != stages[place : place + 1]]

@@ -17,6 +17,7 @@ from sevis.analysis.paper_figures import INDEX, PAPER_CHANNELS, Curve, Table, la
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.figures.theme import NEUTRAL, PALETTE, finish, translucent
+from sevis.paper import by_stage
 
 MAX_CURVES = 12
 
@@ -65,10 +66,7 @@ def paper_blocks(sites: Sequence[str]) -> tuple[str, ...]:
     Args:
         sites: the names of all blocks, SE_stage_block, in order.
     """
-    stages: dict[str, list[str]] = {}
-    for site in sites:
-        stages.setdefault(site.rpartition("_")[0], []).append(site)
-    *early, last = stages.values()
+    *early, last = by_stage(sites).values()
     return (*(stage[-1] for stage in early), *last)
 
 

@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 
 from sevis.analysis.two_classes import RATE, Effects
 from sevis.figures.theme import GRID, LESS, MORE, NEUTRAL, PALETTE, finish, name_rows
+from sevis.paper import short_name
 
 Array = NDArray[np.float64]
 Table = dict[str, NDArray[Any]]
@@ -69,7 +70,7 @@ def effects_by_depth(effects: Effects) -> go.Figure:
     figure.update_layout(hovermode="closest", legend={"y": -0.2, "yanchor": "top"})
     figure.update_xaxes(
         tickvals=blocks,
-        ticktext=[escape(str(block).removeprefix("SE_")) for block in table["block"]],
+        ticktext=[escape(short_name(str(block))) for block in table["block"]],
         showgrid=False,
         zeroline=False,
         fixedrange=True,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sevis.analysis.measures import HIGH
 from sevis.analysis.two_models import BlockProfile, ModelComparison
 from sevis.figures.theme import GRID, LESS, MORE, NEUTRAL, PALETTE, SCALE_COLOURS, finish
+from sevis.paper import short_name
 
 Array = NDArray[np.floating]
 Table = dict[str, NDArray[Any]]
@@ -99,7 +100,7 @@ def agreement_map(comparison: ModelComparison) -> go.Figure:
     for axis, profile, name in (("xaxis", second, comparison.names[1]), ("yaxis", first, comparison.names[0])):
         figure.layout[axis].update(
             tickvals=list(range(len(profile.sites))),
-            ticktext=[escape(site.removeprefix("SE_")) for site in profile.sites],
+            ticktext=[escape(short_name(site)) for site in profile.sites],
             title={"text": escape(name), "standoff": 14},
             showgrid=False,
             zeroline=False,

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from sevis.figures.theme import CHANNELS, LESS, MORE, NEUTRAL, PALETTE, SCALE_COLOURS, TEXT_SIZE, finish, name_rows, translucent
+from sevis.paper import by_stage
 
 Array = NDArray[np.float32]
 ROW = 27  # pixels: the height of a block's row in the gate map
@@ -70,10 +71,7 @@ def gate_map_table(scale: Mapping[str, Array]) -> dict[str, NDArray[np.generic]]
 
 def describe_channels(scale: Mapping[str, Array]) -> str:
     """Return the number of channels by stage, in words: `128 channels in stage 2, 256 in 3`."""
-    stages: dict[str, list[int]] = {}
-    for name, row in scale.items():
-        stages.setdefault(name.split("_")[1], []).append(len(row))
-    counts = [f"{_range_of(widths)} in {stage}" for stage, widths in stages.items()]
+    counts = [f"{_range_of([len(scale[site]) for site in sites])} in {stage}" for stage, sites in by_stage(scale).items()]
     return ", ".join(counts).replace(" in ", " channels in stage ", 1)
 
 

@@ -14,6 +14,7 @@ from sevis.ablations.results import Estimate
 from sevis.analysis.dead_gates import DEAD
 from sevis.analysis.intervals import Interval
 from sevis.figures.theme import DEAD_LIMIT, GRID, MEASURED, NEUTRAL, PALETTE, PRINTED, finish, name_rows
+from sevis.paper import short_name
 
 PAPER = "the paper's figure"
 ROW = 46  # pixels
@@ -213,7 +214,7 @@ def gate_bars(blocks: Mapping[str, Mapping[str, float]]) -> go.Figure:
     """
     figure = go.Figure(
         go.Bar(
-            x=[escape(name.removeprefix("SE_")) for name in blocks],
+            x=[escape(short_name(name)) for name in blocks],
             y=[block["std_over_images"] for block in blocks.values()],
             marker={"color": MEASURED},
             customdata=[[escape(name), 100 * block["top1_frozen"]] for name, block in blocks.items()],

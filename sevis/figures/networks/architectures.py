@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from sevis.figures.theme import ON_COLOUR, PRINTED, WITH_SE, WITHOUT_SE, finish, name_rows
+from sevis.paper import short_name
 
 ROW = 44  # pixels: the height of a row of blocks
 NARROW, LONG = 8, 12  # blocks: a row stretches over that many at least; with more than so many, there is room for short names only
@@ -55,7 +56,7 @@ def block_strip(cells: Sequence[Cell]) -> go.Figure:
     sides = list(dict.fromkeys(cell.side for cell in cells))
     places = _columns(cells)
     longest = max(NARROW, *(column + 1 for column in places), 1)
-    labels = {cell.path: cell.label.removeprefix("SE_") if longest > LONG else cell.label for cell in cells}
+    labels = {cell.path: short_name(cell.label) if longest > LONG else cell.label for cell in cells}
     figure = go.Figure()
     for name, colour, gated in (("with SE", WITH_SE, True), ("without SE", WITHOUT_SE, False)):
         mine = [(cell, column) for cell, column in zip(cells, places, strict=True) if bool(cell.gate) == gated]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from sevis.figures.networks.architectures import Cell, Stage
-from sevis.paper import TABLES_2_AND_3
+from sevis.paper import TABLES_2_AND_3, short_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -173,7 +173,7 @@ def cells_of(family: Family, cost: "Cost") -> list[Cell]:
     for block in cost.blocks:
         unit = units.get(block.path, "")
         gate = describe_gate(sites[unit]) if block.se_parameters and unit in sites else ""
-        label = unit if gate else unit.removeprefix("SE_") or block.path
+        label = unit if gate else short_name(unit) or block.path
         cells.append(Cell(label, block.path or "the rest", side_of(block.shape), block.shape[0] if block.shape else 0, unit, gate))
     return cells
 

@@ -16,6 +16,7 @@ from sevis.pages.shared.explanations import Photo, look
 from sevis.pages.shared.photos import choose_photo
 from sevis.pages.shared.show import show_error
 from sevis.pages.what_if.counterfactuals import LENT, Means, lend, name_of
+from sevis.paper import address_of, by_stage
 from sevis.weights.card import Card
 
 STEPS, WHERE = "steps", "where"
@@ -41,7 +42,7 @@ class Scope:
 
 def choose_scope(sites: Sequence[str]) -> Scope | None:
     """Return the controls for the stage, the block and its channels; None where the channels cannot be read, which the page then says."""
-    stages = {f"stage {name.split('_')[1]}": f"SE_{name.split('_')[1]}" for name in sites}
+    stages = {f"stage {stage}": address_of(stage) for stage in by_stage(sites)}
     addresses = {EVERYWHERE: "SE", **stages, **{name: name for name in sites}}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         where = st.selectbox("Where", list(addresses), key=WHERE, bind="query-params", width=160)

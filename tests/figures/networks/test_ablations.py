@@ -245,14 +245,14 @@ def with_dead(key, top1, *, base=(0.50, 0.51, 0.50)):
 
 def test_a_winner_with_dead_gates_is_named():
     text = describe_deaths(TABLE_11, with_dead("max", (0.60, 0.61, 0.60)))
-    assert text.startswith("**Max wins with dead gates**: s varies by only 0.010")
+    assert text.startswith("**Max wins with dead gates**: s varies by only 0.025")
     assert "and frozen it loses 0.1 (0.1 to 0.1) points. It wins for another reason" in text
 
 
 @pytest.mark.parametrize("top1", [(0.40, 0.41, 0.40), (0.70, 0.40, 0.60), (0.60,)], ids=["loses", "too noisy", "one seed"])
 def test_dead_gates_are_named_where_nothing_is_won(top1):
     text = describe_deaths(TABLE_11, with_dead("max", top1))
-    assert text.startswith("**The gates of Max are dead**: s varies by only 0.010")
+    assert text.startswith("**The gates of Max are dead**: s varies by only 0.025")
     assert text.endswith("Whatever it gains has another reason.")
 
 
