@@ -7,7 +7,7 @@ import streamlit as st
 
 from sevis.figures.networks.costs import Point, cost_table, error_and_cost
 from sevis.pages.architectures.designs import SENET_154, TITLES, Design, cost_of
-from sevis.pages.shared.growing import Work, show_growing
+from sevis.pages.shared.growing import show_growing
 from sevis.pages.shared.show import show
 from sevis.paper import SENET_154 as SENET_154_PRINTED
 from sevis.paper import TABLES_2_AND_3, Printed
@@ -31,7 +31,7 @@ class Counted:
 
 def show_paper() -> None:
     """Show the scatter and the table: with the paper's costs alone until all are counted here, for drawing takes longer than counting."""
-    show_growing("paper", KEYS, lambda: Work(KEYS, _count(), []), _draw)
+    show_growing("paper", KEYS, lambda _: _count(), _draw)
 
 
 def _count() -> Iterator[Counted]:

@@ -11,7 +11,7 @@ from sevis.errors import SevisError
 from sevis.figures.networks.costs import Slowdown, slowdown_chart, slowdown_table
 from sevis.pages.architectures.designs import Design, cost_of, family_of
 from sevis.pages.shared.cache import look_up
-from sevis.pages.shared.growing import Work, drop, show_growing
+from sevis.pages.shared.growing import drop, show_growing
 from sevis.pages.shared.show import show
 from sevis.paper import TIMINGS, Timing
 from sevis.settings import most_parameters
@@ -59,7 +59,7 @@ def show_overhead(design: Design) -> None:
         drop(NAME)
         st.button("Measure the time on this machine", key="measure-overhead", on_click=_ask, args=(keys,), icon=":material/timer:")
         return
-    show_growing(NAME, keys, partial(_begin, design, keys), partial(_draw, design, device), cancel=_cancel)
+    show_growing(NAME, keys, lambda _: _measure(design), partial(_draw, design, device), cancel=_cancel)
 
 
 def check_size(design: Design) -> None:
@@ -89,10 +89,6 @@ def _ask(keys: tuple[str, ...]) -> None:
 def _cancel() -> None:
     drop(NAME)
     st.session_state.pop(NAME, None)
-
-
-def _begin(design: Design, keys: tuple[str, ...]) -> Work[Overhead]:
-    return Work(keys, _measure(design), [])
 
 
 def _measure(design: Design) -> Iterator[Overhead]:

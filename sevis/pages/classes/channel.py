@@ -19,7 +19,7 @@ from sevis.figures.gates.mosaic import Example, largest, photo_grid
 from sevis.pages.classes.collecting import Amount, pick
 from sevis.pages.classes.own_data import own_photos
 from sevis.pages.shared.explanations import Photo, look, ready_model
-from sevis.pages.shared.growing import Work, show_growing
+from sevis.pages.shared.growing import Say, show_growing
 from sevis.pages.shared.network import Network
 from sevis.pages.shared.photos import validation_photos
 from sevis.pages.shared.show import show, show_picture
@@ -78,7 +78,7 @@ def show_photos(statistics: ClassStatistics, network: Network, card: Card, *, bl
         return
     wanted = tuple(dict.fromkeys(photo for end in ends for photo in end.photos))
     keys = ("channel-photos", card["sha256"], str(statistics.metadata.get("fingerprint")), block, str(channel))
-    begin = partial(_begin, network, photos, keys, wanted)
+    begin = partial(_look_at, network, photos, wanted=wanted, block=block, channel=channel)
     show_growing("channel-photos", keys, begin, partial(_draw, ends, photos, card, (block, channel)))
 
 
@@ -115,19 +115,9 @@ def _named(photos: ImageDataset, statistics: ClassStatistics) -> ImageDataset:
     return replace(photos, classes=tuple(names.get(wnid, name) for wnid, name in zip(photos.wnids, photos.classes, strict=True)))
 
 
-def _begin(network: Network, photos: ImageDataset, keys: tuple[str, ...], wanted: Sequence[int]) -> Work[Maps]:
-    said: list[str] = []
-    return Work(keys, _look_at(network, photos, keys, wanted, said), said)
-
-
-def _look_at(network: Network, photos: ImageDataset, keys: tuple[str, ...], wanted: Sequence[int], said: list[str]) -> Iterator[Maps]:
-    ready, block, channel = ready_model(network), keys[-2], int(keys[-1])
+def _look_at(network: Network, photos: ImageDataset, say: Say, *, wanted: Sequence[int], block: str, channel: int) -> Iterator[Maps]:
+    ready = ready_model(network)
     maps: dict[int, Map] = {}
-
-    def say(sentence: str) -> None:
-        if sentence not in said:
-            said.append(sentence)
-
     for photo in wanted:
         image, _ = photos[photo]
         maps[photo] = explain(ready, image, maps=(block,), say=say).maps[block][channel].copy()

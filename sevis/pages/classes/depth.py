@@ -7,7 +7,7 @@ from sevis.analysis.statements import Statement, describe_regions, judge
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.classes.depth import CSI, CSI_WARNING, INTERVALS, OTHERS, STATEMENTS, Chart, depth_chart, profile_table
 from sevis.pages.shared.cache import identity
-from sevis.pages.shared.growing import Work, show_growing
+from sevis.pages.shared.growing import show_growing
 from sevis.pages.shared.show import show
 
 COLUMNS, NARROWEST = 2, 420  # pixels: a column
@@ -27,7 +27,7 @@ ABOUT = (
 def draw(statistics: ClassStatistics) -> None:
     """Show the four statements, what follows in short, and the other measures; measured once for all visitors."""
     keys = ("depth-profile", identity(statistics))
-    show_growing("profile", keys, lambda: Work(keys, scan_depth(statistics), []), _draw_profile)
+    show_growing("profile", keys, lambda _: scan_depth(statistics), _draw_profile)
 
 
 def _draw_profile(profile: DepthProfile) -> None:

@@ -111,11 +111,11 @@ def explanation_of(photo: Photo, network: Network, *, block: str | None, shipped
     if shipped is not None and (block is None or block in shipped.maps) and np.array_equal(shipped.view, look(photo, card).view):
         return shipped
     keys = ("explanation", photo.digest, card.name, card["sha256"], block or "")
-    return look_up(*keys) or _explain_in_turn(photo, network, keys)
+    return look_up(*keys) or _explain_in_turn(photo, network, block, keys)
 
 
-def _explain_in_turn(photo: Photo, network: Network, keys: tuple[str, ...]) -> Explanation:
-    ready, said, block = ready_model(network), list[str](), keys[-1]
+def _explain_in_turn(photo: Photo, network: Network, block: str | None, keys: tuple[str, ...]) -> Explanation:
+    ready, said = ready_model(network), list[str]()
     image = read_image(photo.data)
     with turn():
         explanation: Explanation | None = look_up(*keys)  # somebody before may have asked the same
@@ -157,7 +157,7 @@ def _statistics(path: str, modified: int) -> ClassStatistics:
 
 
 def example_of(card: Card) -> Explanation | None:
-    """`read_example`, or None where its file is damaged, which the page then says."""
+    """Return what `read_example` does, and None where its file is damaged, which the page then says."""
     try:
         return read_example(card)
     except SevisError as error:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -19,15 +20,15 @@ PAUSE = 0.2  # seconds in which a click comes through
 _beginning = threading.Lock()
 
 
-class Partial(Protocol):
+class Progress(Protocol):
     """What is known so far, of what is asked."""
 
     @property
     def done(self) -> float:
-        """Return how much of it, in 0..1."""
+        """Return how much of it is known, in 0..1."""
 
 
-Known = TypeVar("Known", bound=Partial)
+Known = TypeVar("Known", bound=Progress)
 
 
 @dataclass(frozen=True)
@@ -38,22 +39,26 @@ class Answer(Generic[Known]):
     said: tuple[str, ...]
 
 
+Say = Callable[[str], None]
+Begin = Callable[[Say], Iterator[Known]]
+Draw = Callable[[Known], None]
+
+
 class Work(Generic[Known]):
     """An answer that grows; several threads may have it.
 
     Args:
         keys: what the complete answer is kept under.
-        parts: what is known, more and more; the last is complete.
-        said: what the work has to say, a sentence each.
+        begin: returns what is known, more and more; the last part is complete. It is told how to say a sentence.
     """
 
-    def __init__(self, keys: tuple[str, ...], parts: Iterator[Known], said: list[str]) -> None:
+    def __init__(self, keys: tuple[str, ...], begin: Begin[Known]) -> None:
         self._keys = keys
-        self._parts = parts
         self._working = threading.Lock()
         self._error: Exception | None = None
-        self.said = said
+        self.said: list[str] = []
         self.known: Known | None = None
+        self._parts = begin(partial(_say_once, self.said))  # not a method of self: the circle would keep a dropped work in memory
 
     @property
     def complete(self) -> bool:
@@ -61,7 +66,7 @@ class Work(Generic[Known]):
         return self.known is not None and self.known.done >= 1
 
     def advance(self) -> Known | None:
-        """Work on for about SLICE seconds, or to the end; while another thread does so, it waits as long at most. Gives what is known.
+        """Work on for about SLICE seconds, or to the end; while another thread does so, wait as long at most. Return what is known.
 
         Raises:
             Exception: from the work: the same again and again, for what failed cannot go on.
@@ -100,19 +105,15 @@ class Work(Generic[Known]):
         return known
 
 
-Begin = Callable[[], Work[Known]]
-Draw = Callable[[Known], None]
-
-
 def show_growing(
     name: str, keys: tuple[str, ...], begin: Begin[Known], draw: Draw[Known], *, cancel: Callable[[], None] | None = None
 ) -> None:
-    """Draw what is known, and until all is, works on and draw again. An error stays until it is tried again, or something else asked.
+    """Draw what is known, and until all is, work on and draw again. An error stays until it is tried again, or something else asked.
 
     Args:
         name: of the work: a visitor has one of each name at a time.
         keys: what is asked, of all visitors' questions; another one drops the work on the one before.
-        begin: starts the work, under the same keys.
+        begin: starts the work, as for `Work`.
         draw: draws what is known.
         cancel: called by a button that ends the work; None: there is no such button.
     """
@@ -128,7 +129,7 @@ def show_growing(
             kept = Answer(work.known, tuple(work.said)) if work.complete and work.known is not None else None
     if kept is not None:
         drop(name)
-        _say(kept.said)
+        _show_said(kept.said)
         draw(kept.known)
     elif failed := _failed(name, keys):
         show_error(failed)
@@ -138,7 +139,7 @@ def show_growing(
 
 
 def drop(name: str) -> None:
-    """End a visitor's work of that name, which goes on for those who ask the same, and forgets its error."""
+    """End a visitor's work of that name, which goes on for those who ask the same, and forget its error."""
     st.session_state.pop(f"growing-{name}", None)
     st.session_state.pop(f"failed-{name}", None)
 
@@ -151,18 +152,18 @@ def leave() -> None:
 
 def _join(name: str, keys: tuple[str, ...], begin: Begin[Known]) -> Work[Known]:
     """Return the work on what is asked: this visitor's, another one's, or a new one."""
-    place, works = f"growing-{name}", _works()
-    held = st.session_state.get(place)
+    slot, works = f"growing-{name}", _works()
+    held = st.session_state.get(slot)
     if held and held[0] == keys:
         found: Work[Known] = held[1]
         return found
     if keys not in works:
-        begun = begin()  # which may have to load the network
+        begun = Work(keys, begin)  # which may have to load the network
         with _beginning:
             work = works.setdefault(keys, begun)
     else:
         work = works[keys]
-    st.session_state[place] = keys, work
+    st.session_state[slot] = keys, work
     return work
 
 
@@ -173,7 +174,7 @@ def _works() -> "WeakValueDictionary[tuple[str, ...], Work[Any]]":
 
 
 def _fail(name: str, keys: tuple[str, ...], error: Exception) -> None:
-    """Remember why the work cannot go on, and lets go of it for everybody: a broken one yields nothing more."""
+    """Remember why the work cannot go on, and let go of it for everybody: a broken one yields nothing more."""
     drop(name)
     _works().pop(keys, None)
     known = isinstance(error, SevisError)
@@ -185,7 +186,12 @@ def _failed(name: str, keys: tuple[str, ...]) -> SevisError | None:
     return SevisError(failed[1]) if failed and failed[0] == keys else None
 
 
-def _say(said: tuple[str, ...]) -> None:
+def _say_once(said: list[str], sentence: str) -> None:
+    if sentence not in said:
+        said.append(sentence)
+
+
+def _show_said(said: tuple[str, ...]) -> None:
     for sentence in said:
         st.info(sentence, icon=":material/memory:")
 
@@ -208,6 +214,6 @@ def _go_on(name: str, keys: tuple[str, ...], draw: Draw[Known], cancel: Callable
         st.progress(done, text=f"{done:.0%} measured")
         if cancel:
             st.button("Cancel", key=f"cancel-{name}", on_click=cancel, icon=":material/close:")
-    _say(tuple(work.said))
+    _show_said(tuple(work.said))
     if known is not None:
         draw(known)

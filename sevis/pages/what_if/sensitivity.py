@@ -1,6 +1,6 @@
 """The panels of the page What if? that say which blocks, and which channels of one block, a prediction depends on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from sevis.experiments.explanation import Explanation
 from sevis.figures.gates.what_if import channel_bars, sensitivity_strip
 from sevis.pages.shared.cache import look_up
 from sevis.pages.shared.explanations import Photo, ready_model, seconds_of
-from sevis.pages.shared.growing import Work, drop, show_growing
+from sevis.pages.shared.growing import Say, drop, show_growing
 from sevis.pages.shared.network import Network
 from sevis.pages.shared.show import clicked_row, show
 from sevis.pages.what_if.counterfactuals import Means
@@ -73,7 +73,7 @@ def show_strip(question: Question, choose: Callable[[str], None]) -> None:
     keys, draw = ("strip", *question.keys), partial(_draw_strip, question, choose)
     asked = f"Measure all {blocks} blocks: about {seconds:.0f} s"
     if look_up(*keys) is not None or seconds < PATIENCE or st.toggle(asked, key="measure", bind="query-params"):
-        show_growing("strip", keys, partial(_begin_strip, question, keys), draw)
+        show_growing("strip", keys, partial(_begin_strip, question), draw)
     else:
         drop("strip")
 
@@ -93,8 +93,8 @@ def show_channels(question: Question, block: str | None) -> None:
     if not st.toggle(asked, key=WANTED, bind="query-params"):
         drop(WANTED)
         return
-    keys, draw = ("channels", *question.keys[:2], block), partial(_draw_channels, question)
-    show_growing(WANTED, keys, partial(_begin_channels, question, keys), draw, cancel=_cancel)
+    keys, draw = ("channels", question.photo.digest, question.before.weights, block), partial(_draw_channels, question)
+    show_growing(WANTED, keys, partial(_begin_channels, question, block), draw, cancel=_cancel)
 
 
 def _cancel() -> None:
@@ -102,27 +102,18 @@ def _cancel() -> None:
     st.session_state[WANTED] = False
 
 
-def _begin_strip(question: Question, keys: tuple[str, ...]) -> "Work[Sensitivity]":
+def _begin_strip(question: Question, say: Say) -> "Iterator[Sensitivity]":
     from sevis.experiments.sensitivity import scan_blocks
 
-    said: list[str] = []
-    parts = scan_blocks(
-        ready_model(question.network),
-        read_image(question.photo.data),
-        static=question.means.gates() or None,
-        batch_size=question.batch_size,
-        say=said.append,
-    )
-    return Work(keys, parts, said)
+    ready, image, static = ready_model(question.network), read_image(question.photo.data), question.means.gates() or None
+    return scan_blocks(ready, image, static=static, batch_size=question.batch_size, say=say)
 
 
-def _begin_channels(question: Question, keys: tuple[str, ...]) -> "Work[Ablation]":
+def _begin_channels(question: Question, block: str, say: Say) -> "Iterator[Ablation]":
     from sevis.experiments.sensitivity import ablate_channels
 
-    said: list[str] = []
-    image = read_image(question.photo.data)
-    parts = ablate_channels(ready_model(question.network), image, keys[-1], batch_size=question.batch_size, say=said.append)
-    return Work(keys, parts, said)
+    ready, image = ready_model(question.network), read_image(question.photo.data)
+    return ablate_channels(ready, image, block, batch_size=question.batch_size, say=say)
 
 
 def _draw_strip(question: Question, choose: Callable[[str], None], answer: "Sensitivity") -> None:

@@ -11,7 +11,7 @@ import sevis
 from sevis.data.datasets import open_dataset
 from sevis.pages.classes import channel as channel_photos
 from sevis.pages.shared import growing
-from sevis.pages.shared.growing import Work
+from sevis.pages.shared.network import Network
 from tests.helpers.class_pages import CLASSES, EACH, WIDTHS, charts, numbers, open_page, open_untold, random_scales, save, untold_network
 
 VIEW = "One channel"
@@ -161,11 +161,6 @@ def test_a_broken_photo_is_said_in_a_sentence(untold, monkeypatch):
 def test_the_maps_grow_photo_by_photo(untold):
     collect_here()
     photos = open_dataset(Path(os.environ["SEVIS_DATA"]) / "tiny-imagenet-200", "val")
-    work = Work(
-        ("k", "SE_4_1", "3"),
-        channel_photos._look_at(sevis.pages.network.Network("untold", "random"), photos, ("k", "SE_4_1", "3"), (4, 0, 9), []),
-        [],
-    )
-    parts = list(work._parts)
+    parts = list(channel_photos._look_at(Network("untold", "random"), photos, print, wanted=(4, 0, 9), block="SE_4_1", channel=3))
     assert [list(part.by_photo) for part in parts] == [[4], [4, 0], [4, 0, 9]]
     assert [part.done for part in parts] == pytest.approx([1 / 3, 2 / 3, 1])

@@ -42,7 +42,7 @@ def test_a_second_thread_gets_what_is_known_while_the_first_is_at_work():
         assert leave.wait(PATIENCE)
         yield Count(2)
 
-    work = Work(("two threads",), parts(), [])
+    work = Work(("two threads",), lambda say: parts())
     assert work.advance() == Count(1)
     results = []
     thread = threading.Thread(target=lambda: results.append(work.advance()), daemon=True)
@@ -57,12 +57,13 @@ def test_a_second_thread_gets_what_is_known_while_the_first_is_at_work():
 def test_sixteen_threads_do_the_work_once():
     done = []
 
-    def parts():
+    def parts(say):
         for number in range(1, 5):
+            say("Memory was short.")  # again and again, and is heard once
             done.append(number)
             yield Count(number)
 
-    work = Work(("sixteen",), parts(), ["Memory was short."])
+    work = Work(("sixteen",), parts)
 
     def see_it_through():
         while not work.complete:
@@ -83,7 +84,7 @@ def test_an_answer_that_somebody_found_meanwhile_ends_the_work():
         yield Count(1)
         raise SevisError("nobody should go on")
 
-    work = Work(("found",), parts(), [])
+    work = Work(("found",), lambda say: parts())
     work.advance()
     keep(Answer(Count(4), ("said",)), "found")
     assert work.advance() == Count(4)
@@ -96,7 +97,7 @@ def test_work_that_failed_says_the_same_to_everybody():
         yield Count(1)
         raise SevisError("the network fell asleep")
 
-    work = Work(("failed",), parts(), [])
+    work = Work(("failed",), lambda say: parts())
     work.advance()
     for _ in range(3):
         with pytest.raises(SevisError, match="fell asleep"):
@@ -106,9 +107,9 @@ def test_work_that_failed_says_the_same_to_everybody():
 def test_visitors_who_ask_the_same_share_the_work_and_it_ends_with_the_last(monkeypatch):
     begun, first, second = [], {}, {}
 
-    def begin():
+    def begin(say):
         begun.append(1)
-        return Work(("shared",), iter([Count(1)]), [])
+        return iter([Count(1)])
 
     for visitor in (first, second):
         monkeypatch.setattr(st, "session_state", visitor)
