@@ -17,12 +17,14 @@ from sevis.analysis.statements import Statement, describe_regions, judge
 from sevis.analysis.two_models import ModelComparison, compare_models
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
+from sevis.figures.chart import Chart
 from sevis.figures.classes import captions
 from sevis.figures.classes import two_models as models
 from sevis.figures.classes.class_map import class_map, distance_matrix, reach
-from sevis.figures.classes.depth import INTERVALS, OTHERS, STATEMENTS, Chart, depth_chart
+from sevis.figures.classes.depth import INTERVALS, OTHERS, STATEMENTS, depth_chart
+from sevis.figures.classes.depth import Chart as DepthChart
 from sevis.figures.classes.paper_figures import Stroke, entries, mean_panel, paper_blocks, paper_classes, spread_panel
-from sevis.reports.html import document, figure_html, write_page
+from sevis.reports.html import chart_html, document, write_page
 
 SPREADS = 2  # classes of Figure 7, as in the paper
 MAPS = 3  # blocks, the last of those in the paper's figures
@@ -154,9 +156,9 @@ def _measures(profile: DepthProfile) -> Iterator[str]:
     yield _grid((_chart(profile, chart) for chart in OTHERS.values()), wide=True)
 
 
-def _chart(profile: DepthProfile, chart: Chart, *, note: str = "", judged: Iterable[str] = ()) -> str:
+def _chart(profile: DepthProfile, chart: DepthChart, *, note: str = "", judged: Iterable[str] = ()) -> str:
     caption = " ".join(filter(None, (chart.about, note, INTERVALS))).replace("**", "")
-    return figure_html(depth_chart(profile, chart, judged=judged), caption)
+    return chart_html(Chart(depth_chart(profile, chart, judged=judged), caption, {}))
 
 
 def _means(statistics: ClassStatistics) -> Iterator[str]:
@@ -166,7 +168,7 @@ def _means(statistics: ClassStatistics) -> Iterator[str]:
         yield _note(f"Without a photo there is no curve: {', '.join(empty)}.")
     yield _legend(entries(statistics, classes))
     yield _grid(
-        figure_html(mean_panel(statistics, site, classes), captions.mean_caption(statistics, site, classes))
+        chart_html(Chart(mean_panel(statistics, site, classes), captions.mean_caption(statistics, site, classes), {}))
         for site in paper_blocks(statistics.sites)
     )
 
@@ -181,7 +183,7 @@ def _spreads(statistics: ClassStatistics) -> Iterator[str]:
     for name, (label, stroke) in zip(classes, strokes, strict=True):
         yield _legend(dict([(label, stroke), overall]))
         yield _grid(
-            figure_html(spread_panel(statistics, site, name, stroke=stroke), captions.spread_caption(statistics, site, name))
+            chart_html(Chart(spread_panel(statistics, site, name, stroke=stroke), captions.spread_caption(statistics, site, name), {}))
             for site in paper_blocks(statistics.sites)
         )
 
@@ -194,7 +196,7 @@ def _maps(statistics: ClassStatistics) -> Iterator[str]:
         "scale: where a block is class-agnostic its classes lie on one spot, where it is class-specific they lie apart."
     )
     yield _grid(
-        figure_html(class_map(maps, place, names, units="pca", marked=marked, span=span), _map_caption(maps.quality[place]))
+        chart_html(Chart(class_map(maps, place, names, units="pca", marked=marked, span=span), _map_caption(maps.quality[place]), {}))
         for place in map(statistics.sites.index, paper_blocks(statistics.sites)[-MAPS:])
     )
     yield _matrix(statistics, statistics.sites[-1])
@@ -213,10 +215,8 @@ def _matrix(statistics: ClassStatistics, site: str) -> str:
     matrix = distances(means[order], "cosine")
     names = [statistics.classes[row] for row in rows[order]]
     figure = distance_matrix(matrix, names, site=site, metric="cosine", furthest=float(np.nanmax(matrix)) or 1.0)
-    return figure_html(
-        figure,
-        "The cosine distance between the mean gates of each two classes, in an order in which neighbours are alike (average linkage).",
-    )
+    caption = "The cosine distance between the mean gates of each two classes, in an order in which neighbours are alike (average linkage)."
+    return chart_html(Chart(figure, caption, {}))
 
 
 def _comparison(first: ClassStatistics, second: ClassStatistics) -> Iterator[str]:
@@ -227,7 +227,7 @@ def _comparison(first: ClassStatistics, second: ClassStatistics) -> Iterator[str
     if comparison.same_images is not True:
         what = "saw different photos" if comparison.same_images is False else "may have seen different photos: the files do not say it"
         yield _note(f"The two networks {what}, so a difference may come from the photos.")
-    yield _grid(figure_html(figure, caption) for figure, caption in _compared(comparison))
+    yield _grid(chart_html(Chart(figure, caption, {})) for figure, caption in _compared(comparison))
 
 
 def _compared(comparison: ModelComparison) -> Iterator[tuple[go.Figure, str]]:

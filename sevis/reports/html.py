@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from sevis.errors import SevisError
+from sevis.figures.chart import Chart
 from sevis.files import replace_file
 
 if TYPE_CHECKING:
@@ -52,47 +53,32 @@ addEventListener("afterprint", () => fit(false));
 """
 
 
-def write(figures: go.Figure | Sequence[go.Figure], path: str | Path, *, title: str = "sevis", captions: str | Sequence[str] = ()) -> None:
-    """Write figures in the format that the file's name asks for; an image holds one figure and no caption.
+def write(charts: Sequence[Chart], path: str | Path, *, title: str = "sevis") -> None:
+    """Write charts in the format that the file's name asks for, as a whole or not at all; an image holds one figure and no caption.
 
     Raises:
-        SevisError: for another suffix than those of SUFFIXES, for several figures in one image, or as `write_image`.
+        SevisError: for another suffix than those of SUFFIXES, for several charts in one image, or as `write_page` and `write_image`.
     """
-    target, several = Path(path), _as_list(figures)
+    target = Path(path)
     if target.suffix.lower() == ".html":
-        write_html(several, target, title=title, captions=captions)
+        write_page(to_html(charts, title=title), target)
     elif target.suffix.lower() not in SUFFIXES:
         raise SevisError(f"{target.name!r} ends in {target.suffix or 'no suffix'!r}: choose one of {', '.join(SUFFIXES)}")
-    elif len(several) != 1:
-        raise SevisError(f"{target.suffix} holds one figure, got {len(several)}: write them to an .html file")
+    elif len(charts) != 1:
+        raise SevisError(f"{target.suffix} holds one figure, got {len(charts)}: write them to an .html file")
     else:
-        write_image(several[0], target)
+        write_image(charts[0].figure, target)
 
 
-def write_html(
-    figures: go.Figure | Sequence[go.Figure], path: str | Path, *, title: str = "sevis", captions: str | Sequence[str] = ()
-) -> None:
-    """Write one HTML file with the figures and their captions, as a whole or not at all; see `to_html`."""
-    write_page(to_html(figures, title=title, captions=captions), path)
-
-
-def to_html(figures: go.Figure | Sequence[go.Figure], *, title: str = "sevis", captions: str | Sequence[str] = (), head: str = "") -> str:
-    """Return one self-contained HTML page, about 5 MB for plotly.js, light, with the figures in order.
+def to_html(charts: Iterable[Chart], *, title: str = "sevis", head: str = "") -> str:
+    """Return one self-contained HTML page, about 5 MB for plotly.js, light, with the charts in order; they are not changed.
 
     Args:
-        figures: one figure or several; they are not changed.
+        charts: what it shows.
         title: the heading, as plain text.
-        captions: one for each figure, as plain text; none at all is allowed.
-        head: HTML that comes between the heading and the figures, such as the photo.
-
-    Raises:
-        SevisError: when there are captions, but not one for each figure.
+        head: HTML that comes between the heading and the charts, such as the photo.
     """
-    several, texts = _as_list(figures), [captions] if isinstance(captions, str) else list(captions)
-    if texts and len(texts) != len(several):
-        raise SevisError(f"expected a caption for each of the {len(several)} figures, got {len(texts)}")
-    body = [figure_html(figure, text) for figure, text in zip(several, texts or [""] * len(several), strict=True)]
-    return document(title, "\n".join([head, *body]))
+    return document(title, "\n".join([head, *map(chart_html, charts)]))
 
 
 def document(title: str, body: str) -> str:
@@ -100,7 +86,7 @@ def document(title: str, body: str) -> str:
 
     Args:
         title: the heading, as plain text.
-        body: HTML, such as that of `figure_html`.
+        body: HTML, such as that of `chart_html`.
     """
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -111,10 +97,10 @@ def document(title: str, body: str) -> str:
     )
 
 
-def figure_html(figure: go.Figure, caption: str = "") -> str:
-    """Return a figure, light, and its caption, as plain text, as a part of a `document`; the figure is not changed."""
+def chart_html(chart: Chart) -> str:
+    """Return a chart, light, with its caption, as a part of a `document`; the chart is not changed."""
     config = {"displaylogo": False, "responsive": True}
-    return _figure(_light(figure).to_html(full_html=False, include_plotlyjs=False, config=config), caption)
+    return _figure(_light(chart.figure).to_html(full_html=False, include_plotlyjs=False, config=config), chart.caption)
 
 
 def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH, scale: float = 2) -> None:
@@ -149,14 +135,14 @@ def explanation_html(explanation: "Explanation", path: str | Path, *, title: str
 
     top = [(escape(name, quote=False), probability) for name, probability in explanation.top()]
     height, width = explanation.view.shape[:2]
-    captions = [
-        f"The {len(top)} classes of {len(explanation.classes)} that {explanation.model} holds most probable for this photo.",
+    answers = f"The {len(top)} classes of {len(explanation.classes)} that {explanation.model} holds most probable for this photo."
+    gates = (
         "The scale s by which each block multiplies each of its channels, from 0 (off) to 1 (whole); "
-        f"each row is stretched to the same width ({describe_channels(explanation.scale)}).",
-    ]
+        f"each row is stretched to the same width ({describe_channels(explanation.scale)})."
+    )
+    charts = [Chart(top_bars(top), answers, {}), Chart(gate_map(explanation.scale), gates, {})]
     photo = _photo(explanation.view, f"What the network sees of the photo: {width} x {height} pixels, drawn large.")
-    figures = [top_bars(top), gate_map(explanation.scale)]
-    write_page(to_html(figures, title=title, captions=captions, head=photo), path)
+    write_page(to_html(charts, title=title, head=photo), path)
 
 
 def _photo(pixels: NDArray[np.uint8], caption: str) -> str:
@@ -186,10 +172,6 @@ def _render(figure: go.Figure, options: dict[str, object]) -> bytes:
     return bytes(data)
 
 
-def _as_list(figures: go.Figure | Sequence[go.Figure]) -> list[go.Figure]:
-    return [figures] if isinstance(figures, go.Figure) else list(figures)
-
-
 def _light(figure: go.Figure) -> go.Figure:
     """Draw a copy on white, in dark type: in the app a figure is transparent and takes its type from the theme."""
     return go.Figure(figure).update_layout(template="plotly_white", paper_bgcolor="white", plot_bgcolor="white")
@@ -200,7 +182,7 @@ def _figure(html: str, caption: str) -> str:
 
 
 def write_page(html: str, path: str | Path) -> None:
-    """Write a page as a whole or not at all. Raises SevisError for a place that cannot be written to."""
+    """Write a page as a whole or not at all. Raises SevisError for a path that cannot be written to."""
     _replace(Path(path), html.encode())
 
 

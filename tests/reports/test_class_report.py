@@ -194,7 +194,7 @@ def test_the_file_is_html_and_written_as_a_whole(statistics, tmp_path):
 
 
 def test_a_report_needs_neither_torch_nor_streamlit():
-    code = "import sys, sevis.class_report; print(*{'torch', 'torchvision', 'timm', 'streamlit', 'sklearn'} & set(sys.modules))"
+    code = "import sys, sevis.reports.class_report; print(*{'torch', 'torchvision', 'timm', 'streamlit', 'sklearn'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
 
 

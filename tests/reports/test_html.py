@@ -16,6 +16,7 @@ from PIL import Image
 
 from sevis.errors import SevisError
 from sevis.experiments.explanation import Explanation
+from sevis.figures.chart import Chart
 from sevis.reports import html as report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -48,6 +49,11 @@ def figure():
     return go.Figure(go.Scatter(y=np.array([0.25, 0.5, 1.0]), name="goldfish"), layout={"height": 300, "paper_bgcolor": "rgba(0,0,0,0)"})
 
 
+def plain(figure):
+    """The figure as a chart without a caption."""
+    return Chart(figure, "", {})
+
+
 @pytest.fixture
 def explanation():
     random = np.random.default_rng(0)
@@ -78,7 +84,7 @@ def drawn(html):
 
 
 def test_html_asks_for_nothing_outside_itself(figure, tmp_path):
-    report.write_html(figure, tmp_path / "figure.html", title="Figure 6")
+    report.write([plain(figure)], tmp_path / "figure.html", title="Figure 6")
     html = (tmp_path / "figure.html").read_text()
     page = Page(html)
     assert page.addresses == []
@@ -89,7 +95,7 @@ def test_html_asks_for_nothing_outside_itself(figure, tmp_path):
 
 def test_html_draws_the_figures_in_order_with_their_captions(figure):
     second = go.Figure(go.Scatter(y=np.array([3.0, 4.0])))
-    html = report.to_html([figure, second], title="Two", captions=["The first.", "The second."])
+    html = report.to_html([Chart(figure, "The first.", {}), Chart(second, "The second.", {})], title="Two")
     values = [np.frombuffer(base64.b64decode(packed["bdata"]), dtype=packed["dtype"]) for packed in drawn(html)]
     np.testing.assert_array_equal(values[0], [0.25, 0.5, 1.0])
     np.testing.assert_array_equal(values[1], [3.0, 4.0])
@@ -99,14 +105,15 @@ def test_html_draws_the_figures_in_order_with_their_captions(figure):
 
 def test_html_is_on_white_and_leaves_the_figure_as_it_was(figure):
     before = figure.to_json()
-    html = report.to_html(figure)
+    html = report.to_html([plain(figure)])
     assert '"paper_bgcolor":"white"' in html.replace(" ", "")
+    assert "<figcaption>" not in html  # where there is no caption
     assert figure.to_json() == before
 
 
 def test_text_from_outside_is_escaped(figure):
     figure.data[0].name = HOSTILE
-    html = report.to_html(figure, title=HOSTILE, captions=HOSTILE)
+    html = report.to_html([Chart(figure, HOSTILE, {})], title=HOSTILE)
     page = Page(html)
     assert "img" not in page.tags
     assert page.addresses == []
@@ -114,22 +121,17 @@ def test_text_from_outside_is_escaped(figure):
     assert "".join(page.text).count(HOSTILE) == 3  # in the title, the heading and the caption
 
 
-def test_captions_must_fit_the_figures(figure):
-    with pytest.raises(SevisError, match="a caption for each of the 2 figures, got 1"):
-        report.to_html([figure, figure], captions="One.")
-
-
 @pytest.mark.parametrize("name", ["figure.pdf", "figure", "figure.html.gz"])
 def test_another_suffix_is_refused_with_the_allowed_ones(figure, tmp_path, name):
     with pytest.raises(SevisError, match=r"choose one of \.html, \.svg, \.png"):
-        report.write(figure, tmp_path / name)
+        report.write([plain(figure)], tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_suffix_chooses_the_format(figure, tmp_path, monkeypatch):
     monkeypatch.setattr(report, "_render", lambda figure, options: f"drawn as {options['format']}".encode())
     for name in ("a.HTML", "a.svg", "a.PNG"):
-        report.write(figure, tmp_path / name)
+        report.write([plain(figure)], tmp_path / name)
     assert (tmp_path / "a.HTML").read_text().startswith("<!DOCTYPE html>")
     assert (tmp_path / "a.svg").read_text() == "drawn as svg"
     assert (tmp_path / "a.PNG").read_text() == "drawn as png"
@@ -137,13 +139,13 @@ def test_the_suffix_chooses_the_format(figure, tmp_path, monkeypatch):
 
 def test_an_image_holds_one_figure(figure, tmp_path):
     with pytest.raises(SevisError, match=r"\.png holds one figure, got 2"):
-        report.write([figure, figure], tmp_path / "figures.png")
+        report.write([plain(figure)] * 2, tmp_path / "figures.png")
 
 
 def test_a_place_that_cannot_be_written_is_said(figure, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SevisError, match="cannot be written"):
-        report.write_html(figure, tmp_path / "file" / "figure.html")
+        report.write([plain(figure)], tmp_path / "file" / "figure.html")
 
 
 def test_without_a_browser_one_sentence_says_what_to_install(figure, tmp_path, monkeypatch):
@@ -191,7 +193,7 @@ def test_images_are_drawn_on_white_in_the_asked_size(figure, tmp_path):
 @needs_browser
 def test_a_browser_opens_the_file_without_a_request_or_an_error(figure, tmp_path):
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    report.write_html([figure, figure], tmp_path / "figure.html", captions=["One.", "Two."])
+    report.write([Chart(figure, "One.", {}), Chart(figure, "Two.", {})], tmp_path / "figure.html")
     faults, asked = [], []
     with playwright.sync_playwright() as context:
         browser = context.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])

@@ -11,6 +11,7 @@ import streamlit as st
 from sevis.analysis.class_groups import groups_of
 from sevis.analysis.paper_figures import INDEX, ORDERS, PAPER_CHANNELS, Curve, label_of, mean_table, missing, overall_label, spread_table
 from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.figures.chart import Chart
 from sevis.figures.classes import captions
 from sevis.figures.classes import paper_figures as figures
 from sevis.figures.classes.paper_figures import MAX_CURVES, Stroke, entries
@@ -184,7 +185,7 @@ def offer(name: str, title: str, draw: "partial[go.Figure]", *, caption: str) ->
     """Show a button that saves all panels as one HTML file, which is drawn only when it is clicked."""
     st.download_button(
         "All panels as one HTML file",
-        data=lambda: report.to_html(draw(), title=f"sevis: {title}", captions=caption),
+        data=lambda: report.to_html([Chart(draw(), caption, {})], title=f"sevis: {title}"),
         file_name=f"{name}.html",
         mime="text/html",
         key=f"{name}-html",
