@@ -17,6 +17,7 @@ from sevis.cli.networks import add_command, models, sites_command
 from sevis.cli.photos import audit_command, explain_command
 from sevis.cli.statistics import collect_command, export_command, figure6_command, report_command
 from sevis.cli.training import curve_command, train_command, twins_command
+from sevis.data.images import FORMAT_NAMES
 from sevis.errors import SevisError
 from sevis.weights.card import DEFAULT
 
@@ -175,7 +176,7 @@ def _statistics(words: Any) -> None:
 def _figures(words: Any) -> None:
     """What shows."""
     explain = _add(words, "explain", explain_command, "show how a network gates its channels for one image")
-    explain.add_argument("image", type=Path, help="a PNG, JPEG, WebP, GIF or BMP")
+    explain.add_argument("image", type=Path, help=f"a {FORMAT_NAMES}")
     explain.add_argument("--json", action="store_true", help="print everything as JSON")
     explain.add_argument("--html", type=Path, metavar="OUT", help="write the figures as one HTML file")
     _model_option(explain)

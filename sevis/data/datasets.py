@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from sevis.data.cifar import LAYOUTS, Layout, Records, recognise
-from sevis.data.images import read_image
+from sevis.data.images import SUFFIXES, is_image, read_image
 from sevis.data.sources import Folder, Source, Zip, printable
 from sevis.errors import SevisError
 from sevis.settings import cache_folder
@@ -27,9 +27,6 @@ TINY_IMAGENET = "tiny-imagenet-200"
 
 
 SETS = {"tiny-imagenet": TINY_IMAGENET} | {name: layout.folder for name, layout in LAYOUTS.items()}  # those that have a name
-
-
-SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif")
 
 
 SPLITS = ("train", "val", "test")
@@ -223,7 +220,7 @@ def class_folders(source: Source, names: list[str], split: str) -> ImageDataset:
     Raises:
         SevisError: for a split that is not there, no image, and folders nested too deep.
     """
-    names = [name for name in names if "/" in name and name.lower().endswith(SUFFIXES)]
+    names = [name for name in names if "/" in name and is_image(name)]
     tops = {_part(name, 0) for name in names}
     around = ""  # of a zip: the folder that holds it all
     if isinstance(source, Zip) and len(tops) == 1 and not tops & set(SPLITS) and all(name.count("/") > 1 for name in names):
@@ -259,7 +256,7 @@ def _check_level(source: Source, found: list[tuple[str, str]], level: int) -> No
 
 def _listed_files(source: Source, names: list[str], split: str, labels: Path) -> ImageDataset:
     """Return files that a list gives their classes."""
-    images = [name for name in names if name.lower().endswith(SUFFIXES)]
+    images = [name for name in names if is_image(name)]
     known = {key: name for name in images for below in (name, name.removeprefix(f"{split}/")) for key in (below, below.rpartition(".")[0])}
     try:
         lines = labels.read_text(encoding="utf-8").splitlines()

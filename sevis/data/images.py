@@ -1,4 +1,4 @@
-"""Bytes from a stranger become a safe RGB image, or an error that says what is wrong with them; and an image becomes a network's input."""
+"""Bytes from a stranger become a safe RGB image, or an error that says what is wrong with them."""
 
 import io
 import re
@@ -10,11 +10,21 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sevis.errors import SevisError, one_line
 
-# No TIFF: its decoder has the longest record of memory errors, its tiles escape the limits below, and browsers do not show it.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+# The only list of what is read: the name of a format, which in capitals is Pillow's, and the suffixes of its files. Uploads, data sets,
+# messages and the command line follow it. No TIFF: its decoder has the longest record of memory errors, its tiles escape the limits
+# below, and browsers do not show it.
+FORMATS = {
+    "PNG": (".png",),
+    "JPEG": (".jpeg", ".jpg"),
+    "WebP": (".webp",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+}
+SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+FORMAT_NAMES = " or ".join([", ".join(list(FORMATS)[:-1]), list(FORMATS)[-1]])  # for a sentence
 
-
-OTHER_FORMATS = {  # what people also take for a photo: its first bytes -> its name
+# What people also take for a photo, and is not read: its first bytes -> its name.
+OTHER_FORMATS = {
     rb"II\*\0|MM\0\*": "a TIFF or raw camera file",
     rb"....ftyp(heic|heix|hevc|mif1|msf1)": "an HEIC photo",
     rb"....ftypavi[fs]": "an AVIF picture",
@@ -22,23 +32,15 @@ OTHER_FORMATS = {  # what people also take for a photo: its first bytes -> its n
     rb"%PDF": "a PDF document",
 }
 
-
-INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-
-
-CROP_MODES = ("center", "squash")
-
-
 MAX_BYTES = 20 * 1000 * 1000
-
-
 MAX_PIXELS = 50 * 1000 * 1000
-
-
 MAX_RATIO = 50  # of the longer side to the shorter: resizing the shorter side of a thread to 224 pixels would make a giant
-
-
 MAX_SCANS = 100  # of a progressive JPEG: a photo has about ten, each goes over all pixels, and a small file can hold thousands
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file's name is that of an image that is read."""
+    return name.lower().endswith(SUFFIXES)
 
 
 def read_image(data: bytes) -> Image.Image:
@@ -51,13 +53,13 @@ def read_image(data: bytes) -> Image.Image:
             (read before anything is decoded).
     """
     if not data:
-        raise SevisError("The file is empty: choose a picture (PNG, JPEG, WebP, GIF or BMP).")
+        raise SevisError(f"The file is empty: choose a picture ({FORMAT_NAMES}).")
     if len(data) > MAX_BYTES:
         raise SevisError(f"The file has {len(data) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read: save it smaller.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a malformed tag or a large size is no reason to print: the sizes are checked here
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            with Image.open(io.BytesIO(data), formats=[name.upper() for name in FORMATS]) as image:
                 _check_size(*image.size)
                 if image.format in ("JPEG", "MPO") and _count_scans(data) > MAX_SCANS:
                     raise SevisError(f"The JPEG is built of more than {MAX_SCANS} scans, as no camera does it: save it anew.")
@@ -92,7 +94,7 @@ def _not_a_picture(data: bytes) -> str:
     for beginning, what in OTHER_FORMATS.items():
         if re.match(beginning, data, re.DOTALL):
             return f"This file is {what}, which sevis does not read: save it as JPEG or PNG."
-    return "This file is not a picture that sevis reads, or it is damaged at its beginning: choose a PNG, JPEG, WebP, GIF or BMP."
+    return f"This file is not a picture that sevis reads, or it is damaged at its beginning: choose a {FORMAT_NAMES}."
 
 
 def _count_scans(data: bytes) -> int:

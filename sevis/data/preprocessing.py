@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sevis.data.images import CROP_MODES, INTERPOLATIONS
 from sevis.errors import SevisError
+
+INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+CROP_MODES = ("center", "squash")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,11 +49,11 @@ class Folder:
         return _listed(found)
 
     def folders(self, below: str = "") -> list[str]:
-        place = self.root / below
-        if not place.is_dir():
+        try:
+            with os.scandir(self.root / below) as entries:
+                return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False))
+        except OSError:  # there is none, or it may not be read
             return []
-        with os.scandir(place) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."))
 
     def size(self, name: str) -> int:
         try:
@@ -75,50 +75,45 @@ class Folder:
 
 @dataclass
 class Zip:
-    """Members of a zip file, read in place. Each process opens its own handle: a forked one would share the file position."""
+    """Members of a zip file, read in place. Each process opens the file itself: a forked one would share the position in it."""
 
     root: Path
-    _handle: zipfile.ZipFile | None = field(default=None, repr=False)
+    _archive: zipfile.ZipFile | None = field(default=None, repr=False)
     _owner: int = field(default=0, repr=False)
 
-    def __getstate__(self) -> dict[str, Path]:
-        return {"root": self.root}
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "_archive": None}
 
-    def __setstate__(self, state: dict[str, Path]) -> None:
-        self.__init__(state["root"])  # type: ignore[misc]
-
-    def _open(self) -> zipfile.ZipFile:
-        if self._handle is None or self._owner != os.getpid():
+    def archive(self) -> zipfile.ZipFile:
+        """Return the open file. Raises SevisError where it is none that can be opened."""
+        if self._archive is None or self._owner != os.getpid():
             try:
-                self._handle = zipfile.ZipFile(self.root)
+                self._archive = zipfile.ZipFile(self.root)
             except (zipfile.BadZipFile, OSError) as error:
                 raise SevisError(f"{self.root} is no readable zip file ({error}): download it again") from None
             self._owner = os.getpid()
-        return self._handle
+        return self._archive
 
     def names(self) -> list[str]:
-        return _listed({name for name in self._open().namelist() if not name.endswith("/")})
+        return _listed({name for name in self.archive().namelist() if not name.endswith("/")})
 
     def folders(self, below: str = "") -> list[str]:
         start = f"{below}/" if below else ""
-        inside = (name[len(start) :] for name in self._open().namelist() if name.startswith(start))
+        inside = (name[len(start) :] for name in self.archive().namelist() if name.startswith(start))
         return _listed({name.partition("/")[0] for name in inside if "/" in name} - {"__MACOSX", ""})
 
     def size(self, name: str) -> int:
         try:
-            return self._open().getinfo(name).file_size
+            return self.archive().getinfo(name).file_size
         except KeyError:
             return -1
 
     def read(self, name: str) -> bytes:
-        archive = self._open()
+        archive = self.archive()
+        if self.size(name) > MAX_BYTES:
+            raise SevisError(f"{name} in {self.root} unpacks to more than the {MAX_BYTES / 1e6:.0f} MB that are read")
         try:
-            member = archive.getinfo(name)
-            if member.file_size > MAX_BYTES:
-                raise SevisError(f"{name} in {self.root} unpacks to more than the {MAX_BYTES / 1e6:.0f} MB that are read")
-            return archive.read(member)
-        except SevisError:
-            raise
+            return archive.read(name)
         except Exception as error:
             # Damage shows as whatever the damaged bytes lead to: BadZipFile, zlib.error, EOFError, RuntimeError, ...
             raise SevisError(f"{name} in {self.root} is damaged ({error}): download the zip again") from None

@@ -1,4 +1,4 @@
-"""A zip of class folders that a stranger sent: looked through before anything is read, then read in place; nothing is unpacked to disk.
+"""A stranger's zip, or a folder that the operator lets strangers choose: looked through before anything in it is read, then read in place.
 
 What a zip can do to its reader: file names that leave the folder, links, and bombs (David Fifield, "A better zip bomb", WOOT 2019, lets
 members share their bytes). None of it can happen here, for no file is ever written; all of it is refused nevertheless, with a sentence.
@@ -13,179 +13,52 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sevis.data.datasets import SPLITS, SUFFIXES, ImageDataset, class_folders
-from sevis.data.images import MAX_BYTES
-from sevis.data.sources import Source, Zip, printable
+from sevis.data.datasets import SPLITS
+from sevis.data.images import MAX_BYTES, SUFFIXES, is_image
+from sevis.data.sources import Folder, Source, Zip, printable
 from sevis.errors import SevisError
-
-FILES = 200_000  # in one data set
-
-
-LOOKED_INTO = 20_000  # folders, before the search for data sets ends
-
-
-LISTED = 200  # data sets
-
-
-NAMED = 100  # files that are no images
-
 
 DEPTH = 6  # folders around a photo
 
-
-def is_image(name: str) -> bool:
-    """Return whether a file's name is that of an image that is read."""
-    return name.lower().endswith(SUFFIXES)
-
-
-def find_class_folders(roots: tuple[Path, ...]) -> dict[str, Path]:
-    """Return the data sets below some folders, by what they are called: at least two folders of images, or such below a folder for a split.
-
-    Links are not followed, a data set is not searched for others, and the search ends after LOOKED_INTO folders or LISTED data sets.
-    """
-    found: dict[str, Path] = {}
-    for path, label in _data_sets(roots):
-        unique = label if label not in found else f"{label} ({sum(name.startswith(label) for name in found) + 1})"
-        found[unique] = path
-        if len(found) == LISTED:
-            break
-    return found
-
-
-def _data_sets(roots: tuple[Path, ...]) -> Iterator[tuple[Path, str]]:
-    left = LOOKED_INTO
-    waiting = [(root, printable(root.name)) for root in reversed(roots)]
-    while waiting and left > 0:
-        path, label = waiting.pop()
-        below = _folders(path)
-        left -= 1 + len(below)
-        if _holds_classes(path, below):
-            yield path, label
-        elif label.count("/") < DEPTH:
-            waiting += [(path / name, f"{label}/{printable(name)}") for name in reversed(below)]
-
-
-def _holds_classes(path: Path, below: list[str]) -> bool:
-    splits = [name for name in below if name in SPLITS]
-    if splits:
-        return any(_has_image(path / split / name) for split in splits for name in _folders(path / split)[:3])
-    return sum(_has_image(path / name) for name in below[:10]) > 1  # some may be empty
-
-
-def _folders(path: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted, none hidden and no links; none where it cannot be read."""
-    try:
-        with os.scandir(path) as entries:
-            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False))
-    except OSError:
-        return []
-
-
-def _has_image(path: Path) -> bool:
-    """Return whether one of the first 100 entries of a folder is an image by its name."""
-    try:
-        with os.scandir(path) as entries:
-            return any(is_image(entry.name) for _, entry in zip(range(100), entries, strict=False))
-    except OSError:
-        return False
-
-
-def look_through(folder: Path, roots: tuple[Path, ...], *, most: int = FILES) -> tuple[str, ...]:
-    """Return the files that are no images, at most NAMED, in a folder of class folders: walks through it without reading a file.
-
-    Args:
-        folder: to be looked through.
-        roots: one of which it must lie in, links followed.
-        most: how many files and folders it may hold.
-
-    Raises:
-        SevisError: when it lies elsewhere, cannot be read, holds too many files or none that is an image, or is nested too deep.
-    """
-    name = printable(folder.name)
-    if "\0" in str(folder) or not any(Path(os.path.realpath(folder)).is_relative_to(root) for root in roots):
-        raise SevisError(f"{name!r:.120} is not below a folder that the operator of this app allowed: choose one from the list")
-    images, others = 0, list[str]()
-    for seen, (place, is_folder) in enumerate(_walk(folder), start=1):
-        if seen > most:
-            raise SevisError(f"{name} holds more than {most} files: collect it with python -m sevis collect, which takes any number")
-        if is_image(place):
-            images += not is_folder
-        elif not is_folder and len(others) < NAMED:
-            others.append(printable(place))
-    if not images:
-        raise SevisError(f"{name} holds no image: expected one folder of images a class")
-    return tuple(others)
-
-
-def _walk(folder: Path) -> Iterator[tuple[str, bool]]:
-    """Yield every file and folder below a folder, by its name below it, and whether it is a folder; none hidden, no link followed."""
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
-        if below.count("/") >= DEPTH:
-            raise SevisError(f"{folder.name} is nested more than {DEPTH} folders deep, at {below}: expected one folder of images a class")
-        try:
-            with os.scandir(folder / below) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    place = f"{below}/{entry.name}".removeprefix("/")
-                    inside = entry.is_dir(follow_symlinks=False)
-                    if inside:
-                        waiting.append(place)
-                    yield place, inside
-        except OSError as error:
-            raise SevisError(
-                f"{folder.name}/{below} cannot be read ({error.strerror or error}): let the user that runs this app read it"
-            ) from None
-
-
-def splits_in(source: Source) -> tuple[str, ...]:
-    """Return the folders for training, validation and test that a data set has, the one to look at first before the others."""
-    tops = source.folders()
-    if isinstance(source, Zip) and len(tops) == 1 and tops[0] not in SPLITS:
-        tops = source.folders(tops[0])  # zipped with the folder that holds it all
-    return tuple(split for split in ("val", "test", "train") if split in tops)
-
-
-MEMBERS = 20_000  # files and folders in one zip
-
-
-UNPACKED = 500_000_000  # bytes of all of them together
-
-
+# Of a zip:
+MEMBERS = 20_000  # files and folders
+UNPACKED = 500_000_000  # bytes of all members together
 RATIO = 100  # bytes unpacked for each packed one: photographs hardly shrink
+NAME = 250  # characters of a member's name, with its folders
+ENTRY = b"PK\x01\x02"  # begins each entry of the directory, .ZIP specification 4.3.12
+LOCAL = 30  # bytes, at least, before the packed bytes of a member, 4.3.7
+ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits, 4.4.4
 
-
-NAME = 250  # characters of a file's name, with its folders
-
-
-FIRST = b"PK\x01\x02"  # begins each entry of a zip's directory
-
-
-LOCAL = 30  # bytes, at least, before the packed bytes of a member
-
-
-ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits, .ZIP specification 4.4.4
+# Of a folder:
+FILES = 200_000  # and folders in one data set
+OTHERS = 100  # files that are no images, and are named
+SEARCHED = 20_000  # folders, before the search for data sets ends
+LISTED = 200  # data sets, before it ends
 
 
 @dataclass
 class ClassZip(Zip):
-    """A zip in memory, read in place and by one process; `root` is only what it is called.
+    """A zip in memory, read in place; `root` is only what it is called.
 
     Reading a member gives no more bytes than the zip's directory says, so that what was looked through holds for what is read.
     """
 
     data: bytes = field(default=b"", repr=False)
 
-    def _open(self) -> zipfile.ZipFile:
-        if self._handle is None:
-            self._handle = _open(self.data, self.root.name)
-        return self._handle
+    def archive(self) -> zipfile.ZipFile:
+        if self._archive is None:
+            name = self.root.name
+            if (count := self.data.count(ENTRY)) > MEMBERS:  # before a list of them is made, which takes more memory than the zip
+                raise SevisError(f"{name} holds {count} files, more than the {MEMBERS} that are taken: leave some of them out")
+            try:
+                self._archive = zipfile.ZipFile(io.BytesIO(self.data))
+            except Exception as error:  # whatever a damaged directory leads to: BadZipFile, struct.error, OverflowError, ...
+                raise SevisError(f"{name} is no readable zip file ({error}): zip the class folders again") from None
+        return self._archive
 
 
 def open_class_zip(data: bytes, name: str) -> ClassZip:
-    """Return a zip of class folders, kept in memory and looked through.
+    """Return a zip of class folders, kept in memory; its directory is looked through, and nothing is unpacked.
 
     Args:
         data: the zip file.
@@ -195,39 +68,17 @@ def open_class_zip(data: bytes, name: str) -> ClassZip:
         SevisError: for a zip that is damaged, too large, encrypted, not what it seems, or without an image.
     """
     source = ClassZip(Path(Path(name).name or "upload.zip"), data=data)
-    check_zip(source)
-    return source
-
-
-def as_dataset(source: ClassZip, split: str = "val") -> ImageDataset:
-    """Return the photos in a zip of class folders, of the folder `split` where there are several. Raises SevisError where no folder has
-    one.
-    """
-    return class_folders(source, source.names(), split)
-
-
-def check_zip(source: ClassZip) -> None:
-    """Look through a zip's directory, without unpacking anything. Raises SevisError with the first thing that is wrong with it."""
-    name = source.root.name
-    members = source._open().infolist()
+    name, members = source.root.name, source.archive().infolist()
     for member in members:
         if reason := _reason(member):
             raise SevisError(f"{name} is refused: its member {member.orig_filename!r:.120} {reason}. Make a plain zip of the class folders")
     twice, times = Counter(member.filename for member in members).most_common(1)[0] if members else ("", 0)
     if times > 1:
         raise SevisError(f"{name} is refused: it holds {twice!r:.120} {times} times. Make a plain zip of the class folders")
-    _check_size(members, name)
+    _check_bytes(members, name)
     if not any(is_image(member.filename) for member in members):
         raise SevisError(f"{name} holds no image: expected one folder a class with files ending in {', '.join(SUFFIXES)}")
-
-
-def _open(data: bytes, name: str) -> zipfile.ZipFile:
-    if (count := data.count(FIRST)) > MEMBERS:  # before a list of them is made, which takes more memory than the zip
-        raise SevisError(f"{name} holds {count} files, more than the {MEMBERS} that are taken: leave some of them out")
-    try:
-        return zipfile.ZipFile(io.BytesIO(data))
-    except Exception as error:  # what a damaged directory leads to: BadZipFile, struct.error, NotImplementedError, OverflowError, ...
-        raise SevisError(f"{name} is no readable zip file ({error}): zip the class folders again") from None
+    return source
 
 
 def _reason(member: zipfile.ZipInfo) -> str:
@@ -248,7 +99,7 @@ def _reason(member: zipfile.ZipInfo) -> str:
     return next((reason for reason, wrong in reasons.items() if wrong), "")
 
 
-def _check_size(members: list[zipfile.ZipInfo], name: str) -> None:
+def _check_bytes(members: list[zipfile.ZipInfo], name: str) -> None:
     """Refuse what grows on unpacking, or whose members share bytes."""
     unpacked, packed = sum(member.file_size for member in members), sum(member.compress_size for member in members)
     if unpacked > UNPACKED:
@@ -260,3 +111,101 @@ def _check_size(members: list[zipfile.ZipInfo], name: str) -> None:
         if member.header_offset < end:
             raise SevisError(f"{name} is refused: its member {member.filename!r:.120} shares bytes with another, as in a zip bomb")
         end = member.header_offset + LOCAL + member.compress_size
+
+
+def find_class_folders(roots: tuple[Path, ...]) -> dict[str, Path]:
+    """Return the data sets below some folders, by what they are called: at least two folders of images, or such below a folder for a split.
+
+    Links are not followed, a data set is not searched for others, and the search ends after SEARCHED folders or LISTED data sets.
+    """
+    found: dict[str, Path] = {}
+    for path, label in _data_sets(roots):
+        unique = label if label not in found else f"{label} ({sum(name.startswith(label) for name in found) + 1})"
+        found[unique] = path
+        if len(found) == LISTED:
+            break
+    return found
+
+
+def _data_sets(roots: tuple[Path, ...]) -> Iterator[tuple[Path, str]]:
+    left = SEARCHED
+    waiting = [(root, printable(root.name)) for root in reversed(roots)]
+    while waiting and left > 0:
+        path, label = waiting.pop()
+        below = Folder(path).folders()
+        left -= 1 + len(below)
+        if _holds_classes(path, below):
+            yield path, label
+        elif label.count("/") < DEPTH:
+            waiting += [(path / name, f"{label}/{printable(name)}") for name in reversed(below)]
+
+
+def _holds_classes(path: Path, below: list[str]) -> bool:
+    splits = [name for name in below if name in SPLITS]
+    if splits:
+        return any(_has_image(path / split / name) for split in splits for name in Folder(path).folders(split)[:3])
+    return sum(_has_image(path / name) for name in below[:10]) > 1  # some may be empty
+
+
+def _has_image(path: Path) -> bool:
+    """Return whether one of the first 100 entries of a folder is an image by its name."""
+    try:
+        with os.scandir(path) as entries:
+            return any(is_image(entry.name) for _, entry in zip(range(100), entries, strict=False))
+    except OSError:
+        return False
+
+
+def look_through(folder: Path, roots: tuple[Path, ...]) -> tuple[str, ...]:
+    """Return the files that are no images, at most OTHERS, in a folder of class folders: walks through it without reading a file.
+
+    Args:
+        folder: to be looked through.
+        roots: one of which it must lie in, links followed.
+
+    Raises:
+        SevisError: when it lies elsewhere, cannot be read, holds more than FILES files or none that is an image, or is nested too deep.
+    """
+    name = printable(folder.name)
+    if "\0" in str(folder) or not any(Path(os.path.realpath(folder)).is_relative_to(root) for root in roots):
+        raise SevisError(f"{name!r:.120} is not below a folder that the operator of this app allowed: choose one from the list")
+    images, others = 0, list[str]()
+    for seen, (path, is_folder) in enumerate(_walk(folder), start=1):
+        if seen > FILES:
+            raise SevisError(f"{name} holds more than {FILES} files: collect it with python -m sevis collect, which takes any number")
+        if is_image(path):
+            images += not is_folder
+        elif not is_folder and len(others) < OTHERS:
+            others.append(printable(path))
+    if not images:
+        raise SevisError(f"{name} holds no image: expected one folder of images a class")
+    return tuple(others)
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Yield every file and folder below a folder, by its path below it, and whether it is a folder; none hidden, no link followed."""
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        if below.count("/") >= DEPTH:
+            raise SevisError(f"{folder.name} is nested more than {DEPTH} folders deep, at {below}: expected one folder of images a class")
+        try:
+            with os.scandir(folder / below) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    path, is_folder = f"{below}/{entry.name}".removeprefix("/"), entry.is_dir(follow_symlinks=False)
+                    waiting += [path] if is_folder else []
+                    yield path, is_folder
+        except OSError as error:
+            raise SevisError(
+                f"{folder.name}/{below} cannot be read ({error.strerror or error}): let the user that runs this app read it"
+            ) from None
+
+
+def splits_in(source: Source) -> tuple[str, ...]:
+    """Return the folders for training, validation and test that a data set has, the one to look at first before the others."""
+    tops = source.folders()
+    if isinstance(source, Zip) and len(tops) == 1 and tops[0] not in SPLITS:
+        tops = source.folders(tops[0])  # zipped with the folder that holds it all
+    return tuple(split for split in ("val", "test", "train") if split in tops)

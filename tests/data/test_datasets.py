@@ -259,10 +259,10 @@ class Pixels:
 def test_a_forked_process_opens_its_own_handle(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = open_dataset(zipped(tiny)).source
     assert isinstance(source, Zip)
-    parents = source._open()
-    assert source._open() is parents
+    parents = source.archive()
+    assert source.archive() is parents
     monkeypatch.setattr(os, "getpid", lambda: -1)  # a child would share the position in the file
-    assert source._open() is not parents
+    assert source.archive() is not parents
 
 
 def test_a_pickled_data_set_opens_its_zip_again(tiny: Path) -> None:

@@ -1,4 +1,4 @@
-"""A made-up data set for tests: one folder a class, and the classes differ in colour, so that a network can learn them."""
+"""A made-up picture, and a made-up data set: one folder a class, and the classes differ in colour, so that a network can learn them."""
 
 from pathlib import Path
 
@@ -8,6 +8,14 @@ from PIL import Image
 from sevis.data.datasets import ImageDataset, open_dataset
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
+
+
+def a_picture(width: int = 40, height: int = 30, *, seed: int = 0) -> Image.Image:
+    """Smooth enough for JPEG, and unlike its mirror images."""
+    y, x = np.mgrid[:height, :width] / max(width, height)
+    waves = np.random.default_rng(seed).uniform(1, 5, (3, 2))
+    channels = [127.5 * (1 + np.sin(wx * x * 3 + wy * y * 2)) for wx, wy in waves]
+    return Image.fromarray(np.stack(channels, axis=-1).astype(np.uint8))
 
 
 def write_colours(folder: Path, *, train: int = 12, val: int = 4, side: int = 32) -> Path:

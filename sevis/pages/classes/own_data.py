@@ -10,9 +10,10 @@ from pathlib import Path
 import streamlit as st
 
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.data.datasets import ImageDataset, find_data, open_dataset, unique
+from sevis.data.datasets import ImageDataset, class_folders, find_data, open_dataset, unique
+from sevis.data.images import is_image
 from sevis.data.sources import Folder, Zip
-from sevis.data.uploads import ClassZip, as_dataset, find_class_folders, is_image, look_through, open_class_zip, splits_in
+from sevis.data.uploads import ClassZip, find_class_folders, look_through, open_class_zip, splits_in
 from sevis.errors import SevisError
 from sevis.pages.classes.collecting import choose_amount, collect_in_turns, keep_collected, look_up_collected, pick
 from sevis.pages.shared.network import Network
@@ -168,8 +169,8 @@ def _upload() -> Found | None:
         return None
     source = _checked(file.file_id, file.name, file.getvalue(), most)
     split = _choose_split(splits_in(source))
-    others = tuple(name for name in source.names() if not is_image(name))
-    return Found(as_dataset(source, split), others, None)
+    names = source.names()
+    return Found(class_folders(source, names, split), tuple(name for name in names if not is_image(name)), None)
 
 
 def _checked(upload: str, name: str, data: bytes, most: int) -> ClassZip:

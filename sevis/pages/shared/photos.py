@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from sevis.data.datasets import ImageDataset, find_data, open_dataset, sample_photos, unique
-from sevis.data.images import FORMATS, MAX_BYTES
+from sevis.data.images import MAX_BYTES, SUFFIXES
 from sevis.pages.shared.explanations import Photo
 from sevis.weights.card import Card
 
@@ -84,7 +84,7 @@ def _choose_validation_photo(photos: ImageDataset, key: str) -> Photo | None:
 def _upload_photo(key: str) -> Photo | None:
     file = st.file_uploader(
         "A picture from this computer",
-        type=[*(name.lower() for name in FORMATS), "jpg"],
+        type=[suffix.removeprefix(".") for suffix in SUFFIXES],
         key=f"{key}upload",
         max_upload_size=MAX_BYTES // 1_000_000,
         width=640,
