@@ -142,7 +142,7 @@ def test_missing_places_and_places_without_images_are_refused(tmp_path: Path) ->
     with pytest.raises(SevisError, match=r"there is no data at .*nowhere: name a folder with one folder of images a class"):
         open_dataset(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SevisError, match=r"no images in .*empty: expected one folder a class with files ending in \.jpeg"):
+    with pytest.raises(SevisError, match=r"no images in .*empty: expected one folder a class with files ending in \.png, \.jpeg"):
         open_dataset(tmp_path / "empty")
     with pytest.raises(SevisError, match="no images in"):
         open_dataset(write_classes(tmp_path / "loose", "a.png", "b.png"))

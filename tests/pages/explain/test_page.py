@@ -21,7 +21,6 @@ from streamlit.testing.v1 import AppTest
 import sevis
 from sevis.data.datasets import sample_photos
 from sevis.data.images import read_image
-from sevis.errors import SevisError
 from sevis.experiments import explanation
 from sevis.pages.shared import explanations as models
 from sevis.pages.shared import loading
@@ -371,6 +370,7 @@ def test_a_picture_becomes_a_png():
 
 def test_an_error_is_shown_as_text_not_as_markup():
     def script():
+        from sevis.errors import SevisError
         from sevis.pages.shared.show import show_error
 
         show_error(SevisError("no file at /tmp/*a*_b_[x](http://y)"))
