@@ -1,9 +1,5 @@
 """The paper's tables as data: whole, consistent with each other, and loaded without torch."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 import sevis
@@ -20,6 +16,7 @@ from sevis.paper import (
     short_name,
     stage_of,
 )
+from tests.helpers.processes import loaded_by
 
 
 def test_every_row_of_tables_2_and_3_is_there() -> None:
@@ -112,8 +109,7 @@ def test_printed_costs_are_found_by_name_and_options(
 
 
 def test_paper_loads_without_torch() -> None:
-    program = "import sys, sevis.paper; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(sevis.__file__).parent.parent)
+    assert "torch" not in loaded_by("import sevis.paper")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Writes sevis/class_groups.json: the classes of ImageNet-1k, and so of Tiny ImageNet-200, below telling nouns of WordNet 3.0.
+"""Write sevis/analysis/class_groups.json: the classes of ImageNet-1k, and so of Tiny ImageNet-200, below telling nouns of WordNet 3.0.
 
     apt-get install wordnet-base && python tools/class_groups.py DATA_NOUN    # the file data.noun of that package
 

@@ -11,11 +11,13 @@ import pytest
 import torch
 
 import sevis
+from sevis.ablations.grid import find_variant
 from sevis.ablations.results import Ablations
 from sevis.ablations.run_grid import choose_jobs
 from sevis.cli.parser import main
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
+from sevis.recipe import Recipe
 from sevis.training import training as experiments
 from sevis.training.training import train_and_measure
 from tests.helpers.made_up_runs import make_grid
@@ -68,7 +70,7 @@ def test_what_is_missing_is_run_and_what_is_there_is_not(place, capsys, monkeypa
 def test_a_run_is_what_train_and_measure_makes_of_its_recipe(place):
     assert ablate("--only", "r=4", "--seeds", "1") == 0
     ((_, run),) = Ablations.load("all.json").runs
-    recipe = sevis.ablation_grid.find_variant("r=4").recipe(sevis.recipe.Recipe(**{**run.recipe, "reduction": 16}), 0)
+    recipe = find_variant("r=4").recipe(Recipe(**{**run.recipe, "reduction": 16}), 0)
     trained, expected = train_and_measure(recipe, open_colours(place / "pictures"), place / "again")
     assert (run.top1, run.top5, run.recipe["reduction"]) == (expected.top1, expected.top5, 4)
     assert run.rows[-1]["train_loss"] == pytest.approx(expected.rows[-1]["train_loss"], abs=1e-5)

@@ -1,22 +1,10 @@
-"""What the tests of the page Ablations share: made-up results in a folder as `pretrained/`, and what the page drew of them."""
+"""Made-up cards of the two networks that the page Ablations compares, and a few digits to train on."""
 
-import json
 from dataclasses import replace
 
-import pytest
-import streamlit as st
-from streamlit.testing.v1 import AppTest
-
-from sevis.ablations.results import Ablations
-from sevis.pages.ablations import live_training as trials
-from sevis.pages.ablations import train_now
 from sevis.pages.ablations.live_data import TrialData, open_digits
 from sevis.pages.ablations.twins import GATED, PLAIN
-from tests.helpers.made_up_runs import make_grid
-from tests.helpers.paths import ROOT
 
-PAGE = ROOT / "sevis" / "pages" / "ablations" / "page.py"
-PATIENCE = 120  # seconds
 CURVE = [{"epoch": 1, "size": 64, "train_loss": 3.0, "val_loss": 2.9, "top1": 0.3, "top5": 0.6, "seconds": 60.0}]
 TWIN = {
     "name": PLAIN,
@@ -56,19 +44,6 @@ def card(name, top1, **more):
 INDEX = {GATED: card("se_resnet18", 0.5833, twin=TWIN, gates=GATES), PLAIN: card("resnet18", 0.57)}
 
 
-@pytest.fixture(autouse=True)
-def shelf(tmp_path, monkeypatch):
-    """A folder with made-up results in place of pretrained/, and a few digits to train on."""
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
-    (tmp_path / "index.json").write_text(json.dumps(INDEX))
-    Ablations(make_grid(3)).save(tmp_path / "ablations.json")
-    monkeypatch.setattr(train_now, "find_trial_data", lambda: FEW)
-    monkeypatch.setattr(trials, "ALONE", PATIENCE)  # a page may take long on a busy machine
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    return tmp_path
-
-
 def open_few():
     training, validation = open_digits()
     return training.first(4), validation.first(2)
@@ -76,25 +51,3 @@ def open_few():
 
 FEW = TrialData("a few digits", size=32, epochs=2, time="a moment", open=open_few)
 LONG = replace(FEW, epochs=1000)
-
-
-def run_page(**address):
-    page = AppTest.from_file(str(PAGE), default_timeout=PATIENCE)
-    for name, value in address.items():
-        page.query_params[name] = value
-    return page.run()
-
-
-def check(page):
-    assert not page.exception
-    assert not [error.value for error in page.error]
-    return page
-
-
-def charts(page):
-    found = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
-    return {chart["layout"]["title"]["text"]: chart for chart in found}
-
-
-def text(page):
-    return " ".join(part.value for part in (*page.markdown, *page.caption))

@@ -1,12 +1,11 @@
-"""What the tests of the Classes page share: statistics of a small network in a folder as `pretrained/`, and what a page drew of them."""
+"""What the tests of the Classes page share: statistics of a small network in a folder as `pretrained/`."""
 
-import base64
 import json
+from functools import partial
 
 import numpy as np
 import streamlit as st
 import torch
-from streamlit.testing.v1 import AppTest
 
 import sevis
 from sevis.class_statistics.class_statistics import ClassStatistics
@@ -15,11 +14,12 @@ from sevis.pages.shared import loading
 from sevis.pages.shared.network import SHOWN, Network
 from sevis.weights.card import DEFAULT, Card
 from sevis.weights.loading import ReadyModel
+from tests.helpers import pages
+from tests.helpers.charts import charts, title
 from tests.helpers.networks import stir
-from tests.helpers.paths import ROOT
 from tests.helpers.pictures import write_tiny_imagenet
 
-PAGE = ROOT / "sevis" / "pages" / "classes" / "page.py"
+open_page = partial(pages.open_page, "classes")
 CLASSES = ("lion", "goldfish", "Chihuahua", "bullet train", "cliff", "pizza")
 WNIDS = ("n02129165", "n01443537", "n02085620", "n02917067", "n09246464", "n07873807")
 WIDTHS = {f"SE_{stage}_{block}": 2**stage * 16 for stage, blocks in ((2, 3), (3, 4), (4, 6), (5, 3)) for block in range(1, blocks + 1)}
@@ -42,25 +42,9 @@ def save(folder, classes, scales, *, sample=None, **metadata):
     statistics.save(folder / f"{DEFAULT}.statistics.safetensors")
 
 
-def open_page(**query):
-    app = AppTest.from_file(str(PAGE), default_timeout=60)
-    for name, values in query.items():
-        app.query_params[name] = values
-    return app.run()
-
-
-def charts(app):
-    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
-
-
-def titles(app):
-    """Of the panels: the blocks."""
-    return [chart["layout"]["title"]["text"].split(" · ")[0] for chart in charts(app)]
-
-
-def numbers(packed):
-    """What plotly packed as base64."""
-    return np.frombuffer(base64.b64decode(packed["bdata"]), dtype=packed["dtype"])
+def panels(page):
+    """Return the block that each panel is of."""
+    return [title(chart).split(" · ")[0] for chart in charts(page)]
 
 
 def untold_network(tmp_path, monkeypatch):
@@ -81,8 +65,4 @@ def untold_network(tmp_path, monkeypatch):
 
 
 def open_untold(**query):
-    app = AppTest.from_file(str(PAGE), default_timeout=60)
-    app.session_state[SHOWN] = Network("untold", "random")
-    for name, values in query.items():
-        app.query_params[name] = values
-    return app.run()
+    return open_page(session={SHOWN: Network("untold", "random")}, **query)

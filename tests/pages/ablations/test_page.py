@@ -1,9 +1,7 @@
 """The page Ablations in Streamlit's AppTest; every number that it shows here is made up."""
-# ruff: noqa: F401, F811  (fixtures of another file)
 
 import json
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 
@@ -12,8 +10,14 @@ from sevis.ablations.grid import BASELINE, tables
 from sevis.ablations.report import describe_order
 from sevis.ablations.results import Ablations
 from sevis.pages.ablations.twins import GATED, PLAIN
-from tests.helpers.ablation_page import GATES, INDEX, ROOT, TWIN, charts, check, run_page, shelf, text
+from tests.helpers.ablation_page import GATES, INDEX, TWIN
+from tests.helpers.charts import by_title
 from tests.helpers.made_up_runs import make_divergence, make_grid, make_run
+from tests.helpers.pages import check, open_page, text
+from tests.helpers.processes import loaded_by
+
+run_page = partial(open_page, "ablations")
+pytestmark = pytest.mark.usefixtures("shelf")
 
 
 def twin_cells(page):
@@ -35,7 +39,7 @@ def test_the_twins_stand_beside_each_other_with_the_measured_difference():
     assert "24.80 to 23.29 %, so +1.51 points" in words
     assert "holds 0" not in words
     assert "The gates are alive" in words
-    assert {"What SE adds to top-1", "Training curves", "How alive the gates are", "Accuracy beside aliveness"} <= charts(page).keys()
+    assert {"What SE adds to top-1", "Training curves", "How alive the gates are", "Accuracy beside aliveness"} <= by_title(page).keys()
 
 
 def test_every_figure_says_device_seeds_and_date():
@@ -110,7 +114,7 @@ def test_a_damaged_card_is_a_sentence_and_the_page_stays(shelf, twin, gates):
     page = run_page()
     assert not page.exception
     assert "index.json" in page.error[0].value
-    assert "Table 10: Reduction ratio r" in charts(page)
+    assert "Table 10: Reduction ratio r" in by_title(page)
 
 
 @pytest.mark.parametrize("damage", [{"top1": "0.5"}, {"top5": 57.0}, {"curve": 3}, {"curve": [{"epoch": "one"}]}, {"recipe": [0]}])
@@ -121,13 +125,13 @@ def test_damaged_scores_and_curves_are_a_sentence_and_the_page_stays(shelf, dama
     assert [error.value for error in page.error] == [
         f"The scores, the curve or the recipe of {PLAIN} in index.json are damaged: restore the file."
     ]
-    assert "Table 10: Reduction ratio r" in charts(page)
+    assert "Table 10: Reduction ratio r" in by_title(page)
 
 
 @pytest.mark.parametrize("table", tables(), ids=lambda table: str(table.number))
 def test_every_table_stands_beside_the_paper_s_in_its_order(table):
     page = check(run_page(table=f"{table.number}: {table.title}"))
-    chart = charts(page)[f"Table {table.number}: {table.title}"]
+    chart = by_title(page)[f"Table {table.number}: {table.title}"]
     assert chart["layout"]["yaxis"]["ticktext"] == [row.label for row in table.rows]
     rows = page.dataframe[0].value
     assert list(rows["Variant"]) == [row.label for row in table.rows]
@@ -140,7 +144,7 @@ def test_every_table_stands_beside_the_paper_s_in_its_order(table):
 
 
 def test_an_unknown_table_in_the_address_is_the_first():
-    assert "Table 10: Reduction ratio r" in charts(check(run_page(table="99: <b>")))
+    assert "Table 10: Reduction ratio r" in by_title(check(run_page(table="99: <b>")))
 
 
 def test_a_variant_that_wins_with_dead_gates_is_marked(shelf):
@@ -157,7 +161,7 @@ def test_a_variant_that_diverged_keeps_its_row_and_says_why(shelf):
     page = check(run_page(table="12: Gate"))
     assert "ReLU: diverged in 3 of 3 seeds (the loss became nan in step 27 of epoch 1)." in text(page)
     assert "2 with a variant that diverged" in text(page)
-    chart = charts(page)["Table 12: Gate"]
+    chart = by_title(page)["Table 12: Gate"]
     labels = chart["layout"]["yaxis"]["ticktext"]
     assert len(labels) == 3
     assert labels.index("ReLU") not in chart["data"][0]["y"], "no dot of its own"
@@ -170,8 +174,8 @@ def test_without_results_the_paper_s_figures_stand_alone(shelf):
     (shelf / "ablations.json").unlink()
     page = check(run_page())
     assert "python -m sevis ablate" in page.info[0].value
-    assert "Table 10: Reduction ratio r" in charts(page)
-    assert "Accuracy beside aliveness" not in charts(page)
+    assert "Table 10: Reduction ratio r" in by_title(page)
+    assert "Accuracy beside aliveness" not in by_title(page)
 
 
 def test_damaged_results_are_a_sentence_and_the_page_stays(shelf):
@@ -183,6 +187,4 @@ def test_damaged_results_are_a_sentence_and_the_page_stays(shelf):
 
 
 def test_the_page_is_found_without_torch():
-    program = "import sys, sevis.pages.twins, sevis.pages.ablation_tables, sevis.pages.train_now; print('torch' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert result.stdout.strip() == "False"
+    assert "torch" not in loaded_by("from sevis.pages.ablations import tables, train_now, twins")

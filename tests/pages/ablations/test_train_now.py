@@ -1,8 +1,9 @@
 """The panel of the page Ablations that trains a tiny network, in Streamlit's AppTest."""
-# ruff: noqa: F401  (fixtures of another file)
 
 import time
+from functools import partial
 
+import pytest
 import torch
 
 from sevis.errors import SevisError
@@ -11,7 +12,12 @@ from sevis.pages.ablations import train_now
 from sevis.pages.ablations.live_data import TrialData
 from sevis.pages.shared.turns import Turns
 from sevis.training.training import device_name
-from tests.helpers.ablation_page import LONG, PATIENCE, charts, check, run_page, shelf, text
+from tests.helpers.ablation_page import LONG
+from tests.helpers.charts import by_title
+from tests.helpers.pages import PATIENCE, check, open_page, text
+
+run_page = partial(open_page, "ablations")
+pytestmark = pytest.mark.usefixtures("shelf")
 
 DEVICE = device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
@@ -40,7 +46,7 @@ def test_a_run_is_added_to_the_visitor_s_own_view():
     page.segmented_control(key="try_network").set_value("Plain").run()
     check(train(page))
     assert list(page.dataframe[-1].value["Run"]) == ["1: SE r = 4, tanh, seed 0", "2: plain, seed 0"]
-    curves = charts(page)["Your runs"]
+    curves = by_title(page)["Your runs"]
     assert [trace["name"] for trace in curves["data"]][::2] == ["1: SE r = 4, tanh, seed 0", "2: plain, seed 0"]
     assert f"on {DEVICE}, " in next(chart.proto.alt for chart in page.get("plotly_chart") if "Your runs" in chart.proto.spec)
     other = check(run_page())

@@ -1,22 +1,19 @@
 """The page Architectures in Streamlit's AppTest."""
 
-import base64
-import json
-import subprocess
-import sys
+from functools import partial
 
-import numpy as np
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from sevis.pages.architectures import paper_tables
 from sevis.pages.architectures import timing as overhead
 from sevis.pages.architectures.designs import Design, block_at, cost_of, family_of, list_families, parameters_by_ratio, side_of
 from sevis.pages.shared import growing
-from tests.helpers.paths import ROOT
+from tests.helpers.charts import by_title, numbers
+from tests.helpers.pages import open_page
+from tests.helpers.processes import loaded_by
 
-PAGE = ROOT / "sevis" / "pages" / "architectures" / "page.py"
+run_page = partial(open_page, "architectures")
 RESNET50, SE_RESNET50 = 25_557_032, 28_088_024  # the latter as the paper's authors released it
 STRIP, CURVE, SCATTER = "The blocks, by output size", "Parameters against the reduction ratio r", "Top-1 error on ImageNet against cost"
 
@@ -32,23 +29,6 @@ def small(monkeypatch):
     st.cache_data.clear()
 
 
-def run_page(**address):
-    page = AppTest.from_file(str(PAGE), default_timeout=120)
-    for name, value in address.items():
-        page.query_params[name] = value
-    return page.run()
-
-
-def charts(page):
-    """The specifications of the charts on the page, by title."""
-    found = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
-    return {chart["layout"]["title"]["text"]: chart for chart in found}
-
-
-def numbers(coded):
-    return np.array(coded) if isinstance(coded, list) else np.frombuffer(base64.b64decode(coded["bdata"]), dtype=coded["dtype"])
-
-
 def totals(page):
     """Parameters and multiply-adds by row of the first table."""
     rows = page.table[0].value
@@ -57,7 +37,7 @@ def totals(page):
 
 def gated(page):
     """The units with SE."""
-    return [data[0] for data in charts(page)[STRIP]["data"][0]["customdata"]]
+    return [data[0] for data in by_title(page)[STRIP]["data"][0]["customdata"]]
 
 
 def test_at_first_resnet_50_stands_beside_the_paper():
@@ -71,7 +51,7 @@ def test_at_first_resnet_50_stands_beside_the_paper():
     assert counted["with SE, the paper's figure"] == ("28.1 M", "3.87 G")
     assert len(gated(page)) == 16
     assert "2,514,944 weights" in " ".join(part.value for part in page.markdown)
-    curve = {trace["name"]: trace for trace in charts(page)[CURVE]["data"]}
+    curve = {trace["name"]: trace for trace in by_title(page)[CURVE]["data"]}
     assert numbers(curve["the paper's figure"]["y"]).tolist() == [45.7, 35.7, 30.7, 28.1, 26.9]
     assert numbers(curve["r = 16"]["y"])[0] == pytest.approx(SE_RESNET50 / 1e6)
 
@@ -83,7 +63,7 @@ def test_a_link_restores_everything():
     assert totals(page)["with SE, counted here"][0] == f"{RESNET50 + 6 * 2 * 1024 * 128:,}"
     assert page.selectbox(key="unit").value == "SE_4_6"
     assert any("Figure 5" in part.value for part in page.caption)
-    assert "the paper's figure" not in {trace["name"] for trace in charts(page)[CURVE]["data"]}, "Table 10 is of other networks"
+    assert "the paper's figure" not in {trace["name"] for trace in by_title(page)[CURVE]["data"]}, "Table 10 is of other networks"
 
 
 def test_unknown_values_in_a_link_fall_back():
@@ -109,7 +89,7 @@ def test_a_reduction_beyond_the_channels_is_a_sentence_and_the_page_stays():
     page = run_page(architecture="ResNet-20 for CIFAR", r="32")
     assert not page.exception
     assert "16 channels" in page.error[0].value
-    assert SCATTER in charts(page)
+    assert SCATTER in by_title(page)
     page.select_slider(key="r").set_value(16).run()
     assert not page.error
     assert len(gated(page)) == 9
@@ -122,7 +102,7 @@ def test_without_stages_nothing_is_added():
     assert not page.error
     assert gated(page) == []
     assert totals(page)["with SE, counted here"] == totals(page)["without SE, counted here"]
-    assert CURVE not in charts(page)
+    assert CURVE not in by_title(page)
     assert not page.button, "there is nothing to measure"
 
 
@@ -135,7 +115,7 @@ def test_senet_154_has_no_plain_name():
 
 def test_the_papers_networks_are_counted_and_drawn():
     page = run_page()
-    plain, se, printed = charts(page)[SCATTER]["data"]
+    plain, se, printed = by_title(page)[SCATTER]["data"]
     assert plain["name"] == "without SE"
     assert numbers(plain["y"]).tolist() == [32.6]
     assert numbers(se["x"])[0] == pytest.approx(0.138, abs=0.001)
@@ -154,7 +134,7 @@ def test_the_time_is_measured_when_asked():
     button.click().run()
     assert not page.exception
     assert not page.error
-    chart = charts(page)["Time with SE against without"]
+    chart = by_title(page)["Time with SE against without"]
     here, paper = chart["data"]
     assert numbers(here["x"])[0] > 0
     assert numbers(paper["x"]).tolist() == pytest.approx([167 / 164, 209 / 190])
@@ -195,6 +175,4 @@ def test_every_unit_of_every_network_has_its_cell(name):
 
 
 def test_the_page_is_found_without_torch():
-    program = "import sys, sevis.pages.blueprints, sevis.pages.overhead, sevis.pages.paper_tables; print('torch' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert result.stdout.strip() == "False"
+    assert "torch" not in loaded_by("from sevis.pages.architectures import costs, designs, paper_tables, timing")

@@ -12,7 +12,8 @@ from sevis.data.datasets import open_dataset
 from sevis.pages.classes import channel as channel_photos
 from sevis.pages.shared import growing
 from sevis.pages.shared.network import Network
-from tests.helpers.class_pages import CLASSES, EACH, WIDTHS, charts, numbers, open_page, open_untold, random_scales, save, untold_network
+from tests.helpers.charts import charts, numbers
+from tests.helpers.class_pages import CLASSES, EACH, WIDTHS, open_page, open_untold, random_scales, save, untold_network
 
 VIEW = "One channel"
 

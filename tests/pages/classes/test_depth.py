@@ -1,13 +1,13 @@
 """The view Depth profile in Streamlit's AppTest, on statistics made here."""
 
-import json
-
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.classes.depth import CSI, CSI_WARNING, OTHERS
+from tests.helpers.charts import titles
+from tests.helpers.pages import text
 
 WIDTHS = {"SE_2_1": 12, "SE_2_2": 12, "SE_3_1": 20, "SE_3_2": 20}
 CLASSES = ("lion", "goldfish", "pizza")
@@ -46,18 +46,13 @@ def until_measured(app):
     raise AssertionError("the profile is not measured")
 
 
-def text(app):
-    return " ".join(element.value for element in (*app.subheader, *app.markdown)).replace("\xa0", " ")
-
-
 def test_each_statement_is_judged_beside_its_chart(app):
     page = until_measured(app)
     assert ["not seen here" in header.value for header in page.subheader] == [False, True, False, True]
     assert "The share of scales above 0.9 in SE_3_1 is 100.0 % (100.0 % to 100.0 %)" in text(page)
     assert "**2 of the 4 are seen here.**" in text(page)
     assert "**Saturated: SE_3_1**" in text(page)
-    titles = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in page.get("plotly_chart")]
-    assert titles[0] == "Class share ω² by depth"
+    assert titles(page)[0] == "Class share ω² by depth"
     assert "Measured over 30 photos of 3 classes" in page.caption[-1].value
 
 
@@ -66,8 +61,7 @@ def test_the_other_measures_are_chosen_and_the_index_is_warned_of(app):
     assert not page.warning
     page.selectbox(key="profile_measure").set_value(CSI).run()
     assert [warning.value for warning in page.warning] == [CSI_WARNING]
-    spec = json.loads(page.get("plotly_chart")[-1].proto.spec)
-    assert spec["layout"]["title"]["text"] == OTHERS[CSI].title
+    assert titles(page)[-1] == OTHERS[CSI].title
 
 
 def test_means_alone_say_what_is_missing(tmp_path):

@@ -8,7 +8,6 @@ import pytest
 import streamlit as st
 import torch
 from PIL import Image
-from streamlit.testing.v1 import AppTest
 
 import sevis
 from sevis.class_statistics.class_statistics import ClassStatistics
@@ -18,11 +17,10 @@ from sevis.pages.shared import loading, turns
 from sevis.pages.shared.network import SHOWN, Network
 from sevis.weights.card import Card
 from sevis.weights.loading import ReadyModel
+from tests.helpers import pages
 from tests.helpers.networks import stir
-from tests.helpers.paths import ROOT
+from tests.helpers.pages import text
 from tests.helpers.pictures import write_tiny_imagenet
-
-PAGE = ROOT / "sevis" / "pages" / "classes" / "page.py"
 
 
 def photo(number):
@@ -80,11 +78,7 @@ def zipped(files):
 
 
 def open_page(**query):
-    app = AppTest.from_file(str(PAGE), default_timeout=60)
-    app.session_state[SHOWN] = Network("untold", "random")
-    for name, value in ({"figure": "Your data"} | query).items():
-        app.query_params[name] = value
-    return app.run()
+    return pages.open_page("classes", session={SHOWN: Network("untold", "random")}, **({"figure": "Your data"} | query))
 
 
 def upload(app, files, name="pets.zip"):
@@ -102,10 +96,6 @@ def collect(app):
 
 def own(app):
     return app.session_state[own_data.KEPT]
-
-
-def text(app):
-    return " ".join(item.value for kind in (app.markdown, app.caption, app.info, app.success) for item in kind)
 
 
 def test_without_a_folder_only_a_zip_is_offered_and_the_operators_way_is_named(ready):

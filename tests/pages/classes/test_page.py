@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,19 +16,9 @@ from sevis.pages.classes import collecting
 from sevis.pages.shared import turns
 from sevis.pages.shared.photos import validation_photos
 from sevis.weights.card import DEFAULT
-from tests.helpers.class_pages import (
-    CLASSES,
-    PAGE,
-    WIDTHS,
-    charts,
-    numbers,
-    open_page,
-    open_untold,
-    random_scales,
-    save,
-    titles,
-    untold_network,
-)
+from tests.helpers.charts import charts, numbers
+from tests.helpers.class_pages import CLASSES, WIDTHS, open_page, open_untold, panels, random_scales, save, untold_network
+from tests.helpers.processes import loaded_by
 
 PAPER = ["SE_2_3", "SE_3_4", "SE_4_6", "SE_5_1", "SE_5_2", "SE_5_3"]
 SPREAD = "Figure 7: spread"
@@ -58,7 +46,7 @@ def test_first_view_is_the_papers_figure_6(pretrained):
     app = open_page()
     assert not app.exception
     assert not app.error
-    assert titles(app) == PAPER
+    assert panels(app) == PAPER
     assert app.multiselect(key="class").value == ["goldfish", "Chihuahua", "bullet train", "cliff"]
     for label in ("goldfish (n = 3)", "Chihuahua (n = 3)", "bullet train (n = 3)", "cliff (n = 3)", "all 6 classes (n = 18)"):
         assert label in legend(app)
@@ -87,7 +75,7 @@ def test_curves_on_the_page_are_the_means(pretrained, scales):
 def test_a_link_restores_the_view(pretrained):
     app = open_page(**{"class": ["pizza", "lion"], "blocks": ["SE_4_2", "SE_2_1"], "figure": SPREAD, "within": "lion", "channels": "all"})
     assert not app.exception
-    assert titles(app) == ["SE_2_1", "SE_4_2"]  # in the order of the network
+    assert panels(app) == ["SE_2_1", "SE_4_2"]  # in the order of the network
     assert "lion (n = 3)" in legend(app)
     assert "pizza" not in legend(app)
     assert len(numbers(charts(app)[0]["data"][-1]["y"])) == WIDTHS["SE_2_1"]
@@ -98,7 +86,7 @@ def test_unknown_values_in_a_link_fall_back(pretrained):
     app = open_page(**{"class": ["unicorn"], "blocks": ["SE_9_9"], "figure": "<script>", "channels": "-1"})
     assert not app.exception
     assert not app.error
-    assert titles(app) == PAPER
+    assert panels(app) == PAPER
     assert app.multiselect(key="class").value == ["goldfish", "Chihuahua", "bullet train", "cliff"]
 
 
@@ -107,7 +95,7 @@ def test_a_choice_redraws_the_panels(pretrained):
     app.multiselect(key="class").set_value(["pizza"])
     app.multiselect(key="blocks").set_value(["SE_2_2"])
     app.run()
-    assert titles(app) == ["SE_2_2"]
+    assert panels(app) == ["SE_2_2"]
     assert [trace["name"] for trace in charts(app)[0]["data"]] == ["all 6 classes (n = 18)", "pizza (n = 3)"]
 
 
@@ -116,7 +104,7 @@ def test_the_class_of_figure_7_follows_the_chosen_classes(pretrained):
     app.multiselect(key="class").set_value(["cliff", "lion"]).run()
     assert not app.exception
     assert "cliff (n = 3)" in legend(app)
-    assert titles(app) == PAPER
+    assert panels(app) == PAPER
 
 
 @pytest.mark.parametrize("empty", ["class", "blocks"])
@@ -200,17 +188,15 @@ def test_a_mended_file_is_read_again(pretrained, scales):
     damage_cut(pretrained)
     assert open_page().error
     save(pretrained, CLASSES, scales)
-    assert titles(open_page()) == PAPER
+    assert panels(open_page()) == PAPER
 
 
 def test_the_page_needs_no_torch(pretrained):
-    code = (
-        "import sys; from streamlit.testing.v1 import AppTest; "
-        f"app = AppTest.from_file({str(PAGE)!r}, default_timeout=60).run(); "
-        "print(len(app.get('plotly_chart')), len(app.exception), *{'torch', 'torchvision', 'timm'} & set(sys.modules))"
-    )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PAGE.parents[2])
-    assert answer.stdout.strip() == "6 0"
+    program = """
+from tests.helpers.pages import check, open_page
+assert len(check(open_page("classes")).get("plotly_chart")) == 6
+"""
+    assert not loaded_by(program) & {"torch", "torchvision", "timm"}
 
 
 @pytest.fixture
@@ -233,7 +219,7 @@ def test_what_is_collected_here_is_the_mean_over_the_photos(untold, tmp_path):
     app.button(key="collect").click().run()
     assert not app.exception
     assert not app.error
-    assert titles(app) == ["SE_5_2"]
+    assert panels(app) == ["SE_5_2"]
     (chart,) = charts(app)
     drawn = {trace["name"]: numbers(trace["y"]) for trace in chart["data"]}
     assert set(drawn) == {"goldfish (n = 2)", "Chihuahua (n = 2)", "bullet train (n = 2)", "cliff (n = 2)", "all 4 classes (n = 8)"}
@@ -251,11 +237,11 @@ def test_what_is_collected_here_is_the_mean_over_the_photos(untold, tmp_path):
 def test_what_is_collected_is_there_for_the_next_visitor_and_the_other_controls_leave_it(untold):
     app = open_untold()
     app.button(key="collect").click().run()
-    assert len(titles(app)) == 5
+    assert len(panels(app)) == 5
     app.multiselect(key="class").set_value(["pizza"]).run()
-    assert len(titles(app)) == 5
+    assert len(panels(app)) == 5
     assert not [button for button in app.button if button.key == "collect"]
-    assert len(titles(open_untold())) == 5
+    assert len(panels(open_untold())) == 5
     assert charts(open_untold(collect_photos="1")) == [], "another amount is another collection"
 
 
@@ -308,7 +294,7 @@ def test_statistics_in_the_network_s_file_are_shown_at_once(untold, scales):
     (path.parent / f"{DEFAULT}.statistics.safetensors").rename(path)
     app = open_untold()
     assert not app.error
-    assert titles(app) == PAPER
+    assert panels(app) == PAPER
 
 
 def test_the_classes_that_are_collected_hold_the_paper_s_and_are_spread_over_the_rest(untold):

@@ -4,11 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 from timm.data import ImageNetInfo
 
 from sevis.figures.classes.paper_figures import MAX_CURVES
-from tests.helpers.class_pages import CLASSES, EACH, PAGE, WIDTHS, WNIDS, charts, numbers, open_page, random_scales, save, titles
+from tests.helpers.charts import charts, numbers
+from tests.helpers.class_pages import CLASSES, EACH, WIDTHS, WNIDS, open_page, panels, random_scales, save
 
 SPREAD = "Figure 7: spread"
 SENET154 = {f"SE_{stage}_{block}": 32 * 2**stage for stage, blocks in ((2, 3), (3, 8), (4, 36), (5, 3)) for block in range(1, blocks + 1)}
@@ -104,7 +104,7 @@ def test_all_blocks_of_a_deep_network_stay_small(pretrained, figure, widths, cha
     save(pretrained, names, random_scales(len(names), widths))
     app = open_page(**{"class": names, "blocks": list(widths), "channels": channels, "figure": figure})
     assert not app.exception
-    assert titles(app) == list(widths)
+    assert panels(app) == list(widths)
     assert max(sent(app)) < MEGABYTE / 10
     assert sum(sent(app)) < MEGABYTE
 
@@ -123,7 +123,7 @@ def test_a_thousand_classes_can_be_searched_for_at_a_small_price(pretrained):
 
 
 def test_the_work_of_a_view_ends_with_it(pretrained):
-    app = AppTest.from_file(str(PAGE), default_timeout=60).run()
+    app = open_page()
     app.session_state["growing-profile"] = "work"
     app.run()
     assert "growing-profile" in app.session_state

@@ -6,12 +6,13 @@ import tempfile
 import numpy as np
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.pages.classes.own_data import KEPT, Own
 from sevis.weights.card import DEFAULT
-from tests.helpers.class_pages import PAGE, WIDTHS, charts, numbers, open_page
+from tests.helpers.charts import charts, numbers, titles
+from tests.helpers.class_pages import WIDTHS, open_page
+from tests.helpers.pages import text
 
 CLASSES = ("lion", "goldfish", "Chihuahua", "bullet train", "cliff", "pizza")
 EACH = 8  # photos of a class
@@ -61,14 +62,6 @@ def write_index(folder, *names):
     (folder / "shipped" / "index.json").write_text(json.dumps(entries))
 
 
-def text_of(app):
-    return " ".join(one.value for one in (*app.markdown, *app.caption, *app.info, *app.warning, *app.error))
-
-
-def titles(app):
-    return [chart["layout"]["title"]["text"] for chart in charts(app)]
-
-
 def places(chart):
     """Where the classes of a map lie, by name."""
     return {
@@ -96,8 +89,8 @@ def test_a_class_map_shows_all_classes_and_their_distances(folder, scales):
         for column, other in enumerate(names):
             cosine = means[one] @ means[other] / np.linalg.norm(means[one]) / np.linalg.norm(means[other])
             assert z[row, column] == pytest.approx(1 - cosine, abs=1e-6)
-    assert "the means of two classes lie" in text_of(app)
-    assert "guessing finds 16.7%" in text_of(app)
+    assert "the means of two classes lie" in text(app)
+    assert "guessing finds 16.7%" in text(app)
 
 
 def test_the_slider_lets_the_classes_grow_apart_on_one_scale(folder):
@@ -122,7 +115,7 @@ def test_a_link_restores_the_map(folder):
     assert [trace["name"] for trace in chart["data"] if "name" in trace] == ["class mean", "pizza"]
     assert matrix["data"][0]["colorbar"]["title"]["text"] == "mean |difference| of s"
     for part in ("SMACOF", "L1 distances", "stress-1", "tolerance"):
-        assert part in text_of(app)
+        assert part in text(app)
     fallen_back = open_view(MAP, map_kind="<script>", map_metric="furlong", map_block="SE_9_9", map_class=["unicorn"])
     assert titles(fallen_back)[0].startswith("SE_2_3")
     assert not fallen_back.error
@@ -132,7 +125,7 @@ def test_photos_are_placed_on_demand(folder):
     app = open_view(MAP, map_photos="true")
     photos = [trace for trace in charts(app)[0]["data"] if trace.get("name") == "photo"]
     assert sum(len(trace["text"]) for trace in photos) == 6 * len(CLASSES)
-    assert "36 photos" in text_of(app)
+    assert "36 photos" in text(app)
 
 
 def test_statistics_of_moments_alone_have_a_map_and_no_photos(folder, scales):
@@ -140,7 +133,7 @@ def test_statistics_of_moments_alone_have_a_map_and_no_photos(folder, scales):
     app = open_view(MAP)
     assert len(charts(app)) == 2
     assert not app.toggle
-    assert "guessing" not in text_of(app)
+    assert "guessing" not in text(app)
 
 
 def test_two_classes_differ_where_they_were_made_to(folder):
@@ -148,27 +141,27 @@ def test_two_classes_differ_where_they_were_made_to(folder):
     assert (app.selectbox(key="pair_first").value, app.selectbox(key="pair_second").value) == ("goldfish", "Chihuahua")
     assert titles(app) == ["The largest effects", "Effects by depth"]
     assert len(charts(app)[0]["layout"]["yaxis"]["ticktext"]) == 20
-    assert "channels" in text_of(app)
-    assert "Benjamini and Hochberg" in text_of(app)
-    assert "n = 8 and 8 photos" in text_of(app)
+    assert "channels" in text(app)
+    assert "Benjamini and Hochberg" in text(app)
+    assert "n = 8 and 8 photos" in text(app)
 
 
 def test_one_block_shows_all_its_channels(folder):
     app = open_view(PAIR, pair_first="lion", pair_second="pizza", pair_block="SE_5_3")
     assert titles(app) == ["The largest effects", "All channels by effect"]
-    assert f"of SE_5_3's {WIDTHS['SE_5_3']} channels" in text_of(app)
+    assert f"of SE_5_3's {WIDTHS['SE_5_3']} channels" in text(app)
     assert charts(app)[0]["layout"]["yaxis"]["ticktext"][0].startswith("channel ")
 
 
 def test_the_same_class_twice_and_too_few_photos_are_said(folder, scales):
     same = open_view(PAIR, pair_first="lion", pair_second="lion")
     assert not charts(same)
-    assert "Both are the same class" in text_of(same)
+    assert "Both are the same class" in text(same)
     few = {site: scale[::4] for site, scale in scales.items()}
     collected(few, weights="a1b2c3d4e5").save(folder / "shipped" / f"{DEFAULT}.statistics.safetensors")
     app = open_view(PAIR)
     assert not charts(app)
-    assert "too few photos" in text_of(app)
+    assert "too few photos" in text(app)
 
 
 def shelve(folder, name, statistics):
@@ -199,7 +192,7 @@ def test_other_photos_are_a_warning_and_other_blocks_are_said(folder, scales):
     shelve(folder, "another.ffff", collected(fewer, fingerprint="other"))
     app = open_view(MODELS)
     assert "saw different photos" in app.warning[0].value
-    assert "the same relative depth" in text_of(app)
+    assert "the same relative depth" in text(app)
     assert len(charts(app)) == 5  # no channel by channel
 
 
@@ -210,7 +203,7 @@ def test_other_classes_are_refused_until_the_common_ones_are_asked_for(folder, s
     assert "6 and 6 classes, of which 4 are the same" in app.warning[0].value
     app.toggle(key="models_common").set_value(True).run()
     assert len(charts(app)) == 6
-    assert "Over the 4 classes that both saw, with 32 and 32 photos." in text_of(app)
+    assert "Over the 4 classes that both saw, with 32 and 32 photos." in text(app)
     shelve(folder, "another.ffff", collected(make_scales(4), tuple("abcdef")))
     nothing = open_view(MODELS)
     assert not charts(nothing)
@@ -220,10 +213,7 @@ def test_other_classes_are_refused_until_the_common_ones_are_asked_for(folder, s
 @pytest.mark.parametrize(("weights", "offered"), [("a1b2c3d4e5", f"{DEFAULT} without your data"), ("f" * 64, "your data with another")])
 def test_a_visitors_own_data_can_be_compared(folder, weights, offered):
     """Own data of the network that is shown with what came before it, own data of another network with what is shown."""
-    app = AppTest.from_file(str(PAGE), default_timeout=60)
-    app.session_state[KEPT] = Own(weights, collected(make_scales(6), weights=weights), None)
-    app.query_params["figure"] = MODELS
-    app.run()
+    app = open_page(session={KEPT: Own(weights, collected(make_scales(6), weights=weights), None)}, figure=MODELS)
     assert not app.exception
     assert app.selectbox(key="models_other").options == [offered, "a file of yours"]
     assert len(charts(app)) == 6
@@ -274,7 +264,7 @@ def test_names_in_an_uploaded_file_are_no_markup(upload, folder):
     app = upload(bytes_of(collected(make_scales(5), model="<img src=x>", weights=None, fingerprint=[1]), folder))
     assert len(charts(app)) == 6
     assert "&lt;img src=x&gt;" in charts(app)[0]["data"][1]["name"]
-    assert "<img" not in text_of(app)
+    assert "<img" not in text(app)
 
 
 def test_a_file_beyond_the_limit_is_refused(upload, folder, monkeypatch):

@@ -1,15 +1,11 @@
 """The Explain page in Streamlit's AppTest, on a small network made here."""
 
-import base64
 import io
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,11 +22,13 @@ from sevis.pages.shared import explanations as models
 from sevis.pages.shared import loading
 from sevis.pages.shared.show import to_csv, to_png
 from sevis.weights.card import DEFAULT
-from tests.helpers.paths import ROOT
+from tests.helpers.charts import by_title, numbers
+from tests.helpers.pages import open_page, sentence
 from tests.helpers.pictures import write_tiny_imagenet
+from tests.helpers.processes import loaded_by
 from tests.helpers.shelves import write_shelf
 
-PAGE = ROOT / "sevis" / "pages" / "explain" / "page.py"
+run_page = partial(open_page, "explain")
 CLASSES = {"n02123045": "tabby", "n02129165": "lion", "n07920052": "espresso"}
 FIRST, OTHER = "Cup of espresso", "Tabby cat"
 
@@ -64,29 +62,9 @@ def explain_sample(ready, title, *, maps=()):
     return sevis.explain(ready, read_image(sample_photos()[title].read_bytes()), maps=maps)
 
 
-def run_page(**address):
-    page = AppTest.from_file(str(PAGE), default_timeout=120)
-    for name, value in address.items():
-        page.query_params[name] = value
-    return page.run()
-
-
-def figures(page):
-    """The specifications of the charts on the page, by title."""
-    charts = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
-    return {chart["layout"]["title"]["text"]: chart for chart in charts}
-
-
-def array(coded):
-    if isinstance(coded, list):
-        return np.array(coded)
-    values = np.frombuffer(base64.b64decode(coded["bdata"]), dtype=coded["dtype"])
-    return values.reshape([int(size) for size in coded["shape"].split(",")]) if "shape" in coded else values
-
-
 def drawn_scales(page):
     """The rows of the gate map as they were sent to the browser, in per cent."""
-    return array(figures(page)["Scale s of every channel, block by block"]["data"][0]["z"])
+    return numbers(by_title(page)["Scale s of every channel, block by block"]["data"][0]["z"])
 
 
 def expected_scales(explanation):
@@ -98,20 +76,10 @@ def assert_shows(page, explanation):
     assert not page.exception
     assert not page.error
     assert np.abs(drawn_scales(page) - expected_scales(explanation)).max() <= 0.501
-    bars = figures(page)[f"The {len(CLASSES)} most probable classes"]
+    bars = by_title(page)[f"The {len(CLASSES)} most probable classes"]
     ranked = sorted(zip(explanation.probabilities.tolist(), CLASSES.values(), strict=True), reverse=True)
     assert bars["layout"]["yaxis"]["ticktext"] == [name for _, name in ranked]
     assert np.allclose(bars["data"][0]["x"], [value for value, _ in ranked], atol=1e-5)
-
-
-def sentence(page):
-    """The one error on the page, which is a sentence and no traceback."""
-    assert not page.exception
-    assert len(page.error) == 1
-    text = page.error[0].value
-    assert re.fullmatch(r"[A-Z/].*\.", text, flags=re.DOTALL)
-    assert "Traceback" not in text
-    return text
 
 
 def test_the_first_page_shows_the_shipped_explanation(folder):
@@ -132,7 +100,7 @@ def test_a_block_that_is_chosen_shows_its_maps(folder):
 def test_the_network_is_loaded_once_for_all(folder, monkeypatch):
     loads = []
     monkeypatch.setattr(loading, "load", lambda name, **options: loads.append(name) or sevis.load(name, **options))
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app = open_page("app")
     app.segmented_control(key="sample").set_value(OTHER).run()
     app.segmented_control(key="sample").set_value("Rocket").run()
     assert not app.exception
@@ -140,24 +108,11 @@ def test_the_network_is_loaded_once_for_all(folder, monkeypatch):
 
 
 def test_the_first_page_needs_no_torch(folder):
-    code = f"""
-        import sys
-        from streamlit.testing.v1 import AppTest
-        page = AppTest.from_file({str(PAGE)!r}, default_timeout=120).run()
-        assert not page.exception and not page.error and page.get("plotly_chart")
-        print({{"torch", "torchvision", "timm"}} & set(sys.modules))
-    """
-    root = PAGE.parent.parent.parent
-    code = "\n".join(line.strip() for line in code.splitlines())
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
-    )
-    assert done.stdout.strip() == "set()", done.stderr
+    program = """
+from tests.helpers.pages import check, open_page
+assert check(open_page("explain")).get("plotly_chart")
+"""
+    assert not loaded_by(program) & {"torch", "torchvision", "timm"}
 
 
 def test_another_sample_is_computed(folder):
@@ -192,14 +147,14 @@ def test_a_link_restores_photo_block_and_style(folder):
     assert page.button_group(key="maps").value == "On the photo"
     assert page.selectbox(key="block").value == "SE_4_2"
     explanation = explain_sample(sevis.load(DEFAULT), OTHER)
-    shown = figures(page)
+    shown = by_title(page)
     for title, expected in (
         ("Squeeze z", explanation.squeeze["SE_4_2"]),
         ("Hidden layer h", explanation.hidden["SE_4_2"]),
         ("Scale s", explanation.scale["SE_4_2"]),
         ("Channels sorted by scale s", np.sort(explanation.scale["SE_4_2"])[::-1]),
     ):
-        assert np.allclose(array(shown[title]["data"][0]["y"]), expected, atol=1e-5), title
+        assert np.allclose(numbers(shown[title]["data"][0]["y"]), expected, atol=1e-5), title
 
 
 def test_a_link_with_nonsense_gives_the_first_page(folder):

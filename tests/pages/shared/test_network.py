@@ -2,10 +2,9 @@
 
 import gc
 import json
-import subprocess
-import sys
 import threading
 import weakref
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,10 @@ import pytest
 import streamlit as st
 import timm
 import torch
-from streamlit.testing.v1 import AppTest
 
 import sevis
+from sevis.data.datasets import sample_photos
+from sevis.data.images import read_image
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError, WeightsMissing
 from sevis.pages.shared import loading, network
@@ -25,10 +25,12 @@ from sevis.settings import pretrained_folder
 from sevis.weights.card import DEFAULT, Card, list_pretrained, read_card
 from sevis.weights.checkpoint import SUFFIXES
 from sevis.weights.loading import ReadyModel
+from tests.helpers.charts import charts, numbers, title
 from tests.helpers.networks import stir
-from tests.helpers.paths import ROOT
+from tests.helpers.pages import open_page, page_file, words
+from tests.helpers.processes import loaded_by
 
-CLASSES_PAGE = str(ROOT / "sevis" / "pages" / "classes" / "page.py")
+open_app = partial(open_page, "app")
 SMALL, OTHER = "small_net", "other_net"  # stand-ins that load at once
 
 
@@ -77,26 +79,14 @@ def small_network(name, weights):
     return ReadyModel(model, card, card.classes, preprocess, torch.device("cpu"))
 
 
-def open_app(**address):
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
-    for name, value in address.items():
-        app.query_params[name] = value
-    return app.run()
-
-
 def gate_map(app):
-    charts = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
-    (chart,) = [chart for chart in charts if chart["layout"]["title"]["text"].startswith("Scale s of every channel, block")]
+    (chart,) = [chart for chart in charts(app) if title(chart).startswith("Scale s of every channel, block")]
     return chart
 
 
 def drawn_blocks(app):
     assert not app.exception
     return gate_map(app)["layout"]["yaxis"]["ticktext"]
-
-
-def words(elements):
-    return " ".join(element.value for element in elements)
 
 
 def test_a_plain_twin_is_not_offered_and_says_why_it_cannot_be_shown(tmp_path, monkeypatch):
@@ -125,13 +115,11 @@ def test_the_default_is_shown_at_first():
 
 
 def test_the_first_page_needs_no_torch():
-    code = (
-        "import sys; from streamlit.testing.v1 import AppTest; "
-        f"app = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout=60).run(); "
-        "print(len(app.get('plotly_chart')), len(app.exception), *{'torch', 'torchvision', 'timm'} & set(sys.modules))"
-    )
-    answer = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert answer.stdout.strip() == "2 0"
+    program = """
+from tests.helpers.pages import check, open_page
+assert len(check(open_page("app")).get("plotly_chart")) == 2
+"""
+    assert not loaded_by(program) & {"torch", "torchvision", "timm"}
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "regnety_004", "legacy_seresnet50"])
@@ -152,21 +140,15 @@ def test_the_gates_on_the_page_are_those_of_the_network_s_own_sigmoids():
     for module in ready.model.modules():
         if type(module).__name__ == "Sigmoid":
             module.register_forward_hook(lambda *parts: found.append(parts[-1][0, :, 0, 0]))
-    photo = sevis.images.read_image(sevis.datasets.sample_photos()["Rocket"].read_bytes())
+    photo = read_image(sample_photos()["Rocket"].read_bytes())
     with torch.inference_mode():
         ready.model(torch.from_numpy(ready.preprocess(photo))[None])
     table = gate_map(app)["data"][1:]
     assert len(table) == len(found) == 16
     for row, scale in zip(table, found, strict=True):
-        points = [float(text) for text in np.array(app_values(row["customdata"])).reshape(-1, 4)[:, 2]]
+        points = [float(text) for text in np.array(numbers(row["customdata"])).reshape(-1, 4)[:, 2]]
         lowest = [part.min().item() for part in torch.tensor_split(scale, 64)]
         assert np.allclose(points, lowest, atol=1e-5)
-
-
-def app_values(coded):
-    import base64
-
-    return np.frombuffer(base64.b64decode(coded["bdata"]), dtype=coded["dtype"])
 
 
 def test_trained_weights_that_are_not_here_are_offered_and_the_pages_stay(loads):
@@ -327,7 +309,7 @@ def test_a_damaged_index_is_said_once(tmp_path, monkeypatch):
 
 def test_the_network_stays_from_page_to_page(loads):
     app = open_app(network=SMALL, weights="random")
-    app.switch_page(CLASSES_PAGE).run()
+    app.switch_page(page_file("classes")).run()
     assert not app.exception
     assert SMALL in words(app.info)
     assert app.selectbox(key="network").value == SMALL

@@ -23,7 +23,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SVG = "{http://www.w3.org/2000/svg}"
 PAGE = """
 import numpy as np, plotly.graph_objects as go
-from sevis.pages.show import show, show_picture
+from sevis.pages.shared.show import show, show_picture
 
 for key, values in (("curve-SE 5.1", [0.25, 0.5, 1.0]), ("other", [1.0, 0.0])):
     show(go.Figure(go.Scatter(y=values), layout={"height": 300}), key=key, caption=f"The {key}.", table={"channel": [0, 1]})

@@ -1,23 +1,22 @@
 """The page Two photos in Streamlit's AppTest, on a small network made here."""
 
-import base64
 import io
-import json
+from functools import partial
 
 import numpy as np
 import pytest
 import streamlit as st
 from PIL import Image
-from streamlit.testing.v1 import AppTest
 
 import sevis
 from sevis.data.datasets import sample_photos
 from sevis.data.images import read_image
 from sevis.weights.card import DEFAULT
-from tests.helpers.paths import ROOT
+from tests.helpers.charts import charts, numbers, title, titles
+from tests.helpers.pages import open_page
 from tests.helpers.shelves import write_shelf
 
-PAGE = ROOT / "sevis" / "pages" / "two_photos" / "page.py"
+run_page = partial(open_page, "two_photos")
 FIRST, SECOND, ROCKET = "Cup of espresso", "Tabby cat", "Rocket"
 CLASSES = {"n02123045": "tabby", "n02129165": "lion", "n07920052": "espresso"}
 
@@ -39,31 +38,13 @@ def folder(shelf, tmp_path, monkeypatch):
     return shelf
 
 
-def run_page(**address):
-    page = AppTest.from_file(str(PAGE), default_timeout=120)
-    for name, value in address.items():
-        page.query_params[name] = value
-    return page.run()
-
-
 def explain(title):
     return sevis.explain(sevis.load(DEFAULT), read_image(sample_photos()[title].read_bytes()))
 
 
 def figures(page):
-    """The specifications of the charts on the page, by title."""
-    charts = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
-    found = {}
-    for chart in charts:
-        found.setdefault(chart["layout"]["title"]["text"], []).append(chart)
-    return found
-
-
-def array(coded):
-    if isinstance(coded, list):
-        return np.array(coded)
-    values = np.frombuffer(base64.b64decode(coded["bdata"]), dtype=coded["dtype"])
-    return values.reshape([int(size) for size in coded["shape"].split(",")]) if "shape" in coded else values
+    """The charts of the page by title: one or two of each."""
+    return {name: [chart for chart in charts(page) if title(chart) == name] for name in titles(page)}
 
 
 def assert_compares(page, first, second):
@@ -71,13 +52,13 @@ def assert_compares(page, first, second):
     assert not page.error
     drawn, (one, other) = figures(page), (explain(first), explain(second))
     for bars, explanation in zip(drawn["The 3 most probable classes"], (one, other), strict=True):
-        np.testing.assert_allclose(array(bars["data"][0]["x"]), np.sort(explanation.probabilities)[::-1], atol=1e-5)
+        np.testing.assert_allclose(numbers(bars["data"][0]["x"]), np.sort(explanation.probabilities)[::-1], atol=1e-5)
     for name, explanation in (("A", one), ("B", other)):
-        rows = array(drawn[f"Scale s of every channel for photo {name}"][0]["data"][0]["z"])
+        rows = numbers(drawn[f"Scale s of every channel for photo {name}"][0]["data"][0]["z"])
         assert abs(rows[0].mean() / 100 - explanation.scale["SE_2_1"].mean()) < 0.01
     chart = drawn["Scale s of A minus scale s of B"][0]
     end = float(chart["data"][0]["colorbar"]["ticktext"][-1])
-    rows = array(chart["data"][0]["z"]) / 100 * end
+    rows = numbers(chart["data"][0]["z"]) / 100 * end
     width = rows.shape[1]
     for row, site in zip(rows, one.sites, strict=True):
         difference = one.scale[site] - other.scale[site]
@@ -107,7 +88,7 @@ def test_a_link_restores_everything():
     assert len(page.image) == 4
     first, second = (explain(title).scale["SE_3_1"] for title in (SECOND, ROCKET))
     curve = figures(page)["Channels sorted by the difference"][0]["data"][0]
-    np.testing.assert_allclose(array(curve["y"]), np.sort(first - second)[::-1], atol=1e-4)
+    np.testing.assert_allclose(numbers(curve["y"]), np.sort(first - second)[::-1], atol=1e-4)
     pairs = figures(page)["The channels that differ most"][0]
     top = np.argsort(second - first)[:4]
     assert pairs["layout"]["yaxis"]["ticktext"][:4] == [f"ch {channel}" for channel in top]

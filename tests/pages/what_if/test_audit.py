@@ -1,13 +1,12 @@
 """The panel "Is the gate dynamic?" in Streamlit's AppTest."""
 
-import json
-
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from sevis.experiments.audit import ALL, CHANGES, Audit, Outcome
 from sevis.weights.card import Card
+from tests.helpers.charts import charts
 
 HASH = "f0" * 32
 
@@ -46,7 +45,7 @@ def test_the_panel_draws_the_stored_audit(folder):
     assert not page.exception
     assert not page.error
     assert page.header[0].value == "Is the gate dynamic?"
-    chart = json.loads(page.get("plotly_chart")[0].proto.spec)
+    chart = charts(page)[0]
     assert chart["layout"]["yaxis"]["ticktext"] == ["SE_2_1", "SE_3_1"]
     text = " ".join(part.value for part in page.markdown)
     for sentence in ("The dearest is SE_3_1", "from 10.0 % to 4.0 %", "In the paper"):

@@ -1,11 +1,10 @@
 """The What if? page in Streamlit's AppTest, on a small network made here, against gates replaced by hand in a copy of it."""
 
-import base64
 import copy
 import dataclasses
-import json
 import re
 import shutil
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -13,7 +12,6 @@ import pytest
 import streamlit as st
 import torch
 from PIL import Image
-from streamlit.testing.v1 import AppTest
 from torch import nn
 
 import sevis
@@ -29,10 +27,11 @@ from sevis.pages.shared.show import to_png
 from sevis.pages.what_if.counterfactuals import Means
 from sevis.pages.what_if.steps import describe
 from sevis.weights.card import DEFAULT
-from tests.helpers.paths import ROOT
+from tests.helpers.charts import by_title, numbers
+from tests.helpers.pages import open_page, sentence
 from tests.helpers.shelves import write_shelf
 
-PAGE = ROOT / "sevis" / "pages" / "what_if" / "page.py"
+run_page = partial(open_page, "what_if")
 CLASSES = ["tabby", "lion", "espresso", "pizza", "teapot", "cliff", "orange"]
 FIRST, ROCKET = "Cup of espresso", "Rocket"
 COMPARED, STRIP = "The most probable classes, before and after", "One block changed at a time"
@@ -79,37 +78,17 @@ def means(folder):
     return sevis.ClassStatistics.load(folder / f"{DEFAULT}.statistics.safetensors")
 
 
-def run_page(**address):
-    page = AppTest.from_file(str(PAGE), default_timeout=120)
-    for name, value in address.items():
-        page.query_params[name] = value
-    return page.run()
-
-
-def figures(page):
-    assert not page.exception
-    charts = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
-    return {chart["layout"]["title"]["text"]: chart for chart in charts}
-
-
-def array(coded):
-    if isinstance(coded, list):
-        return np.array(coded, dtype=float)
-    values = np.frombuffer(base64.b64decode(coded["bdata"]), dtype=coded["dtype"])
-    return values.reshape([int(size) for size in coded["shape"].split(",")]) if "shape" in coded else values
-
-
 def compared(page):
     """The probabilities before and after, by class, as they were sent to the browser."""
-    shown = figures(page)[COMPARED]
+    shown = by_title(page)[COMPARED]
     names = shown["layout"]["yaxis"]["ticktext"]
-    return [dict(zip(names, array(trace["x"]).tolist(), strict=True)) for trace in shown["data"]]
+    return [dict(zip(names, numbers(trace["x"]).tolist(), strict=True)) for trace in shown["data"]]
 
 
 def strip(page, way):
     """The drawn change of the probability by block, in percentage points."""
-    (trace,) = [trace for trace in figures(page)[STRIP]["data"] if trace.get("name", "").startswith(way)]
-    return array(trace["x"])
+    (trace,) = [trace for trace in by_title(page)[STRIP]["data"] if trace.get("name", "").startswith(way)]
+    return numbers(trace["x"])
 
 
 class Gate(nn.Module):
@@ -157,18 +136,10 @@ def assert_compares(page, before, after):
 
 def assert_plain(page, plain):
     """The page shows what the network makes of the photo, and that nothing is changed."""
-    shown = figures(page)["The 5 most probable classes"]
-    top = dict(zip(shown["layout"]["yaxis"]["ticktext"], array(shown["data"][0]["x"]).tolist(), strict=True))
+    shown = by_title(page)["The 5 most probable classes"]
+    top = dict(zip(shown["layout"]["yaxis"]["ticktext"], numbers(shown["data"][0]["x"]).tolist(), strict=True))
     assert top == pytest.approx({name: plain[name] for name in sorted(plain, key=plain.get)[-5:]}, abs=1e-5)
-    assert COMPARED not in figures(page)
-
-
-def sentence(page):
-    """The one error on the page, which is a sentence and no traceback."""
-    assert not page.exception
-    assert len(page.error) == 1
-    assert re.fullmatch(r"[A-Z/].*\.", page.error[0].value, flags=re.DOTALL)
-    return page.error[0].value
+    assert COMPARED not in by_title(page)
 
 
 def test_the_first_page_changes_nothing_and_shows_the_sensitivity_of_every_block(ready, means):
@@ -199,7 +170,7 @@ def test_a_link_restores_the_changes(ready, means):
 
 def test_how_far_the_scales_moved_is_drawn(ready):
     page = run_page(steps="SE_3_1:open")
-    rows = array(figures(page)["How far the scale of every channel moved"]["data"][0]["z"])
+    rows = numbers(by_title(page)["How far the scale of every channel moved"]["data"][0]["z"])
     before = scales_of(ready, FIRST)
     with sevis.override(ready.model, {"SE_3_1": 1.0}):
         after = scales_of(ready, FIRST)
@@ -209,7 +180,7 @@ def test_how_far_the_scales_moved_is_drawn(ready):
     moved = list(before)[list(before).index("SE_3_1") :]
     assert all(rows[list(before).index(site)].any() == (site in moved) for site in before)
     page = page.button_group(key="gates").set_value("After").run()
-    rows = array(figures(page)["Scale s of every channel, block by block"]["data"][0]["z"])
+    rows = numbers(by_title(page)["Scale s of every channel, block by block"]["data"][0]["z"])
     for row, site in zip(rows, after, strict=True):
         assert np.abs(row - np.repeat(100 * after[site], width // len(after[site]))).max() <= 0.51
 
@@ -330,11 +301,11 @@ def test_without_statistics_of_these_weights_the_sample_photos_stand_in(folder, 
 def test_the_channels_that_matter_most_are_found(ready, monkeypatch):
     monkeypatch.setattr(growing, "SLICE", 60.0)
     page = run_page(where="SE_4_2", ablate="true", watch="pizza")
-    shown = figures(page)["The channels of SE_4_2 that matter most"]["data"][0]
+    shown = by_title(page)["The channels of SE_4_2 that matter most"]["data"][0]
     off = [probabilities(ready, {"SE_4_2": held(0, [channel])})["pizza"] for channel in range(64)]
     change = 100 * (np.array(off) - probabilities(ready)["pizza"])
-    assert array(shown["customdata"]).tolist() == np.argsort(-np.abs(change), kind="stable")[:12].tolist()
-    assert np.allclose(array(shown["x"]), change[np.argsort(-np.abs(change), kind="stable")[:12]], atol=1e-3)
+    assert numbers(shown["customdata"]).tolist() == np.argsort(-np.abs(change), kind="stable")[:12].tolist()
+    assert np.allclose(numbers(shown["x"]), change[np.argsort(-np.abs(change), kind="stable")[:12]], atol=1e-3)
 
 
 def test_work_that_takes_long_is_drawn_as_it_grows_and_can_be_cancelled(ready, monkeypatch):
@@ -349,7 +320,7 @@ def test_work_that_takes_long_is_drawn_as_it_grows_and_can_be_cancelled(ready, m
     page = page.toggle(key="ablate").set_value(True).run()
     while growing_so_far(page):
         page = page.run()
-    assert len(array(figures(page)["The channels of SE_4_2 that matter most"]["data"][0]["x"])) == 12
+    assert len(numbers(by_title(page)["The channels of SE_4_2 that matter most"]["data"][0]["x"])) == 12
 
 
 def growing_so_far(page):
@@ -492,8 +463,8 @@ def test_the_comparison_is_there_before_the_sample_photos_are_looked_at(folder, 
     monkeypatch.setattr(Means, "gates", refuse)
     page = run_page(steps="SE_3_1:open")
     assert sentence(page) == "Not now."
-    assert COMPARED in figures(page)
-    assert "How far the scale of every channel moved" in figures(page)
+    assert COMPARED in by_title(page)
+    assert "How far the scale of every channel moved" in by_title(page)
 
 
 def test_statistics_that_were_collected_on_the_page_are_taken(folder, ready, means):
