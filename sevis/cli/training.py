@@ -63,14 +63,12 @@ def open_splits(arguments: Arguments) -> "tuple[ImageDataset, ImageDataset]":
 
 def curve_command(arguments: Arguments) -> None:
     """Draw the logs of training runs into one figure."""
-    from sevis.figures.chart import Chart
     from sevis.figures.networks.training_curves import training_curves
     from sevis.reports.html import write
     from sevis.training.run_folder import read_log
 
     runs = {str(folder): read_log(folder) for folder in arguments.folders}
-    caption = "Loss in nats, top-1 accuracy on the validation images; a point an epoch."
-    write([Chart(training_curves(runs), caption, {})], arguments.out, title="Training curves")
+    write([training_curves(runs)], arguments.out, title="Training curves")
     print(arguments.out)
 
 

@@ -4,8 +4,12 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sevis.errors import SevisError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Way = Callable[[], object]
 Clock = Callable[[], float]
@@ -14,13 +18,14 @@ FIRST = 4  # pairs before the first ratio is told: of fewer, quartiles say nothi
 
 @dataclass(frozen=True)
 class Ratio:
-    """Of the time of the way measured to that of the plain one.
+    """The time of one way to do something over that of the plain way.
 
     Attributes:
         median: of the ratios of all pairs.
         low, high: the quartiles of those ratios.
         plain: the median time of the plain way, in seconds.
-        pairs: how many pairs were measured.
+        pairs: how many pairs were measured so far.
+        total: how many will be.
     """
 
     median: float
@@ -28,6 +33,12 @@ class Ratio:
     high: float
     plain: float
     pairs: int
+    total: int
+
+    @property
+    def done(self) -> float:
+        """Return how much of the measurement, in 0..1."""
+        return self.pairs / self.total
 
     def __str__(self) -> str:
         return f"{self.median:.3f}x (quartiles {self.low:.3f} to {self.high:.3f}; plain {self.plain * 1e3:.1f} ms)"
@@ -68,7 +79,24 @@ def pair_up(plain: Way, measured: Way, *, pairs: int = 30, clock: Clock | None =
         plains.append(base)
         if number + 1 >= min(FIRST, pairs):
             low, median, high = statistics.quantiles(ratios, n=4)
-            yield Ratio(median, low, high, statistics.median(plains), number + 1)
+            yield Ratio(median, low, high, statistics.median(plains), number + 1, pairs)
+
+
+def forward(model: "nn.Module", images: "Tensor") -> None:
+    """Run a forward pass without gradients, to its end."""
+    import torch
+
+    with torch.inference_mode():
+        model(images)
+    wait(images)
+
+
+def wait(images: "Tensor") -> None:
+    """Wait until all work on the device of these images is done: a GPU answers before it is."""
+    import torch
+
+    if images.is_cuda:
+        torch.cuda.synchronize(images.device)
 
 
 def _time(way: Way, clock: Clock | None) -> float:

@@ -6,6 +6,7 @@ is no figure's own: page and text have their colours in `.streamlit/config.toml`
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -79,3 +80,15 @@ def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
         zeroline=False,
         fixedrange=True,
     )
+
+
+def whiskers(values: Sequence[float], intervals: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Return intervals, one around each value, as Plotly's `error_x` and `error_y` take them."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - value for value, (_, high) in zip(values, intervals, strict=True)],
+        "arrayminus": [value - low for value, (low, _) in zip(values, intervals, strict=True)],
+        "thickness": 2.5,
+        "width": 6,
+    }

@@ -56,6 +56,7 @@ def test_ratios_so_far_are_told_from_the_fourth_pair_on_and_at_the_end(clock: Cl
     measured = [2.0, *(float(number) for number in range(1, pairs + 1))]
     ratios = list(pair_up(clock.way("plain", iter([1.0] * 8)), clock.way("measured", iter(measured)), pairs=pairs))
     assert [ratio.pairs for ratio in ratios] == told
+    assert [ratio.done for ratio in ratios] == [count / pairs for count in told]
     assert [ratio.median for ratio in ratios] == pytest.approx([(count + 1) / 2 for count in told])
 
 

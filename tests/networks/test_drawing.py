@@ -128,7 +128,8 @@ def test_what_cannot_be_drawn_is_refused(unit: str, message: str) -> None:
 @pytest.mark.parametrize(("name", "options", "unit", "path"), UNITS)
 def test_boxes_do_not_overlap_and_arrows_join_them(name: str, options: dict[str, object], unit: str, path: str) -> None:
     drawing = draw_unit(make(name, **options), unit)
-    figure = block_drawing(drawing)
+    chart = block_drawing(drawing, path=path, network="ResNet", source=", as in a figure")
+    figure = chart.figure
     centres = [((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2) for box in figure.layout.shapes]
     assert len(set(centres)) == len(drawing.steps)
     assert 2 * WIDE < 1
@@ -141,4 +142,7 @@ def test_boxes_do_not_overlap_and_arrows_join_them(name: str, options: dict[str,
             assert all(abs(corner[0] - x) > WIDE or abs(corner[1] - y) > HIGH for x, y in centres)
     texts = " ".join(note.text for note in figure.layout.annotations)
     assert all(step.label in texts and step.shape in texts for step in drawing.steps)
-    assert figure.layout.title.text == f"{unit} {'with' if name.startswith('se') else 'without'} SE"
+    way = f"{'with' if name.startswith('se') else 'without'} SE"
+    assert figure.layout.title.text == f"{unit} {way}"
+    assert chart.caption == f"{unit} ({path}) of ResNet {way}, drawn from the model itself, as in a figure."
+    assert chart.table["step"] == [step.label for step in drawing.steps]

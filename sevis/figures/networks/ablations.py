@@ -1,10 +1,9 @@
-"""The ablations as figures: errors beside the paper's, accuracy beside how alive the gates are; and what they say, in words."""
+"""The ablations as figures: errors beside the paper's, and accuracy beside how alive the gates are."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil
-from typing import Any
 
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
@@ -13,10 +12,11 @@ from plotly.subplots import make_subplots
 from sevis.ablations.results import Estimate
 from sevis.analysis.dead_gates import DEAD
 from sevis.analysis.intervals import Interval
-from sevis.figures.theme import DEAD_LIMIT, GRID, MEASURED, NEUTRAL, PALETTE, PRINTED, finish, name_rows
+from sevis.figures.chart import Chart
+from sevis.figures.theme import DEAD_LIMIT, GRID, MEASURED, NEUTRAL, PALETTE, PRINTED, finish, name_rows, whiskers
 from sevis.paper import short_name
 
-PAPER = "the paper's figure"
+HERE, PAPER = "here, with 95 % interval", "the paper's figure"
 ROW = 46  # pixels
 
 
@@ -75,18 +75,42 @@ class Gain:
     printed: bool = False
 
 
-def error_dots(dots: Sequence[Dot], *, title: str) -> go.Figure:
-    """Top-1 errors by row: those measured here with their intervals, and in a panel of their own those that the paper prints.
+def error_dots(dots: Sequence[Dot], *, title: str, source: str = "") -> Chart:
+    """Draw top-1 errors by row: those measured here with their intervals, and in a panel of their own those that the paper prints.
 
-    The dotted lines are those of the baseline.
+    The dotted lines are those of the baseline. In the table, what is not known is empty.
+
+    Args:
+        dots: in the order of the paper's table.
+        title: number and title of the paper's table.
+        source: device, seeds and date of the runs.
     """
+    measured = [dot.measured for dot in dots]
+    intervals = [part.interval if part and part.interval else ("", "") for part in measured]
+    return Chart(
+        _draw_errors(dots, title),
+        caption="Top-1 error of each variant, measured here as the mean over seeds with its 95 % interval (Student's t), beside the "
+        f"paper's figure, in the paper's order; a dotted line marks SE as it is by default{_after(source)}.",
+        table={
+            "variant": [dot.label for dot in dots],
+            "top1_error": [str(part.mean) if part else "" for part in measured],
+            "low": [str(low) for low, _ in intervals],
+            "high": [str(high) for _, high in intervals],
+            "seeds": [part.seeds if part else 0 for part in measured],
+            "top1_error_paper": ["" if dot.printed is None else str(dot.printed) for dot in dots],
+        },
+    )
+
+
+def _draw_errors(dots: Sequence[Dot], title: str) -> go.Figure:
     figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.06, column_widths=[0.58, 0.42])
-    for column, name, colour, symbol in ((1, "here, with 95 % interval", MEASURED, "circle"), (2, PAPER, PRINTED, "diamond")):
-        known = [(place, dot, _value(dot, column)) for place, dot in enumerate(dots) if _value(dot, column) is not None]
+    for column, name, colour, symbol in ((1, HERE, MEASURED, "circle"), (2, PAPER, PRINTED, "diamond")):
+        known = [(index, dot, value) for index, dot in enumerate(dots) if (value := _value(dot, column)) is not None]
+        spans = [(dot.measured.interval if dot.measured else None) or (value, value) for _, dot, value in known]
         figure.add_scatter(
             x=[value for _, _, value in known],
-            y=[place for place, _, _ in known],
-            error_x=_whiskers([dot.measured for _, dot, _ in known]) if column == 1 else None,
+            y=[index for index, _, _ in known],
+            error_x=whiskers([value for _, _, value in known], spans) if column == 1 else None,
             mode="markers",
             marker={"size": 12, "color": colour, "symbol": symbol},
             customdata=[_said(dot, column) for _, dot, _ in known],
@@ -107,26 +131,35 @@ def error_dots(dots: Sequence[Dot], *, title: str) -> go.Figure:
     return figure
 
 
-def error_table(dots: Sequence[Dot]) -> dict[str, ArrayLike]:
-    """Return the data of `error_dots`; what is not known is empty."""
-    measured = [dot.measured for dot in dots]
-    intervals = [part.interval if part and part.interval else ("", "") for part in measured]
-    return {
-        "variant": [dot.label for dot in dots],
-        "top1_error": [str(part.mean) if part else "" for part in measured],
-        "low": [str(low) for low, _ in intervals],
-        "high": [str(high) for _, high in intervals],
-        "seeds": [part.seeds if part else 0 for part in measured],
-        "top1_error_paper": ["" if dot.printed is None else str(dot.printed) for dot in dots],
-    }
+def life_map(lives: Sequence[Life], *, source: str = "", caveats: str = "") -> Chart:
+    """Draw top-1 against the standard deviation of s over images: a dot a variant; left of the dotted line, gates count as dead.
+
+    Args:
+        lives: of all variants with SE.
+        source: device, seeds and date of the runs.
+        caveats: what must be known of some of them, whole sentences.
+    """
+    caption = (
+        "Top-1 of every variant with SE against how far its scales s vary over images, means over seeds: one that wins with dead gates "
+        f"wins for another reason{_after(source)}. {caveats}"
+    )
+    return Chart(
+        _draw_lives(lives),
+        caption=caption.strip(),
+        table={
+            "variant": [life.label for life in lives],
+            "top1_error": [life.error for life in lives],
+            "std_of_s_over_images": [life.alive for life in lives],
+            "points_lost_when_frozen": [life.freezing for life in lives],
+        },
+    )
 
 
-def life_map(lives: Sequence[Life]) -> go.Figure:
-    """Top-1 against the standard deviation of s over images: a dot a variant; left of the dotted line, gates count as dead."""
+def _draw_lives(lives: Sequence[Life]) -> go.Figure:
     figure = go.Figure()
     others = [life for life in lives if not life.chosen]
     groups = [("other tables", others, NEUTRAL)] if others else []
-    groups += [(life.label, [life], PALETTE[place % len(PALETTE)]) for place, life in enumerate(one for one in lives if one.chosen)]
+    groups += [(life.label, [life], PALETTE[index % len(PALETTE)]) for index, life in enumerate(one for one in lives if one.chosen)]
     for name, mine, colour in groups:
         figure.add_scatter(
             x=[life.alive for life in mine],
@@ -149,30 +182,35 @@ def life_map(lives: Sequence[Life]) -> go.Figure:
     return figure
 
 
-def life_table(lives: Sequence[Life]) -> dict[str, ArrayLike]:
-    """Return the data of `life_map`."""
-    return {
-        "variant": [life.label for life in lives],
-        "top1_error": [life.error for life in lives],
-        "std_of_s_over_images": [life.alive for life in lives],
-        "points_lost_when_frozen": [life.freezing for life in lives],
-    }
+def gain_dots(gains: Sequence[Gain], *, source: str = "") -> Chart:
+    """Draw what SE adds to top-1, row by row, in points, with the interval where there is one; in the table, else it is empty.
+
+    Args:
+        gains: one a row.
+        source: how they were measured, and device, seed and date.
+    """
+    ends = [gain.interval or ("", "") for gain in gains]
+    return Chart(
+        _draw_gains(gains),
+        caption=f"Top-1 with SE minus without, in points, here and in the paper{_after(source)}.",
+        table={
+            "what": [gain.what for gain in gains],
+            "points": [gain.points for gain in gains],
+            "low": [str(low) for low, _ in ends],
+            "high": [str(high) for _, high in ends],
+        },
+    )
 
 
-def gain_dots(gains: Sequence[Gain]) -> go.Figure:
-    """Draw what SE adds to top-1, row by row, in points, with the interval where there is one."""
+def _draw_gains(gains: Sequence[Gain]) -> go.Figure:
     figure = go.Figure()
-    for printed, name, colour, symbol in ((False, "here, with 95 % interval", MEASURED, "circle"), (True, PAPER, PRINTED, "diamond")):
-        mine = [(place, gain) for place, gain in enumerate(gains) if gain.printed == printed]
+    for printed, name, colour, symbol in ((False, HERE, MEASURED, "circle"), (True, PAPER, PRINTED, "diamond")):
+        mine = [(index, gain) for index, gain in enumerate(gains) if gain.printed == printed]
         spans = [gain.interval or (gain.points, gain.points) for _, gain in mine]
         figure.add_scatter(
             x=[gain.points for _, gain in mine],
-            y=[place for place, _ in mine],
-            error_x={
-                **_thick([high - gain.points for (_, gain), (_, high) in zip(mine, spans, strict=True)]),
-                "arrayminus": [gain.points - low for (_, gain), (low, _) in zip(mine, spans, strict=True)],
-                "visible": not printed,
-            },
+            y=[index for index, _ in mine],
+            error_x=whiskers([gain.points for _, gain in mine], spans) | {"visible": not printed},
             mode="markers",
             marker={"size": 12, "color": colour, "symbol": symbol},
             customdata=[escape(gain.what) for _, gain in mine],
@@ -195,23 +233,24 @@ def gain_dots(gains: Sequence[Gain]) -> go.Figure:
     return figure
 
 
-def gain_table(gains: Sequence[Gain]) -> dict[str, ArrayLike]:
-    """Return the data of `gain_dots`; an interval that is not known is empty."""
-    ends = [gain.interval or ("", "") for gain in gains]
-    return {
-        "what": [gain.what for gain in gains],
-        "points": [gain.points for gain in gains],
-        "low": [str(low) for low, _ in ends],
-        "high": [str(high) for _, high in ends],
-    }
-
-
-def gate_bars(blocks: Mapping[str, Mapping[str, float]]) -> go.Figure:
+def gate_bars(blocks: Mapping[str, Mapping[str, float]], *, network: str, source: str = "") -> Chart:
     """Draw how far the gates of each block move: the standard deviation of s over images, mean over channels; below the line they are dead.
 
     Args:
-        blocks: of `sevis.evaluation.measure_gates`.
+        blocks: what `sevis.experiments.evaluation.measure_gates` says of each block.
+        network: its name.
+        source: device, seed and date of its training.
     """
+    table: dict[str, ArrayLike] = {"block": list(blocks)}
+    return Chart(
+        _draw_gates(blocks),
+        caption=f"The standard deviation of the scales s over the validation photos, mean over the channels of each block of {network}; "
+        f"below the dotted line the gates of a block count as dead{_after(source)}.",
+        table=table | {column: [block[column] for block in blocks.values()] for column in ("std_over_images", "mean", "top1_frozen")},
+    )
+
+
+def _draw_gates(blocks: Mapping[str, Mapping[str, float]]) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=[escape(short_name(name)) for name in blocks],
@@ -229,10 +268,9 @@ def gate_bars(blocks: Mapping[str, Mapping[str, float]]) -> go.Figure:
     return figure
 
 
-def gate_table(blocks: Mapping[str, Mapping[str, float]]) -> dict[str, ArrayLike]:
-    """Return the data of `gate_bars`."""
-    table: dict[str, ArrayLike] = {"block": list(blocks)}
-    return table | {column: [block[column] for block in blocks.values()] for column in ("std_over_images", "mean", "top1_frozen")}
+def _after(source: str) -> str:
+    """Return a source as the end of a sentence."""
+    return f"; {source}" if source else ""
 
 
 def _value(dot: Dot, column: int) -> float | None:
@@ -248,14 +286,3 @@ def _said(dot: Dot, column: int) -> str:
     interval = dot.measured.interval
     spread = f"{interval[0]:.1f} to {interval[1]:.1f}, {dot.measured.seeds} seeds" if interval else "a single seed: no interval"
     return f"{escape(dot.label)}: {dot.measured.mean:.1f} % ({spread})"
-
-
-def _whiskers(estimates: Iterable[Estimate | None]) -> dict[str, Any]:
-    known = [estimate for estimate in estimates if estimate is not None]
-    spans = [estimate.interval or (estimate.mean, estimate.mean) for estimate in known]
-    high = [high - estimate.mean for estimate, (_, high) in zip(known, spans, strict=True)]
-    return _thick(high) | {"arrayminus": [estimate.mean - low for estimate, (low, _) in zip(known, spans, strict=True)]}
-
-
-def _thick(array: Sequence[float]) -> dict[str, Any]:
-    return {"type": "data", "symmetric": False, "array": array, "thickness": 2.5, "width": 6}

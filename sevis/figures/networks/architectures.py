@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import log10
 
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike
 
+from sevis.figures.chart import Chart
 from sevis.figures.theme import ON_COLOUR, PRINTED, WITH_SE, WITHOUT_SE, finish, name_rows
 from sevis.paper import short_name
 
@@ -48,18 +48,34 @@ class Stage:
     gated: int
 
 
-def block_strip(cells: Sequence[Cell]) -> go.Figure:
+def block_strip(cells: Sequence[Cell], *, network: str) -> Chart:
     """Draw the blocks of a network as cells, a row for each output size, those with SE in colour; a click tells a cell's `unit`.
 
     It is the first of the point's custom data; empty for a block beside which SE cannot stand.
     """
+    units, gated = sum(bool(cell.unit) for cell in cells), sum(bool(cell.gate) for cell in cells)
+    return Chart(
+        _draw_strip(cells),
+        caption=f"Each cell is one block of {network}, in the order in which they run, a row for each output size in pixels (as in the "
+        f"paper's Table 1); {gated} of {units} units have SE.",
+        table={
+            "block": [cell.path for cell in cells],
+            "channels": [cell.channels for cell in cells],
+            "side": [cell.side for cell in cells],
+            "unit": [cell.unit for cell in cells],
+            "se": [cell.gate for cell in cells],
+        },
+    )
+
+
+def _draw_strip(cells: Sequence[Cell]) -> go.Figure:
     sides = list(dict.fromkeys(cell.side for cell in cells))
-    places = _columns(cells)
-    longest = max(NARROW, *(column + 1 for column in places), 1)
+    columns = _columns(cells)
+    longest = max(NARROW, *(column + 1 for column in columns), 1)
     labels = {cell.path: short_name(cell.label) if longest > LONG else cell.label for cell in cells}
     figure = go.Figure()
     for name, colour, gated in (("with SE", WITH_SE, True), ("without SE", WITHOUT_SE, False)):
-        mine = [(cell, column) for cell, column in zip(cells, places, strict=True) if bool(cell.gate) == gated]
+        mine = [(cell, column) for cell, column in zip(cells, columns, strict=True) if bool(cell.gate) == gated]
         figure.add_bar(
             y=[sides.index(cell.side) for cell, _ in mine],
             x=[0.9] * len(mine),
@@ -84,24 +100,29 @@ def block_strip(cells: Sequence[Cell]) -> go.Figure:
     return figure
 
 
-def strip_table(cells: Sequence[Cell]) -> dict[str, ArrayLike]:
-    """Return the data of `block_strip`."""
-    return {
-        "block": [cell.path for cell in cells],
-        "channels": [cell.channels for cell in cells],
-        "side": [cell.side for cell in cells],
-        "unit": [cell.unit for cell in cells],
-        "se": [cell.gate for cell in cells],
-    }
-
-
-def stage_bars(stages: Sequence[Stage], *, what: str) -> go.Figure:
+def stage_bars(stages: Sequence[Stage], *, what: str, network: str) -> Chart:
     """Draw what the blocks of each output size cost: a bar from 0, the part of SE on top, and by how much that is more than without SE.
 
     Args:
         stages: in the order in which they run.
         what: is counted: PARAMETERS or MULTIPLY_ADDS.
+        network: what it is called.
     """
+    name = what.replace("-", "_")
+    return Chart(
+        _draw_stages(stages, what),
+        caption=f"The {what} of {network} by the side of the blocks' outputs (1: after the last pool), counted here; above each bar, by "
+        "how much SE adds to what is there without.",
+        table={
+            "side": [stage.side for stage in stages],
+            "blocks": [stage.blocks for stage in stages],
+            f"{name}_without_se": [stage.plain for stage in stages],
+            f"{name}_of_se": [stage.gated for stage in stages],
+        },
+    )
+
+
+def _draw_stages(stages: Sequence[Stage], what: str) -> go.Figure:
     highest = max((stage.plain + stage.gated for stage in stages), default=1)
     unit, word = next((unit, word) for unit, word in UNITS if highest >= unit)
     sides = [str(stage.side) for stage in stages]
@@ -134,18 +155,7 @@ def stage_bars(stages: Sequence[Stage], *, what: str) -> go.Figure:
     return figure
 
 
-def stage_table(stages: Sequence[Stage], *, what: str) -> dict[str, ArrayLike]:
-    """Return the data of `stage_bars`."""
-    name = what.replace("-", "_")
-    return {
-        "side": [stage.side for stage in stages],
-        "blocks": [stage.blocks for stage in stages],
-        f"{name}_without_se": [stage.plain for stage in stages],
-        f"{name}_of_se": [stage.gated for stage in stages],
-    }
-
-
-def reduction_curve(counts: Mapping[int, int], plain: int, *, chosen: int, printed: Mapping[int, float]) -> go.Figure:
+def reduction_curve(counts: Mapping[int, int], plain: int, *, chosen: int, printed: Mapping[int, float], network: str) -> Chart:
     """Draw the parameters of a network against its reduction ratio r, in millions, on a logarithmic axis of r.
 
     Args:
@@ -153,7 +163,22 @@ def reduction_curve(counts: Mapping[int, int], plain: int, *, chosen: int, print
         plain: those without SE.
         chosen: an r that is marked.
         printed: the paper's figures by r; empty where it has none for this network.
+        network: what it is called.
     """
+    rounding = "; Table 10 prints them to 0.1 million, of networks without biases" if printed else ""
+    return Chart(
+        _draw_ratios(counts, plain, chosen, printed),
+        caption=f"The parameters of {network} with SE, in millions, for every reduction ratio r from 2 to {max(counts)}: eq. (5) says that "
+        f"half the r costs twice as much{rounding}.",
+        table={
+            "r": list(counts),
+            "parameters": list(counts.values()),
+            "parameters_paper": [f"{printed[ratio]:.0f}" if ratio in printed else "" for ratio in counts],
+        },
+    )
+
+
+def _draw_ratios(counts: Mapping[int, int], plain: int, chosen: int, printed: Mapping[int, float]) -> go.Figure:
     ratios = list(counts)
     figure = go.Figure()
     figure.add_scatter(
@@ -174,20 +199,7 @@ def reduction_curve(counts: Mapping[int, int], plain: int, *, chosen: int, print
             hovertemplate="r = %{x}: %{y:.1f} million<extra>the paper's figure</extra>",
         )
     if chosen in counts:
-        figure.add_scatter(
-            x=[chosen],
-            y=[counts[chosen] / 1e6],
-            mode="markers",
-            marker={"size": 12, "color": WITH_SE},
-            name=f"r = {chosen}",
-            hoverinfo="skip",
-        )
-        figure.add_annotation(
-            **{"x": 1, "xref": "paper", "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "top"},
-            text=f"r = {chosen}: {counts[chosen] / 1e6:.2f} million",
-            showarrow=False,
-            font={"size": 17},
-        )
+        _mark_ratio(figure, chosen, counts[chosen] / 1e6)
     finish(figure, title="Parameters against the reduction ratio r", height=430)
     figure.add_hline(y=plain / 1e6, line={"dash": "dot", "color": WITHOUT_SE, "width": 2})
     figure.add_annotation(
@@ -195,6 +207,19 @@ def reduction_curve(counts: Mapping[int, int], plain: int, *, chosen: int, print
     )
     _ratio_axes(figure, ratios, (plain, max(counts.values(), default=plain)))
     return figure
+
+
+def _mark_ratio(figure: go.Figure, ratio: int, millions: float) -> None:
+    """Mark the ratio that is chosen on the curve, and write its parameters into the corner."""
+    figure.add_scatter(
+        x=[ratio], y=[millions], mode="markers", marker={"size": 12, "color": WITH_SE}, name=f"r = {ratio}", hoverinfo="skip"
+    )
+    figure.add_annotation(
+        **{"x": 1, "xref": "paper", "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "top"},
+        text=f"r = {ratio}: {millions:.2f} million",
+        showarrow=False,
+        font={"size": 17},
+    )
 
 
 def _ratio_axes(figure: go.Figure, ratios: Sequence[int], span: tuple[int, int]) -> None:
@@ -214,13 +239,13 @@ def _ratio_axes(figure: go.Figure, ratios: Sequence[int], span: tuple[int, int])
 
 
 def _columns(cells: Sequence[Cell]) -> list[int]:
-    """Return the place of each block in its row."""
+    """Return the column of each block in its row."""
     filled: dict[int, int] = {}
-    places = []
+    columns = []
     for cell in cells:
-        places.append(filled.get(cell.side, 0))
-        filled[cell.side] = places[-1] + 1
-    return places
+        columns.append(filled.get(cell.side, 0))
+        filled[cell.side] = columns[-1] + 1
+    return columns
 
 
 def _shape(cell: Cell) -> str:
@@ -234,7 +259,7 @@ def _gate(cell: Cell) -> str:
 
 
 def _share(stage: Stage) -> str:
-    """By how much SE adds to a stage."""
+    """Return by how much SE adds to a stage, in words; empty where there is none."""
     if not stage.gated:
         return ""
     share = 100 * stage.gated / stage.plain if stage.plain else float("inf")

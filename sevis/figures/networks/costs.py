@@ -6,9 +6,11 @@ from math import log10
 from typing import Any
 
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike
 
-from sevis.figures.theme import NEUTRAL, PRINTED, WITH_SE, WITHOUT_SE, finish, name_rows
+from sevis.experiments.timing import Ratio
+from sevis.figures.chart import Chart
+from sevis.figures.theme import NEUTRAL, PRINTED, WITH_SE, WITHOUT_SE, finish, name_rows, whiskers
+from sevis.paper import TIMINGS, Timing
 
 COUNTED, PAPER = "counted here", "the paper's figure"
 LEFT = ("VGG-16", "ResNeXt-50", "SENet-154")  # to the right, their names would lie on others, or outside on a phone
@@ -36,35 +38,31 @@ class Point:
 
     @property
     def cost(self) -> float | None:
-        """The multiply-adds where it is drawn: counted here, or as long as they are not, the paper's."""
+        """Return the multiply-adds where it is drawn: counted here, or as long as they are not, the paper's."""
         return self.counted or self.printed
 
 
-@dataclass(frozen=True)
-class Slowdown:
-    """By how much SE makes a network slower.
+def error_and_cost(points: Sequence[Point]) -> Chart:
+    """Draw top-1 error against multiply-adds, on a logarithmic axis, with an arrow from each plain network to the one with SE.
 
-    Attributes:
-        label: of its row.
-        what: was measured, and where.
-        ratio: of the times, with SE to without.
-        quartiles: of that ratio; None where only two times are known.
-        plain, gated: the times in milliseconds.
+    A dot is drawn where the multiply-adds were counted here, a diamond where the paper prints them; all errors are the paper's. In the
+    table, what is not known is empty.
     """
+    return Chart(
+        _draw_points(points),
+        caption="Single-crop top-1 error on ImageNet's validation set against the multiply-adds of one image: every error is the paper's "
+        "figure (Tables 2, 3 and 8); a dot stands where its cost was counted here, a diamond where the paper's figure for it is. An arrow "
+        "leads from a network without SE to the same with SE.",
+        table={
+            "network": [_title(point) for point in points],
+            "top1_error_paper": [point.top1 for point in points],
+            "multiply_adds_paper": ["" if point.printed is None else f"{point.printed:.0f}" for point in points],
+            "multiply_adds_counted": ["" if point.counted is None else f"{point.counted:.0f}" for point in points],
+        },
+    )
 
-    label: str
-    what: str
-    ratio: float
-    quartiles: tuple[float, float] | None
-    plain: float
-    gated: float
 
-
-def error_and_cost(points: Sequence[Point]) -> go.Figure:
-    """Top-1 error against multiply-adds, on a logarithmic axis, with an arrow from each plain network to the one with SE.
-
-    A dot is drawn where the multiply-adds were counted here, a diamond where the paper prints them; all errors are the paper's.
-    """
+def _draw_points(points: Sequence[Point]) -> go.Figure:
     figure = go.Figure()
     for gated, name, colour in ((False, "without SE", WITHOUT_SE), (True, "with SE", WITH_SE)):
         mine = [point for point in points if point.gated == gated and point.counted]
@@ -103,34 +101,68 @@ def error_and_cost(points: Sequence[Point]) -> go.Figure:
     return figure
 
 
-def cost_table(points: Sequence[Point]) -> dict[str, ArrayLike]:
-    """Return the data of `error_and_cost`; what is not known is empty."""
-    return {
-        "network": [_title(point) for point in points],
-        "top1_error_paper": [point.top1 for point in points],
-        "multiply_adds_paper": ["" if point.printed is None else f"{point.printed:.0f}" for point in points],
-        "multiply_adds_counted": ["" if point.counted is None else f"{point.counted:.0f}" for point in points],
-    }
+@dataclass(frozen=True)
+class _Slowdown:
+    """By how much SE makes a network slower.
+
+    Attributes:
+        label: of its row.
+        what: was measured, and where.
+        ratio: of the times, with SE to without.
+        quartiles: of that ratio; None where only two times are known.
+        plain, gated: the times in milliseconds.
+    """
+
+    label: str
+    what: str
+    ratio: float
+    quartiles: tuple[float, float] | None
+    plain: float
+    gated: float
 
 
-def slowdown_chart(rows: Sequence[Slowdown]) -> go.Figure:
-    """Draw how much longer a network takes with SE: a row for each measurement, with its quartiles where it has some."""
+def slowdown_chart(ratio: Ratio, *, network: str, device: str) -> Chart:
+    """Draw how much longer a network takes with SE, with quartiles, and below it how much longer the paper's does.
+
+    Args:
+        ratio: of the times of one forward pass, with SE to without.
+        network: what it is called.
+        device: on which it was measured, in words.
+    """
+    plain = 1e3 * ratio.plain
+    what = f"{network}, forward of one image on {device}"
+    here = _Slowdown("here", what, ratio.median, (ratio.low, ratio.high), plain, plain * ratio.median)
+    rows = [here, *map(_printed, reversed(TIMINGS))]
+    quartiles = [row.quartiles or ("", "") for row in rows]
+    return Chart(
+        _draw_slowdowns(rows),
+        caption=f"How many times as long {network} takes with SE, measured here on {device}, beside the paper's figures for ResNet-50 (a "
+        "forward on a CPU; training on 8 GPUs); 1 is no longer than without.",
+        table={
+            "what": [row.what for row in rows],
+            "ratio": [row.ratio for row in rows],
+            "lower_quartile": [str(low) for low, _ in quartiles],
+            "upper_quartile": [str(high) for _, high in quartiles],
+            "milliseconds_without_se": [row.plain for row in rows],
+            "milliseconds_with_se": [row.gated for row in rows],
+        },
+    )
+
+
+def _printed(timing: Timing) -> _Slowdown:
+    label = "paper, CPU" if "CPU" in timing.what else "paper, training"
+    return _Slowdown(label, f"ResNet-50, {timing.what}", timing.gated / timing.plain, None, timing.plain, timing.gated)
+
+
+def _draw_slowdowns(rows: Sequence[_Slowdown]) -> go.Figure:
     figure = go.Figure()
     for measured, name, colour, symbol in ((True, "here, with quartiles", WITH_SE, "circle"), (False, PAPER, PRINTED, "diamond")):
-        mine = [(place, row) for place, row in enumerate(rows) if bool(row.quartiles) == measured]
+        mine = [(index, row) for index, row in enumerate(rows) if bool(row.quartiles) == measured]
         spans = [row.quartiles or (row.ratio, row.ratio) for _, row in mine]
         figure.add_scatter(
             x=[row.ratio for _, row in mine],
-            y=[place for place, _ in mine],
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [high - row.ratio for (_, row), (_, high) in zip(mine, spans, strict=True)],
-                "arrayminus": [row.ratio - low for (_, row), (low, _) in zip(mine, spans, strict=True)],
-                "visible": measured,
-                "thickness": 2.5,
-                "width": 6,
-            },
+            y=[index for index, _ in mine],
+            error_x=whiskers([row.ratio for _, row in mine], spans) | {"visible": measured},
             mode="markers+text",
             marker={"size": 13, "color": colour, "symbol": symbol},
             text=[f"{row.ratio:.3f}×" for _, row in mine],
@@ -151,19 +183,6 @@ def slowdown_chart(rows: Sequence[Slowdown]) -> go.Figure:
     return figure
 
 
-def slowdown_table(rows: Sequence[Slowdown]) -> dict[str, ArrayLike]:
-    """Return the data of `slowdown_chart`; the quartiles are empty where there are none."""
-    quartiles = [row.quartiles or ("", "") for row in rows]
-    return {
-        "what": [row.what for row in rows],
-        "ratio": [row.ratio for row in rows],
-        "lower_quartile": [str(low) for low, _ in quartiles],
-        "upper_quartile": [str(high) for _, high in quartiles],
-        "milliseconds_without_se": [row.plain for row in rows],
-        "milliseconds_with_se": [row.gated for row in rows],
-    }
-
-
 def _names(points: Sequence[Point]) -> list[dict[str, Any]]:
     """Return each name once, beside the plain network, or that with SE where there is no other."""
     plain = {point.title for point in points if not point.gated}
@@ -174,7 +193,7 @@ def _name(point: Point) -> dict[str, Any]:
     known = [cost for cost in (point.printed, point.counted) if cost]
     left = point.title in LEFT
     return {
-        "x": _place(min(known) if left else max(known)),
+        "x": _on_axis(min(known) if left else max(known)),
         "y": point.top1,
         "text": LINES.get(point.title, point.title),
         "align": "left",
@@ -186,13 +205,13 @@ def _name(point: Point) -> dict[str, Any]:
 
 
 def _arrows(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """From each plain network to the one with SE."""
+    """Return the arrows, from each plain network to the one with SE."""
     ends = {point.title: point for point in points if point.gated}
     pairs = [(point, ends[point.title]) for point in points if not point.gated and point.title in ends]
     style = {"text": "", "arrowhead": 2, "arrowwidth": 2, "arrowcolor": WITH_SE, "standoff": 7, "startstandoff": 7}
     return [
         {
-            **{"x": _place(end.cost), "y": end.top1, "ax": _place(start.cost), "ay": start.top1, "axref": "x", "ayref": "y"},
+            **{"x": _on_axis(end.cost), "y": end.top1, "ax": _on_axis(start.cost), "ay": start.top1, "axref": "x", "ayref": "y"},
             **style,
         }
         for start, end in pairs
@@ -200,7 +219,7 @@ def _arrows(points: Sequence[Point]) -> list[dict[str, Any]]:
     ]
 
 
-def _place(cost: float) -> float:
+def _on_axis(cost: float) -> float:
     """Return where a cost is on the logarithmic axis of billions, as Plotly wants it of annotations."""
     return log10(cost / 1e9)
 

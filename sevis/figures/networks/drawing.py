@@ -2,6 +2,7 @@
 
 import plotly.graph_objects as go
 
+from sevis.figures.chart import Chart
 from sevis.figures.theme import NEUTRAL, PALETTE, TEXT_SIZE, WITH_SE, finish
 from sevis.networks.drawing import Drawing, Step
 
@@ -12,11 +13,26 @@ CONVOLUTION = PALETTE[0]
 Point = tuple[float, float]
 
 
-def block_drawing(drawing: Drawing) -> go.Figure:
+def block_drawing(drawing: Drawing, *, path: str, network: str, source: str = "") -> Chart:
     """Draw the operations from top to bottom, shapes as C × H × W.
 
     The main branch is in the middle, the shortcut and other branches are beside it, SE is at the outside.
+
+    Args:
+        drawing: of a unit.
+        path: the unit's in the network.
+        network: what that is called.
+        source: where the paper draws the unit, as the end of a sentence.
     """
+    way = "with SE" if any(step.gated for step in drawing.steps) else "without SE"
+    return Chart(
+        _draw_unit(drawing, title=f"{drawing.title} {way}"),
+        caption=f"{drawing.title} ({path}) of {network} {way}, drawn from the model itself{source}.",
+        table={"step": [step.label for step in drawing.steps], "detail": [step.detail for step in drawing.steps]},
+    )
+
+
+def _draw_unit(drawing: Drawing, *, title: str) -> go.Figure:
     rows, columns = _rows(drawing), _columns(drawing)
     figure = go.Figure()
     for start, end in drawing.arrows:
@@ -32,8 +48,7 @@ def block_drawing(drawing: Drawing) -> go.Figure:
         hoverinfo="text",
         showlegend=False,
     )
-    way = "with" if any(step.gated for step in drawing.steps) else "without"
-    finish(figure, title=f"{drawing.title} {way} SE", height=ROW * (max(rows) + 1) + 60)
+    finish(figure, title=title, height=ROW * (max(rows) + 1) + 60)
     figure.update_layout(margin={"l": 4, "r": 4, "t": 44, "b": 4})
     figure.update_xaxes(visible=False, fixedrange=True, range=[min(columns) - LANE - 0.1, max(columns) + LANE])
     figure.update_yaxes(visible=False, fixedrange=True, range=[-max(rows) - 0.5, 0.5])
@@ -45,7 +60,7 @@ def _parents(drawing: Drawing, step: int) -> list[int]:
 
 
 def _rows(drawing: Drawing) -> list[int]:
-    """Return each step one row below the lowest that it needs."""
+    """Return the row of each step: one below the lowest that it needs."""
     rows: list[int] = []
     for step in range(len(drawing.steps)):
         rows.append(1 + max((rows[parent] for parent in _parents(drawing, step)), default=-1))
@@ -53,13 +68,13 @@ def _rows(drawing: Drawing) -> list[int]:
 
 
 def _columns(drawing: Drawing) -> list[int]:
-    """Return the first branch stays in the middle, the others go to the left and to the right of it in turns; a join returns to the
-    middle.
+    """Return the column of each step: the first branch stays in the middle, the others go left and right of it in turns, and a join
+    returns to the middle.
     """
     columns: list[int] = []
     children = [0] * len(drawing.steps)  # of each step, those that are no part of its SE block
-    for place, step in enumerate(drawing.steps):
-        parents = _parents(drawing, place)
+    for index, step in enumerate(drawing.steps):
+        parents = _parents(drawing, index)
         if not parents:
             columns.append(0)
             continue

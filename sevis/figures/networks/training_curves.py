@@ -11,13 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from plotly.subplots import make_subplots
 
 from sevis.errors import SevisError
+from sevis.figures.chart import Chart
 from sevis.figures.theme import GRID, NEUTRAL, PALETTE, TEXT_SIZE, finish, translucent
 
-Row = Mapping[str, float | str]  # an epoch of a log: epoch, size, train_loss, val_loss, top1, top5, seconds
+Epoch = Mapping[str, float | str]  # a row of a log: epoch, size, train_loss, val_loss, top1, top5, seconds
 Array = NDArray[np.float64]
 COLUMNS = ("train_loss", "val_loss", "top1")
 BAND = 0.2  # the opacity of what lies between the seeds
 LOSSES = [first * 10.0**power for power in range(-4, 5) for first in (1, 2, 5)]  # written at a log axis, which else has "2" for 20
+WITH_AND_WITHOUT = "Training with SE and without"
 WINDOW = 10  # steps that one point of a live loss is the mean of
 
 
@@ -36,31 +38,46 @@ class LiveCurve:
     steps: int
 
 
-def training_curves(runs: Mapping[str, Sequence[Row]]) -> go.Figure:
+def training_curves(runs: Mapping[str, Sequence[Epoch]], *, what: str = "Training", source: str = "") -> Chart:
     """Draw loss and top-1 by epoch, a colour a run: the validation loss solid, the training loss dotted.
 
     Args:
         runs: the rows of their logs by what they are called; a row has `epoch` and the COLUMNS (fractions and nats), as numbers or as
             a CSV file's text; what it lacks is left out.
+        what: is drawn, as the beginning of the caption.
+        source: device, seed and date of the runs.
 
     Raises:
         SevisError: for no run, and for one without a finished epoch.
     """
-    return seed_curves({name: (rows,) for name, rows in runs.items()})
+    return seed_curves({name: (rows,) for name, rows in runs.items()}, what=what, source=source)
 
 
-def seed_curves(groups: Mapping[str, Sequence[Sequence[Row]]]) -> go.Figure:
-    """As `training_curves`, of groups of runs that differ in their seed: their mean, and a band from the lowest to the highest.
+def seed_curves(groups: Mapping[str, Sequence[Sequence[Epoch]]], *, what: str = "Training", source: str = "") -> Chart:
+    """Draw what `training_curves` draws of groups of runs that differ in their seed: their mean, and a band from lowest to highest.
 
     Args:
         groups: the runs of each group by its name; drawn as far as all of a group have come.
+        what, source: as for `training_curves`.
 
     Raises:
         SevisError: for no run, and for one without a finished epoch.
     """
+    figure = _draw_groups(_checked(groups))
+    several = any(len(runs) > 1 for runs in groups.values())
+    how = "mean over seeds, with a band from the lowest to the highest" if several else "by epoch"
+    return Chart(
+        figure,
+        caption=f"{what}, {how}: validation loss solid, loss on augmented training images dotted, top-1 on the validation images"
+        f"{f'; {source}' if source else ''}.",
+        table=_epochs_table(groups),
+    )
+
+
+def _draw_groups(groups: Mapping[str, Sequence[Sequence[Epoch]]]) -> go.Figure:
     figure = _panels()
-    for place, (name, runs) in enumerate(_checked(groups).items()):
-        colour = PALETTE[place % len(PALETTE)]
+    for index, (name, runs) in enumerate(groups.items()):
+        colour = PALETTE[index % len(PALETTE)]
         for column, row, dash in (("val_loss", 1, "solid"), ("train_loss", 1, "dot"), ("top1", 2, "solid")):
             epochs, values = _stacked(runs, column)
             values = 100 * values if column == "top1" else values
@@ -77,23 +94,33 @@ def seed_curves(groups: Mapping[str, Sequence[Sequence[Row]]]) -> go.Figure:
     return figure
 
 
-def curves_table(groups: Mapping[str, Sequence[Sequence[Row]]]) -> dict[str, ArrayLike]:
-    """Return the data of `seed_curves`: a row for each epoch of each run."""
+def _epochs_table(groups: Mapping[str, Sequence[Sequence[Epoch]]]) -> dict[str, ArrayLike]:
+    """Return a row for each epoch of each run."""
     rows = [(name, number, row) for name, runs in groups.items() for number, run in enumerate(runs) for row in run]
     table: dict[str, ArrayLike] = {"run": [name for name, _, _ in rows], "number": [number for _, number, _ in rows]}
     return table | {column: [_number(row, column) for _, _, row in rows] for column in ("epoch", *COLUMNS)}
 
 
-def live_curves(runs: Mapping[str, LiveCurve], *, epochs: int) -> go.Figure:
+def live_curves(runs: Mapping[str, LiveCurve], *, epochs: int, source: str) -> Chart:
     """Draw the loss by step and top-1 by epoch of runs, the last of which may be going on, on an axis of all epochs.
 
     Args:
         runs: by what they are called; each keeps its colour when another joins.
         epochs: where the axis ends.
+        source: device and date.
     """
+    return Chart(
+        _draw_live(runs, epochs),
+        caption=f"Loss of the training steps (mean of {WINDOW} at a time, on augmented images) and top-1 on the validation images after "
+        f"each epoch, of the runs that you started, each with the seed in its name; {source}.",
+        table=_steps_table(runs),
+    )
+
+
+def _draw_live(runs: Mapping[str, LiveCurve], epochs: int) -> go.Figure:
     figure = _panels()
-    for place, (name, run) in enumerate(runs.items()):
-        colour = PALETTE[place % len(PALETTE)]
+    for index, (name, run) in enumerate(runs.items()):
+        colour = PALETTE[index % len(PALETTE)]
         steps, means = smooth(run.losses)
         loss = _line(steps / run.steps, means, name=name, colour=colour, dash="solid")
         figure.add_trace(loss.update(hovertemplate=f"epoch %{{x:.2f}}: <b>%{{y:.3f}}</b> nats<extra>{escape(name)}</extra>"), row=1, col=1)
@@ -105,8 +132,8 @@ def live_curves(runs: Mapping[str, LiveCurve], *, epochs: int) -> go.Figure:
     return figure.update_xaxes(range=[0, 1.02 * epochs])
 
 
-def live_table(runs: Mapping[str, LiveCurve]) -> dict[str, ArrayLike]:
-    """Return the data of `live_curves`: the loss of every step, and top-1 at the last step of each epoch."""
+def _steps_table(runs: Mapping[str, LiveCurve]) -> dict[str, ArrayLike]:
+    """Return the loss of every step, and top-1 at the last step of each epoch."""
     rows = [(name, run, step) for name, run in runs.items() for step in range(1, len(run.losses) + 1)]
     ends = [(step // run.steps - 1 if step % run.steps == 0 else len(run.top1)) for _, run, step in rows]
     return {
@@ -124,7 +151,7 @@ def smooth(losses: Sequence[float]) -> tuple[Array, Array]:
     return WINDOW * np.arange(1, whole + 1, dtype=float), means
 
 
-def _checked(groups: Mapping[str, Sequence[Sequence[Row]]]) -> Mapping[str, Sequence[Sequence[Row]]]:
+def _checked(groups: Mapping[str, Sequence[Sequence[Epoch]]]) -> Mapping[str, Sequence[Sequence[Epoch]]]:
     if not groups:
         raise SevisError("expected the log of at least one training run, got none")
     for name, runs in groups.items():
@@ -133,14 +160,14 @@ def _checked(groups: Mapping[str, Sequence[Sequence[Row]]]) -> Mapping[str, Sequ
     return groups
 
 
-def _stacked(runs: Sequence[Sequence[Row]], column: str) -> tuple[Array, Array]:
+def _stacked(runs: Sequence[Sequence[Epoch]], column: str) -> tuple[Array, Array]:
     """Return the epochs that all runs have finished, and one column of them, shape (runs, epochs)."""
     common = min(map(len, runs))
     epochs = np.array([_number(row, "epoch") for row in runs[0][:common]])
     return epochs, np.array([[_number(row, column) for row in run[:common]] for run in runs])
 
 
-def _number(row: Row, column: str) -> float:
+def _number(row: Epoch, column: str) -> float:
     value = row.get(column, "")
     return nan if value == "" else float(value)  # an empty cell of a CSV file is not known either
 
@@ -162,7 +189,7 @@ def _line(x: Array, y: Array, *, name: str, colour: str, dash: str) -> go.Scatte
 
 
 def _band(epochs: Array, values: Array, colour: str) -> go.Scatter:
-    """From the lowest to the highest of the runs."""
+    """Return the area from the lowest to the highest of the runs."""
     return go.Scatter(
         x=np.concatenate([epochs, epochs[::-1]]),
         y=np.concatenate([values.max(axis=0), values.min(axis=0)[::-1]]),

@@ -38,7 +38,7 @@ class TrialData:
 
 
 def find_trial_data() -> TrialData:
-    """Tiny ImageNet where it is found, else the digits, which come with scikit-learn; nothing is opened yet."""
+    """Return Tiny ImageNet where it is found, else the digits, which come with scikit-learn; nothing is opened yet."""
     path = find_data()
     if path is not None:
         about = (
@@ -65,7 +65,7 @@ def open_photos(path: Path) -> tuple[ImageDataset, ImageDataset]:
 def open_digits() -> tuple[ImageDataset, ImageDataset]:
     """Return the 1,797 digits of scikit-learn, which is the part of UCI's set "optdigits" that 13 people wrote."""
     labels = _digits()[1]
-    names = [f"{place:04}.png" for place in range(len(labels))]
+    names = [f"{index:04}.png" for index in range(len(labels))]
     classes = tuple(str(digit) for digit in range(10))
 
     def part(split: str, chosen: slice) -> ImageDataset:
@@ -77,7 +77,7 @@ def open_digits() -> tuple[ImageDataset, ImageDataset]:
 
 @dataclass(frozen=True)
 class Watched:
-    """A `sevis.places.Source` that calls `on_read` before each file that is read; what that raises ends the reading."""
+    """A `sevis.data.sources.Source` that calls `on_read` before each file that is read; what that raises ends the reading."""
 
     source: Source
     on_read: Callable[[], None]
@@ -102,12 +102,12 @@ class Watched:
 
 @dataclass(frozen=True)
 class Digits:
-    """The digits as a `sevis.places.Source`: PNG files that are made when they are read."""
+    """The digits as a `sevis.data.sources.Source`: PNG files that are made when they are read."""
 
     root: Path = Path("digits")
 
     def names(self) -> list[str]:
-        return [f"{place:04}.png" for place in range(len(_digits()[1]))]
+        return [f"{index:04}.png" for index in range(len(_digits()[1]))]
 
     def folders(self, below: str = "") -> list[str]:
         return []
@@ -123,7 +123,7 @@ class Digits:
 
 @cache
 def _digits() -> tuple[np.ndarray, np.ndarray]:
-    """Their pixels, uint8 of shape (1797, 8, 8), and labels. Raises SevisError where scikit-learn is not installed."""
+    """Return the pixels of all digits, uint8 of shape (1797, 8, 8), and labels. Raises SevisError where scikit-learn is not installed."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:

@@ -33,7 +33,7 @@ READING, TRAINING, MEASURING = "Reading the images", "Training", "Measuring the 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class TrialChoice:
     """What a visitor wants to train: ResNet-18 at a quarter of its width, plain or with SE put into it."""
 
     gated: bool = True
@@ -46,10 +46,10 @@ class Choice:
 
     @property
     def title(self) -> str:
-        """Short, with what is not the default."""
+        """Return what it is called: short, with what is not the default."""
         if not self.gated or not self.stages:
             return f"plain, seed {self.seed}"
-        default = Choice()
+        default = TrialChoice()
         changed = [str(getattr(self, name)) for name in ("squeeze", "gate", "placement") if getattr(self, name) != getattr(default, name)]
         where = [] if self.stages == STAGES else [f"stage {', '.join(map(str, self.stages))}"]
         return ", ".join([f"SE r = {self.reduction}", *changed, *where, f"seed {self.seed}"])
@@ -71,11 +71,11 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """A finished run.
 
     Attributes:
-        title: of its `Choice`.
+        title: of its `TrialChoice`.
         curve: how it went.
         top1: of the final weights on the validation images, as a fraction, with its interval over these images.
         alive: the standard deviation of s over images, mean over channels and blocks; None of the plain network.
@@ -120,13 +120,13 @@ class Trial:
         error: why it broke off.
     """
 
-    def __init__(self, choice: Choice, data: TrialData, *, row: Turns, turns: Turns) -> None:
+    def __init__(self, choice: TrialChoice, data: TrialData, *, row: Turns, turns: Turns) -> None:
         self.title, self.phase, self.before = choice.title, READING, 0
         self.device, self.date = "", datetime.now(UTC).date().isoformat()
         self.losses: list[float] = []
         self.top1: list[float] = []
         self.steps, self.epochs, self.began = 0, data.epochs, 0.0
-        self.outcome: Outcome | None = None
+        self.outcome: TrialOutcome | None = None
         self.ended = ""
         self.error: SevisError | None = None
         self._choice, self._data, self._row, self._turns = choice, data, row, turns
@@ -154,7 +154,7 @@ class Trial:
 
     @property
     def left(self) -> float | None:
-        """The seconds that the training will still take at this pace; None as long as that cannot be told."""
+        """Return the seconds that the training will still take at this pace; None as long as that cannot be told."""
         done = self.done if self.phase == TRAINING else 0.0
         return (time.monotonic() - self.began) * (1 - done) / done if done else None
 
@@ -182,7 +182,7 @@ class Trial:
         except BaseException as error:  # told to whoever looks, who would otherwise wait for ever
             self.error = SevisError(f"the training broke off ({type(error).__name__}: {one_line(error)})")
 
-    def _train(self, turn: ExitStack, folder: Path) -> Outcome:
+    def _train(self, turn: ExitStack, folder: Path) -> TrialOutcome:
         import torch
 
         from sevis.training.training import TrainOptions, device_name, train
@@ -206,13 +206,13 @@ class Trial:
         self.phase = MEASURING
         return self._measure(trained, turn, seconds=seconds)
 
-    def _measure(self, trained: "Trained", turn: ExitStack, *, seconds: float) -> Outcome:
+    def _measure(self, trained: "Trained", turn: ExitStack, *, seconds: float) -> TrialOutcome:
         from sevis.blocks.sites import find_sites
         from sevis.training.training import count_parameters
 
         alive, frozen = self._measure_gates(trained, turn) if find_sites(trained.model) else (None, None)
         images = (len(trained.images[0].labels), len(trained.images[1].labels))
-        return Outcome(
+        return TrialOutcome(
             title=self.title,
             curve=LiveCurve(tuple(self.losses), tuple(self.top1), self.steps),
             top1=self.top1[-1],

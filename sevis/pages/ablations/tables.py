@@ -20,9 +20,9 @@ from sevis.ablations.report import (
 )
 from sevis.ablations.results import Ablations, Summary, read_ablations, shipped_path
 from sevis.errors import SevisError
-from sevis.figures.networks.ablations import Dot, Life, error_dots, error_table, life_map, life_table
-from sevis.figures.networks.training_curves import curves_table, seed_curves
-from sevis.pages.shared.show import as_text, show, show_error
+from sevis.figures.networks.ablations import Dot, Life, error_dots, life_map
+from sevis.figures.networks.training_curves import WITH_AND_WITHOUT, seed_curves
+from sevis.pages.shared.show import as_text, show_chart, show_error
 
 COMMAND = "python -m sevis ablate"
 
@@ -74,7 +74,6 @@ def _read(path: str, modified: int) -> Ablations:
 def _show_table(table: Table, ablations: Ablations) -> None:
     summaries = {row.key: ablations.summary(row.key) for row in table.rows}
     dots = [_dot(row, summaries[row.key]) for row in table.rows]
-    source = brief_source(ablations, summaries)
     st.markdown(describe_order(compare(table, ablations)))
     diverged = describe_divergences(ablations, {row.key: row.label for row in table.rows})
     if diverged:
@@ -82,13 +81,8 @@ def _show_table(table: Table, ablations: Ablations) -> None:
     deaths = describe_deaths(table, ablations)
     if deaths:
         st.warning(deaths, icon=":material/heart_broken:")
-    show(
-        error_dots(dots, title=f"Table {table.number}: {table.title}"),
-        key=f"table-{table.number}",
-        caption=f"Top-1 error of each variant, measured here as the mean over seeds with its 95 % interval (Student's t), beside the "
-        f"paper's figure, in the paper's order; a dotted line marks SE as it is by default{as_text(f'; {source}' if source else '')}.",
-        table=error_table(dots),
-    )
+    title = f"Table {table.number}: {table.title}"
+    show_chart(error_dots(dots, title=title, source=brief_source(ablations, summaries)), key=f"table-{table.number}")
     if ablations.runs:
         base = next(row.printed.top1 for row in table.rows if row.key == BASELINE and row.printed)
         rows = [_cells(row, ablations, base) for row in table.rows]
@@ -133,25 +127,11 @@ def _show_lives(table: Table, ablations: Ablations) -> None:
     }
     if not drawn:
         return
-    lives = list(drawn.values())
-    show(
-        life_map(lives),
-        key="lives",
-        caption="Top-1 of every variant with SE against how far its scales s vary over images, means over seeds: one that wins with dead "
-        "gates wins for another reason; "
-        f"{as_text(brief_source(ablations, drawn))}. {caveats(drawn)}",
-        table=life_table(lives),
-    )
+    show_chart(life_map(list(drawn.values()), source=brief_source(ablations, drawn), caveats=caveats(drawn)), key="lives")
 
 
 def _show_curves(ablations: Ablations) -> None:
     groups = {name_variant(key): [run.rows for run in ablations.seeds(key).values()] for key in (BASELINE, PLAIN) if ablations.seeds(key)}
-    if not groups:
-        return
-    show(
-        seed_curves(groups),
-        key="seed-curves",
-        caption="Training with SE and without, mean over seeds, with a band from the lowest to the highest: validation loss solid, loss on "
-        f"augmented training images dotted, top-1 on the validation images; {as_text(brief_source(ablations, (BASELINE, PLAIN)))}.",
-        table=curves_table(groups),
-    )
+    if groups:
+        source = brief_source(ablations, (BASELINE, PLAIN))
+        show_chart(seed_curves(groups, what=WITH_AND_WITHOUT, source=source), key="seed-curves")

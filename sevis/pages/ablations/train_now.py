@@ -3,12 +3,11 @@
 import streamlit as st
 
 from sevis.errors import SevisError
-from sevis.figures.networks.training_curves import WINDOW as STEPS
-from sevis.figures.networks.training_curves import LiveCurve, live_curves, live_table
+from sevis.figures.networks.training_curves import LiveCurve, live_curves
 from sevis.pages.ablations.live_data import TrialData, find_trial_data
-from sevis.pages.ablations.live_training import ALONE, RATIOS, STAGES, TRAINING, Choice, Outcome, Trial
+from sevis.pages.ablations.live_training import ALONE, RATIOS, STAGES, TRAINING, Trial, TrialChoice, TrialOutcome
 from sevis.pages.architectures.designs import GATES, PLACEMENTS, SQUEEZES
-from sevis.pages.shared.show import as_text, show, show_error
+from sevis.pages.shared.show import show_chart, show_error
 from sevis.pages.shared.turns import Turns, describe_row, shared_turns
 
 RUNNING, FINISHED, ENDED = "trial", "trials", "trial-ended"
@@ -43,15 +42,15 @@ def show_training() -> None:
     _show_finished(data)
 
 
-def _choose() -> Choice:
-    """Return the controls, whose state is kept in the address."""
+def _choose() -> TrialChoice:
+    """Show the controls, whose state is kept in the address, and return what is chosen."""
     with st.container(horizontal=True, gap="medium"):
         network = _segments("Network", {WITH: WITH, WITHOUT: WITHOUT}, "try_network")
         seed = st.number_input(
             "Seed", 0, 999, 0, key="try_seed", bind="query-params", width=130, help="Of weights, order and augmentation."
         )
     if network == WITHOUT:
-        return Choice(gated=False, seed=int(seed))
+        return TrialChoice(gated=False, seed=int(seed))
     with st.container(horizontal=True, gap="medium"):
         reduction = st.select_slider("Reduction ratio r", RATIOS, 16, key="try_r", bind="query-params", width=260)
         squeeze = _segments("Squeeze", SQUEEZES, "try_squeeze")
@@ -59,7 +58,7 @@ def _choose() -> Choice:
         placement = _segments("Placement", {name: title for name, title in PLACEMENTS.items() if name != "3x3"}, "try_placement")
         stages = st.multiselect("Stages with SE", STAGES, list(STAGES), key="try_stages", bind="query-params", width=330)
     wanted = tuple(stage for stage in STAGES if stage in stages)
-    return Choice(reduction=reduction, squeeze=squeeze, gate=gate, placement=placement, stages=wanted, seed=int(seed))
+    return TrialChoice(reduction=reduction, squeeze=squeeze, gate=gate, placement=placement, stages=wanted, seed=int(seed))
 
 
 def _segments(label: str, options: dict[str, str], key: str) -> str:
@@ -77,7 +76,7 @@ def _segments(label: str, options: dict[str, str], key: str) -> str:
     return chosen or first
 
 
-def _start(choice: Choice, data: TrialData) -> None:
+def _start(choice: TrialChoice, data: TrialData) -> None:
     if RUNNING in st.session_state:  # a second click, before the first has disabled the button
         return
     st.session_state.pop(ENDED, None)
@@ -147,23 +146,17 @@ def _show_finished(data: TrialData) -> None:
 def _show_curves(data: TrialData, trial: Trial | None) -> None:
     """Show the curves of all finished runs, and of one that is going on."""
     outcomes = _finished()
-    curves = {_number(place, outcome.title): outcome.curve for place, outcome in enumerate(outcomes, 1)}
+    curves = {_number(number, outcome.title): outcome.curve for number, outcome in enumerate(outcomes, 1)}
     going: LiveCurve | None = trial.curve if trial else None
     if trial and going:
         curves[_number(len(outcomes) + 1, trial.title)] = going
     if not curves:
         return
     last = trial or outcomes[-1]
-    show(
-        live_curves(curves, epochs=data.epochs),
-        key="trial-curves",
-        caption=f"Loss of the training steps (mean of {STEPS} at a time, on augmented images) and top-1 on the validation images after "
-        f"each epoch, of the runs that you started, each with the seed in its name; on {as_text(last.device)}, {last.date}.",
-        table=live_table(curves),
-    )
+    show_chart(live_curves(curves, epochs=data.epochs, source=f"on {last.device}, {last.date}"), key="trial-curves")
 
 
-def _cells(number: int, outcome: Outcome) -> dict[str, str]:
+def _cells(number: int, outcome: TrialOutcome) -> dict[str, str]:
     low, high = outcome.interval
     return {
         "Run": _number(number, outcome.title),
@@ -178,11 +171,11 @@ def _cells(number: int, outcome: Outcome) -> dict[str, str]:
     }
 
 
-def _number(place: int, title: str) -> str:
-    return f"{place}: {title}"
+def _number(number: int, title: str) -> str:
+    return f"{number}: {title}"
 
 
-def _finished() -> list[Outcome]:
+def _finished() -> list[TrialOutcome]:
     return list(st.session_state.get(FINISHED, ()))
 
 

@@ -10,9 +10,9 @@ from sevis.ablations.report import say
 from sevis.ablations.results import Estimate
 from sevis.analysis.dead_gates import DEAD
 from sevis.errors import SevisError
-from sevis.figures.networks.ablations import Gain, gain_dots, gain_table, gate_bars, gate_table
-from sevis.figures.networks.training_curves import curves_table, training_curves
-from sevis.pages.shared.show import as_text, show, show_error
+from sevis.figures.networks.ablations import Gain, gain_dots, gate_bars
+from sevis.figures.networks.training_curves import WITH_AND_WITHOUT, training_curves
+from sevis.pages.shared.show import as_text, show_chart, show_error
 from sevis.paper import TABLES_2_AND_3
 from sevis.weights.card import Card, list_pretrained, read_card
 
@@ -42,7 +42,7 @@ class Difference:
 
 
 def show_twins() -> None:
-    """Accuracy, cost and training of both, and how alive the gates are."""
+    """Show accuracy, cost and training of both, and how alive the gates are."""
     try:
         cards = {way: _read(name) for way, name in ((WITH, GATED), (WITHOUT, PLAIN)) if name in list_pretrained()}
         _say_what_is_missing(cards)
@@ -56,7 +56,7 @@ def _read(name: str) -> Card:
     """Return a card with scores and a curve that can be told and drawn. Raises SevisError for others."""
     card = read_card(name)
     try:
-        curves_table({name: [card.get("curve") or []]})
+        training_curves({name: card.get("curve") or [{}]})
         sound = all(0 <= card[score] <= 1 for score in ("top1", "top5")) and isinstance(card.get("recipe", {}), Mapping)
     except (TypeError, ValueError, AttributeError):
         sound = False
@@ -86,7 +86,9 @@ def _show(cards: Mapping[str, Card]) -> None:
 
 
 def _difference(cards: Mapping[str, Card]) -> Difference:
-    """As `python -m sevis twins` wrote it into the card of the network with SE; else, or if it is of other weights, without an interval."""
+    """Return the difference as `python -m sevis twins` wrote it into the card of the network with SE; without an interval where it did not,
+    or did it for other weights.
+    """
     twin, plain = cards[WITH].get("twin"), cards[WITHOUT]
     points = Estimate(100 * (cards[WITH]["top1"] - plain["top1"]), None, 1)
     if not twin:
@@ -143,37 +145,25 @@ def _rows(cards: Mapping[str, Card], costs: Mapping[str, Costs], difference: Dif
 
 
 def _show_difference(difference: Difference, cards: Mapping[str, Card]) -> None:
-    points, how = difference.points, as_text(difference.how) if difference.points.interval else "one run of each"
+    points, how = difference.points, difference.how if difference.points.interval else "one run of each"
     gains = [
         Gain("here", points.mean, points.interval, f"{GATED} minus {PLAIN}"),
         Gain("paper", PRINTED, None, f"{PAPER.title} on ImageNet, Table {PAPER.table}", printed=True),
     ]
-    show(
-        gain_dots(gains),
-        key="twin-difference",
-        caption=f"Top-1 with SE minus without, in points, here and in the paper; {how}; {_sources(cards)}.",
-        table=gain_table(gains),
-    )
+    show_chart(gain_dots(gains, source=f"{how}; {_sources(cards)}"), key="twin-difference")
 
 
 def _show_curves(cards: Mapping[str, Card]) -> None:
     curves = {way: card["curve"] for way, card in cards.items() if card.get("curve")}
-    if not curves:
-        return
-    show(
-        training_curves(curves),
-        key="twin-curves",
-        caption="Training with SE and without, by epoch: validation loss solid, loss on augmented training images dotted, top-1 on the "
-        f"validation images; {_sources(cards)}.",
-        table=curves_table({way: [rows] for way, rows in curves.items()}),
-    )
+    if curves:
+        show_chart(training_curves(curves, what=WITH_AND_WITHOUT, source=_sources(cards)), key="twin-curves")
 
 
 def _show_gates(card: Card) -> None:
     gates = card["gates"]
     try:
         blocks, whole, frozen = gates["blocks"], 100 * float(gates["top1"]), 100 * float(gates["top1_frozen"])
-        figure, table = gate_bars(blocks), gate_table(blocks)
+        chart = gate_bars(blocks, network=card.name, source=_source(card))
         alive = f"{gates['std_over_images']:.2f}"
     except (LookupError, TypeError, ValueError, AttributeError):
         raise SevisError(f"what the entry of {card.name} in index.json says of its gates is damaged: restore the file") from None
@@ -182,13 +172,7 @@ def _show_gates(card: Card) -> None:
         f"mean over channels and blocks; with every s held at its mean over the training images, top-1 goes from {whole:.1f} to "
         f"{frozen:.1f} %."
     )
-    show(
-        figure,
-        key="twin-gates",
-        caption=f"The standard deviation of the scales s over the validation photos, mean over the channels of each block of {card.name}; "
-        f"below the dotted line the gates of a block count as dead; {as_text(_source(card))}.",
-        table=table,
-    )
+    show_chart(chart, key="twin-gates")
 
 
 def _source(card: Card) -> str:
@@ -199,7 +183,7 @@ def _source(card: Card) -> str:
 
 def _sources(cards: Mapping[str, Card]) -> str:
     """Return device, seed and date of both, once where they are the same."""
-    return as_text("; ".join(dict.fromkeys(map(_source, cards.values()))))
+    return "; ".join(dict.fromkeys(map(_source, cards.values())))
 
 
 def _training(card: Card) -> str:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from sevis.figures.networks.architectures import MULTIPLY_ADDS, PARAMETERS, reduction_curve, stage_bars, stage_table
+from sevis.figures.networks.architectures import MULTIPLY_ADDS, PARAMETERS, reduction_curve, stage_bars
 from sevis.pages.architectures.designs import SENET_154, Design, cost_of, parameters_by_ratio, stages_of
-from sevis.pages.shared.show import show
+from sevis.pages.shared.show import show_chart
 from sevis.paper import TABLE_10, PrintedCost, printed_costs
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ NOTHING = "–"
 
 
 def show_costs(design: Design, plain: "Cost", cost: "Cost") -> None:
-    """Return parameters and multiply-adds without and with SE beside the paper's figures, and what SE itself takes."""
+    """Show parameters and multiply-adds without and with SE beside the paper's figures, and what SE itself takes."""
     st.header("What it costs", anchor="costs")
     whole, share = st.columns([4, 3], gap="large")
     whole.table(_totals(design, plain, cost), hide_index=True, width="stretch")
@@ -36,15 +36,9 @@ def show_costs(design: Design, plain: "Cost", cost: "Cost") -> None:
 def show_stages(design: Design, cost: "Cost") -> None:
     """Show the cost of the blocks of each output size, plain part and SE part."""
     for column, what in zip(st.columns(2, gap="large"), (MULTIPLY_ADDS, PARAMETERS), strict=True):
-        stages = stages_of(cost, parameters=what == PARAMETERS)
         with column:
-            show(
-                stage_bars(stages, what=what),
-                key=f"stages-{what}",
-                caption=f"The {what} of {design.title} by the side of the blocks' outputs (1: after the last pool), counted here; "
-                "above each bar, by how much SE adds to what is there without.",
-                table=stage_table(stages, what=what),
-            )
+            stages = stages_of(cost, parameters=what == PARAMETERS)
+            show_chart(stage_bars(stages, what=what, network=design.title), key=f"stages-{what}")
 
 
 def show_ratios(design: Design, plain: "Cost") -> None:
@@ -54,18 +48,8 @@ def show_ratios(design: Design, plain: "Cost") -> None:
         return
     counts = parameters_by_ratio(plain.parameters, sites, bias=design.bias)
     printed = _printed_ratios(design)
-    rounding = "; Table 10 prints them to 0.1 million, of networks without biases" if printed else ""
-    show(
-        reduction_curve(counts, plain.parameters, chosen=design.reduction, printed=printed),
-        key="ratios",
-        caption=f"The parameters of {design.title} with SE, in millions, for every reduction ratio r from 2 to {max(counts)}: eq. (5) says "
-        f"that half the r costs twice as much{rounding}.",
-        table={
-            "r": list(counts),
-            "parameters": list(counts.values()),
-            "parameters_paper": [f"{printed[ratio]:.0f}" if ratio in printed else "" for ratio in counts],
-        },
-    )
+    chart = reduction_curve(counts, plain.parameters, chosen=design.reduction, printed=printed, network=design.title)
+    show_chart(chart, key="ratios")
 
 
 def _totals(design: Design, plain: "Cost", cost: "Cost") -> list[dict[str, str]]:
@@ -102,9 +86,9 @@ def _percent(count: int, cost: "Cost") -> str:
 
 
 def _printed_ratios(design: Design) -> dict[int, float]:
-    """Table 10, where the network differs from the paper's in r, gate and biases only."""
-    usual = Design("resnet50", reduction=design.reduction, gate=design.gate, bias=design.bias)
-    if design not in (usual, Design("resnet50", reduction=design.reduction, gate=design.gate, bias=design.bias, squeeze="max")):
+    """Return the parameters in Table 10 by r, where the network differs from the paper's in r, gate and biases only; else nothing."""
+    usual = Design("resnet50", reduction=design.reduction, squeeze=design.squeeze, gate=design.gate, bias=design.bias)
+    if design != usual or design.squeeze not in ("avg", "max"):
         return {}
     return {
         variant.options["reduction"]: variant.printed.parameters

@@ -57,7 +57,7 @@ class Design:
 
     @property
     def plain(self) -> "Design":
-        """The same network without SE."""
+        """Return the same network without SE."""
         return Design(self.name, self.width, stages=())
 
     @property
@@ -79,8 +79,8 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Place:
-    """A unit beside which SE can stand: the name of its block, its stage, and its module's path."""
+class UnitSite:
+    """A unit in which SE can stand: the name of its block, its stage, and its module's path."""
 
     name: str
     stage: int
@@ -101,16 +101,16 @@ class Family:
     side: int
     widens: bool
     placements: tuple[str, ...]
-    units: tuple[Place, ...]
+    units: tuple[UnitSite, ...]
 
     @property
     def stages(self) -> tuple[int, ...]:
-        """Those with units."""
+        """Return the stages that have units."""
         return tuple(sorted({unit.stage for unit in self.units}))
 
     @property
     def size(self) -> tuple[int, int, int]:
-        """Of an image: channels, height and width."""
+        """Return the shape of an image: channels, height and width."""
         return 3, self.side, self.side
 
 
@@ -129,7 +129,7 @@ def family_of(name: str, width: float) -> Family:
 
     side = input_size(name)
     model = skeleton_of(Design(name, width).plain)
-    units = tuple(Place(unit.name, unit.stage, unit.path) for unit in find_units(model, size=(3, side, side)))
+    units = tuple(UnitSite(unit.name, unit.stage, unit.path) for unit in find_units(model, size=(3, side, side)))
     return Family(side, "width" in (PLAIN.get(name) or GATED[name]).takes, list_placements(model), units)
 
 
@@ -153,8 +153,10 @@ def drawing_of(design: Design, unit: str) -> "Drawing":
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def skeleton_of(design: Design) -> "nn.Module":
-    """Return the network on the meta device: it takes no memory for numbers, and all visitors share it. Raises SevisError as
-    `sevis.build`.
+    """Return the network on the meta device: it takes no memory for numbers, and all visitors share it.
+
+    Raises:
+        SevisError: as `sevis.build`.
     """
     import torch
 
@@ -202,14 +204,12 @@ def describe_gate(site: "SiteCost") -> str:
 
 
 def side_of(shape: tuple[int, ...]) -> int:
-    """Of an output (C, H, W), in pixels; 1 where there are no places."""
+    """Return the side of an output (C, H, W) in pixels; 1 of an output (C,)."""
     return shape[-1] if len(shape) == 3 else 1
 
 
 def block_at(blocks: "Sequence[BlockCost]", path: str) -> str:
-    """Return the path of the block that the module at `path` belongs to: the one that holds it, or in a sequence, the last one before
-    it.
-    """
+    """Return the path of the block that the module at `path` belongs to: the one that holds it, or in a sequence the last before it."""
     for block in blocks:
         if path == block.path or path.startswith(f"{block.path}."):
             return block.path

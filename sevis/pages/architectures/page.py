@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from sevis.errors import SevisError
-from sevis.figures.networks.architectures import block_strip, strip_table
+from sevis.figures.networks.architectures import block_strip
 from sevis.pages.architectures.costs import show_costs, show_ratios, show_stages
 from sevis.pages.architectures.designs import (
     GATES,
@@ -22,7 +22,7 @@ from sevis.pages.architectures.designs import (
 )
 from sevis.pages.architectures.paper_tables import show_paper
 from sevis.pages.architectures.timing import show_overhead
-from sevis.pages.shared.show import show, show_error
+from sevis.pages.shared.show import show_chart, show_error
 
 if TYPE_CHECKING:
     from sevis.networks.costs import Cost
@@ -83,13 +83,13 @@ def _choose_network(names: list[str]) -> str:
 
 
 def _forget() -> None:
-    """Another network may lack what was chosen; what it has too comes back from the URL."""
+    """Forget what another network may lack; what it has too comes back from the URL."""
     for key in OF_ONE_NETWORK:
         st.session_state.pop(key, None)
 
 
 def _choose(name: str, family: Family) -> Design:
-    """Return the controls of SE, whose state lives in the URL."""
+    """Show the controls of SE, whose state lives in the URL, and return what is chosen."""
     reduction = st.select_slider(
         "Reduction ratio r", RATIOS, 16, key="r", bind="query-params", width=300, help="The hidden layer has C / r units (Table 10)."
     )
@@ -136,14 +136,8 @@ def _segments(label: str, options: dict[str, str], key: str, help: str) -> str:
 def _show_blocks(design: Design, family: Family, cost: "Cost") -> None:
     st.header("Where the blocks sit", anchor="blocks")
     cells = cells_of(family, cost)
-    show(
-        block_strip(cells),
-        key="blocks-strip",
-        caption=f"Each cell is one block of {design.title}, in the order in which they run, a row for each output size in pixels (as in "
-        f"the paper's Table 1); {len(cost.sites)} of {len(family.units)} units have SE. **Click a cell to see how it is put together.**",
-        table=strip_table(cells),
-        on_select=_choose_clicked,
-    )
+    hint = "**Click a cell to see how it is put together.**"
+    show_chart(block_strip(cells, network=design.title), key="blocks-strip", hint=hint, on_select=_choose_clicked)
     names = [unit.name for unit in family.units]
     gated = [cell.unit for cell in cells if cell.gate]
     start = names.index(gated[0]) if gated else 0
@@ -165,19 +159,15 @@ def _show_unit(design: Design, family: Family, name: str, *, gated: bool) -> Non
     ways = {"without SE": design.plain, "with SE": design} if gated else {"without SE": design.plain}
     for column, (way, one) in zip(st.columns(2, gap="large"), ways.items(), strict=False):
         with column:
-            drawing = drawing_of(one, name)
-            show(
-                block_drawing(drawing),
-                key=f"{name}-{way.replace(' ', '-')}",
-                caption=f"{name} ({path}) of {design.title} {way}, drawn from the model itself{_figure_of(one) if one == design else ''}.",
-                table={"step": [step.label for step in drawing.steps], "detail": [step.detail for step in drawing.steps]},
-            )
+            source = _source(one) if one == design else ""
+            chart = block_drawing(drawing_of(one, name), path=path, network=design.title, source=source)
+            show_chart(chart, key=f"{name}-{way.replace(' ', '-')}")
     if not gated:
         st.info(f"{name} has no SE block: its stage is not among those chosen above.", icon=":material/info:")
 
 
-def _figure_of(design: Design) -> str:
-    """Return where the paper draws it."""
+def _source(design: Design) -> str:
+    """Return where the paper draws the unit, as the end of a sentence."""
     if design.name == "bn_inception":
         return ", as in the paper's Figure 2"
     if design.placement == "3x3":

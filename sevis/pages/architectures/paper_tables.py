@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from sevis.figures.networks.costs import Point, cost_table, error_and_cost
+from sevis.figures.networks.costs import Point, error_and_cost
 from sevis.pages.architectures.designs import SENET_154, TITLES, Design, cost_of
 from sevis.pages.shared.growing import show_growing
-from sevis.pages.shared.show import show
+from sevis.pages.shared.show import show_chart
 from sevis.paper import SENET_154 as SENET_154_PRINTED
 from sevis.paper import TABLES_2_AND_3, Printed
 
@@ -30,7 +30,7 @@ class Counted:
 
 
 def show_paper() -> None:
-    """Show the scatter and the table: with the paper's costs alone until all are counted here, for drawing takes longer than counting."""
+    """Show the scatter and the table, with the paper's costs alone until all are counted here: drawing takes longer than counting."""
     show_growing("paper", KEYS, lambda _: _count(), _draw)
 
 
@@ -45,15 +45,7 @@ def _count() -> Iterator[Counted]:
 
 def _draw(known: Counted) -> None:
     counted = known if known.done >= 1 else Counted()
-    points = points_of(counted)
-    show(
-        error_and_cost(points),
-        key="error-and-cost",
-        caption="Single-crop top-1 error on ImageNet's validation set against the multiply-adds of one image: every error is the paper's "
-        "figure (Tables 2, 3 and 8); a dot stands where its cost was counted here, a diamond where the paper's figure for it is. An arrow "
-        "leads from a network without SE to the same with SE.",
-        table=cost_table(points),
-    )
+    show_chart(error_and_cost(points_of(counted)), key="error-and-cost")
     _show_rows(counted)
 
 
@@ -76,9 +68,9 @@ def _show_rows(counted: Counted) -> None:
             "Table": str(row.table),
             "Top-1 error in %, paper": f"{one.top1:.{digits}f} → {other.top1:.{digits}f}",
             "GFLOPs, paper": f"{_giga(one.multiply_adds, one.digit)} → {_giga(other.multiply_adds, other.digit)}",
-            "GFLOPs, counted here": _arrow(counted, row.name, place=0, unit=1e9, digits=3),
+            "GFLOPs, counted here": _arrow(counted, row.name, index=0, unit=1e9, digits=3),
             "Parameters, paper": f"{one.parameters / 1e6:g} → {other.parameters / 1e6:g} M" if one.parameters and other.parameters else "–",
-            "Parameters, counted here": _arrow(counted, row.name, place=1, unit=1e6, digits=2, end=" M"),
+            "Parameters, counted here": _arrow(counted, row.name, index=1, unit=1e6, digits=2, end=" M"),
         }
         for row in TABLES_2_AND_3
         for one, other, digits in [(row.plain, row.gated, 2 if row.table == 2 else 1)]
@@ -90,9 +82,9 @@ def _show_rows(counted: Counted) -> None:
             st.caption(f"Where the paper's figure is not met: {row.note}.")
 
 
-def _arrow(counted: Counted, name: str, *, place: int, unit: float, digits: int, end: str = "") -> str:
+def _arrow(counted: Counted, name: str, *, index: int, unit: float, digits: int, end: str = "") -> str:
     """Return both counts of a network, as far as they are known."""
-    known = [counted.costs[name, gated][place] / unit if (name, gated) in counted.costs else None for gated in (False, True)]
+    known = [counted.costs[name, gated][index] / unit if (name, gated) in counted.costs else None for gated in (False, True)]
     return " → ".join("…" if value is None else f"{value:.{digits}f}" for value in known) + end
 
 

@@ -1,49 +1,27 @@
 """The panel that measures how much slower SE makes a network on this machine: both in turns, when a visitor asks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from sevis.errors import SevisError
-from sevis.figures.networks.costs import Slowdown, slowdown_chart, slowdown_table
+from sevis.experiments.timing import Ratio, forward, pair_up
+from sevis.figures.networks.costs import slowdown_chart
 from sevis.pages.architectures.designs import Design, cost_of, family_of
 from sevis.pages.shared.cache import look_up
 from sevis.pages.shared.growing import drop, show_growing
-from sevis.pages.shared.show import show
-from sevis.paper import TIMINGS, Timing
+from sevis.pages.shared.show import show_chart
+from sevis.paper import TIMINGS
 from sevis.settings import most_parameters
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import nn
 
 PAIRS = 30
 NAME = "overhead"
-
-
-@dataclass(frozen=True)
-class Overhead:
-    """The time of a network with SE against without, after so many pairs of PAIRS.
-
-    Attributes:
-        median, low, high: of the ratios of the pairs, and their quartiles.
-        plain: the median time without SE, in seconds.
-        pairs: how many were measured.
-    """
-
-    median: float
-    low: float
-    high: float
-    plain: float
-    pairs: int
-
-    @property
-    def done(self) -> float:
-        """Return how much of the measurement, in 0..1."""
-        return self.pairs / PAIRS
 
 
 def show_overhead(design: Design) -> None:
@@ -91,17 +69,14 @@ def _cancel() -> None:
     st.session_state.pop(NAME, None)
 
 
-def _measure(design: Design) -> Iterator[Overhead]:
+def _measure(design: Design) -> Iterator[Ratio]:
     """Build both networks, and yield the ratio of their times so far."""
     import torch
-
-    from sevis.experiments.timing import pair_up
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     plain, gated = _fresh(design.plain, device), _fresh(design, device)
     image = torch.rand(1, *family_of(design.name, design.width).size, device=device)
-    for ratio in pair_up(partial(_run, plain, image), partial(_run, gated, image), pairs=PAIRS):
-        yield Overhead(ratio.median, ratio.low, ratio.high, ratio.plain, ratio.pairs)
+    yield from pair_up(partial(forward, plain, image), partial(forward, gated, image), pairs=PAIRS)
 
 
 def _fresh(design: Design, device: "torch.device") -> "nn.Module":
@@ -113,37 +88,13 @@ def _fresh(design: Design, device: "torch.device") -> "nn.Module":
         return build(name, **options).eval().to(device)
 
 
-def _run(model: "nn.Module", image: "Tensor") -> None:
-    """Show one forward pass, to its end: a GPU answers before it is done."""
-    import torch
-
-    with torch.inference_mode():
-        model(image)
-    if image.is_cuda:
-        torch.cuda.synchronize()
-
-
-def _draw(design: Design, device: str, answer: Overhead) -> None:
-    plain = 1e3 * answer.plain
-    what = f"{design.title}, forward of one image on {device}"
-    here = Slowdown("here", what, answer.median, (answer.low, answer.high), plain, plain * answer.median)
+def _draw(design: Design, device: str, ratio: Ratio) -> None:
+    plain = 1e3 * ratio.plain
     st.markdown(
-        f"**{here.ratio:.3f} times** the time (quartiles {answer.low:.3f} to {answer.high:.3f} of {answer.pairs} pairs): "
-        f"{here.plain:.1f} ms without SE, so about {here.gated:.1f} ms with."
+        f"**{ratio.median:.3f} times** the time (quartiles {ratio.low:.3f} to {ratio.high:.3f} of {ratio.pairs} pairs): {plain:.1f} ms "
+        f"without SE, so about {plain * ratio.median:.1f} ms with."
     )
-    rows = [here, *(_row(timing) for timing in reversed(TIMINGS))]
-    show(
-        slowdown_chart(rows),
-        key="overhead",
-        caption=f"How many times as long {design.title} takes with SE, measured here on {device}, beside the paper's figures for "
-        "ResNet-50 (a forward on a CPU; training on 8 GPUs); 1 is no longer than without.",
-        table=slowdown_table(rows),
-    )
-
-
-def _row(timing: Timing) -> Slowdown:
-    label = "paper, CPU" if "CPU" in timing.what else "paper, training"
-    return Slowdown(label, f"ResNet-50, {timing.what}", timing.gated / timing.plain, None, timing.plain, timing.gated)
+    show_chart(slowdown_chart(ratio, network=design.title, device=device), key="overhead")
 
 
 def _papers() -> str:

@@ -18,7 +18,7 @@ from sevis.experiments.evaluation import measure_gates
 from sevis.pages.ablations import live_data as trial_data
 from sevis.pages.ablations import live_training as trials
 from sevis.pages.ablations.live_data import TrialData, Watched, find_trial_data, open_digits, open_photos
-from sevis.pages.ablations.live_training import Choice, Trial
+from sevis.pages.ablations.live_training import Trial, TrialChoice
 from sevis.pages.shared.turns import Turns
 from sevis.recipe import Recipe
 from sevis.training.learner import build_model
@@ -38,7 +38,7 @@ FEW = TrialData("a few digits", size=32, epochs=2, time="a moment", open=open_fe
 
 
 def start(choice=None, data=FEW, *, row=None, turns=None):
-    return Trial(choice or Choice(), data, row=row or Turns(1), turns=turns or Turns(1))
+    return Trial(choice or TrialChoice(), data, row=row or Turns(1), turns=turns or Turns(1))
 
 
 def until(trial, reached):
@@ -103,11 +103,11 @@ def test_no_data_set_is_a_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("choice", "title", "expected"),
     [
-        (Choice(), "SE r = 16, seed 0", {"model": "se_resnet18", "stages": "all", "reduction": 16}),
-        (Choice(gated=False, seed=3), "plain, seed 3", {"model": "resnet18", "seed": 3}),
-        (Choice(stages=()), "plain, seed 0", {"model": "resnet18"}),
+        (TrialChoice(), "SE r = 16, seed 0", {"model": "se_resnet18", "stages": "all", "reduction": 16}),
+        (TrialChoice(gated=False, seed=3), "plain, seed 3", {"model": "resnet18", "seed": 3}),
+        (TrialChoice(stages=()), "plain, seed 0", {"model": "resnet18"}),
         (
-            Choice(reduction=2, squeeze="max", gate="tanh", placement="pre", stages=(2, 5)),
+            TrialChoice(reduction=2, squeeze="max", gate="tanh", placement="pre", stages=(2, 5)),
             "SE r = 2, max, tanh, pre, stage 2, 5, seed 0",
             {"reduction": 2, "squeeze": "max", "gate": "tanh", "placement": "pre", "stages": "2,5"},
         ),
@@ -125,12 +125,12 @@ def test_a_choice_is_a_recipe(choice, title, expected):
 def test_every_choice_can_be_built():
     for reduction in trials.RATIOS:
         for placement in ("standard", "pre", "post", "identity"):
-            recipe = Choice(reduction=reduction, placement=placement).recipe(FEW)
+            recipe = TrialChoice(reduction=reduction, placement=placement).recipe(FEW)
             assert len(sevis.find_sites(build_model(recipe, 10))) == 8
 
 
 def test_a_run_ends_with_its_numbers():
-    trial = finish(start(Choice(reduction=4)))
+    trial = finish(start(TrialChoice(reduction=4)))
     assert trial.error is None
     outcome = trial.outcome
     assert outcome.images == (40, 20)
@@ -139,7 +139,7 @@ def test_a_run_ends_with_its_numbers():
     assert len(outcome.curve.top1) == 2
     assert outcome.top1 == outcome.curve.top1[-1]
     assert outcome.interval == wilson(round(20 * outcome.top1), 20)
-    recipe = Choice(reduction=4).recipe(FEW)
+    recipe = TrialChoice(reduction=4).recipe(FEW)
     model = build_model(recipe, 10)
     assert outcome.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert outcome.classes == 10
@@ -149,10 +149,10 @@ def test_a_run_ends_with_its_numbers():
 def test_the_gates_are_measured_as_the_commands_do_with_no_image_read_again(tmp_path, monkeypatch, capfd):
     reads = []
     monkeypatch.setattr(Trial, "_count", lambda trial: reads.append(trial.phase))
-    outcome = finish(start(Choice(reduction=4))).outcome
+    outcome = finish(start(TrialChoice(reduction=4))).outcome
     assert reads == [trials.READING] * 60
     assert capfd.readouterr().err == "", "nothing goes into the server's log"
-    trained = train(Choice(reduction=4).recipe(FEW), open_few(), tmp_path)
+    trained = train(TrialChoice(reduction=4).recipe(FEW), open_few(), tmp_path)
     preprocess = Preprocessing(resize=32, crop=32)
     gates = measure_gates(trained.model, *(lambda part=part: evaluation_batches(part, preprocess, 128) for part in trained.images))
     assert outcome.alive == pytest.approx(gates["std_over_images"], rel=1e-5)
@@ -160,7 +160,7 @@ def test_the_gates_are_measured_as_the_commands_do_with_no_image_read_again(tmp_
 
 
 def test_the_same_seed_gives_the_same_run_and_plain_has_no_gates():
-    first, second = (finish(start(Choice(gated=False))).outcome for _ in range(2))
+    first, second = (finish(start(TrialChoice(gated=False))).outcome for _ in range(2))
     assert first.curve == second.curve
     assert first.alive is first.frozen is None
 

@@ -79,7 +79,7 @@ def test_a_run_that_nobody_watched_says_so(monkeypatch):
 
 def test_a_second_click_starts_nothing():
     page = run_page()
-    going = trials.Trial(trials.Choice(), LONG, row=Turns(1), turns=Turns(1))
+    going = trials.Trial(trials.TrialChoice(), LONG, row=Turns(1), turns=Turns(1))
     page.session_state["trial"] = going  # as if the first click had come while the page was drawn
     page.button(key="train").click().run()
     assert page.session_state["trial"] is going
