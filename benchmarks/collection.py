@@ -138,7 +138,7 @@ def draw(path: Path) -> None:
     for _ in range(2):
         started = time.perf_counter()
         statistics = ClassStatistics.load(path)
-        figure = figure6(statistics, paper_blocks(statistics.sites), statistics.classes[:4])
+        figure = figure6(statistics, paper_blocks(statistics.sites), statistics.classes[:4]).figure
         size = len(figure.to_json())
         times.append(time.perf_counter() - started)
     print(json.dumps({"seconds": times[0], "again": times[1], "bytes": size, "before": before, "peak": _peak()}))

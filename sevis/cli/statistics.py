@@ -72,16 +72,13 @@ def _some(names: "list[str] | tuple[str, ...]", count: int) -> str:
 
 def figure6_command(arguments: Arguments) -> None:
     """Draw Figure 6 into a file."""
-    from sevis.figures.chart import Chart
-    from sevis.figures.classes.captions import ABOUT_MEANS, describe_source
     from sevis.figures.classes.paper_figures import figure6, paper_blocks, paper_classes
     from sevis.reports.html import write
 
     statistics = ClassStatistics.load(arguments.statistics or card_of(arguments).statistics_path)
     classes = arguments.classes or paper_classes(statistics)
     sites = arguments.blocks or paper_blocks(statistics.sites)
-    caption = f"{ABOUT_MEANS} {describe_source(statistics)}"
-    write([Chart(figure6(statistics, sites, classes), caption, {})], arguments.out, title="Mean excitation by class")
+    write([figure6(statistics, sites, classes)], arguments.out, title="Mean excitation by class")
     print(arguments.out)
 
 

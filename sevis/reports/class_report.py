@@ -7,7 +7,6 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 
 from sevis.analysis.class_map import pca_maps, similar_order
 from sevis.analysis.depth import DepthProfile, depth_profile
@@ -16,14 +15,23 @@ from sevis.analysis.paper_figures import missing
 from sevis.analysis.statements import Statement, describe_regions, judge
 from sevis.analysis.two_models import ModelComparison, compare_models
 from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.class_statistics.provenance import describe_source
 from sevis.errors import SevisError
 from sevis.figures.chart import Chart
-from sevis.figures.classes import captions
 from sevis.figures.classes import two_models as models
-from sevis.figures.classes.class_map import class_map, distance_matrix, reach
+from sevis.figures.classes.class_map import class_map, distance_matrix
 from sevis.figures.classes.depth import INTERVALS, OTHERS, STATEMENTS, depth_chart
 from sevis.figures.classes.depth import Chart as DepthChart
-from sevis.figures.classes.paper_figures import Stroke, entries, mean_panel, paper_blocks, paper_classes, spread_panel
+from sevis.figures.classes.paper_figures import (
+    ABOUT_MEANS,
+    ABOUT_SPREAD,
+    Stroke,
+    entries,
+    mean_panel,
+    paper_blocks,
+    paper_classes,
+    spread_panel,
+)
 from sevis.reports.html import chart_html, document, write_page
 
 SPREADS = 2  # classes of Figure 7, as in the paper
@@ -107,7 +115,7 @@ def _sections(sections: Mapping[str, Callable[[], Iterable[str]]]) -> Iterator[s
 
 def _provenance(statistics: ClassStatistics) -> Iterator[str]:
     known = statistics.metadata
-    yield _text(captions.describe_source(statistics))
+    yield _text(describe_source(statistics))
     if not statistics.detailed:
         yield _note(
             "This file holds only means and deviations: without whole gates and histograms there are no intervals, no saturation and no "
@@ -163,83 +171,65 @@ def _chart(profile: DepthProfile, chart: DepthChart, *, note: str = "", judged: 
 
 def _means(statistics: ClassStatistics) -> Iterator[str]:
     classes = paper_classes(statistics)
-    yield _text(captions.ABOUT_MEANS)
+    yield _text(ABOUT_MEANS)
     if empty := missing(statistics, classes):
         yield _note(f"Without a photo there is no curve: {', '.join(empty)}.")
     yield _legend(entries(statistics, classes))
-    yield _grid(
-        chart_html(Chart(mean_panel(statistics, site, classes), captions.mean_caption(statistics, site, classes), {}))
-        for site in paper_blocks(statistics.sites)
-    )
+    yield _grid(chart_html(mean_panel(statistics, site, classes)) for site in paper_blocks(statistics.sites))
 
 
 def _spreads(statistics: ClassStatistics) -> Iterator[str]:
     classes = [name for name in paper_classes(statistics) if statistics.count[statistics.index(name)] > 1][:SPREADS]
-    yield _text(captions.ABOUT_SPREAD)
+    yield _text(ABOUT_SPREAD)
     if not classes:
         yield _note("No class has two photos, so no spread can be drawn.")
         return
     *strokes, overall = entries(statistics, classes).items()
     for name, (label, stroke) in zip(classes, strokes, strict=True):
         yield _legend(dict([(label, stroke), overall]))
-        yield _grid(
-            chart_html(Chart(spread_panel(statistics, site, name, stroke=stroke), captions.spread_caption(statistics, site, name), {}))
-            for site in paper_blocks(statistics.sites)
-        )
+        yield _grid(chart_html(spread_panel(statistics, site, name, stroke=stroke)) for site in paper_blocks(statistics.sites))
 
 
 def _maps(statistics: ClassStatistics) -> Iterator[str]:
-    maps, names, marked = pca_maps(statistics, photos=0), statistics.classes, paper_classes(statistics)
-    span = reach(maps)
+    maps, marked = pca_maps(statistics, photos=0), paper_classes(statistics)
     yield _text(
         "Each class is the mean of its photos' gates, placed in the two principal axes of the class means of its block. The maps share one "
         "scale: where a block is class-agnostic its classes lie on one spot, where it is class-specific they lie apart."
     )
     yield _grid(
-        chart_html(Chart(class_map(maps, place, names, units="pca", marked=marked, span=span), _map_caption(maps.quality[place]), {}))
-        for place in map(statistics.sites.index, paper_blocks(statistics.sites)[-MAPS:])
+        chart_html(class_map(maps, block, statistics.classes, marked=marked))
+        for block in map(statistics.sites.index, paper_blocks(statistics.sites)[-MAPS:])
     )
-    yield _matrix(statistics, statistics.sites[-1])
+    yield chart_html(_matrix(statistics, statistics.sites[-1]))
 
 
-def _map_caption(quality: float) -> str:
-    if np.isnan(quality):
-        return "All classes have the same mean gates here."
-    return f"The two axes hold {quality:.0%} of the variance between the class means."
-
-
-def _matrix(statistics: ClassStatistics, site: str) -> str:
+def _matrix(statistics: ClassStatistics, site: str) -> Chart:
     rows = np.flatnonzero(statistics.count)
     means = statistics.mean(site)[rows]
     order = similar_order(distances(means, "cosine"))
     matrix = distances(means[order], "cosine")
     names = [statistics.classes[row] for row in rows[order]]
-    figure = distance_matrix(matrix, names, site=site, metric="cosine", furthest=float(np.nanmax(matrix)) or 1.0)
-    caption = "The cosine distance between the mean gates of each two classes, in an order in which neighbours are alike (average linkage)."
-    return chart_html(Chart(figure, caption, {}))
+    return distance_matrix(matrix, names, site=site, metric="cosine", furthest=float(np.nanmax(matrix)) or 1.0)
 
 
 def _comparison(first: ClassStatistics, second: ClassStatistics) -> Iterator[str]:
     comparison = compare_models(first, second, only_common=True)
     one, two = comparison.names
     yield _text(f"**{one}** and **{two}** on the {len(comparison.classes)} classes of which both saw photos.")
-    yield _text(f"The second: {captions.describe_source(second)}")
+    yield _text(f"The second: {describe_source(second)}")
     if comparison.same_images is not True:
         what = "saw different photos" if comparison.same_images is False else "may have seen different photos: the files do not say it"
         yield _note(f"The two networks {what}, so a difference may come from the photos.")
-    yield _grid(chart_html(Chart(figure, caption, {})) for figure, caption in _compared(comparison))
+    yield _grid(map(chart_html, _compared(comparison)))
 
 
-def _compared(comparison: ModelComparison) -> Iterator[tuple[go.Figure, str]]:
-    for measure, (title, axis) in models.MEASURES.items():
-        yield models.profile_panel(comparison, measure), f"{title}, block by block: {axis}."
-    yield (
-        models.agreement_panel(comparison),
-        "How far two blocks agree on which classes are alike: Spearman's correlation of their distances (Kriegeskorte et al. 2008).",
-    )
-    yield models.agreement_map(comparison), "The same for every block with every block."
+def _compared(comparison: ModelComparison) -> Iterator[Chart]:
+    for measure in models.MEASURES:
+        yield models.profile_panel(comparison, measure)
+    yield models.agreement_panel(comparison)
+    yield models.agreement_map(comparison)
     if np.isfinite(comparison.difference).any():
-        yield models.difference_panel(comparison), "Channel by channel, which only says something where both grew out of the same weights."
+        yield models.difference_panel(comparison)
 
 
 def _grid(parts: Iterable[str], *, wide: bool = False) -> str:
@@ -265,5 +255,5 @@ def _note(text: str) -> str:
 
 
 def _marked(text: str) -> str:
-    """Plain text as HTML; what stands between double asterisks is bold."""
+    """Return plain text as HTML; what stands between double asterisks is bold."""
     return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))

@@ -22,7 +22,6 @@ from sevis.analysis.paper_figures import (
 )
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
-from sevis.figures.classes.captions import mean_caption, spread_caption
 from sevis.figures.classes.paper_figures import entries, figure6, figure7, mean_panel, spread_panel
 
 SITE = "SE_2_1"
@@ -62,6 +61,23 @@ def omega_squared(scales):
     between = sum(len(group) * np.square(group.mean(axis=0) - total.mean(axis=0)) for group in groups)
     within = sum(np.square(group - group.mean(axis=0)).sum(axis=0) for group in groups) / (images - len(groups))
     return (between - (len(groups) - 1) * within) / (np.square(total - total.mean(axis=0)).sum(axis=0) + within)
+
+
+@pytest.mark.parametrize("width", [50, 51, 128, 1000, 2048])
+def test_sampled_channels_are_uniform_and_hold_both_ends(width):
+    picked = sample_channels(width, 50)
+    steps = np.diff(picked)
+    assert (len(picked), picked[0], picked[-1]) == (50, 0, width - 1)
+    assert steps.min() >= 1
+    assert steps.max() - steps.min() <= 1
+
+
+def test_all_channels_are_drawn_when_asked_for_or_when_there_are_few():
+    assert sample_channels(128, None).tolist() == list(range(128))
+    assert sample_channels(12, 50).tolist() == list(range(12))
+    assert sample_channels(9, 1).tolist() == [0]
+    with pytest.raises(SevisError, match="at least one channel to draw, got 0"):
+        sample_channels(128, 0)
 
 
 def test_by_index_the_channels_stand_as_they_are(statistics):
@@ -116,7 +132,8 @@ def test_the_channels_of_a_table_are_spread_evenly_over_their_order(statistics, 
 
 @pytest.mark.parametrize("order", [MEAN, SHARE])
 def test_ranked_panels_tell_their_channels(statistics, order):
-    for figure in (mean_panel(statistics, SITE, ["lion", FOOD], order=order), spread_panel(statistics, SITE, FOOD, order=order)):
+    for panel in (mean_panel(statistics, SITE, ["lion", FOOD], order=order), spread_panel(statistics, SITE, FOOD, order=order)):
+        figure = panel.figure
         assert figure.layout.xaxis.title.text == f"rank by {order}"
         assert "rank" in figure.layout.xaxis.unifiedhovertitle.text
         overall = next(trace for trace in figure.data if trace.line.dash == "dot")
@@ -124,14 +141,14 @@ def test_ranked_panels_tell_their_channels(statistics, order):
         assert "channel %{customdata}" in overall.hovertemplate
         assert all(trace.x[0] == 1 and trace.x[-1] == WIDTH for trace in figure.data)
     for grid in (figure6(statistics, [SITE], ["lion"], order=order), figure7(statistics, [SITE], ["lion"], order=order)):
-        assert grid.layout.xaxis.title.text == f"rank by {order}"
+        assert grid.figure.layout.xaxis.title.text == f"rank by {order}"
 
 
 def test_captions_say_the_order(statistics):
-    for caption in (mean_caption(statistics, SITE, ["lion"], order=MEAN), spread_caption(statistics, SITE, "lion", order=MEAN)):
+    for caption in (mean_panel(statistics, SITE, ["lion"], order=MEAN).caption, spread_panel(statistics, SITE, "lion", order=MEAN).caption):
         assert caption.endswith("; channels by their mean over all images, highest first.")
-    assert "class share" in mean_caption(statistics, SITE, ["lion"], order=SHARE)
-    assert "first" not in mean_caption(statistics, SITE, ["lion"])
+    assert "class share" in mean_panel(statistics, SITE, ["lion"], order=SHARE).caption
+    assert "first" not in mean_panel(statistics, SITE, ["lion"]).caption
 
 
 def test_a_group_is_the_mean_over_its_images_not_over_its_classes(statistics, scales):
@@ -144,13 +161,13 @@ def test_a_group_is_the_mean_over_its_images_not_over_its_classes(statistics, sc
         np.testing.assert_allclose(std_of(statistics, SITE, group), images.std(axis=0, ddof=1))
         spread = spread_table(statistics, SITE, group, channels=None)
         np.testing.assert_allclose(spread["standard deviation"], images.std(axis=0, ddof=1))
-        assert f"{len(images)} photos of the group" in spread_caption(statistics, SITE, group)
+        assert f"{len(images)} photos of the group" in spread_panel(statistics, SITE, group).caption
 
 
 def test_groups_and_classes_share_one_legend(statistics):
     legend = list(entries(statistics, ["lion", FELINES, "lion"]))
     assert legend == ["lion (n = 6)", "feline (group of 2, n = 8)", "all 4 classes (n = 13)"]
-    drawn = {trace.name for trace in mean_panel(statistics, SITE, ["lion", FELINES]).data}
+    drawn = {trace.name for trace in mean_panel(statistics, SITE, ["lion", FELINES]).figure.data}
     assert drawn == set(legend)
 
 
@@ -165,5 +182,5 @@ def test_a_group_of_one_image_or_none_has_no_spread():
     assert np.isnan(std_of(statistics, SITE, none)).all()
     np.testing.assert_array_equal(mean_table(statistics, SITE, [one, none])["one (group of 2, n = 1)"], [0.25, 0.5])
     assert list(spread_table(statistics, SITE, none)) == ["channel", "all 1 classes (n = 1)"]
-    assert "no photo of this group" in spread_caption(statistics, SITE, none)
-    assert "only one photo of this group" in spread_caption(statistics, SITE, one)
+    assert "no photo of this group" in spread_panel(statistics, SITE, none).caption
+    assert "only one photo of this group" in spread_panel(statistics, SITE, one).caption

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sevis.analysis.measures import HIGH, LOW, RESOLUTION, class_share, saturation
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.histograms import Histogram
+from sevis.figures.chart import Chart
 from sevis.figures.gates.gate_map import shorten
 from sevis.figures.theme import CHANNELS, LESS, MORE, NEUTRAL, TEXT_SIZE, finish, name_rows
 
@@ -32,14 +33,14 @@ def extreme_classes(statistics: ClassStatistics, site: str, channel: int, *, cou
     return order[:most], order[len(order) - least :]
 
 
-def class_bars(statistics: ClassStatistics, site: str, channel: int) -> go.Figure:
+def class_bars(statistics: ClassStatistics, site: str, channel: int) -> Chart:
     """Draw the classes of `extreme_classes` as bars, the highest on top, each with a whisker of one standard deviation over its images."""
     most, least = extreme_classes(statistics, site, channel)
     rows, overall = [*most, *least], float(statistics.overall_mean(site)[channel])
     means, deviations = statistics.mean(site)[rows, channel], statistics.std(site)[rows, channel]
     figure = go.Figure()
-    for place, (part, name, colour) in enumerate(((most, "raise it most", MORE), (least, "raise it least", LESS))):
-        span = slice(len(most)) if place == 0 else slice(len(most), None)
+    for end, (part, name, colour) in enumerate(((most, "raise it most", MORE), (least, "raise it least", LESS))):
+        span = slice(len(most)) if end == 0 else slice(len(most), None)
         figure.add_bar(
             y=np.arange(len(rows))[span],
             x=means[span],
@@ -57,24 +58,17 @@ def class_bars(statistics: ClassStatistics, site: str, channel: int) -> go.Figur
     figure.update_layout(bargap=0.3, margin_t=92, hovermode="closest")
     figure.update_xaxes(title_text="mean scale s", range=_reach(means), fixedrange=True)
     name_rows(figure, [_text(shorten(statistics.classes[row])) for row in rows])
-    return figure
-
-
-def class_table(statistics: ClassStatistics, site: str, channel: int) -> Table:
-    """Return the data of `class_bars`: a row for each class that it draws; the standard deviation (n - 1) is NaN for a single image."""
-    most, least = extreme_classes(statistics, site, channel)
-    rows = [*most, *least]
-    return {
+    table: Table = {
         "class": np.array([statistics.classes[row] for row in rows]),
         "images": statistics.count[rows],
-        "mean": statistics.mean(site)[rows, channel],
-        "standard deviation": statistics.std(site)[rows, channel],
+        "mean": means,
+        "standard deviation": deviations,  # with n - 1: NaN for a single image
     }
+    return Chart(figure, _class_caption(statistics, site, channel, shown=len(rows)), table)
 
 
-def class_caption(statistics: ClassStatistics, site: str, channel: int) -> str:
-    """Return what `class_bars` shows, in one sentence."""
-    shown, held = sum(map(len, extreme_classes(statistics, site, channel))), np.count_nonzero(statistics.count)
+def _class_caption(statistics: ClassStatistics, site: str, channel: int, *, shown: int) -> str:
+    held = np.count_nonzero(statistics.count)
     what = f"all {held} classes" if shown == held else f"the {shown} classes at the ends, of {held},"
     mean = statistics.overall_mean(site)[channel]
     return (
@@ -83,28 +77,15 @@ def class_caption(statistics: ClassStatistics, site: str, channel: int) -> str:
     )
 
 
-def histogram_table(values: NDArray[np.float32], block: Histogram) -> Table:
-    """Return the shares of `scale_histogram`, in 0..1: of the images by the channel's scale, and of all scales of the block.
+def scale_histogram(values: NDArray[np.float32], block: Histogram, *, site: str, channel: int) -> Chart:
+    """Draw how often the channel's scale has which value, as bars, and how often those of all channels of the block, as a line.
 
     Args:
         values: the channel's scale in each image, shape (M,).
         block: of all channels of the block and all classes, with B edges that 50 bins divide.
+        site, channel: what they are called.
     """
-    edges = block.edges[:: (len(block.edges) - 1) // BINS]
-    own = np.histogram(values.astype(np.float64), edges)[0]
-    every = block.counts.sum(axis=0).reshape(len(edges) - 1, -1).sum(axis=1)
-    everything = block.counts.sum() + block.below.sum() + block.above.sum()
-    return {
-        "from": edges[:-1],
-        "to": edges[1:],
-        "share of the channel's photos": own / max(len(values), 1),
-        "share of the block's scales": every / max(everything, 1),
-    }
-
-
-def scale_histogram(values: NDArray[np.float32], block: Histogram, *, site: str, channel: int) -> go.Figure:
-    """Draw how often the channel's scale has which value, as bars, and how often those of all channels of the block, as a line."""
-    table = histogram_table(values, block)
+    table = _histogram_table(values, block)
     middle, step = (table["from"] + table["to"]) / 2, table["to"][0] - table["from"][0]
     own, every = table["share of the channel's photos"], table["share of the block's scales"]
     label = "<br>%{y:.1%} between %{customdata[0]:.2f} and %{customdata[1]:.2f}<extra>%{fullData.name}</extra>"
@@ -128,11 +109,24 @@ def scale_histogram(values: NDArray[np.float32], block: Histogram, *, site: str,
     figure.update_xaxes(title_text="scale s", range=[0, 1], fixedrange=True)
     figure.update_yaxes(title_text="share of photos", tickformat=".0%", rangemode="tozero", fixedrange=True)
     figure.update_yaxes(title_font={"size": TEXT_SIZE})
-    return figure
+    return Chart(figure, _histogram_caption(values, site, channel), table)
 
 
-def histogram_caption(values: NDArray[np.float32], *, site: str, channel: int) -> str:
-    """Return what `scale_histogram` shows, in one sentence."""
+def _histogram_table(values: NDArray[np.float32], block: Histogram) -> Table:
+    """Return shares in 0..1: of the images by the channel's scale, and of all scales of the block."""
+    edges = block.edges[:: (len(block.edges) - 1) // BINS]
+    own = np.histogram(values.astype(np.float64), edges)[0]
+    every = block.counts.sum(axis=0).reshape(len(edges) - 1, -1).sum(axis=1)
+    everything = block.counts.sum() + block.below.sum() + block.above.sum()
+    return {
+        "from": edges[:-1],
+        "to": edges[1:],
+        "share of the channel's photos": own / max(len(values), 1),
+        "share of the block's scales": every / max(everything, 1),
+    }
+
+
+def _histogram_caption(values: NDArray[np.float32], site: str, channel: int) -> str:
     outside = float(np.mean((values < 0) | (values > 1))) if len(values) else 0.0
     beyond = f"; {outside:.0%} of the photos have a scale outside 0 to 1, which is not drawn" if outside else ""
     return (
@@ -142,7 +136,7 @@ def histogram_caption(values: NDArray[np.float32], *, site: str, channel: int) -
 
 
 def describe_channel(statistics: ClassStatistics, site: str, channel: int) -> str:
-    """Mean, standard deviation, class share and saturation of a channel, in sentences."""
+    """Return the mean, standard deviation, class share and saturation of a channel, in sentences, as Markdown."""
     if not statistics.count.any():
         return f"Channel {channel} of {site}: there is no photo, so nothing is known of it."
     mean, deviation = statistics.overall_mean(site)[channel], statistics.overall_std(site)[channel]

@@ -8,7 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from sevis.analysis.class_map import ClassMaps
+from sevis.analysis.class_map import TOLERANCE, ClassMaps
+from sevis.figures.chart import Chart
 from sevis.figures.theme import GRID, NEUTRAL, ON_COLOUR, PALETTE, SCALE_COLOURS, finish
 
 Array = NDArray[np.floating]
@@ -17,7 +18,8 @@ MATRIX = 320  # rows at most: 320 x 320 numbers of float32 are about half a mega
 MARKED = len(PALETTE)  # classes at most
 NAMED = 24  # rows of a matrix that have room for their names
 HEIGHT = 580
-UNITS = {"pca": "units of s", "cosine": "cosine distance", "l1": "mean |difference| of s"}
+METRICS = {"cosine": "cosine", "L1": "l1"}  # what a reader reads, and what `sevis.analysis.measures.distances` takes
+UNITS = {None: "units of s", "cosine": "cosine distance", "l1": "mean |difference| of s"}
 MARGIN = 1.12  # a map reaches so much further than its furthest class
 LETTER, LINE = 1 / 42, 1 / 20  # of the map's width on a phone: a letter of a name is so wide, a line so high
 
@@ -26,7 +28,7 @@ def reach(maps: ClassMaps, *, block: int | None = None, photos: bool = False) ->
     """Return how far a map reaches from its middle to each side: its classes, and 99 of 100 photos where they are drawn.
 
     Args:
-        block: the place of the block whose map it is; None takes what all blocks need, so that they share one scale.
+        block: the index of the block whose map it is; None takes what all blocks need, so that they share one scale.
     """
     chosen = slice(None) if block is None else slice(block, block + 1)
     far = np.abs(maps.places[chosen]).max(initial=0)
@@ -36,81 +38,107 @@ def reach(maps: ClassMaps, *, block: int | None = None, photos: bool = False) ->
 
 
 def class_map(
-    maps: ClassMaps, block: int, names: Sequence[str], *, units: str, marked: Sequence[str] = (), span: float, photos: bool = False
-) -> go.Figure:
+    maps: ClassMaps,
+    block: int,
+    names: Sequence[str],
+    *,
+    metric: str | None = None,
+    marked: Sequence[str] = (),
+    common: bool = True,
+    photos: bool = False,
+) -> Chart:
     """Draw the classes of one block on their map; those that are marked in colour and by name, the others by name where there is room.
 
     Args:
-        block: the place of the block.
+        maps: of `pca_maps` or `mds_maps`.
+        block: the index of the block.
         names: of all classes, by row of the statistics.
-        units: of the axes, a key of UNITS.
+        metric: of the distances that `mds_maps` kept, a value of METRICS; None: the maps are those of `pca_maps`.
         marked: names of at most MARKED classes.
-        span: what the axes reach to on either side, see `reach`.
+        common: whether the axes reach as far as those of all other blocks, or only as far as this block needs.
         photos: whether single images are drawn, too.
     """
     colours = dict(zip(dict.fromkeys(marked), PALETTE, strict=False))
-    shown = [names[row] for row in maps.rows]
-    places = maps.places[block]
+    shown, points = [names[row] for row in maps.rows], maps.places[block]
+    span = reach(maps, block=None if common else block, photos=photos)
     figure = go.Figure()
     if photos and len(maps.labels):
         _add_photos(figure, maps, block, names, colours)
-    others = np.array([place for place, name in enumerate(shown) if name not in colours], dtype=np.intp)
-    _add_classes(figure, places[others], [shown[place] for place in others], NEUTRAL, "class mean", size=7)
+    others = np.array([row for row, name in enumerate(shown) if name not in colours], dtype=np.intp)
+    _add_classes(figure, points[others], [shown[row] for row in others], NEUTRAL, "class mean", size=7)
     for name, colour in colours.items():
-        mine = np.array([place for place, other in enumerate(shown) if other == name], dtype=np.intp)
-        _add_classes(figure, places[mine], [name] * len(mine), colour, name, size=12)
-    named = readable(places, shown, span=span, first=list(colours))
-    _add_names(figure, places[named], [shown[place] for place in named], colours)
+        mine = np.array([row for row, other in enumerate(shown) if other == name], dtype=np.intp)
+        _add_classes(figure, points[mine], [name] * len(mine), colour, name, size=12)
+    named = readable(points, shown, span=span, first=list(colours))
+    _add_names(figure, points[named], [shown[row] for row in named], colours)
     finish(figure, title=f"{escape(maps.sites[block])} · map of {len(shown)} classes", height=HEIGHT)
     figure.update_layout(hovermode="closest", legend={"y": -0.12, "yanchor": "top", "itemsizing": "constant"})
     axis = {"range": [-span, span], "showgrid": True, "gridcolor": GRID, "zeroline": False, "fixedrange": True, "nticks": 7}
-    figure.update_xaxes(title_text=f"first axis ({UNITS[units]})", **axis)
-    figure.update_yaxes(title_text=f"second axis ({UNITS[units]})", scaleanchor="x", **axis)
-    return figure
+    figure.update_xaxes(title_text=f"first axis ({UNITS[metric]})", **axis)
+    figure.update_yaxes(title_text=f"second axis ({UNITS[metric]})", scaleanchor="x", **axis)
+    return Chart(figure, _map_caption(maps, block, metric, common, photos), _map_table(maps, block, names))
 
 
-def class_map_table(maps: ClassMaps, block: int, names: Sequence[str]) -> Table:
-    """Return the data of `class_map`: a row for each class, and one for each photo, whose number in the data set is `photo` (-1 for a
-    mean).
-    """
+def _map_table(maps: ClassMaps, block: int, names: Sequence[str]) -> Table:
+    """Return a row for each class, and one for each photo, whose number in the data set is `photo` (-1 for a mean)."""
     rows = np.concatenate([maps.rows, maps.labels])
-    places = np.concatenate([maps.places[block], maps.photos[block]])
+    points = np.concatenate([maps.places[block], maps.photos[block]])
     return {
         "class": np.array([names[row] for row in rows]),
         "photo": np.concatenate([np.full(len(maps.rows), -1), maps.ids]),
-        "first axis": places[:, 0],
-        "second axis": places[:, 1],
+        "first axis": points[:, 0],
+        "second axis": points[:, 1],
     }
 
 
-def readable(places: Array, names: Sequence[str], *, span: float, first: Sequence[str] = ()) -> list[int]:
+def _map_caption(maps: ClassMaps, block: int, metric: str | None, common: bool, photos: bool) -> str:
+    quality = maps.quality[block]
+    if np.isnan(quality):
+        return "All classes have the same mean gates here, so they lie on one spot."
+    if metric is None:
+        text = f"The class means in their two principal axes, which hold {quality:.0%} of the variance between them"
+    else:
+        text = (
+            f"Metric multidimensional scaling of the {_called(metric)} distances between class means (SMACOF from classical scaling, "
+            f"tolerance {TOLERANCE:g}; stress-1 is {quality:.2f}, and 0 would be a perfect map)"
+        )
+    scale = "all blocks share one scale" if common else "the scale is this block's own"
+    faint = f"; faint, {len(maps.ids):,} photos, of which some may lie outside" if photos else ""
+    return f"{text}; each block's map is turned to lie on the one before, and {scale}{faint}."
+
+
+def _called(metric: str) -> str:
+    return next(name for name, taken in METRICS.items() if taken == metric)
+
+
+def readable(points: Array, names: Sequence[str], *, span: float, first: Sequence[str] = ()) -> list[int]:
     """Return which of the points can have their names above them on a phone: those of `first` before others.
 
     No name covers another, and none but those of `first` covers a point.
     """
     taken: list[tuple[float, float, float]] = []
     found = []
-    order = sorted(range(len(names)), key=lambda place: names[place] not in first)
-    on_map = places / (2 * span)
-    for place in order[:400]:
-        x, y = on_map[place]
-        wide = len(names[place]) * LETTER
+    order = sorted(range(len(names)), key=lambda point: names[point] not in first)
+    on_map = points / (2 * span)
+    for point in order[:400]:
+        x, y = on_map[point]
+        wide = len(names[point]) * LETTER
         gap = np.abs(on_map - (x, y + LINE))
-        covers = np.count_nonzero((gap[:, 0] < wide / 2) & (gap[:, 1] < LINE / 2)) > 0 and names[place] not in first
+        covers = np.count_nonzero((gap[:, 0] < wide / 2) & (gap[:, 1] < LINE / 2)) > 0 and names[point] not in first
         inside = abs(x) + wide / 2 < 0.56 and abs(y) < 0.5
         if inside and not covers and all(abs(x - other) > (wide + width) / 2 or abs(y - height) > LINE for other, height, width in taken):
             taken.append((x, y, wide))
-            found.append(place)
+            found.append(point)
     return found
 
 
-def distance_matrix(matrix: Array, names: Sequence[str], *, site: str, metric: str, furthest: float) -> go.Figure:
+def distance_matrix(matrix: Array, names: Sequence[str], *, site: str, metric: str, furthest: float) -> Chart:
     """Draw the distances between all classes, in the order given: more than MATRIX of them as means over neighbours.
 
     Args:
-        matrix: (K, K), ordered so that similar classes are neighbours.
+        matrix: (K, K), K > 1, ordered so that similar classes are neighbours.
         names: in the same order.
-        metric: a key of UNITS.
+        metric: of the distances, a value of METRICS.
         furthest: where the colours end.
     """
     shown, groups = pooled(matrix, names)
@@ -128,14 +156,25 @@ def distance_matrix(matrix: Array, names: Sequence[str], *, site: str, metric: s
     finish(figure, title=title, height=HEIGHT)
     ticks = {"tickvals": list(range(len(groups))), "ticktext": [escape(name) for name in groups], "showgrid": False, "zeroline": False}
     figure.update_xaxes(**ticks, showticklabels=False, ticks="", fixedrange=True)
-    return figure.update_yaxes(**ticks, showticklabels=len(groups) <= NAMED, ticks="", fixedrange=True, autorange="reversed")
+    figure.update_yaxes(**ticks, showticklabels=len(groups) <= NAMED, ticks="", fixedrange=True, autorange="reversed")
+    return Chart(figure, _distance_caption(matrix, metric), _distance_table(matrix, names))
 
 
-def distance_table(matrix: Array, names: Sequence[str]) -> Table:
-    """Return the data of `distance_matrix`, unpooled: a row and a column for each class; a name that comes again gets its number."""
+def _distance_caption(matrix: Array, metric: str) -> str:
+    off = matrix[~np.eye(len(matrix), dtype=bool)]
+    means = f" More than {MATRIX} classes are drawn as means over neighbours." if len(matrix) > MATRIX else ""
+    return (
+        f"The {_called(metric)} distance between the mean gates of each two classes ({off.mean():.3g} on average, at most "
+        f"{off.max():.3g}), ordered so that like classes are neighbours (average linkage, optimal leaf order): dark squares on the "
+        f"diagonal are groups that the block treats alike.{means}"
+    )
+
+
+def _distance_table(matrix: Array, names: Sequence[str]) -> Table:
+    """Return all distances: a row and a column for each class; a name that comes again gets its number."""
     table: Table = {"class": np.array(names)}
-    for place, name in enumerate(names):
-        table[name if name not in table else f"{name} ({place + 1})"] = matrix[:, place]
+    for column, name in enumerate(names):
+        table[name if name not in table else f"{name} ({column + 1})"] = matrix[:, column]
     return table
 
 
@@ -160,7 +199,7 @@ def _add_photos(figure: go.Figure, maps: ClassMaps, block: int, names: Sequence[
             figure.add_scatter(
                 x=maps.photos[block, mine, 0].astype(np.float32),
                 y=maps.photos[block, mine, 1].astype(np.float32),
-                text=[f"photo {maps.ids[place]} of {escape(called[place])}" for place in mine],
+                text=[f"photo {maps.ids[photo]} of {escape(called[photo])}" for photo in mine],
                 mode="markers",
                 marker={"color": colour, "size": 4, "opacity": 0.35},
                 name="photo",
@@ -169,12 +208,12 @@ def _add_photos(figure: go.Figure, maps: ClassMaps, block: int, names: Sequence[
             )
 
 
-def _add_classes(figure: go.Figure, places: Array, names: Sequence[str], colour: str, label: str, *, size: int) -> None:
-    if not len(places):
+def _add_classes(figure: go.Figure, points: Array, names: Sequence[str], colour: str, label: str, *, size: int) -> None:
+    if not len(points):
         return
     figure.add_scatter(
-        x=places[:, 0].astype(np.float32),
-        y=places[:, 1].astype(np.float32),
+        x=points[:, 0].astype(np.float32),
+        y=points[:, 1].astype(np.float32),
         text=[escape(name) for name in names],
         mode="markers",
         marker={"color": colour, "size": size, "line": {"color": ON_COLOUR, "width": 1}},
@@ -183,10 +222,10 @@ def _add_classes(figure: go.Figure, places: Array, names: Sequence[str], colour:
     )
 
 
-def _add_names(figure: go.Figure, places: Array, names: Sequence[str], colours: Mapping[str, str]) -> None:
+def _add_names(figure: go.Figure, points: Array, names: Sequence[str], colours: Mapping[str, str]) -> None:
     figure.add_scatter(
-        x=places[:, 0],
-        y=places[:, 1],
+        x=points[:, 0],
+        y=points[:, 1],
         text=[f"<b>{escape(name)}</b>" if name in colours else escape(name) for name in names],
         mode="markers+text",
         marker={"size": 14, "opacity": 0},  # which holds the name off the point

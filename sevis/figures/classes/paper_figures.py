@@ -1,4 +1,4 @@
-"""Figures 6 and 7 of the paper: the mean excitation of each channel by class, and its spread within a class.
+"""Figures 6 and 7 of the paper: the mean excitation of each channel by class, and its spread within a class; and the words below them.
 
 Curves are SVG lines: Plotly's WebGL traces draw ten times slower on machines without a GPU.
 """
@@ -13,13 +13,55 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from sevis.analysis.paper_figures import INDEX, PAPER_CHANNELS, Curve, Table, label_of, mean_table, overall_label, spread_table
+from sevis.analysis.measures import HIGH
+from sevis.analysis.paper_figures import (
+    INDEX,
+    MEAN,
+    PAPER_CHANNELS,
+    SHARE,
+    Curve,
+    Table,
+    count_of,
+    label_of,
+    mean_table,
+    means_of,
+    overall_label,
+    spread_table,
+    std_of,
+)
 from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.class_statistics.provenance import describe_source
 from sevis.errors import SevisError
+from sevis.figures.chart import Chart
 from sevis.figures.theme import NEUTRAL, PALETTE, finish, translucent
 from sevis.paper import by_stage
 
-MAX_CURVES = 12
+MAX_CURVES = 12  # in one figure: eight colours, and four of them again with dashes; more cannot be told apart
+COLUMNS = 3  # of panels
+DENSE = 200  # curves of more points are drawn thinner
+PAPER_BLOCKS = ("SE_2_3", "SE_3_4", "SE_4_6", "SE_5_1", "SE_5_2", "SE_5_3")  # the panels of SE-ResNet-50, section 7.2
+PAPER_CLASSES = ("goldfish", "Chihuahua", "bullet train", "cliff")  # the nearest to the paper's goldfish, pug, plane and cliff
+ABOUT_MEANS = (
+    "The mean excitation of each channel, one curve for each class. In the paper the curves part with depth: alike in SE_2_3, "
+    "class-specific in SE_4_6 and SE_5_1, mostly close to one in SE_5_2, and in SE_5_3 alike again up to a modest change in scale."
+)
+ABOUT_SPREAD = (
+    "The mean excitation of each channel over the photos of one class, in a band of one standard deviation each side. In the paper "
+    "excitations differ within a class, too, and most in the later layers, where one class is represented most diversely."
+)
+CLAIMS = {  # what the paper says of the blocks in Figure 6
+    "SE_2_3": "In the paper early blocks are alike for all classes",
+    "SE_3_4": "In the paper the classes part with depth",
+    "SE_4_6": "In the paper deeper blocks are much more class-specific",
+    "SE_5_1": "In the paper deeper blocks are much more class-specific",
+    "SE_5_2": "In the paper most activations of this block are close to one",
+    "SE_5_3": "In the paper the last block's classes are alike up to a modest change in scale",
+}
+ORDERED = {
+    INDEX: "",
+    MEAN: "; channels by their mean over all images, highest first",
+    SHARE: "; channels by class share (omega squared), highest first",
+}
 
 
 class Stroke(NamedTuple):
@@ -30,8 +72,6 @@ class Stroke(NamedTuple):
 
 
 STROKES = (*map(Stroke, PALETTE), *(Stroke(colour, "dash") for colour in PALETTE[: MAX_CURVES - len(PALETTE)]))
-
-
 OVERALL = Stroke(NEUTRAL, "dot")
 
 
@@ -46,18 +86,6 @@ def entries(statistics: ClassStatistics, curves: Sequence[Curve]) -> dict[str, S
         raise SevisError(f"at most {MAX_CURVES} curves can be told apart, got {len(different)}: choose fewer classes and groups")
     strokes = {label_of(statistics, curve): stroke for curve, stroke in zip(different, STROKES, strict=False)}
     return strokes | {overall_label(statistics): OVERALL}
-
-
-PAPER_BLOCKS = ("SE_2_3", "SE_3_4", "SE_4_6", "SE_5_1", "SE_5_2", "SE_5_3")  # the panels of SE-ResNet-50, section 7.2
-
-
-PAPER_CLASSES = ("goldfish", "Chihuahua", "bullet train", "cliff")  # the nearest to the paper's goldfish, pug, plane and cliff
-
-
-COLUMNS = 3
-
-
-DENSE = 200  # curves of more points are drawn thinner
 
 
 def paper_blocks(sites: Sequence[str]) -> tuple[str, ...]:
@@ -89,10 +117,11 @@ def drawable_channels(statistics: ClassStatistics, sites: Iterable[str], curves:
 
 def mean_panel(
     statistics: ClassStatistics, site: str, curves: Sequence[Curve], *, channels: int | None = PAPER_CHANNELS, order: str = INDEX
-) -> go.Figure:
+) -> Chart:
     """Draw one panel of Figure 6: what `mean_table` holds, a curve for each class or group and one over all. The legend is `entries`."""
     table = mean_table(statistics, site, curves, channels=channels, order=order)
-    return _panel(_mean_traces(table, entries(statistics, curves)), _title(statistics, site), "mean excitation", order)
+    figure = _panel(_mean_traces(table, entries(statistics, curves)), _title(statistics, site), "mean excitation", order)
+    return Chart(figure, _mean_caption(statistics, site, curves, order), table)
 
 
 def spread_panel(
@@ -103,10 +132,11 @@ def spread_panel(
     stroke: Stroke = STROKES[0],
     channels: int | None = PAPER_CHANNELS,
     order: str = INDEX,
-) -> go.Figure:
+) -> Chart:
     """Draw one panel of Figure 7: what `spread_table` holds, the mean of a class or group in a band of one standard deviation each side."""
     table = spread_table(statistics, site, curve, channels=channels, order=order)
-    return _panel(_spread_traces(statistics, table, curve, stroke), _title(statistics, site), "excitation", order)
+    figure = _panel(_spread_traces(statistics, table, curve, stroke), _title(statistics, site), "excitation", order)
+    return Chart(figure, _spread_caption(statistics, site, curve, order), table)
 
 
 def figure6(
@@ -116,14 +146,13 @@ def figure6(
     *,
     channels: int | None = PAPER_CHANNELS,
     order: str = INDEX,
-) -> go.Figure:
+) -> Chart:
     """Draw the panels of Figure 6 in one figure with one legend."""
     strokes = entries(statistics, classes)
-    panels = {
-        _title(statistics, site): _mean_traces(mean_table(statistics, site, classes, channels=channels, order=order), strokes)
-        for site in sites
-    }
-    return _grid(panels, title="Mean excitation per channel, by class", axis="mean excitation", order=order)
+    tables = {site: mean_table(statistics, site, classes, channels=channels, order=order) for site in sites}
+    panels = {_title(statistics, site): _mean_traces(table, strokes) for site, table in tables.items()}
+    figure = _grid(panels, title="Mean excitation per channel, by class", axis="mean excitation", order=order)
+    return Chart(figure, f"{ABOUT_MEANS} {describe_source(statistics)}", _joined(tables))
 
 
 def figure7(
@@ -133,22 +162,54 @@ def figure7(
     *,
     channels: int | None = PAPER_CHANNELS,
     order: str = INDEX,
-) -> go.Figure:
+) -> Chart:
     """Draw the panels of Figure 7 for each class or group in one figure with one legend."""
-    curves = list(dict.fromkeys(classes))
-    strokes = entries(statistics, curves)
-    panels = {
-        f"{escape(str(curve))}: {_title(statistics, site)}": _spread_traces(
-            statistics,
-            spread_table(statistics, site, curve, channels=channels, order=order),
-            curve,
-            strokes[label_of(statistics, curve)],
-        )
-        for curve in curves
-        for site in sites
-    }
+    strokes = entries(statistics, classes)
+    tables, panels = {}, {}
+    for curve in dict.fromkeys(classes):
+        for site in sites:
+            table = spread_table(statistics, site, curve, channels=channels, order=order)
+            tables[f"{curve}: {site}"] = table
+            title = f"{escape(str(curve))}: {_title(statistics, site)}"
+            panels[title] = _spread_traces(statistics, table, curve, strokes[label_of(statistics, curve)])
     title = "Excitation per channel within a class: mean, and a band of one standard deviation each side"
-    return _grid(panels, title=title, axis="excitation", order=order)
+    figure = _grid(panels, title=title, axis="excitation", order=order)
+    return Chart(figure, f"{ABOUT_SPREAD} {describe_source(statistics)}", _joined(tables))
+
+
+def _joined(tables: Mapping[str, Table]) -> Table:
+    """Return the tables of several panels as one, the panel's name in front; NaN where a panel lacks a column."""
+    sizes = [len(table["channel"]) for table in tables.values()]
+    names = dict.fromkeys(name for table in tables.values() for name in table)
+    columns = {name: [table.get(name, np.full(size, np.nan)) for table, size in zip(tables.values(), sizes, strict=True)] for name in names}
+    return {"panel": np.repeat(list(tables), sizes)} | {name: np.concatenate(parts) for name, parts in columns.items()}
+
+
+def _mean_caption(statistics: ClassStatistics, site: str, curves: Sequence[Curve], order: str) -> str:
+    """Return one sentence under a panel of Figure 6: what this network shows, beside what the paper says of the block."""
+    drawn = [curve for curve in curves if count_of(statistics, curve)]
+    if not drawn:
+        return "None of the chosen classes has an image, so only the axes are drawn."
+    overall = statistics.overall_mean(site)
+    distance = np.abs(means_of(statistics, site, drawn) - overall).mean()
+    what = "class" if all(isinstance(curve, str) for curve in drawn) else "curve"
+    finding = f"a {what} lies {distance:.2f} from the mean of all on average{ORDERED[order]}"
+    claim = CLAIMS.get(site) if paper_blocks(statistics.sites) == PAPER_BLOCKS else None
+    if claim and site == "SE_5_2":
+        finding = f"{np.mean(overall > HIGH):.0%} of the channels have a mean above {HIGH}, and {finding}"
+    return f"{claim}; here {finding}." if claim else f"{finding[0].upper()}{finding[1:]}."
+
+
+def _spread_caption(statistics: ClassStatistics, site: str, curve: Curve, order: str) -> str:
+    """Return one sentence under a panel of Figure 7: how far the images of a class, or of a group, differ."""
+    count, what = count_of(statistics, curve), "class" if isinstance(curve, str) else "group"
+    if count < 2:
+        return f"There is {'only one photo' if count else 'no photo'} of this {what}, so no spread can be drawn."
+    within = std_of(statistics, site, curve).mean()
+    return (
+        f"Over the {count} photos of the {what}, a channel's excitation has a standard deviation of {within:.2f} on average"
+        f"{ORDERED[order]}."
+    )
 
 
 def _title(statistics: ClassStatistics, site: str) -> str:
@@ -175,7 +236,7 @@ def _line(table: Table, label: str, stroke: Stroke) -> go.Scatter:
     """
     overall, dense, ranked = stroke == OVERALL, len(table[label]) > DENSE, "rank" in table
     return go.Scatter(
-        x=_places(table),
+        x=_ranks(table),
         y=table[label].astype(np.float32),
         customdata=table["channel"].astype(np.uint16) if overall and ranked else None,
         name=escape(label, quote=False),
@@ -187,7 +248,8 @@ def _line(table: Table, label: str, stroke: Stroke) -> go.Scatter:
     )
 
 
-def _places(table: Table) -> NDArray[np.uint16]:
+def _ranks(table: Table) -> NDArray[np.uint16]:
+    """Return where the channels stand on the axis: their ranks, or their numbers."""
     return table.get("rank", table["channel"]).astype(np.uint16)
 
 
@@ -197,7 +259,7 @@ def _band(table: Table, label: str, colour: str) -> list[go.Scatter]:
     edges = (table[label] - table["standard deviation"], table[label] + table["standard deviation"])
     lower, upper = (
         go.Scatter(
-            x=_places(table),
+            x=_ranks(table),
             y=edge.astype(np.float32),
             mode="lines",
             line={"width": 0, "color": colour},
@@ -230,12 +292,12 @@ def _grid(panels: Mapping[str, Sequence[go.Scatter]], *, title: str, axis: str, 
         rows, columns, subplot_titles=list(panels), vertical_spacing=0.3 / rows if rows > 1 else 0, horizontal_spacing=0.06
     )
     seen: set[str] = set()
-    for place, traces in enumerate(panels.values()):
+    for panel, traces in enumerate(panels.values()):
         for trace in traces:
             if trace.name:
                 trace.showlegend = trace.name not in seen
                 seen.add(trace.name)
-            figure.add_trace(trace, row=place // columns + 1, col=place % columns + 1)
+            figure.add_trace(trace, row=panel // columns + 1, col=panel % columns + 1)
     _dress_axes(figure, axis, order, *_range(figure.data))
     height = 150 + 290 * rows
     finish(figure, title=title, height=height)
@@ -250,9 +312,9 @@ def _range(traces: Iterable[go.Scatter]) -> tuple[float, float]:
 
 
 def _dress_axes(figure: go.Figure, axis: str, order: str, low: float, high: float) -> None:
-    place = "channel" if order == INDEX else "rank"
+    unit = "channel" if order == INDEX else "rank"
     figure.update_yaxes(range=[low, high], title_text=axis, fixedrange=True)
     figure.update_xaxes(
-        title_text="channel" if order == INDEX else f"rank by {order}", fixedrange=True, unifiedhovertitle_text=f"{place} %{{x}}"
+        title_text="channel" if order == INDEX else f"rank by {order}", fixedrange=True, unifiedhovertitle_text=f"{unit} %{{x}}"
     )
     figure.update_layout(hovermode="x unified")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from sevis.analysis.two_classes import RATE, Effects
+from sevis.figures.chart import Chart
 from sevis.figures.theme import GRID, LESS, MORE, NEUTRAL, PALETTE, finish, name_rows
 from sevis.paper import short_name
 
@@ -18,9 +19,9 @@ LARGEST = 20  # channels in one figure
 ROW, SPACE = 26, 152  # pixels: a channel, and all that is not channels
 
 
-def largest_effects(effects: Effects, *, count: int = LARGEST) -> go.Figure:
+def largest_effects(effects: Effects, *, count: int = LARGEST) -> Chart:
     """Draw the channels that differ most between two classes, a row each: Hedges' g with its 95 % interval; hollow where it may be
-    chance.
+    chance. The table holds all channels, the largest effect first.
     """
     picked = effects.largest(count)
     figure = go.Figure()
@@ -29,16 +30,20 @@ def largest_effects(effects: Effects, *, count: int = LARGEST) -> go.Figure:
         figure.add_trace(_dots(effects, picked[rows], rows, colour, f"opened more for {name}"))
     figure.add_vline(x=0, line={"color": NEUTRAL, "width": 2})
     finish(figure, title="The largest effects", height=ROW * max(len(picked), 1) + SPACE)
-    name_rows(figure, [_address(effects, place) for place in picked])
+    name_rows(figure, [_address(effects, index) for index in picked])
     figure.update_layout(hovermode="closest", margin={"t": 96}, legend={"orientation": "h"})
     figure.update_xaxes(
         title_text="Hedges' g (standard deviations), 95 % interval", gridcolor=GRID, zeroline=False, fixedrange=True, nticks=7
     )
-    return figure
+    caption = (
+        f"The {len(picked)} channels whose scales differ most, in standard deviations; a hollow dot is no discovery. The CSV holds all "
+        "channels."
+    )
+    return Chart(figure, caption, _effect_table(effects, effects.largest(len(effects.g))))
 
 
-def effects_by_depth(effects: Effects) -> go.Figure:
-    """By block: how large the effects are (median, 95th percentile and largest |g|), and below the share of its channels that differ."""
+def effects_by_depth(effects: Effects) -> Chart:
+    """Draw by block how large the effects are (median, 95th percentile and largest |g|), and below the share of channels that differ."""
     table = depth_table(effects)
     blocks = np.arange(len(table["block"]))
     figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[3, 2], vertical_spacing=0.08)
@@ -78,11 +83,15 @@ def effects_by_depth(effects: Effects) -> go.Figure:
     figure.update_xaxes(title_text="block, SE_stage_block", row=2, col=1)
     figure.update_yaxes(title_text="|g|", title_standoff=14, rangemode="tozero", gridcolor=GRID, fixedrange=True, row=1, col=1)
     figure.update_yaxes(title_text="% of channels", range=[0, 100], gridcolor=GRID, fixedrange=True, row=2, col=1)
-    return figure
+    caption = (
+        "Above, the size of the effects in each block; dotted, the median to expect if no channel differed. Below, how many channels "
+        "are discoveries."
+    )
+    return Chart(figure, caption, table)
 
 
-def sorted_effects(effects: Effects) -> go.Figure:
-    """Draw all channels of one block from the one that is opened most for the first class to the one opened most for the second."""
+def sorted_effects(effects: Effects) -> Chart:
+    """Draw all channels, of one block, from the one that is opened most for the first class to the one opened most for the second."""
     order = np.argsort(-np.nan_to_num(effects.g, nan=0.0), kind="stable")
     order = order[~np.isnan(effects.g[order])]
     rank = np.arange(1, len(order) + 1, dtype=np.uint16)
@@ -116,12 +125,12 @@ def sorted_effects(effects: Effects) -> go.Figure:
     figure.update_layout(hovermode="closest", legend={"y": -0.18, "yanchor": "top"})
     figure.update_xaxes(title_text="rank of the channel", showgrid=False, zeroline=False, fixedrange=True, nticks=6)
     figure.update_yaxes(title_text="Hedges' g (standard deviations)", gridcolor=GRID, zeroline=True, zerolinecolor=NEUTRAL, fixedrange=True)
-    return figure
+    caption = f"All channels of {effects.block[0]} by their effect, in the band of their 95 % intervals."
+    return Chart(figure, caption, _effect_table(effects, np.arange(len(effects.g))))
 
 
-def effect_table(effects: Effects, places: NDArray[np.intp] | None = None) -> Table:
-    """Return the data of `largest_effects` and `sorted_effects`: a row for each channel, of those at `places` or of all."""
-    picked = np.arange(len(effects.g)) if places is None else places
+def _effect_table(effects: Effects, picked: NDArray[np.intp]) -> Table:
+    """Return a row for each of the effects that are picked by their indices."""
     return {
         "block": effects.block[picked],
         "channel": effects.channel[picked],
@@ -162,31 +171,31 @@ _HOVER = (
 )
 
 
-def _details(effects: Effects, places: NDArray[np.intp]) -> list[list[Any]]:
+def _details(effects: Effects, picked: NDArray[np.intp]) -> list[list[Any]]:
     columns = (effects.g, effects.low, effects.high, effects.means[0], effects.means[1], effects.p, effects.q)
-    return [[_address(effects, place), *(float(f"{column[place]:.4g}") for column in columns)] for place in places]
+    return [[_address(effects, index), *(float(f"{column[index]:.4g}") for column in columns)] for index in picked]
 
 
-def _address(effects: Effects, place: int) -> str:
-    """Return a channel's place: its block, where there are several, and its number."""
+def _address(effects: Effects, index: int) -> str:
+    """Return which channel an effect is of: its block, where there are several, and its number."""
     several = effects.block[0] != effects.block[-1]
-    return f"{escape(str(effects.block[place]))} · {effects.channel[place]}" if several else f"channel {effects.channel[place]}"
+    return f"{escape(str(effects.block[index]))} · {effects.channel[index]}" if several else f"channel {effects.channel[index]}"
 
 
-def _dots(effects: Effects, places: NDArray[np.intp], rows: NDArray[np.intp], colour: str, label: str) -> go.Scatter:
-    found = effects.discovered[places]
+def _dots(effects: Effects, picked: NDArray[np.intp], rows: NDArray[np.intp], colour: str, label: str) -> go.Scatter:
+    found = effects.discovered[picked]
     return go.Scatter(
-        x=effects.g[places],
+        x=effects.g[picked],
         y=rows,
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": effects.high[places] - effects.g[places],
-            "arrayminus": effects.g[places] - effects.low[places],
+            "array": effects.high[picked] - effects.g[picked],
+            "arrayminus": effects.g[picked] - effects.low[picked],
             "thickness": 1.5,
             "width": 3,
         },
-        customdata=_details(effects, places),
+        customdata=_details(effects, picked),
         mode="markers",
         marker={"color": colour, "size": 10, "symbol": ["circle" if one else "circle-open" for one in found]},
         name=escape(label),

@@ -1,5 +1,6 @@
 """Two networks on the same classes: what their gates do by depth, and how far their blocks agree on which classes are alike."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -9,57 +10,71 @@ from numpy.typing import NDArray
 
 from sevis.analysis.measures import HIGH
 from sevis.analysis.two_models import BlockProfile, ModelComparison
+from sevis.figures.chart import Chart
 from sevis.figures.theme import GRID, LESS, MORE, NEUTRAL, PALETTE, SCALE_COLOURS, finish
 from sevis.paper import short_name
 
 Array = NDArray[np.floating]
 Table = dict[str, NDArray[Any]]
-MEASURES = {
-    "share": ("Class share of the variance", "median ω² of the channels"),
-    "spread": ("Spread over images", "mean standard deviation of s"),
-    "saturated": (f"Scales above {HIGH}", "share of all scales"),
+MEASURES = {  # the title of its panel, its axis, and what it is
+    "share": (
+        "Class share of the variance",
+        "median ω² of the channels",
+        "How much of a channel's variance over photos lies between the classes (omega squared: 0 is chance)",
+    ),
+    "spread": (
+        "Spread over images",
+        "mean standard deviation of s",
+        "How far s moves from photo to photo; near 0 the gates are dead",
+    ),
+    "saturated": (f"Scales above {HIGH}", "share of all scales", "How many scales let nearly all of their channel pass"),
 }
 STYLES = ((MORE, "circle", "solid"), (LESS, "square", "dash"))
 
 
-def profile_panel(comparison: ModelComparison, measure: str) -> go.Figure:
+def profile_panel(comparison: ModelComparison, measure: str) -> Chart:
     """Draw one measure of both networks by depth, a line each.
 
     Args:
         measure: a key of MEASURES.
     """
-    title, axis = MEASURES[measure]
-    figure = go.Figure()
-    for name, profile, (colour, symbol, dash) in zip(comparison.names, comparison.profiles, STYLES, strict=True):
-        figure.add_trace(_line(profile, getattr(profile, measure), name, colour, symbol=symbol, dash=dash))
-    return _dress(figure, title, axis)
-
-
-def profile_table(comparison: ModelComparison, measure: str) -> Table:
-    """Return the data of `profile_panel`: a row for each block of each network."""
+    title, axis, meaning = MEASURES[measure]
     first, second = comparison.profiles
-    return {
+    values = [getattr(profile, measure) for profile in comparison.profiles]
+    figure = go.Figure()
+    for name, profile, y, (colour, symbol, dash) in zip(comparison.names, comparison.profiles, values, STYLES, strict=True):
+        figure.add_trace(_line(profile, y, name, colour, symbol=symbol, dash=dash))
+    table = {
         "network": np.repeat(np.array(comparison.names), [len(first.sites), len(second.sites)]),
         "block": np.array([*first.sites, *second.sites]),
         "depth": np.concatenate([first.depth, second.depth]),
-        MEASURES[measure][1]: np.concatenate([getattr(first, measure), getattr(second, measure)]),
+        axis: np.concatenate(values),
     }
+    return Chart(_dress(figure, title, axis), _profile_caption(meaning, values), table)
 
 
-def agreement_panel(comparison: ModelComparison) -> go.Figure:
+def _profile_caption(meaning: str, values: Sequence[Array]) -> str:
+    """Return one sentence on what a measure is, and how the networks differ in it."""
+    if any(np.isnan(one).all() for one in values):
+        return f"{meaning}; unknown of a file that holds only means and deviations: collect it again."
+    means = " and ".join(f"{np.nanmean(one):.2f}" for one in values)
+    return f"{meaning}: {means} on average over the blocks of the first and the second."
+
+
+def agreement_panel(comparison: ModelComparison) -> Chart:
     """Draw how far each block of the first agrees with its partner in the second on the distances between classes, beside chance."""
-    profile = comparison.profiles[0]
-    table = agreement_table(comparison)
+    profile, table = comparison.profiles[0], _partner_table(comparison)
     figure = go.Figure()
     figure.add_trace(_line(profile, table["agreement"], "agreement", PALETTE[2], symbol="diamond", dash="solid", partner=table["partner"]))
     figure.add_trace(_line(profile, comparison.chance, "chance: 95 % lie below", NEUTRAL, symbol=None, dash="dot"))
     _dress(figure, "Agreement on class distances", "Spearman's rank correlation")
     low = np.nanmin([0.0, *table["agreement"], *comparison.chance])
-    return figure.update_yaxes(range=[min(0.0, float(low) - 0.05), 1.02])
+    figure.update_yaxes(range=[min(0.0, float(low) - 0.05), 1.02])
+    return Chart(figure, _agreement_caption(comparison, table["agreement"]), table)
 
 
-def agreement_table(comparison: ModelComparison) -> Table:
-    """Return the data of `agreement_panel`: a row for each block of the first network."""
+def _partner_table(comparison: ModelComparison) -> Table:
+    """Return a row for each block of the first network, beside its partner in the second."""
     first, second = comparison.profiles
     return {
         "block": np.array(first.sites),
@@ -70,14 +85,30 @@ def agreement_table(comparison: ModelComparison) -> Table:
     }
 
 
-def difference_panel(comparison: ModelComparison) -> go.Figure:
+def _agreement_caption(comparison: ModelComparison, own: Array) -> str:
+    """Return one sentence on how far the networks agree on which classes are alike."""
+    what = "How far two blocks agree on which classes are alike (Spearman over all pairs of classes; Kriegeskorte et al. 2008)"
+    known = np.isfinite(own)
+    if not known.any():
+        return f"{what}: unknown, for it takes four classes with different gates."
+    sites, best = comparison.profiles[0].sites, int(np.nanargmax(own))
+    above = int((own[known] > comparison.chance[known]).sum())
+    return f"{what}: highest in {sites[best]} ({own[best]:.2f}), above chance in {above} of {len(own)} blocks."
+
+
+def difference_panel(comparison: ModelComparison) -> Chart:
     """Draw how far the class means of the two lie apart, channel by channel, for blocks of the same name and width."""
     figure = go.Figure(_line(comparison.profiles[0], comparison.difference, "difference", PALETTE[7], symbol="circle", dash="solid"))
     figure.update_traces(showlegend=False)
-    return _dress(figure, "Difference of class means", "mean |difference| of s")
+    _dress(figure, "Difference of class means", "mean |difference| of s")
+    caption = (
+        "Channel by channel, which says something only of networks that grew out of the same weights: the channels of networks that were "
+        "trained apart have no common order."
+    )
+    return Chart(figure, caption, _partner_table(comparison))
 
 
-def agreement_map(comparison: ModelComparison) -> go.Figure:
+def agreement_map(comparison: ModelComparison) -> Chart:
     """Draw the agreement on the distances between classes of every block of the first network with every one of the second."""
     first, second = comparison.profiles
     figure = go.Figure(
@@ -106,17 +137,14 @@ def agreement_map(comparison: ModelComparison) -> go.Figure:
             zeroline=False,
             fixedrange=True,
         )
-    return figure.update_yaxes(autorange="reversed")
-
-
-def agreement_map_table(comparison: ModelComparison) -> Table:
-    """Return the data of `agreement_map`: a row for each pair of blocks."""
-    first, second = (np.array(profile.sites) for profile in comparison.profiles)
-    return {
-        "block of the first": np.repeat(first, len(second)),
-        "block of the second": np.tile(second, len(first)),
+    figure.update_yaxes(autorange="reversed")
+    table = {
+        "block of the first": np.repeat(np.array(first.sites), len(second.sites)),
+        "block of the second": np.tile(np.array(second.sites), len(first.sites)),
         "rank correlation": comparison.agreement.ravel(),
     }
+    caption = "The same rank correlation of every block with every block: a bright diagonal says that depth for depth they agree."
+    return Chart(figure, caption, table)
 
 
 def _line(

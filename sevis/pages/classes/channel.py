@@ -22,10 +22,12 @@ from sevis.pages.shared.explanations import Photo, look, ready_model
 from sevis.pages.shared.growing import Say, show_growing
 from sevis.pages.shared.network import Network
 from sevis.pages.shared.photos import validation_photos
-from sevis.pages.shared.show import show, show_picture
+from sevis.pages.shared.show import show_chart, show_picture
 from sevis.weights.card import Card
 
 Map = NDArray[np.float32]
+BLOCK, NUMBER = "channel_block", "channel_number"
+OPENED = "SE_4_6"  # which the paper calls class-specific
 
 
 @dataclass(frozen=True)
@@ -154,12 +156,6 @@ def _table(end: Extreme, photos: ImageDataset) -> dict[str, ArrayLike]:
     }
 
 
-BLOCK, NUMBER = "channel_block", "channel_number"
-
-
-OPENED = "SE_4_6"  # which the paper calls class-specific
-
-
 def draw(statistics: ClassStatistics, network: Network, card: Card) -> None:
     """Show the controls, and all that is known of the channel that they stand for.
 
@@ -172,12 +168,7 @@ def draw(statistics: ClassStatistics, network: Network, card: Card) -> None:
         return
     left, right = st.columns(2, gap="large")
     with left:
-        show(
-            figures.class_bars(statistics, block, channel),
-            key=f"{block}-{channel}-classes",
-            caption=figures.class_caption(statistics, block, channel),
-            table=figures.class_table(statistics, block, channel),
-        )
+        show_chart(figures.class_bars(statistics, block, channel), key=f"{block}-{channel}-classes")
     with right:
         _show_histogram(statistics, block, channel)
     if statistics.detailed:
@@ -216,9 +207,4 @@ def _show_histogram(statistics: ClassStatistics, block: str, channel: int) -> No
         )
         return
     values, histogram = statistics.sample(block).values[:, channel], statistics.histogram(block)
-    show(
-        figures.scale_histogram(values, histogram, site=block, channel=channel),
-        key=f"{block}-{channel}-scales",
-        caption=figures.histogram_caption(values, site=block, channel=channel),
-        table=figures.histogram_table(values, histogram),
-    )
+    show_chart(figures.scale_histogram(values, histogram, site=block, channel=channel), key=f"{block}-{channel}-scales")

@@ -6,17 +6,16 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from sevis.analysis.class_map import TOLERANCE, ClassMaps, Separation, furthest, mds_maps, pca_maps, separation, similar_order
+from sevis.analysis.class_map import ClassMaps, Separation, furthest, mds_maps, pca_maps, separation, similar_order
 from sevis.analysis.intervals import wilson
 from sevis.analysis.measures import distances
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.figures.classes.class_map import MARKED, MATRIX, class_map, class_map_table, distance_matrix, distance_table, reach
+from sevis.figures.classes.class_map import MARKED, METRICS, class_map, distance_matrix
 from sevis.figures.classes.paper_figures import paper_blocks, paper_classes
 from sevis.pages.shared.cache import identity
-from sevis.pages.shared.show import show
+from sevis.pages.shared.show import show_chart
 
 PCA, MDS = "PCA", "MDS"
-METRICS = {"cosine": "cosine", "L1": "l1"}  # what a visitor reads, and what `sevis.measures.distances` takes
 COMMON, OWN = "the same for all blocks", "of this block"
 ABOUT = (
     "Each class is the mean of its photos' gates: one point with as many coordinates as the block has channels. If a block is "
@@ -25,7 +24,7 @@ ABOUT = (
 
 
 @dataclass(frozen=True)
-class Choice:
+class MapChoice:
     """What to draw: a block, the kind of map, the distance, whether all blocks share one scale, the classes to mark, and photos."""
 
     site: str
@@ -50,7 +49,7 @@ def draw(statistics: ClassStatistics) -> None:
         _show_matrix(statistics, choice)
 
 
-def _choose(statistics: ClassStatistics) -> Choice:
+def _choose(statistics: ClassStatistics) -> MapChoice:
     sites, names = statistics.sites, list(dict.fromkeys(statistics.classes))
     site = st.select_slider("Block, from the first to the last", sites, value=paper_blocks(sites)[0], key="map_block", bind="query-params")
     with st.container(horizontal=True, gap="medium"):
@@ -67,7 +66,7 @@ def _choose(statistics: ClassStatistics) -> Choice:
         wrap=True,
     )
     photos = kind == PCA and statistics.detailed and st.toggle("Single photos, too", key="map_photos", bind="query-params")
-    return Choice(str(site), kind, METRICS[metric], scale == COMMON, marked, bool(photos))
+    return MapChoice(str(site), kind, METRICS[metric], scale == COMMON, marked, bool(photos))
 
 
 def _one_of(label: str, options: list[str], *, key: str, help: str) -> str:
@@ -95,58 +94,22 @@ def describe_separation(site: str, apart: Separation) -> str:
     )
 
 
-def _show_map(statistics: ClassStatistics, choice: Choice) -> None:
+def _show_map(statistics: ClassStatistics, choice: MapChoice) -> None:
     key, block = identity(statistics), statistics.sites.index(choice.site)
-    maps = _pca(key, _statistics=statistics) if choice.kind == PCA else _mds(key, choice.metric, _statistics=statistics)
-    span = reach(maps, block=None if choice.common else block, photos=choice.photos)
-    units = "pca" if choice.kind == PCA else choice.metric
-    show(
-        class_map(maps, block, statistics.classes, units=units, marked=choice.marked, span=span, photos=choice.photos),
-        key=f"{choice.site}-class-map",
-        caption=_describe_map(maps, block, choice),
-        table=class_map_table(maps, block, statistics.classes),
-    )
+    metric = None if choice.kind == PCA else choice.metric
+    maps = _pca(key, _statistics=statistics) if metric is None else _mds(key, metric, _statistics=statistics)
+    chart = class_map(maps, block, statistics.classes, metric=metric, marked=choice.marked, common=choice.common, photos=choice.photos)
+    show_chart(chart, key=f"{choice.site}-class-map")
 
 
-def _describe_map(maps: ClassMaps, block: int, choice: Choice) -> str:
-    quality = maps.quality[block]
-    if np.isnan(quality):
-        return "All classes have the same mean gates here, so they lie on one spot."
-    if choice.kind == PCA:
-        text = f"The class means in their two principal axes, which hold {quality:.0%} of the variance between them"
-    else:
-        shown = _called(choice.metric)
-        text = (
-            f"Metric multidimensional scaling of the {shown} distances between class means (SMACOF from classical scaling, "
-            f"tolerance {TOLERANCE:g}; stress-1 is {quality:.2f}, and 0 would be a perfect map)"
-        )
-    scale = "all blocks share one scale" if choice.common else "the scale is this block's own"
-    photos = f"; faint, {len(maps.ids):,} photos, of which some may lie outside" if choice.photos else ""
-    return f"{text}; each block's map is turned to lie on the one before, and {scale}{photos}."
-
-
-def _show_matrix(statistics: ClassStatistics, choice: Choice) -> None:
+def _show_matrix(statistics: ClassStatistics, choice: MapChoice) -> None:
     key = identity(statistics)
-    rows = np.flatnonzero(statistics.count)
-    order = rows[_order(key, choice.site, choice.metric, _statistics=statistics)]
+    order = np.flatnonzero(statistics.count)[_order(key, choice.site, choice.metric, _statistics=statistics)]
     matrix = distances(statistics.mean(choice.site)[order], choice.metric)
     far = _furthest(key, choice.metric, _statistics=statistics)
+    limit = float(np.nanmax(far) if choice.common else far[statistics.sites.index(choice.site)]) or 1.0
     names = [statistics.classes[row] for row in order]
-    limit = float(np.nanmax(far) if choice.common else far[statistics.sites.index(choice.site)])
-    off = matrix[~np.eye(len(matrix), dtype=bool)]
-    pooled = f" More than {MATRIX} classes are drawn as means over neighbours." if len(rows) > MATRIX else ""
-    show(
-        distance_matrix(matrix, names, site=choice.site, metric=choice.metric, furthest=limit or 1.0),
-        key=f"{choice.site}-distances",
-        caption=f"The {_called(choice.metric)} distance between the mean gates of each two classes ({off.mean():.3g} on average, at most "
-        f"{off.max():.3g}), ordered so that like classes are neighbours (average linkage, optimal leaf order): dark squares on the "
-        f"diagonal are groups that the block treats alike.{pooled}",
-        table=distance_table(matrix, names),
-    )
-
-
-def _called(metric: str) -> str:
-    return next(name for name, taken in METRICS.items() if taken == metric)
+    show_chart(distance_matrix(matrix, names, site=choice.site, metric=choice.metric, furthest=limit), key=f"{choice.site}-distances")
 
 
 PLACING = "Placing the classes of all blocks …"

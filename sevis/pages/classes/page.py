@@ -3,8 +3,8 @@
 import streamlit as st
 
 from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.class_statistics.provenance import describe_source
 from sevis.errors import SevisError
-from sevis.figures.classes.captions import describe_source
 from sevis.pages.classes.class_report import offer_report
 from sevis.pages.classes.collecting import collected_here
 from sevis.pages.classes.own_data import own_statistics
@@ -44,7 +44,7 @@ def statistics_of(network: Network, card: Card) -> ClassStatistics | None:
 
 
 def choose_view() -> str:
-    """Return the control that chooses a view; what the one before was still working on ends."""
+    """Show the control that chooses a view, and return that; what the one before was still working on ends."""
     view = st.segmented_control("Show", VIEWS, default=MEANS, required=True, key="figure", bind="query-params", wrap=True) or MEANS
     if st.session_state.get("shown-view") != view:
         leave()

@@ -1,30 +1,28 @@
 """The views of the Classes page that the paper has: Figure 6, the means of classes, and Figure 7, the spread within one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from sevis.analysis.class_groups import groups_of
-from sevis.analysis.paper_figures import INDEX, ORDERS, PAPER_CHANNELS, Curve, label_of, mean_table, missing, overall_label, spread_table
+from sevis.analysis.paper_figures import INDEX, ORDERS, PAPER_CHANNELS, Curve, label_of, missing, overall_label
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.chart import Chart
-from sevis.figures.classes import captions
 from sevis.figures.classes import paper_figures as figures
 from sevis.figures.classes.paper_figures import MAX_CURVES, Stroke, entries
-from sevis.pages.shared.show import show
-from sevis.reports import html as report
+from sevis.pages.shared.show import show_chart
+from sevis.reports.html import to_html
 
 SAMPLED, ALL = str(PAPER_CHANNELS), "all"
 BORDERS = {"solid": "solid", "dash": "dashed", "dot": "dotted"}  # Plotly's words for lines, and CSS's
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What to draw: classes and groups, blocks, how many channels of each block (None: all), and in which order."""
+class Curves:
+    """Which curves to draw: classes and groups, blocks, how many channels of each block (None: all), and in which order."""
 
     curves: list[Curve]
     blocks: list[str]
@@ -32,7 +30,7 @@ class Choice:
     order: str
 
 
-def choose(statistics: ClassStatistics) -> Choice | None:
+def choose(statistics: ClassStatistics) -> Curves | None:
     """Return the controls, whose state lives in the URL; None where no class or no block is chosen, which the page then says."""
     wide, narrow = st.columns([5, 3], gap="medium")
     with wide:
@@ -69,7 +67,7 @@ def choose(statistics: ClassStatistics) -> Choice | None:
         )
     blocks = [site for site in statistics.sites if site in chosen]
     if curves and blocks:
-        return Choice(curves, blocks, None if amount == ALL else PAPER_CHANNELS, order or INDEX)
+        return Curves(curves, blocks, None if amount == ALL else PAPER_CHANNELS, order or INDEX)
     st.info("Choose at least one class and one block.", icon=":material/info:")
     return None
 
@@ -104,7 +102,7 @@ def _choose_groups(statistics: ClassStatistics) -> list[Curve]:
     return [groups[name] for name in names]
 
 
-def limit_channels(statistics: ClassStatistics, choice: Choice, curves: int) -> int | None:
+def limit_channels(statistics: ClassStatistics, choice: Curves, curves: int) -> int | None:
     """Return how many channels of a block to draw, so many curves of each; says so where all would be too many for one page."""
     if choice.channels is not None:
         return choice.channels
@@ -115,32 +113,28 @@ def limit_channels(statistics: ClassStatistics, choice: Choice, curves: int) -> 
 
 
 def draw_means(statistics: ClassStatistics) -> None:
-    """Figure 6: a panel for each block, and all of them as one file. Raises SevisError where there are too many curves."""
+    """Show Figure 6: a panel for each block, and all of them as one file. Raises SevisError where there are too many curves."""
     choice = choose(statistics)
     if choice is None:
         return
-    st.markdown(captions.ABOUT_MEANS)
+    st.markdown(figures.ABOUT_MEANS)
     curves, order = choice.curves, choice.order
     channels = limit_channels(statistics, choice, len(curves) + 1)
     draw_legend(entries(statistics, curves))
     _name_missing(statistics, curves)
     grid = st.grid(figures.COLUMNS, min_column_width=300, gap="medium")
     for site in choice.blocks:
-        panel = figures.mean_panel(statistics, site, curves, channels=channels, order=order)
-        caption = captions.mean_caption(statistics, site, curves, order=order)
-        table = mean_table(statistics, site, curves, channels=channels, order=order)
         with grid.cell():
-            show(panel, key=f"figure6-{site}", caption=caption, table=table)
-    draw = partial(figures.figure6, statistics, choice.blocks, curves, channels=channels, order=order)
-    offer("figure6", "Figure 6", draw, caption=f"{captions.ABOUT_MEANS} {captions.describe_source(statistics)}")
+            show_chart(figures.mean_panel(statistics, site, curves, channels=channels, order=order), key=f"figure6-{site}")
+    offer("figure6", "Figure 6", partial(figures.figure6, statistics, choice.blocks, curves, channels=channels, order=order))
 
 
 def draw_spreads(statistics: ClassStatistics) -> None:
-    """Figure 7 of one class or group: a panel for each block; all that are chosen as one file. Raises SevisError as `draw_means`."""
+    """Show Figure 7 of one class or group: a panel for each block; all that are chosen as one file. Raises SevisError as `draw_means`."""
     choice = choose(statistics)
     if choice is None:
         return
-    st.markdown(captions.ABOUT_SPREAD)
+    st.markdown(figures.ABOUT_SPREAD)
     channels, order = limit_channels(statistics, choice, 4), choice.order
     strokes = entries(statistics, choice.curves)
     curve = _choose_curve(choice.curves)
@@ -149,12 +143,9 @@ def draw_spreads(statistics: ClassStatistics) -> None:
     grid = st.grid(figures.COLUMNS, min_column_width=300, gap="medium")
     for site in choice.blocks:
         panel = figures.spread_panel(statistics, site, curve, stroke=strokes[label], channels=channels, order=order)
-        caption = captions.spread_caption(statistics, site, curve, order=order)
-        table = spread_table(statistics, site, curve, channels=channels, order=order)
         with grid.cell():
-            show(panel, key=f"figure7-{site}", caption=caption, table=table)
-    draw = partial(figures.figure7, statistics, choice.blocks, choice.curves, channels=channels, order=order)
-    offer("figure7", "Figure 7", draw, caption=f"{captions.ABOUT_SPREAD} {captions.describe_source(statistics)}")
+            show_chart(panel, key=f"figure7-{site}")
+    offer("figure7", "Figure 7", partial(figures.figure7, statistics, choice.blocks, choice.curves, channels=channels, order=order))
 
 
 def _choose_curve(curves: Sequence[Curve]) -> Curve:
@@ -181,11 +172,11 @@ def draw_legend(items: Mapping[str, Stroke]) -> None:
     st.html(f'<div style="display:flex;flex-wrap:wrap;gap:.2em 1.6em">{"".join(marks)}</div>')
 
 
-def offer(name: str, title: str, draw: "partial[go.Figure]", *, caption: str) -> None:
+def offer(name: str, title: str, draw: Callable[[], Chart]) -> None:
     """Show a button that saves all panels as one HTML file, which is drawn only when it is clicked."""
     st.download_button(
         "All panels as one HTML file",
-        data=lambda: report.to_html([Chart(draw(), caption, {})], title=f"sevis: {title}"),
+        data=lambda: to_html([draw()], title=f"sevis: {title}"),
         file_name=f"{name}.html",
         mime="text/html",
         key=f"{name}-html",

@@ -6,8 +6,8 @@ import streamlit as st
 from sevis.analysis.two_classes import MIN_IMAGES, RATE, Effects, compare_classes
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.classes.paper_figures import paper_classes
-from sevis.figures.classes.two_classes import LARGEST, depth_table, effect_table, effects_by_depth, largest_effects, sorted_effects
-from sevis.pages.shared.show import show
+from sevis.figures.classes.two_classes import depth_table, effects_by_depth, largest_effects, sorted_effects
+from sevis.pages.shared.show import show_chart
 
 EVERY = "all blocks"
 FORMULA = (
@@ -81,26 +81,14 @@ def describe_effects(effects: Effects, block: str) -> str:
 
 
 def _show_largest(effects: Effects, block: str) -> None:
-    picked = effects.largest(LARGEST)
-    if not len(picked):
+    if np.isfinite(effects.g).any():
+        show_chart(largest_effects(effects), key=f"{block.replace(' ', '-')}-largest-effects")
+    else:
         st.info("No channel's scale moves within either class, so no effect is known.", icon=":material/info:")
-        return
-    show(
-        largest_effects(effects),
-        key=f"{block.replace(' ', '-')}-largest-effects",
-        caption=f"The {len(picked)} channels whose scales differ most, in standard deviations; a hollow dot is no discovery. The CSV holds "
-        "all channels.",
-        table=effect_table(effects, effects.largest(len(effects.g))),
-    )
 
 
 def _show_all(effects: Effects, block: str) -> None:
     if block == EVERY:
-        caption = (
-            "Above, the size of the effects in each block; dotted, the median to expect if no channel differed. Below, how many channels "
-            "are discoveries."
-        )
-        show(effects_by_depth(effects), key="effects-by-depth", caption=caption, table=depth_table(effects))
+        show_chart(effects_by_depth(effects), key="effects-by-depth")
     elif np.isfinite(effects.g).any():
-        caption = f"All channels of {block} by their effect, in the band of their 95 % intervals."
-        show(sorted_effects(effects), key=f"{block}-all-effects", caption=caption, table=effect_table(effects))
+        show_chart(sorted_effects(effects), key=f"{block}-all-effects")

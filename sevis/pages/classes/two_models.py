@@ -14,12 +14,12 @@ from sevis.analysis.two_models import ModelComparison, all_common, compare_model
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.figures.classes import two_models as figures
-from sevis.pages.classes.class_map import METRICS
+from sevis.figures.classes.class_map import METRICS
 from sevis.pages.classes.collecting import collected
 from sevis.pages.classes.own_data import KEPT, Own
 from sevis.pages.shared.cache import identity
 from sevis.pages.shared.explanations import read_statistics
-from sevis.pages.shared.show import show, show_error
+from sevis.pages.shared.show import show_chart, show_error
 from sevis.settings import results_folder
 from sevis.weights.card import Card, list_pretrained, read_card
 
@@ -87,7 +87,7 @@ def _compare_upload(statistics: ClassStatistics, metric: str) -> None:
 
 @contextmanager
 def opened(data: bytes) -> Iterator[ClassStatistics]:
-    """A stranger's class statistics, in a private file that is gone afterwards. Raises SevisError for what is none."""
+    """Yield a stranger's class statistics, in a private file that is gone afterwards. Raises SevisError for what is none."""
     limit = int(st.get_option("server.maxUploadSize"))
     if len(data) > limit * 2**20:
         raise SevisError(f"the file has {len(data) / 2**20:,.1f} MB, and this app takes at most {limit}: collect it again with --sample 5")
@@ -133,59 +133,13 @@ def _say_what_differs(comparison: ModelComparison) -> None:
 
 
 def _show(comparison: ModelComparison) -> None:
-    grid = st.grid(3, min_column_width=300, gap="medium")
-    for measure in figures.MEASURES:
-        with grid.cell():
-            show(
-                figures.profile_panel(comparison, measure),
-                key=f"models-{measure}",
-                caption=describe_measure(comparison, measure),
-                table=figures.profile_table(comparison, measure),
-            )
-    table = figures.agreement_table(comparison)
-    with grid.cell():
-        show(figures.agreement_panel(comparison), key="models-agreement", caption=describe_agreement(comparison), table=table)
-    with grid.cell():
-        show(
-            figures.agreement_map(comparison),
-            key="models-blocks",
-            caption="The same rank correlation of every block with every block: a bright diagonal says that depth for depth they agree.",
-            table=figures.agreement_map_table(comparison),
-        )
+    charts = {f"models-{measure}": figures.profile_panel(comparison, measure) for measure in figures.MEASURES}
+    charts |= {"models-agreement": figures.agreement_panel(comparison), "models-blocks": figures.agreement_map(comparison)}
     if np.isfinite(comparison.difference).any():
+        charts["models-difference"] = figures.difference_panel(comparison)
+    grid = st.grid(3, min_column_width=300, gap="medium")
+    for key, chart in charts.items():
         with grid.cell():
-            show(
-                figures.difference_panel(comparison),
-                key="models-difference",
-                caption="Channel by channel, which says something only of networks that grew out of the same weights: the channels of "
-                "networks that were trained apart have no common order.",
-                table=table,
-            )
+            show_chart(chart, key=key)
     one, two = comparison.images
     st.caption(f"Over the {len(comparison.classes)} classes that both saw, with {one:,} and {two:,} photos.")
-
-
-def describe_measure(comparison: ModelComparison, measure: str) -> str:
-    """Return one sentence on what a measure is, and how the networks differ in it."""
-    meaning = {
-        "share": "How much of a channel's variance over photos lies between the classes (omega squared: 0 is chance)",
-        "spread": "How far s moves from photo to photo; near 0 the gates are dead",
-        "saturated": "How many scales let nearly all of their channel pass",
-    }[measure]
-    values = [getattr(profile, measure) for profile in comparison.profiles]
-    if any(np.isnan(one).all() for one in values):
-        return f"{meaning}; unknown of a file that holds only means and deviations: collect it again."
-    means = " and ".join(f"{np.nanmean(one):.2f}" for one in values)
-    return f"{meaning}: {means} on average over the blocks of the first and the second."
-
-
-def describe_agreement(comparison: ModelComparison) -> str:
-    """Return one sentence on how far the networks agree on which classes are alike."""
-    own = comparison.agreement[np.arange(len(comparison.partner)), comparison.partner]
-    what = "How far two blocks agree on which classes are alike (Spearman over all pairs of classes; Kriegeskorte et al. 2008)"
-    known = np.isfinite(own)
-    if not known.any():
-        return f"{what}: unknown, for it takes four classes with different gates."
-    sites, best = comparison.profiles[0].sites, int(np.nanargmax(own))
-    above = int((own[known] > comparison.chance[known]).sum())
-    return f"{what}: highest in {sites[best]} ({own[best]:.2f}), above chance in {above} of {len(own)} blocks."

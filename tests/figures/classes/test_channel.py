@@ -8,16 +8,7 @@ from PIL import Image
 
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.histograms import Histogram
-from sevis.figures.classes.channel import (
-    class_bars,
-    class_caption,
-    class_table,
-    describe_channel,
-    extreme_classes,
-    histogram_caption,
-    histogram_table,
-    scale_histogram,
-)
+from sevis.figures.classes.channel import class_bars, describe_channel, extreme_classes, scale_histogram
 from sevis.figures.gates.mosaic import PHOTO_SIDE, Example, overlay, photo_corner, photo_grid
 from sevis.figures.theme import LESS, MORE
 
@@ -57,7 +48,8 @@ def test_few_classes_are_all_shown_and_none_twice(classes):
 
 def test_the_bars_are_means_with_a_whisker_of_one_standard_deviation(many):
     statistics, scales = many
-    figure = class_bars(statistics, SITE, CHANNEL)
+    chart = class_bars(statistics, SITE, CHANNEL)
+    figure = chart.figure
     most, least = extreme_classes(statistics, SITE, CHANNEL)
     for bars, rows, colour in zip(figure.data, (most, least), (MORE, LESS), strict=True):
         np.testing.assert_allclose(bars.x, [scales[row][:, CHANNEL].mean() for row in rows], rtol=1e-6)
@@ -66,26 +58,27 @@ def test_the_bars_are_means_with_a_whisker_of_one_standard_deviation(many):
         assert [data[0] for data in bars.customdata] == [f"class {row}" for row in rows]
     assert list(figure.layout.yaxis.ticktext) == [f"class {row}" for row in (*most, *least)]
     assert figure.layout.shapes[0].x0 == pytest.approx(np.concatenate(scales)[:, CHANNEL].mean(), rel=1e-6)
-    assert "of 30," in class_caption(statistics, SITE, CHANNEL)
-    table = class_table(statistics, SITE, CHANNEL)
+    assert "of 30," in chart.caption
+    table = chart.table
     np.testing.assert_allclose(table["mean"], np.concatenate([bars.x for bars in figure.data]), rtol=1e-6)
     assert table["images"].tolist() == [len(scales[row]) for row in (*most, *least)]
 
 
 def test_a_class_of_one_photo_has_no_whisker_and_says_so():
     statistics, _ = made([1, 4])
-    figure = class_bars(statistics, SITE, 0)
+    chart = class_bars(statistics, SITE, 0)
+    figure = chart.figure
     (single,) = [bars for bars in figure.data if bars.customdata[0][2] == 1]
     assert list(single.error_x.array) == [0]
     assert single.customdata[0][1] == "unknown"
-    assert np.isnan(class_table(statistics, SITE, 0)["standard deviation"]).sum() == 1
+    assert np.isnan(chart.table["standard deviation"]).sum() == 1
 
 
 def test_names_are_text_and_no_markup():
     statistics = ClassStatistics({SITE: 1}, ("<b>bold</b>", "b"), sample=5)
     scale = np.array([[0.2], [0.7]], dtype=np.float32)
     statistics.update(np.array([0, 1]), {SITE: {"scale": scale, "squeeze": scale}})
-    drawn = json.dumps(json.loads(class_bars(statistics, SITE, 0).to_json()), ensure_ascii=False)
+    drawn = json.dumps(json.loads(class_bars(statistics, SITE, 0).figure.to_json()), ensure_ascii=False)
     assert "<b>" not in drawn
     assert "&lt;b&gt;bold" in drawn
 
@@ -95,12 +88,13 @@ def test_the_histogram_counts_the_channel_and_the_block(many):
     values = statistics.sample(SITE).values[:, CHANNEL]
     everything = np.concatenate(scales)
     np.testing.assert_allclose(np.sort(values), np.sort(everything[:, CHANNEL]), atol=2.5e-4)  # float16
-    table = histogram_table(values, statistics.histogram(SITE))
+    chart = scale_histogram(values, statistics.histogram(SITE), site=SITE, channel=CHANNEL)
+    table = chart.table
     edges = np.linspace(0, 1, 51)
     np.testing.assert_allclose(table["from"], edges[:-1])
     np.testing.assert_allclose(table["share of the channel's photos"] * len(everything), np.histogram(values.astype(float), edges)[0])
     np.testing.assert_allclose(table["share of the block's scales"] * everything.size, np.histogram(everything, edges)[0])
-    bars, line = scale_histogram(values, statistics.histogram(SITE), site=SITE, channel=CHANNEL).data
+    bars, line = chart.figure.data
     np.testing.assert_allclose(bars.y, table["share of the channel's photos"])
     np.testing.assert_allclose(line.y, table["share of the block's scales"])
     np.testing.assert_allclose(bars.x, edges[:-1] + 0.01)
@@ -111,11 +105,12 @@ def test_scales_outside_0_to_1_are_counted_and_said():
     counts[0, 10] = 6
     block = Histogram(np.arange(101) / 100, counts, np.array([1]), np.array([3]), np.array([0]), np.array([0]))
     values = np.array([-0.5, 0.105, 0.105, 2.0], dtype=np.float32)
-    table = histogram_table(values, block)
+    chart = scale_histogram(values, block, site=SITE, channel=0)
+    table = chart.table
     assert table["share of the channel's photos"].sum() == 0.5
     assert table["share of the block's scales"].sum() == 0.6
-    assert "50% of the photos have a scale outside 0 to 1" in histogram_caption(values, site=SITE, channel=0)
-    assert "outside" not in histogram_caption(values[1:3], site=SITE, channel=0)
+    assert "50% of the photos have a scale outside 0 to 1" in chart.caption
+    assert "outside" not in scale_histogram(values[1:3], block, site=SITE, channel=0).caption
 
 
 def test_the_words_hold_the_numbers(many):

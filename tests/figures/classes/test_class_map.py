@@ -1,5 +1,7 @@
 """The map of the classes and the matrix of their distances: what is drawn, where, and how much of it goes to the browser."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,7 @@ from sevis.figures.classes.class_map import (
     MATRIX,
     NAMED,
     class_map,
-    class_map_table,
     distance_matrix,
-    distance_table,
     pooled,
     reach,
     readable,
@@ -51,7 +51,7 @@ def large(classes, blocks=16, photos=1000):
 
 
 def test_classes_lie_where_the_map_says_and_the_marked_ones_have_colours(maps):
-    figure = class_map(maps, 1, NAMES, units="pca", marked=["cliff", "goldfish"], span=0.5)
+    figure = class_map(maps, 1, NAMES, marked=["cliff", "goldfish"]).figure
     drawn = traces(figure)
     assert list(drawn) == ["class mean", "cliff", "goldfish"]
     assert (drawn["class mean"].marker.color, drawn["cliff"].marker.color, drawn["goldfish"].marker.color) == (NEUTRAL, *PALETTE[:2])
@@ -62,18 +62,18 @@ def test_classes_lie_where_the_map_says_and_the_marked_ones_have_colours(maps):
 
 
 def test_names_from_outside_are_shown_and_no_tags(maps):
-    figure = class_map(maps, 1, NAMES, units="pca", marked=["<b>lion</b>"], span=0.5)
+    figure = class_map(maps, 1, NAMES, marked=["<b>lion</b>"]).figure
     assert "<b>lion" not in figure.to_json().replace("\\u003c", "<").replace("&lt;b&gt;", "").replace("<b>&lt;", "")
     assert traces(figure)["&lt;b&gt;lion&lt;/b&gt;"].text == ("&lt;b&gt;lion&lt;/b&gt;",)
 
 
 def test_a_marked_class_without_images_is_left_out(maps):
-    assert "nobody" not in traces(class_map(maps, 0, NAMES, units="pca", marked=["nobody"], span=1.0))
+    assert "nobody" not in traces(class_map(maps, 0, NAMES, marked=["nobody"]).figure)
 
 
 def test_photos_are_drawn_when_asked_for_in_the_colour_of_their_class(maps):
-    assert "photo" not in traces(class_map(maps, 0, NAMES, units="pca", span=1.0))
-    figure = class_map(maps, 0, NAMES, units="pca", marked=["tabby"], span=1.0, photos=True)
+    assert "photo" not in traces(class_map(maps, 0, NAMES).figure)
+    figure = class_map(maps, 0, NAMES, marked=["tabby"], photos=True).figure
     faint = [trace for trace in figure.data if trace.name == "photo"]
     assert [trace.marker.color for trace in faint] == [NEUTRAL, PALETTE[0]]
     assert [list(trace.text) for trace in faint] == [["photo 7 of goldfish", "photo 9 of cliff"], ["photo 8 of tabby"]]
@@ -84,8 +84,9 @@ def test_axes_of_one_scale_reach_to_the_furthest_class_of_all_blocks(maps):
     assert reach(maps) == pytest.approx(0.4 * 1.12)
     assert reach(maps, block=0) == pytest.approx(0.1 * 1.12)
     assert reach(maps, photos=True) > 1.9
-    figure = class_map(maps, 0, NAMES, units="pca", span=reach(maps))
+    figure = class_map(maps, 0, NAMES).figure
     assert figure.layout.xaxis.range == figure.layout.yaxis.range == pytest.approx((-0.448, 0.448))
+    assert class_map(maps, 0, NAMES, common=False).figure.layout.xaxis.range == pytest.approx((-0.112, 0.112))
     assert figure.layout.yaxis.scaleanchor == "x"  # or distances would not be distances
     still = ClassMaps(
         ("SE_2_1",), np.arange(3), np.zeros((1, 3, 2)), np.array([np.nan]), np.zeros((1, 0, 2)), np.zeros(0, int), np.zeros(0, int)
@@ -94,17 +95,30 @@ def test_axes_of_one_scale_reach_to_the_furthest_class_of_all_blocks(maps):
 
 
 def test_a_table_holds_classes_and_photos(maps):
-    table = class_map_table(maps, 1, NAMES)
+    table = class_map(maps, 1, NAMES).table
     assert table["class"].tolist() == ["goldfish", "<b>lion</b>", "tabby", "cliff", "goldfish", "tabby", "cliff"]
     assert table["photo"].tolist() == [-1, -1, -1, -1, 7, 8, 9]
     assert table["first axis"].tolist() == [0.0, 0.3, -0.2, 0.0, 0.5, 1.0, 0.0]
 
 
+def test_the_words_say_how_the_map_was_made_and_how_faithful_it_is(maps):
+    caption = class_map(maps, 1, NAMES).caption
+    assert caption.startswith("The class means in their two principal axes, which hold 50% of the variance between them; ")
+    assert caption.endswith("and all blocks share one scale.")
+    scaled = class_map(maps, 0, NAMES, metric="l1", common=False).caption
+    assert "the L1 distances between class means (SMACOF" in scaled
+    assert "stress-1 is 0.90" in scaled
+    assert scaled.endswith("and the scale is this block's own.")
+    assert class_map(maps, 0, NAMES, photos=True).caption.endswith("; faint, 3 photos, of which some may lie outside.")
+    still = replace(maps, quality=np.array([np.nan, 0.5]))
+    assert class_map(still, 0, NAMES).caption == "All classes have the same mean gates here, so they lie on one spot."
+
+
 def test_no_name_covers_another_and_the_marked_come_first():
-    places = np.array([[0.0, 0.0], [0.01, 0.0], [0.0, 0.6], [0.02, -0.01]])
+    points = np.array([[0.0, 0.0], [0.01, 0.0], [0.0, 0.6], [0.02, -0.01]])
     names = ["first", "second", "above", "marked"]
-    assert readable(places, names, span=1.0, first=["marked"]) == [3, 2]
-    assert readable(places * 40, names, span=40.0, first=["marked"]) == [3, 2]  # whatever the units
+    assert readable(points, names, span=1.0, first=["marked"]) == [3, 2]
+    assert readable(points * 40, names, span=40.0, first=["marked"]) == [3, 2]  # whatever the units
     assert readable(np.array([[0.99, 0.0]]), ["a name that would leave the map"], span=1.0) == []
 
 
@@ -116,7 +130,7 @@ def test_of_many_classes_few_are_named():
 
 def test_maps_of_a_thousand_classes_are_small_on_the_wire():
     maps, names = large(1000)
-    figure = class_map(maps, 3, names, units="pca", marked=names[:8], span=4.0, photos=True)
+    figure = class_map(maps, 3, names, marked=names[:8], photos=True).figure
     assert len(figure.to_json()) < MEGABYTE / 3
 
 
@@ -130,12 +144,17 @@ def matrix_of(size):
 
 def test_a_matrix_is_drawn_as_it_is_with_names_where_there_is_room():
     matrix, names = matrix_of(20), [f"class {row}" for row in range(20)]
-    figure = distance_matrix(matrix, names, site="SE_2_1", metric="cosine", furthest=3.0)
+    chart = distance_matrix(matrix, names, site="SE_2_1", metric="cosine", furthest=3.0)
+    figure = chart.figure
     np.testing.assert_allclose(figure.data[0].z, matrix, rtol=1e-6)
     assert (figure.data[0].zmin, figure.data[0].zmax) == (0, 3)
     assert list(figure.layout.yaxis.ticktext) == names
     assert figure.layout.yaxis.showticklabels
-    many = distance_matrix(matrix_of(NAMED + 1), [str(row) for row in range(NAMED + 1)], site="SE_2_1", metric="l1", furthest=3.0)
+    off = matrix[np.triu_indices(20, 1)]
+    assert chart.caption.startswith("The cosine distance between the mean gates of each two classes")
+    assert f"({off.mean():.3g} on average, at most {off.max():.3g})" in chart.caption
+    assert "neighbours." not in chart.caption
+    many = distance_matrix(matrix_of(NAMED + 1), [str(row) for row in range(NAMED + 1)], site="SE_2_1", metric="l1", furthest=3.0).figure
     assert not many.layout.yaxis.showticklabels
     assert len(many.layout.yaxis.ticktext) == NAMED + 1  # for the hover
     assert many.data[0].colorbar.title.text == "mean |difference| of s"
@@ -152,12 +171,13 @@ def test_a_large_matrix_is_drawn_as_means_over_neighbours():
 
 
 def test_matrices_of_a_thousand_classes_are_small_on_the_wire():
-    figure = distance_matrix(matrix_of(1000), [f"class {row}" for row in range(1000)], site="SE_2_1", metric="l1", furthest=2.0)
+    chart = distance_matrix(matrix_of(1000), [f"class {row}" for row in range(1000)], site="SE_2_1", metric="l1", furthest=2.0)
+    figure = chart.figure
     assert max(figure.data[0].z.shape) <= MATRIX
     assert len(figure.to_json()) < MEGABYTE
 
 
 def test_the_table_of_a_matrix_keeps_classes_of_one_name_apart():
-    table = distance_table(matrix_of(3), ["crane", "lion", "crane"])
+    table = distance_matrix(matrix_of(3), ["crane", "lion", "crane"], site="SE_2_1", metric="l1", furthest=2.0).table
     assert list(table) == ["class", "crane", "lion", "crane (3)"]
     assert table["crane (3)"].tolist() == matrix_of(3)[2].tolist()

@@ -5,11 +5,13 @@ import re
 import numpy as np
 import pytest
 
-from sevis.analysis.paper_figures import mean_table, missing, sample_channels, spread_table
+from sevis.analysis.paper_figures import missing, sample_channels
 from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.class_statistics.provenance import describe_source
 from sevis.errors import SevisError
-from sevis.figures.classes.captions import describe_source, mean_caption, spread_caption
 from sevis.figures.classes.paper_figures import (
+    ABOUT_MEANS,
+    ABOUT_SPREAD,
     MAX_CURVES,
     OVERALL,
     PAPER_BLOCKS,
@@ -34,8 +36,8 @@ def excitations():
     """Per class and block, the scales of each image, of very different sizes per class: shape (n, C)."""
     random = np.random.default_rng(0)
     return {
-        name: {site: random.beta(1 + place, 2, size=(count, width)).astype(np.float32) for site, width in WIDTHS.items()}
-        for place, (name, count) in enumerate(COUNTS.items())
+        name: {site: random.beta(1 + label, 2, size=(count, width)).astype(np.float32) for site, width in WIDTHS.items()}
+        for label, (name, count) in enumerate(COUNTS.items())
     }
 
 
@@ -65,27 +67,10 @@ def test_the_papers_blocks_follow_from_the_rule():
     assert paper_blocks(["SE_2_1"]) == ("SE_2_1",)
 
 
-@pytest.mark.parametrize("width", [50, 51, 128, 1000, 2048])
-def test_sampled_channels_are_uniform_and_hold_both_ends(width):
-    picked = sample_channels(width, 50)
-    steps = np.diff(picked)
-    assert (len(picked), picked[0], picked[-1]) == (50, 0, width - 1)
-    assert steps.min() >= 1
-    assert steps.max() - steps.min() <= 1
-
-
-def test_all_channels_are_drawn_when_asked_for_or_when_there_are_few():
-    assert sample_channels(128, None).tolist() == list(range(128))
-    assert sample_channels(12, 50).tolist() == list(range(12))
-    assert sample_channels(9, 1).tolist() == [0]
-    with pytest.raises(SevisError, match="at least one channel to draw, got 0"):
-        sample_channels(128, 0)
-
-
 @pytest.mark.parametrize("channels", [50, None])
 @pytest.mark.parametrize("site", WIDTHS)
 def test_curves_of_figure_6_are_the_means_over_images(statistics, excitations, site, channels):
-    drawn = curves(mean_panel(statistics, site, ["goldfish", "cliff"], channels=channels))
+    drawn = curves(mean_panel(statistics, site, ["goldfish", "cliff"], channels=channels).figure)
     picked = np.linspace(0, WIDTHS[site] - 1, min(WIDTHS[site], channels or WIDTHS[site])).round().astype(int)
     everything = np.concatenate([blocks[site] for blocks in excitations.values()]).astype(np.float64)
     expected = {name: excitations[name][site].astype(np.float64).mean(axis=0) for name in ("goldfish", "cliff")}
@@ -98,48 +83,55 @@ def test_curves_of_figure_6_are_the_means_over_images(statistics, excitations, s
 
 
 def test_a_class_without_images_is_named_and_never_drawn(statistics):
-    figure = mean_panel(statistics, "SE_2_1", ["lion", "cliff"])
+    figure = mean_panel(statistics, "SE_2_1", ["lion", "cliff"]).figure
     assert missing(statistics, ["lion", "cliff"]) == ["lion"]
     assert curves(figure).keys() == {"cliff (n = 5)", "all 3 classes (n = 13)"}
     assert curves(figure)["cliff (n = 5)"].line.color == PALETTE[1]  # its own colour, though the class before it is not drawn
     assert "lion (n = 0)" in entries(statistics, ["lion", "cliff"])
-    assert "no photo" in spread_caption(statistics, "SE_2_1", "lion")
-    assert curves(spread_panel(statistics, "SE_2_1", "lion")).keys() == {"all 3 classes (n = 13)"}
-    assert "None of the chosen classes" in mean_caption(statistics, "SE_2_1", ["lion"])
+    assert "no photo" in spread_panel(statistics, "SE_2_1", "lion").caption
+    assert curves(spread_panel(statistics, "SE_2_1", "lion").figure).keys() == {"all 3 classes (n = 13)"}
+    assert "None of the chosen classes" in mean_panel(statistics, "SE_2_1", ["lion"]).caption
 
 
 def test_no_curve_without_any_image():
-    figure = mean_panel(ClassStatistics({"SE_2_1": 4}, ("goldfish",)), "SE_2_1", ["goldfish"])
+    figure = mean_panel(ClassStatistics({"SE_2_1": 4}, ("goldfish",)), "SE_2_1", ["goldfish"]).figure
     assert len(figure.data) == 0
 
 
 def test_the_band_of_figure_7_is_one_standard_deviation_each_side(statistics, excitations):
     raw = excitations["goldfish"]["SE_2_1"].astype(np.float64)
-    lower, upper = (trace for trace in spread_panel(statistics, "SE_2_1", "goldfish").data if not trace.name)
+    lower, upper = (trace for trace in spread_panel(statistics, "SE_2_1", "goldfish").figure.data if not trace.name)
     np.testing.assert_allclose(upper.y, raw.mean(axis=0) + raw.std(axis=0, ddof=1), rtol=1e-6)
     np.testing.assert_allclose(lower.y, raw.mean(axis=0) - raw.std(axis=0, ddof=1), rtol=1e-5, atol=1e-7)
     assert (lower.fill, upper.fill) == (None, "tonexty")
-    assert f"{raw.std(axis=0, ddof=1).mean():.2f}" in spread_caption(statistics, "SE_2_1", "goldfish")
+    assert f"{raw.std(axis=0, ddof=1).mean():.2f}" in spread_panel(statistics, "SE_2_1", "goldfish").caption
 
 
 def test_one_image_has_a_mean_and_no_band(statistics, excitations):
-    figure = spread_panel(statistics, "SE_5_3", "pizza", channels=None)
+    figure = spread_panel(statistics, "SE_5_3", "pizza", channels=None).figure
     assert [trace.name for trace in figure.data] == ["all 3 classes (n = 13)", "pizza (n = 1)"]
     np.testing.assert_array_equal(curves(figure)["pizza (n = 1)"].y, excitations["pizza"]["SE_5_3"][0])
-    assert "only one photo" in spread_caption(statistics, "SE_5_3", "pizza")
-    assert "standard deviation" not in spread_table(statistics, "SE_5_3", "pizza")
+    assert "only one photo" in spread_panel(statistics, "SE_5_3", "pizza").caption
+    assert "standard deviation" not in spread_panel(statistics, "SE_5_3", "pizza").table
 
 
 def test_tables_hold_what_the_panels_draw(statistics):
-    table = mean_table(statistics, "SE_5_3", ["cliff"])
-    for name, curve in curves(mean_panel(statistics, "SE_5_3", ["cliff"])).items():
+    panel = mean_panel(statistics, "SE_5_3", ["cliff"])
+    table = panel.table
+    assert curves(panel.figure).keys() == table.keys() - {"channel"}
+    for name, curve in curves(panel.figure).items():
         np.testing.assert_array_equal(curve.y, table[name].astype(np.float32))
     assert table["channel"].tolist() == sample_channels(300).tolist()
-    assert list(spread_table(statistics, "SE_5_3", "cliff")) == ["channel", "cliff (n = 5)", "all 3 classes (n = 13)", "standard deviation"]
+    assert list(spread_panel(statistics, "SE_5_3", "cliff").table) == [
+        "channel",
+        "cliff (n = 5)",
+        "all 3 classes (n = 13)",
+        "standard deviation",
+    ]
 
 
 def test_curves_are_svg_lines_between_0_and_1_in_the_order_of_the_legend(statistics):
-    figure = mean_panel(statistics, "SE_2_1", ["goldfish", "cliff"])
+    figure = mean_panel(statistics, "SE_2_1", ["goldfish", "cliff"]).figure
     assert {trace.type for trace in figure.data} == {"scatter"}
     assert {trace.mode for trace in figure.data} == {"lines"}
     assert list(figure.layout.yaxis.range) == [0, 1]
@@ -153,12 +145,13 @@ def test_a_gate_that_leaves_0_to_1_widens_the_axis():
     statistics = ClassStatistics({"SE_2_1": 2}, ("goldfish",))
     tanh = np.array([[-0.5, 0.25]], dtype=np.float32)
     statistics.update(np.array([0]), {"SE_2_1": {"scale": tanh, "squeeze": tanh}})
-    assert list(mean_panel(statistics, "SE_2_1", ["goldfish"]).layout.yaxis.range) == [-0.5, 1]
+    assert list(mean_panel(statistics, "SE_2_1", ["goldfish"]).figure.layout.yaxis.range) == [-0.5, 1]
 
 
 def test_figure_6_holds_every_panel_and_one_legend(statistics):
-    figure = figure6(statistics, list(WIDTHS), ["goldfish", "cliff"])
-    panels = [mean_panel(statistics, site, ["goldfish", "cliff"]) for site in WIDTHS]
+    chart = figure6(statistics, list(WIDTHS), ["goldfish", "cliff"])
+    figure, parts = chart.figure, [mean_panel(statistics, site, ["goldfish", "cliff"]) for site in WIDTHS]
+    panels = [part.figure for part in parts]
     assert len(figure.data) == sum(len(panel.data) for panel in panels)
     for drawn, alone in zip(figure.data, (trace for panel in panels for trace in panel.data), strict=True):
         np.testing.assert_array_equal(drawn.y, alone.y)
@@ -166,20 +159,31 @@ def test_figure_6_holds_every_panel_and_one_legend(statistics):
     named = [trace.name for trace in figure.data if trace.showlegend]
     assert sorted(named) == sorted(entries(statistics, ["goldfish", "cliff"]))
     assert [title.text for title in figure.layout.annotations] == ["SE_2_1 · 12 channels", "SE_5_3 · 300 channels"]
+    assert chart.caption == f"{ABOUT_MEANS} {describe_source(statistics)}"
+    assert chart.table["panel"].tolist() == ["SE_2_1"] * 12 + ["SE_5_3"] * 50
+    for name in parts[0].table:
+        np.testing.assert_array_equal(chart.table[name], np.concatenate([part.table[name] for part in parts]))
 
 
 def test_figure_7_holds_a_panel_for_each_class_and_block(statistics):
-    figure = figure7(statistics, list(WIDTHS), ["goldfish", "cliff"])
+    chart = figure7(statistics, list(WIDTHS), ["goldfish", "cliff"])
+    figure = chart.figure
     assert [title.text.split(" ·")[0] for title in figure.layout.annotations] == [
         "goldfish: SE_2_1",
         "goldfish: SE_5_3",
         "cliff: SE_2_1",
         "cliff: SE_5_3",
     ]
-    alone = spread_panel(statistics, "SE_5_3", "cliff", stroke=STROKES[1])
+    panel = spread_panel(statistics, "SE_5_3", "cliff", stroke=STROKES[1])
+    alone = panel.figure
     for drawn, expected in zip(figure.data[-len(alone.data) :], alone.data, strict=True):
         np.testing.assert_array_equal(drawn.y, expected.y)
         assert drawn.line.color == expected.line.color
+    assert chart.caption == f"{ABOUT_SPREAD} {describe_source(statistics)}"
+    mine = chart.table["panel"] == "cliff: SE_5_3"
+    np.testing.assert_array_equal(chart.table["standard deviation"][mine], panel.table["standard deviation"])
+    np.testing.assert_array_equal(chart.table["cliff (n = 5)"][mine], panel.table["cliff (n = 5)"])
+    assert np.isnan(chart.table["goldfish (n = 7)"][mine]).all()  # another panel's
 
 
 def test_the_points_of_a_page_stay_within_the_limit():
@@ -195,7 +199,7 @@ def test_the_points_of_a_page_stay_within_the_limit():
 def test_captions_say_how_far_a_class_lies_from_all(statistics, excitations):
     everything = np.concatenate([blocks["SE_2_1"] for blocks in excitations.values()]).astype(np.float64).mean(axis=0)
     distance = np.mean([np.abs(excitations[name]["SE_2_1"].astype(np.float64).mean(axis=0) - everything) for name in ("goldfish", "cliff")])
-    caption = mean_caption(statistics, "SE_2_1", ["goldfish", "cliff"])
+    caption = mean_panel(statistics, "SE_2_1", ["goldfish", "cliff"]).caption
     assert f"lies {distance:.2f} from the mean of all" in caption
     assert "paper" not in caption  # its claims are about SE-ResNet-50, which these two blocks are not
 
@@ -204,18 +208,18 @@ def test_captions_set_the_papers_claims_beside_the_numbers():
     statistics = ClassStatistics(dict.fromkeys(RESNET50, 10), ("goldfish",))
     scale = np.array([[0.95] * 3 + [0.2] * 7], dtype=np.float32)
     statistics.update(np.array([0]), {site: {"scale": scale, "squeeze": scale} for site in RESNET50})
-    saturated = mean_caption(statistics, "SE_5_2", ["goldfish"])
+    saturated = mean_panel(statistics, "SE_5_2", ["goldfish"]).caption
     assert "In the paper most activations of this block are close to one; here 30% of the channels have a mean above 0.9" in saturated
-    assert all(mean_caption(statistics, site, ["goldfish"]).startswith("In the paper") for site in PAPER_BLOCKS)
-    assert "paper" not in mean_caption(statistics, "SE_2_1", ["goldfish"])
+    assert all(mean_panel(statistics, site, ["goldfish"]).caption.startswith("In the paper") for site in PAPER_BLOCKS)
+    assert "paper" not in mean_panel(statistics, "SE_2_1", ["goldfish"]).caption
 
 
 def test_names_from_outside_are_no_markup():
     statistics = ClassStatistics({"SE_2_1": 2}, ("<b>bold</b> & co",))
     scale = np.full((2, 2), 0.5, dtype=np.float32)
     statistics.update(np.array([0, 0]), {"SE_2_1": {"scale": scale, "squeeze": scale}})
-    for figure in (figure6(statistics, ["SE_2_1"], statistics.classes), figure7(statistics, ["SE_2_1"], statistics.classes)):
-        text = figure.to_json().replace("\\u003c", "<")
+    for draw in (figure6, figure7):
+        text = draw(statistics, ["SE_2_1"], statistics.classes).figure.to_json().replace("\\u003c", "<")
         assert "<b>" not in text
         assert re.search(r"&lt;b.{0,8}bold", text)
 
@@ -244,13 +248,5 @@ def test_twelve_curves_differ_in_colour_or_line_and_more_are_refused():
 
 def test_a_class_named_twice_is_drawn_once(statistics):
     for draw in (figure6, figure7):
-        twice, once = (draw(statistics, ["SE_2_1"], names) for names in (["cliff", "cliff", "goldfish"], ["cliff", "goldfish"]))
+        twice, once = (draw(statistics, ["SE_2_1"], names).figure for names in (["cliff", "cliff", "goldfish"], ["cliff", "goldfish"]))
         assert [(trace.name, trace.line.color) for trace in twice.data] == [(trace.name, trace.line.color) for trace in once.data]
-
-
-def test_provenance_names_what_is_known(statistics):
-    assert describe_source(statistics) == "A network over n = 13 photos of 3 classes: an unnamed data set."
-    known = ClassStatistics(
-        {"SE_2_1": 2}, ("a",), {"model": "m", "weights": "0123456789", "data": "d", "split": "val", "date": "2026-01-02"}
-    )
-    assert describe_source(known) == "m (weights 01234567) over n = 0 photos of 0 classes: d val, collected on 2026-01-02."
