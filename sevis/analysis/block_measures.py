@@ -1,54 +1,26 @@
 """All measures of one block, with intervals and nulls: one block of a depth profile."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import nan, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sevis.analysis import measures
 from sevis.analysis.dead_gates import dead_cause
+from sevis.analysis.formulas import Array, Counts, overall_spread, saturated_share
 from sevis.analysis.intervals import LEVEL, wilson
+from sevis.analysis.measures import MEASURES, Measure, Needs
 from sevis.analysis.resampling import bootstrap_weights, choose_images, resampled_moments, shuffled_means
 from sevis.class_statistics.class_statistics import ClassStatistics
 
-Array = NDArray[np.floating]
-Counts = NDArray[np.integer]
-FROM_MOMENTS = {
-    "class_share": "omega squared, its median over channels",
-    "selectivity": "the class selectivity index, its median over channels",
-    "spread": "the standard deviation of s over all images, its mean over channels",
-    "within": "the standard deviation of s within classes, its mean over channels",
-    "between": "the standard deviation of s between classes, its mean over channels",
-    "distance": "|s̄_k - s̄|, its mean over classes and channels",
-    "cosine": "the cosine distance of the mean gates of two classes, its mean over pairs",
-    "left": "what one factor a class leaves of the differences between classes, `measures.left_by_scale`",
-    "factor": "|a - 1| of the classes' factors a, `measures.scale_fit`, its mean over classes",
-}
-OF_IMAGES = {
-    "high": "the share of scales above 0.9",
-    "low": "the share of scales below 0.1, unknown where some are negative",
-    "identity": "|1 - s|, its mean",
-    "zeros": "the share of scales that are exactly 0",
-    "ones": "the share of scales that are exactly 1",
-    "effective": "the effective number of channels as a share of C, its mean over images",
-}
-TOGETHER = {
-    "agreement": "Kendall's W over images",
-    "accuracy": "of the nearest class mean, each image left out in its turn",
-}
-NAMES = FROM_MOMENTS | OF_IMAGES | TOGETHER
-# The null of these is the 95 % quantile over shuffled labels. It falls with the number of images, as 1 / √n or 1 / n, and is given for as
-# many as the estimate comes from: by the power of √(M / N). That of the accuracy is naming the largest class, 1 / K for equal ones.
-SHUFFLED = {"class_share": 2, "selectivity": 1, "distance": 1, "cosine": 2}
-UNBOUNDED = ("spread", "within", "between", "distance", "factor", "identity")  # above; the others end at 1
-
+Moments = tuple[Array, Array, Counts]  # mean, m2 and count of the classes that have images
 IMAGES = 10_000  # are resampled at most
 FEWEST = 5  # images of a class, at the median: of fewer no interval is given
 EFFORT = 2 * 1_000 * 7_552  # images times channels up to which as many replicates and permutations are drawn as were asked for
 REPLICATES, PERMUTATIONS = 30, 19  # are drawn at least; the smallest p that 19 permutations can give is 0.05
+SHARE = "class_share"  # the measure that has a p-value
 COST = 50  # a class costs about as much as so many images
 _Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
@@ -63,8 +35,8 @@ class Value(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Block:
-    """All measures of one block, the p-value of its class share, and why its gates are dead, if they are."""
+class BlockMeasures:
+    """All measures of one block by name, the p-value of its class share, and why its gates are dead, if they are."""
 
     values: dict[str, Value]
     p_value: float
@@ -76,8 +48,8 @@ class Drawn:
     """What is resampled, the same for all blocks.
 
     Attributes:
-        places: of the images in the sample, class after class, shape (M,).
-        names: their classes, as rows of the statistics, shape (K,).
+        rows: of the images in the sample, class after class, shape (M,).
+        classes: theirs, as rows of the statistics, shape (K,).
         sizes: how many images each class has, shape (K,).
         shares: how much of all images in the statistics each image stands for, shape (M,); they add up to 1.
         weights: how often each image is drawn, shape (R, M).
@@ -86,8 +58,8 @@ class Drawn:
         images: how many the statistics hold.
     """
 
-    places: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
-    names: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    rows: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    classes: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     sizes: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     shares: Array = field(default_factory=lambda: np.zeros(0))
     weights: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
@@ -102,13 +74,13 @@ class Drawn:
 
     @property
     def widening(self) -> float:
-        """By what to multiply deviations within classes that hold m images each: √(m / (m - 1)); NaN where too few were drawn."""
+        """The factor for deviations within classes that hold m images each: √(m / (m - 1)); NaN where too few were drawn."""
         return sqrt(self.per_class / (self.per_class - 1)) if self.per_class >= FEWEST else nan
 
     @property
     def narrowing(self) -> float:
-        """By what to multiply them for an estimate from all images: √(M / N)."""
-        return sqrt(len(self.places) / self.images) if self.images else nan
+        """The factor for those of an estimate from all images: √(M / N)."""
+        return sqrt(len(self.rows) / self.images) if self.images else nan
 
 
 def draw_images(statistics: ClassStatistics, *, replicates: int, permutations: int, seed: int) -> Drawn:
@@ -121,14 +93,14 @@ def draw_images(statistics: ClassStatistics, *, replicates: int, permutations: i
         return Drawn(images=int(statistics.count.sum()))
     random = np.random.default_rng(seed)
     labels = statistics.sample(statistics.sites[0]).labels
-    places, names, sizes = choose_images(labels, limit=IMAGES, random=random)
-    effort = max(len(places), COST * len(names)) * sum(statistics.channels.values())
+    rows, classes, sizes = choose_images(labels, limit=IMAGES, random=random)
+    effort = max(len(rows), COST * len(classes)) * sum(statistics.channels.values())
     part = min(1.0, EFFORT / max(effort, 1))
     weights = bootstrap_weights(sizes, max(min(replicates, REPLICATES), round(part * replicates)), random)
-    shares = np.repeat(statistics.count[names] / np.maximum(sizes, 1), sizes)
+    shares = np.repeat(statistics.count[classes] / np.maximum(sizes, 1), sizes)
     return Drawn(
-        places,
-        names,
+        rows,
+        classes,
         sizes,
         shares / max(shares.sum(), 1),
         weights,
@@ -138,159 +110,108 @@ def draw_images(statistics: ClassStatistics, *, replicates: int, permutations: i
     )
 
 
-def measure_block(statistics: ClassStatistics, site: str, drawn: Drawn) -> Block:
+def measure_block(statistics: ClassStatistics, site: str, drawn: Drawn, measures: Sequence[Measure] = MEASURES) -> BlockMeasures:
     """Return all measures of a block. Raises SevisError for a block that the statistics do not hold."""
     held = statistics.count > 0
-    mean, m2, count = statistics.mean(site)[held], statistics.m2(site)[held], statistics.count[held]
-    values = {name: Value(nan) for name in NAMES}
-    values |= {name: Value(float(value)) for name, value in of_moments(mean, m2, count).items()}
-    values |= {name: Value(value) for name, value in _of_all_images(statistics, site).items()}
+    moments = statistics.mean(site)[held], statistics.m2(site)[held], statistics.count[held]
+    estimates = {measure.name: _estimate(measure, statistics, site, moments) for measure in measures}
+    values = {name: Value(estimate) for name, estimate in estimates.items()}
     p_value = nan
-    if len(drawn.places):
-        sample = np.ascontiguousarray(statistics.sample(site).values[drawn.places], np.float32)
-        values |= _with_images(values, sample, drawn)
-        values |= _agreement(sample, drawn)
-        values |= _told_apart(statistics, site, sample, drawn)
-        values |= _with_moments(values, sample, drawn)
-        nulls, p_value = _chance(sample, drawn)
+    if len(drawn.rows):
+        sample = np.ascontiguousarray(statistics.sample(site).values[drawn.rows], np.float32)
+        by_needs = {needs: [measure for measure in measures if measure.needs is needs] for needs in Needs}
+        values |= _with_moments(by_needs[Needs.MOMENTS], estimates, sample, drawn)
+        values |= {measure.name: _with_image(measure, estimates[measure.name], sample, drawn) for measure in by_needs[Needs.IMAGE]}
+        values |= {measure.name: _with_images(measure, sample, drawn) for measure in by_needs[Needs.IMAGES]}
+        if len(drawn.sizes) > 1:
+            values |= {measure.name: _with_both(measure, statistics, site, sample, drawn) for measure in by_needs[Needs.BOTH]}
+        nulls, p_value = _chance([measure for measure in measures if measure.null], sample, drawn)
         values |= {name: values[name]._replace(null=null) for name, null in nulls.items()}
-    squeeze = measures.overall_spread(statistics.mean(site, "squeeze"), statistics.m2(site, "squeeze"), statistics.count)
-    still = measures.saturation(statistics.overall_mean(site))  # of dead gates, what every image has
-    saturated = float(np.nansum([still["high"], still["low"]]))
-    return Block(values, p_value, dead_cause(values["spread"].estimate, float(squeeze.mean()), saturated))
+    return BlockMeasures(values, p_value, _dead(statistics, site))
 
 
-def of_moments(mean: Array, m2: Array, count: Counts) -> dict[str, Array]:
-    """Return the measures FROM_MOMENTS, shape (...) each, for `mean` and `m2` of shape (..., K, C); every class has images."""
-    if not len(count):
-        return {}
-    within, between = measures.spreads(mean, m2, count)
-    overall = np.einsum("k,...kc->...c", (count / count.sum()).astype(mean.dtype), mean)
-    return {
-        "class_share": middle(measures.class_share(mean, m2, count)),
-        "selectivity": middle(measures.selectivity(mean)),
-        "spread": measures.overall_spread(mean, m2, count).mean(axis=-1),
-        "within": within.mean(axis=-1),
-        "between": between.mean(axis=-1),
-        "distance": _distance(mean, overall),
-        "cosine": _cosine(mean),
-        "left": measures.left_by_scale(mean, m2, count),
-        "factor": np.abs(measures.scale_fit(mean, overall)[0] - 1).mean(axis=-1) if len(count) > 1 else np.full(mean.shape[:-2], nan),
-    }
-
-
-def middle(values: Array) -> Array:
-    """Return the median over the last axis, without NaN; NaN where there is nothing else."""
-    ordered = np.sort(values, axis=-1)  # NaN last
-    known = np.isfinite(values).sum(axis=-1, keepdims=True)
-    low, high = (np.take_along_axis(ordered, place, axis=-1)[..., 0] for place in ((known - 1) // 2, known // 2))
-    return np.where(known[..., 0] > 0, (low + high) / 2, nan)
-
-
-def _distance(mean: Array, overall: Array) -> Array:
-    return np.abs(mean - overall[..., None, :]).mean(axis=(-2, -1)) if mean.shape[-2] > 1 else np.full(mean.shape[:-2], nan)
-
-
-def _cosine(mean: Array) -> Array:
-    """Return the mean over pairs of classes of `measures.distances`, without a table of pairs: Σ_jk u_j · u_k = |Σ_k u_k|²."""
-    classes = mean.shape[-2]
-    length = np.sqrt(np.einsum("...kc,...kc->...k", mean, mean))
-    inverse = np.divide(1, length, out=np.full_like(length, nan), where=length > 0)
-    total = np.einsum("...k,...kc->...c", inverse, mean)
-    pairs = classes * (classes - 1)
-    return 1 - (np.einsum("...c,...c->...", total, total) - classes) / pairs if pairs else np.full(mean.shape[:-2], nan)
-
-
-def _of_all_images(statistics: ClassStatistics, site: str) -> dict[str, float]:
-    """Return the measures OF_IMAGES that the moments and the histogram of a file give."""
-    found: dict[str, float] = {}
+def _estimate(measure: Measure, statistics: ClassStatistics, site: str, moments: Moments) -> float:
+    """Return the measure over all images, as far as moments and histogram give it; NaN otherwise."""
     if not statistics.count.any():
-        return found
-    if statistics.bounds(site)[1].max() <= 1:
-        found["identity"] = float(1 - statistics.overall_mean(site).mean())
-    if statistics.detailed:
-        histogram = statistics.histogram(site)
-        bins = histogram.counts.sum(axis=0)
-        below, above = histogram.below.sum(), histogram.above.sum()
-        total = bins.sum() + below + above
-        middles = (histogram.edges[1:] + histogram.edges[:-1]) / 2
-        found["high"] = float((bins[middles > measures.HIGH].sum() + above) / total)
-        if not below:
-            found["low"] = float(bins[middles < measures.LOW].sum() / total)
-        found["zeros"], found["ones"] = float(histogram.zeros.sum() / total), float(histogram.ones.sum() / total)
-    return found
+        return nan
+    if measure.needs is Needs.MOMENTS:
+        return float(measure.formula(*moments))
+    return measure.exact(statistics, site) if measure.exact else nan
 
 
-def _with_images(values: dict[str, Value], sample: Array, drawn: Drawn) -> dict[str, Value]:
-    """Return the measures OF_IMAGES with intervals; estimated from the sample where the file does not give them for all images."""
-    each = measures.saturation(sample) | {"effective": measures.effective_channels(sample) / sample.shape[1]}
-    found = {}
-    for name, one in each.items():
-        weighed = drawn.shares * one
-        known = values[name].estimate
-        partly = np.isnan(known)
-        reach = drawn.widening * (1 if partly else drawn.narrowing) * float(np.std(drawn.weights @ weighed))
-        found[name] = _interval(name, float(weighed.sum()) if partly else known, reach)
-    return found
-
-
-def _agreement(sample: Array, drawn: Drawn) -> dict[str, Value]:
-    """Kendall's W of whole gates, with an interval."""
-    ranks, ties = measures.mean_ranks(sample)
-    once = np.ones(len(sample), np.float32)
-    reach = drawn.widening * float(np.std(measures.agreement(ranks, ties, drawn.weights)))
-    return {"agreement": _interval("agreement", float(measures.agreement(ranks, ties, once)), reach)}
-
-
-def _told_apart(statistics: ClassStatistics, site: str, sample: Array, drawn: Drawn) -> dict[str, Value]:
-    """Return the accuracy, by the class means of all images that the statistics hold, so that it does not depend on the size of the
-    sample.
-    """
-    if len(drawn.sizes) < 2:
-        return {}
-    labels = np.repeat(drawn.names, drawn.sizes)
-    found = measures.nearest_class(sample, labels, mean=statistics.mean(site), count=statistics.count)
-    hits, chance = int(np.sum(found == labels)), float(drawn.sizes.max() / len(labels))
-    return {"accuracy": Value(hits / len(labels), *wilson(hits, len(labels)), chance)}
-
-
-def _with_moments(values: dict[str, Value], sample: Array, drawn: Drawn) -> dict[str, Value]:
-    """Return the measures FROM_MOMENTS with intervals."""
-    parts = [of_moments(mean, m2, drawn.sizes) for mean, m2 in resampled_moments(sample, drawn.sizes, drawn.weights)]
+def _with_moments(measures: Sequence[Measure], estimates: dict[str, float], sample: Array, drawn: Drawn) -> dict[str, Value]:
+    """Return measures of moments with intervals, from all replicates at once."""
+    parts = [
+        {measure.name: measure.formula(mean, m2, drawn.sizes) for measure in measures}
+        for mean, m2 in resampled_moments(sample, drawn.sizes, drawn.weights)
+    ]
     reach = drawn.widening * drawn.narrowing
     return {
-        name: _interval(name, values[name].estimate, reach * float(np.std(np.concatenate([part[name] for part in parts]))))
-        for name in FROM_MOMENTS
+        measure.name: _interval(
+            measure, estimates[measure.name], reach * float(np.std(np.concatenate([part[measure.name] for part in parts])))
+        )
+        for measure in measures
     }
 
 
-def _chance(sample: Array, drawn: Drawn) -> tuple[dict[str, float], float]:
-    """Return what chance gives for N images, at the 95 % quantile, and the p-value of the sample's class share (Phipson & Smyth, 2010)."""
-    sizes, classes = drawn.sizes, len(drawn.sizes)
+def _with_image(measure: Measure, known: float, sample: Array, drawn: Drawn) -> Value:
+    """Return the mean of a measure of single images with its interval; from the sample where it is not known of all images."""
+    weighed = drawn.shares * measure.formula(sample)
+    partly = np.isnan(known)
+    reach = drawn.widening * (1 if partly else drawn.narrowing) * float(np.std(drawn.weights @ weighed))
+    return _interval(measure, float(weighed.sum()) if partly else known, reach)
+
+
+def _with_images(measure: Measure, sample: Array, drawn: Drawn) -> Value:
+    """Return a measure of whole gates, with its interval."""
+    read = measure.formula(sample)
+    reach = drawn.widening * float(np.std(read(drawn.weights)))
+    return _interval(measure, float(read(np.ones(len(sample), np.float32))), reach)
+
+
+def _with_both(measure: Measure, statistics: ClassStatistics, site: str, sample: Array, drawn: Drawn) -> Value:
+    """Return a share of images with its interval, and what naming the largest class would give; by the class means of all images that the
+    statistics hold, so that it does not depend on the size of the sample.
+    """
+    labels = np.repeat(drawn.classes, drawn.sizes)
+    hits = int(np.sum(measure.formula(sample, labels, statistics.mean(site), statistics.count)))
+    return Value(hits / len(labels), *wilson(hits, len(labels)), null=float(drawn.sizes.max() / len(labels)))
+
+
+def _chance(measures: Sequence[Measure], sample: Array, drawn: Drawn) -> tuple[dict[str, float], float]:
+    """Return what shuffled labels give for N images, at the 95 % quantile, and the p-value of the sample's class share (Phipson & Smyth,
+    2010); it falls with the number of images, so it is given for as many as the estimate comes from, by a power of √(M / N).
+    """
+    sizes = drawn.sizes
     centre = sample.mean(axis=0, dtype=np.float64)
     total = np.square(sample - centre.astype(np.float32)).sum(axis=0, dtype=np.float64)
     weights = sizes.astype(np.float32)
 
     def read(mean: Array) -> dict[str, Array]:
         between = np.einsum("k,...kc->...c", weights, np.square(mean - centre.astype(np.float32)))
-        share = measures.omega_squared(between, np.broadcast_to(total, between.shape), classes=classes, images=len(sample))
-        return {
-            "class_share": middle(share),
-            "selectivity": middle(measures.selectivity(mean)),
-            "distance": _distance(mean, centre.astype(np.float32)),
-            "cosine": _cosine(mean),
-        }
+        m2 = (total - between)[..., None, :]  # of all classes together: formulas need no more
+        return {measure.name: measure.formula(mean, m2, sizes) for measure in measures}
 
     parts = [read(mean) for mean in shuffled_means(sample, sizes, drawn.permutations, np.random.default_rng(drawn.seed))]
-    shuffled = {name: np.concatenate([part[name] for part in parts]) for name in SHUFFLED}
-    own = read(np.stack([part.mean(axis=0, dtype=np.float64) for part in np.split(sample, np.cumsum(sizes)[:-1])]))["class_share"]
-    p_value = (1 + np.sum(shuffled["class_share"] >= own)) / (1 + drawn.permutations) if np.isfinite(own) else nan
-    null = {name: float(np.quantile(part, LEVEL)) * drawn.narrowing ** SHUFFLED[name] for name, part in shuffled.items()}
+    shuffled = {measure.name: np.concatenate([part[measure.name] for part in parts]) for measure in measures}
+    null = {measure.name: float(np.quantile(shuffled[measure.name], LEVEL)) * drawn.narrowing**measure.null for measure in measures}
+    if SHARE not in shuffled:
+        return null, nan
+    own = read(np.stack([part.mean(axis=0, dtype=np.float64) for part in np.split(sample, np.cumsum(sizes)[:-1])]))[SHARE]
+    p_value = (1 + np.sum(shuffled[SHARE] >= own)) / (1 + drawn.permutations) if np.isfinite(own) else nan
     return null, float(p_value)
 
 
-def _interval(name: str, estimate: float, reach: float) -> Value:
+def _interval(measure: Measure, estimate: float, reach: float) -> Value:
     """Return the estimate and 1.96 standard deviations on either side, within what the measure can be."""
-    lowest, highest = -1.0 if name == "class_share" else 0.0, np.inf if name in UNBOUNDED else 1.0
-    low, high = np.clip([estimate - _Z * reach, estimate + _Z * reach], lowest, highest)  # which keeps NaN
+    low, high = np.clip([estimate - _Z * reach, estimate + _Z * reach], *measure.range)  # which keeps NaN
     return Value(estimate, float(low), float(high))
+
+
+def _dead(statistics: ClassStatistics, site: str) -> str | None:
+    """Return why the gates of a block are dead, if they are."""
+    spread, squeeze = (
+        float(overall_spread(statistics.mean(site, quantity), statistics.m2(site, quantity), statistics.count).mean())
+        for quantity in ("scale", "squeeze")
+    )
+    return dead_cause(spread, squeeze, float(saturated_share(statistics.overall_mean(site))))  # of dead gates, every image has the mean

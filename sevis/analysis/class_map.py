@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sevis.analysis.measures import distances, nearest_class, spreads
+from sevis.analysis.formulas import between_spread, distances, nearest_class, within_spread
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 
@@ -46,7 +46,7 @@ class Separation:
 
     Attributes:
         between: the root mean square over channels of the difference between the means of two classes, in units of s, freed of what
-            the noise of the means adds (`sevis.measures.spreads`).
+            the noise of the means adds (`sevis.analysis.formulas.between_spread`).
         within: the same of the difference between two images of one class.
         hits, tried: how many of the images that were kept lie nearest to the mean of their own class, itself left out; 0 of 0 where
             the statistics hold no sample.
@@ -62,7 +62,7 @@ class Separation:
 
 def separation(statistics: ClassStatistics, site: str) -> Separation:
     """Return how far apart the classes of a block lie. Raises SevisError for a block that the statistics do not hold."""
-    within, between = spreads(statistics.mean(site), statistics.m2(site), statistics.count)
+    moments = statistics.mean(site), statistics.m2(site), statistics.count
     hits = tried = 0
     if statistics.detailed:
         sample = statistics.sample(site)
@@ -70,7 +70,9 @@ def separation(statistics: ClassStatistics, site: str) -> Separation:
         values, labels = sample.values[drawn].astype(np.float64), sample.labels[drawn]
         found = nearest_class(values, labels, mean=statistics.mean(site), count=statistics.count)
         hits, tried = int((found == labels).sum()), int((found >= 0).sum())
-    return Separation(_apart(between), _apart(within), hits, tried, int(np.count_nonzero(statistics.count)))
+    return Separation(
+        _apart(between_spread(*moments)), _apart(within_spread(*moments)), hits, tried, int(np.count_nonzero(statistics.count))
+    )
 
 
 def furthest(statistics: ClassStatistics, metric: str) -> Array:
@@ -121,7 +123,7 @@ def mds_maps(statistics: ClassStatistics, *, metric: str) -> ClassMaps:
     It starts from classical scaling (Torgerson 1952, doi:10.1007/BF02288916), so that the same statistics give the same map.
 
     Args:
-        metric: "cosine" or "l1", see `sevis.measures.distances`.
+        metric: "cosine" or "l1", see `sevis.analysis.formulas.distances`.
 
     Raises:
         SevisError: for another metric, and where fewer than three classes have images.

@@ -1,13 +1,15 @@
 """How the gates change with depth: each measure for each block, with its interval, and with what chance gives."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
 import numpy as np
 
-from sevis.analysis.block_measures import NAMES, Array, Value, draw_images, measure_block
+from sevis.analysis.block_measures import Value, draw_images, measure_block
+from sevis.analysis.formulas import Array
 from sevis.analysis.intervals import LEVEL
+from sevis.analysis.measures import MEASURES, Measure
 from sevis.class_statistics.class_statistics import ClassStatistics
 
 
@@ -33,14 +35,15 @@ class DepthProfile:
 
     Attributes:
         sites: the names of the L blocks, in order of depth.
-        curves: by the names in `sevis.block_measures.NAMES`, which says what they are.
+        curves: by the names of the measures.
         images, classes: how many the statistics hold.
         per_class: how many of each class are resampled, at the median; 0 where the file keeps none.
         p_values: the share of shuffled labels that give as large a class share, shape (L,): 1 / (1 + permutations) at least.
-        dead: why the gates of a block are dead, a key of `sevis.dead_gates.CAUSES`, by site; the others are not in it.
+        dead: why the gates of a block are dead, a key of `sevis.analysis.dead_gates.CAUSES`, by site; the others are not in it.
         level: of the intervals.
         replicates, permutations, seed: how many were drawn, and from which seed.
         measured: how many blocks are, from the first on.
+        measures: what is measured, in the order of tables and of choices.
     """
 
     sites: tuple[str, ...]
@@ -55,6 +58,7 @@ class DepthProfile:
     permutations: int
     seed: int
     measured: int
+    measures: Sequence[Measure] = MEASURES
 
     @property
     def done(self) -> float:
@@ -63,9 +67,9 @@ class DepthProfile:
 
     def at(self, name: str, site: str) -> Value:
         """Return a measure of one block."""
-        place, curve = self.sites.index(site), self.curves[name]
+        index, curve = self.sites.index(site), self.curves[name]
         parts = (curve.estimate, curve.low, curve.high, curve.null)
-        return Value(*(nan if part is None else float(part[place]) for part in parts))
+        return Value(*(nan if part is None else float(part[index]) for part in parts))
 
 
 def depth_profile(
@@ -74,6 +78,7 @@ def depth_profile(
     replicates: int = 200,
     permutations: int = 100,
     seed: int = 0,
+    measures: Sequence[Measure] = MEASURES,
     progress: Callable[[float], None] | None = None,
 ) -> DepthProfile:
     """Measure all blocks: 4 s on one core for 16 blocks with 7,552 channels in all and 20 classes of 50 images, 13 s for 200 such classes.
@@ -84,31 +89,39 @@ def depth_profile(
     Tibshirani, 1993, An Introduction to the Bootstrap, sec. 6.4). Images are drawn within their class. The interval of the accuracy is
     Wilson's. Without whole gates in the file, or with fewer than five of a class, all intervals are NaN.
 
-    Of many images or classes fewer replicates and permutations are drawn, see `sevis.block_measures.draw_images`.
+    Of many images or classes fewer replicates and permutations are drawn, see `sevis.analysis.block_measures.draw_images`.
 
     Args:
         statistics: of any network; best with whole gates of each class.
         replicates, permutations: how many to draw at most.
         seed: of what is drawn.
+        measures: what to measure; each is a row of `sevis.analysis.measures`.
         progress: told the share of the blocks that are measured, after each.
     """
-    for profile in scan_depth(statistics, replicates=replicates, permutations=permutations, seed=seed):
+    for profile in scan_depth(statistics, replicates=replicates, permutations=permutations, seed=seed, measures=measures):
         if progress:
             progress(profile.done)
     return profile
 
 
-def scan_depth(statistics: ClassStatistics, *, replicates: int = 200, permutations: int = 100, seed: int = 0) -> Iterator[DepthProfile]:
-    """`depth_profile` block by block: yields what is known after each; the last one is complete."""
+def scan_depth(
+    statistics: ClassStatistics,
+    *,
+    replicates: int = 200,
+    permutations: int = 100,
+    seed: int = 0,
+    measures: Sequence[Measure] = MEASURES,
+) -> Iterator[DepthProfile]:
+    """Yield what is known after each block; the last one is what `depth_profile` returns."""
     drawn = draw_images(statistics, replicates=replicates, permutations=permutations, seed=seed)
     sites, dead = statistics.sites, dict[str, str]()
-    table = {name: np.full((4, len(sites)), nan) for name in NAMES}
+    table = {measure.name: np.full((4, len(sites)), nan) for measure in measures}
     p_values = np.full(len(sites), nan)
-    for place, site in enumerate(sites):
-        block = measure_block(statistics, site, drawn)
+    for index, site in enumerate(sites):
+        block = measure_block(statistics, site, drawn, measures)
         for name, value in block.values.items():
-            table[name][:, place] = value
-        p_values[place] = block.p_value
+            table[name][:, index] = value
+        p_values[index] = block.p_value
         if block.dead:
             dead[site] = block.dead
         yield DepthProfile(
@@ -123,7 +136,8 @@ def scan_depth(statistics: ClassStatistics, *, replicates: int = 200, permutatio
             replicates=len(drawn.weights),
             permutations=drawn.permutations,
             seed=seed,
-            measured=place + 1,
+            measured=index + 1,
+            measures=measures,
         )
 
 

@@ -1,274 +1,350 @@
-"""Numbers read off the gates of one block: arrays in, arrays out, NaN where a number is not defined.
+"""Every measure of a depth profile: one row each, from which profile, tables, the choice on the page, charts and report follow.
 
-Throughout, K is the number of classes, C of channels, M of images; `mean` holds the mean scale by class, shape (..., K, C), `m2` the sum of
-squared deviations within each class, of the same shape, and `count` the images of each class, shape (K,). Axes before these are kept, so
-that a thousand resampled data sets are measured like one. Classes without images are left out.
+To add one, write its formula (here, or in `sevis.analysis.formulas`), and a row into MEASURES; `Needs` says what formulas take and return.
 """
 
-from math import nan
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from math import inf, nan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sevis.errors import SevisError
-
-Array = NDArray[np.floating]
-Counts = NDArray[np.integer]
-HIGH, LOW = 0.9, 0.1  # a scale above HIGH lets nearly all of a channel pass, one below LOW nearly nothing
-RESOLUTION = 1e-7  # half a step of float32 below 1: a standard deviation below it is rounding
+from sevis.analysis import formulas
+from sevis.analysis.dead_gates import DEAD
+from sevis.analysis.formulas import Array, Counts, middle
+from sevis.class_statistics.class_statistics import ClassStatistics
 
 
-def class_share(mean: Array, m2: Array, count: Counts) -> Array:
-    """Return the share of a channel's variance over images that lies between the classes, omega squared, shape (..., C); at most 1.
+class Needs(Enum):
+    """What a measure is read off, and what its formula takes and returns.
 
-    ω² = (SSB - (K - 1) MSW) / (SST + MSW), with SSB = Σ_k n_k (s̄_k - s̄)², SST = SSB + SSW, MSW = SSW / (N - K): Hays (1963), Statistics
-    for Psychologists. Without any effect of the class it lies around 0, on either side, whatever K and n; η² = SSB / SST does not. NaN for
-    fewer than two classes, no more images than classes, and a channel that is the same for all images.
+    Attributes:
+        MOMENTS: (mean, m2, count) of the classes, as in `sevis.analysis.formulas`, give the measure, shape (...).
+        IMAGE: the scales of M images, shape (M, C), give a value of each, shape (M,); the measure is their mean.
+        IMAGES: the same scales give a function, from how often each image counts, shape (..., M), to the measure, shape (...).
+        BOTH: the scales, the images' classes, shape (M,), and mean (K, C) and count (K,) of all classes say for which images something
+            holds, shape (M,); the measure is their share.
     """
-    mean, m2, count = _held(mean, m2, count)
-    between = _between(mean, count)
-    return omega_squared(between, between + m2.sum(axis=-2), classes=len(count), images=int(count.sum()))
+
+    MOMENTS = "moments"
+    IMAGE = "images, one by one"
+    IMAGES = "images"
+    BOTH = "moments and images"
 
 
-def omega_squared(between: Array, total: Array, *, classes: int, images: int) -> Array:
-    """ω² from sums of squares: that of the class means about the mean of all, and that of the images; see `class_share`."""
-    if classes < 2 or images <= classes:
-        return np.full_like(total, nan)
-    within = (total - between) / (images - classes)
-    varies = total > images * RESOLUTION**2
-    return _ratio(between - (classes - 1) * within, total + within, varies)
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One measure of the gates of a block.
 
-
-def spreads(mean: Array, m2: Array, count: Counts) -> tuple[Array, Array]:
-    """Return the standard deviation of s within classes and that between them, in units of s, shape (..., C) each.
-
-    Within: √MSW. Between: √max(0, (MSB - MSW) / n0) with n0 = (N - Σ n_k² / N) / (K - 1), the estimate from the analysis of variance with a
-    random class: Searle, Casella & McCulloch (1992), Variance Components, ch. 3. It is freed of what the noise of class means adds. NaN for
-    fewer than two classes, or no more images than classes.
+    Attributes:
+        name: of its curve in a profile, and of its columns in a table.
+        meaning: what it is, in a line.
+        needs, formula: what it is read off, and how.
+        exact: reads it off a file of statistics for all images, where the formula sees only those that the file keeps whole; it returns NaN
+            for what the file does not say. None: there is no such way.
+        null: falls with the number of images n as n ** (-null / 2) where the labels are shuffled; 0: they are not shuffled for it.
+        range: the least and the most that it can be.
+        unit: `%` for a share, which is printed in per cent; `s` for what is in units of s; empty for other numbers.
+        label: what the legend of its chart says.
+        beside: the measure in whose chart it is drawn; empty: in its own, which the following describe.
+        title, axis: of the chart, and of its y-axis.
+        about: what one sees there, in a sentence or two.
+        lines: limits, by what is written beside them.
+        choice: what the chart is called in the choice on the page; empty: it is not offered there, for a statement of the paper shows it.
+        warning: what is to be known before one reads the chart.
     """
-    mean, m2, count = _held(mean, m2, count)
-    classes, images = len(count), int(count.sum())
-    if classes < 2 or images <= classes:
-        unknown = np.full(m2.sum(axis=-2).shape, nan)
-        return unknown, unknown
-    within = m2.sum(axis=-2) / (images - classes)
-    size = (images - np.square(count).sum() / images) / (classes - 1)
-    return np.sqrt(within), np.sqrt(np.maximum(_between(mean, count) / (classes - 1) - within, 0) / size)
+
+    name: str
+    meaning: str
+    needs: Needs
+    formula: Callable[..., Any]
+    exact: Callable[[ClassStatistics, str], float] | None = None
+    null: int = 0
+    range: tuple[float, float] = (0, 1)
+    unit: str = "%"
+    label: str
+    beside: str = ""
+    title: str = ""
+    axis: str = ""
+    about: str = ""
+    lines: Mapping[str, float] = field(default_factory=dict)
+    choice: str = ""
+    warning: str = ""
 
 
-def overall_spread(mean: Array, m2: Array, count: Counts) -> Array:
-    """Return the standard deviation of s over all images, with n - 1, shape (..., C); NaN for fewer than two images."""
-    mean, m2, count = _held(mean, m2, count)
-    images = int(count.sum())
-    return np.asarray(np.sqrt((_between(mean, count) + m2.sum(axis=-2)) / (images - 1 if images > 1 else nan)))
+# Formulas have names, for a page keeps a profile with its measures, and what has no name cannot be kept (pickled).
 
 
-def selectivity(mean: Array) -> Array:
-    """Return the class selectivity index of each channel, in 0..1, shape (..., C).
-
-    CSI = (μ_max - μ_rest) / (μ_max + μ_rest), with the highest class mean and the mean of the other classes: Morcos et al. (2018),
-    arXiv:1803.06959, sec. 2. **It does not compare across numbers of classes or images**: the noise of class means alone raises it, to 0.13
-    for 1,000 classes of 5 images; and gates far from zero compress it, so 0.55 against 0.45 gives 0.10. NaN for fewer than two classes,
-    negative means, and a channel that is zero for all.
-    """
-    known = np.isfinite(mean).all(axis=-1).reshape(-1, mean.shape[-2]).all(axis=0)
-    mean = mean[..., known, :]
-    classes = mean.shape[-2]
-    if classes < 2:
-        return np.full(mean[..., :1, :].sum(axis=-2).shape, nan)
-    highest = mean.max(axis=-2)
-    rest = (mean.sum(axis=-2) - highest) / (classes - 1)
-    defined = (mean.min(axis=-2) >= 0) & (highest > 0)
-    return _ratio(highest - rest, highest + rest, defined)
+def _class_share(mean: Array, m2: Array, count: Counts) -> Array:
+    return middle(formulas.class_share(mean, m2, count))
 
 
-def saturation(values: Array) -> dict[str, Array]:
-    """Of the scales of each image, shape (..., C): the shares above 0.9 (`high`), below 0.1 (`low`), of exactly 0 (`zeros`) and exactly 1
-    (`ones`, as hard gates give), and the mean distance from the identity |1 - s| (`identity`), shape (...) each. `low` is NaN for an image
-    with negative scales, as tanh gives: those turn a channel round, and do not close it.
-    """
-    return {
-        "high": (values > HIGH).mean(axis=-1),
-        "low": np.where(values.min(axis=-1) >= 0, (values < LOW).mean(axis=-1), nan),
-        "identity": np.abs(1 - values).mean(axis=-1),
-        "zeros": (values == 0).mean(axis=-1),
-        "ones": (values == 1).mean(axis=-1),
-    }
+def _selectivity(mean: Array, m2: Array, count: Counts) -> Array:
+    return middle(formulas.selectivity(mean))
 
 
-def effective_channels(values: Array) -> Array:
-    """Return how many channels an image's scales are spread over, in 1..C, shape (...) for values of shape (..., C).
-
-    exp(-Σ p ln p) with p = s / Σ s: the exponential of Shannon's entropy, Hill's (1973) number of order 1, doi:10.2307/1934352. Equal
-    scales give C. NaN for negative scales and where all are zero.
-    """
-    total = values.sum(axis=-1, keepdims=True)
-    defined = (values.min(axis=-1) >= 0) & (total[..., 0] > 0)
-    p = np.divide(values, total, out=np.ones_like(values), where=defined[..., None])
-    entropy = -np.sum(p * np.log(np.where(p > 0, p, 1)), axis=-1)
-    return np.where(defined, np.exp(entropy), nan)
+def _spread(mean: Array, m2: Array, count: Counts) -> Array:
+    return np.asarray(formulas.overall_spread(mean, m2, count).mean(axis=-1))
 
 
-def mean_ranks(values: Array) -> tuple[NDArray[np.float32], Array]:
-    """Return the rank of each channel in its image, from 1 for the lowest; channels that tie share the mean of their ranks.
-
-    Args:
-        values: shape (M, C).
-
-    Returns:
-        The ranks, shape (M, C), and Σ (t³ - t) over the groups of t tied channels, shape (M,).
-    """
-    channels = values.shape[1]
-    order = np.argsort(values, axis=1)
-    ordered = np.take_along_axis(values, order, axis=1)
-    place = np.arange(channels)
-    begins = np.ones(values.shape, bool)
-    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=begins[:, 1:])
-    first = np.maximum.accumulate(np.where(begins, place, 0), axis=1)
-    ends = np.roll(begins, -1, axis=1)  # the last channel ends a group, for the first one begins one
-    last = np.minimum.accumulate(np.where(ends, place, channels)[:, ::-1], axis=1)[:, ::-1]
-    ranks = np.empty(values.shape, np.float32)
-    np.put_along_axis(ranks, order, ((first + last) / 2 + 1).astype(np.float32), axis=1)
-    return ranks, np.sum(np.square(last - first + 1, dtype=np.float64) - 1, axis=1)
+def _within(mean: Array, m2: Array, count: Counts) -> Array:
+    return np.asarray(formulas.within_spread(mean, m2, count).mean(axis=-1))
 
 
-def kendall_w(values: Array) -> float:
-    """Return how far the images agree on the order of the channels, Kendall's W in 0..1: 1 for a ranking that is the same for all images.
-
-    W = 12 Σ_c (R_c - M (C + 1) / 2)² / (M² (C³ - C) - M Σ_i T_i), where R_c sums the ranks of a channel over images, and T_i = Σ (t³ - t)
-    over the ties of image i, whose channels share the mean of their ranks: Kendall & Babington Smith (1939), doi:10.1214/aoms/1177732186;
-    Kendall (1962), Rank Correlation Methods, ch. 6, for ties. NaN for fewer than two images or channels, or when all channels tie in all.
-
-    Args:
-        values: the scales, shape (M, C).
-    """
-    ranks, ties = mean_ranks(values)
-    return float(agreement(ranks, ties, np.ones(len(values))))
+def _between(mean: Array, m2: Array, count: Counts) -> Array:
+    return np.asarray(formulas.between_spread(mean, m2, count).mean(axis=-1))
 
 
-def agreement(ranks: Array, ties: Array, weights: Array) -> Array:
-    """`kendall_w` from the ranks and ties of `mean_ranks`, each image counted `weights` times, shape (..., M)."""
-    channels = ranks.shape[1]
-    images = weights.sum(axis=-1).astype(float)
-    sums = weights @ (ranks - (channels + 1) / 2).astype(weights.dtype)
-    most = images**2 * (channels**3 - channels) - images * (weights @ ties.astype(weights.dtype))
-    defined = (images > 1) & (most > 0)
-    return _ratio(12 * np.square(sums, dtype=float).sum(axis=-1), most, defined)
+def _distance(mean: Array, m2: Array, count: Counts) -> Array:
+    return formulas.class_distance(mean, count)
 
 
-def distances(mean: Array, metric: str = "cosine") -> Array:
-    """Return how far the mean gates of each two classes are apart, shape (K, K): NaN for a class without images.
-
-    Args:
-        mean: shape (K, C).
-        metric: `cosine`, 1 - the cosine of the angle between them, blind to a common factor; or `l1`, the mean over channels of their
-            absolute difference, in units of s.
-
-    Raises:
-        SevisError: for another metric.
-    """
-    if metric == "cosine":
-        length = np.linalg.norm(mean, axis=1, keepdims=True)
-        unit = _ratio(mean, length, length > 0)
-        return np.asarray(np.clip(1 - unit @ unit.T, 0, 2))
-    if metric == "l1":
-        from scipy.spatial.distance import cdist  # ten times as quick as NumPy for a thousand classes
-
-        return np.asarray(cdist(mean, mean, "cityblock") / mean.shape[1])
-    raise SevisError(f"unknown distance {metric!r}: choose cosine or l1")
+def _angle(mean: Array, m2: Array, count: Counts) -> Array:
+    return formulas.class_angle(mean)
 
 
-def nearest_class(values: Array, labels: Counts, *, mean: Array | None = None, count: Counts | None = None) -> Counts:
-    """Return the class whose mean gates are nearest to each image's, the image itself left out of its class's mean, shape (M,).
-
-    Distances are Euclidean. With n images in its class, leaving one out moves its own mean away by n / (n - 1): no mean is computed anew.
-
-    Args:
-        values: the scales, shape (M, C).
-        labels: the classes, shape (M,).
-        mean, count: of all images of each class, these among them, shapes (K, C) and (K,), by label; None: these are all. Classes that
-            none of these images belongs to are no choice.
-
-    Returns:
-        The labels found; -1 for the only image of its class, which cannot be left out.
-    """
-    names, rows, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    if not len(names):
-        return np.zeros(0, np.int64)
-    centre = values.mean(axis=0)
-    centred = values - centre
-    if mean is None or count is None:
-        means = np.stack([centred[rows == row].mean(axis=0) for row in range(len(names))])
-    else:
-        means, sizes = (mean[names] - centre).astype(centred.dtype), count[names].astype(sizes.dtype)
-    squares = np.einsum("mc,mc->m", centred, centred)[:, None] - 2 * centred @ means.T + np.einsum("kc,kc->k", means, means)
-    alone = sizes[rows] == 1
-    images = np.arange(len(rows))
-    squares[images, rows] *= np.square(sizes[rows] / np.where(alone, nan, sizes[rows] - 1))
-    squares[alone] = 0
-    return np.where(alone, -1, names[np.argmin(squares, axis=1)])
+def _factor(mean: Array, m2: Array, count: Counts) -> Array:
+    return formulas.scale_change(mean, count)
 
 
-def scale_fit(mean: Array, overall: Array) -> tuple[Array, Array]:
-    """Return how the mean gates of each class follow from those of all by one factor, shape (..., K) each.
-
-    The factor a = ⟨s̄_k, s̄⟩ / ⟨s̄, s̄⟩ (least squares through the origin), and what it leaves: |s̄_k - a s̄| / |s̄_k - s̄|, in 0..1, which is 0
-    for a class that differs only in scale, and NaN for one that does not differ. The noise of class means is no change in scale, so it
-    leaves nearly 1: see `left_by_scale`.
-
-    Args:
-        mean: shape (..., K, C).
-        overall: the mean of all images, shape (..., C).
-    """
-    factor, difference, residual = _fit(mean, overall)
-    return factor, np.sqrt(_ratio(residual, difference, difference > 0))
+def _effective(scales: Array) -> Array:
+    return np.asarray(formulas.effective_channels(scales) / scales.shape[-1])
 
 
-def left_by_scale(mean: Array, m2: Array, count: Counts) -> Array:
-    """Return what one factor a class leaves of the differences between class means, in 0..1, shape (...): `scale_fit` for all classes at
-    once.
-
-    √(Σ_k |s̄_k - a_k s̄|² / Σ_k |s̄_k - s̄|²), each sum less what the noise of the class means puts into it: the expectation of |s̄_k - s̄|²
-    holds Σ_c MSW_c (1 / n_k - 1 / N), and that of the residual the same without its part along s̄, the channels' noise taken as independent.
-    NaN where the classes differ by no more than their noise.
-    """
-    mean, m2, count = _held(mean, m2, count)
-    classes, images = len(count), int(count.sum())
-    if classes < 2 or images <= classes:
-        return np.full(mean.shape[:-2], nan)
-    overall = np.einsum("k,...kc->...c", (count / images).astype(mean.dtype), mean)
-    _, difference, residual = _fit(mean, overall)
-    noise = m2.sum(axis=-2) / (images - classes)
-    along = np.sum(noise * np.square(overall), axis=-1) / np.maximum(np.sum(np.square(overall), axis=-1), np.finfo(np.float32).tiny)
-    noise, times = noise.sum(axis=-1), float(np.sum(1 / count - 1 / images))
-    difference = difference.sum(axis=-1) - times * noise
-    residual = np.maximum(residual.sum(axis=-1) - times * (noise - along), 0)
-    return np.asarray(np.sqrt(np.clip(_ratio(residual, difference, difference > 0), 0, 1)))
+def _identity(scales: Array) -> Array:
+    return np.asarray(np.abs(1 - scales).mean(axis=-1))
 
 
-def _held(mean: Array, m2: Array, count: Counts) -> tuple[Array, Array, Counts]:
-    """Return the classes that have images."""
-    held = count > 0
-    return (mean, m2, count) if held.all() else (mean[..., held, :], m2[..., held, :], count[held])
+def _share_of(value: float, scales: Array) -> Array:
+    return np.asarray((scales == value).mean(axis=-1))
 
 
-def _between(mean: Array, count: Counts) -> Array:
-    """SSB of each channel: Σ_k n_k (s̄_k - s̄)², shape (..., C)."""
-    weights = count.astype(mean.dtype)
-    overall = np.einsum("k,...kc->...c", weights / max(weights.sum(), 1), mean)
-    return np.asarray(np.einsum("k,...kc->...c", weights, np.square(mean - overall[..., None, :])))
+def _agreement(scales: Array) -> Callable[[Array], Array]:
+    return partial(formulas.kendall_w, *formulas.mean_ranks(scales))
 
 
-def _fit(mean: Array, overall: Array) -> tuple[Array, Array, Array]:
-    """Return the factors a of `scale_fit`, and the squared lengths of s̄_k - s̄ and of s̄_k - a s̄, shape (..., K) each."""
-    square = np.sum(np.square(overall), axis=-1)[..., None]
-    difference = mean - overall[..., None, :]
-    along = np.einsum("...kc,...c->...k", difference, overall)  # (a - 1) |s̄|²
-    change = np.divide(along, square, out=np.full_like(along, nan), where=square > 0)
-    length = np.einsum("...kc,...kc->...k", difference, difference)
-    return 1 + change, length, np.maximum(length - change * along, 0)
+def _told(scales: Array, labels: Counts, mean: Array, count: Counts) -> NDArray[np.bool_]:
+    return np.asarray(formulas.nearest_class(scales, labels, mean=mean, count=count) == labels)
 
 
-def _ratio(part: Array, whole: Array, defined: NDArray[np.bool_]) -> Array:
-    """part / whole, NaN where it is not defined."""
-    return np.divide(part, whole, out=np.full_like(part, nan), where=defined)
+def _exact_identity(statistics: ClassStatistics, site: str) -> float:
+    """Return the mean of 1 - s, which is that of |1 - s| where no scale is above 1; NaN elsewhere."""
+    return float(1 - statistics.overall_mean(site).mean()) if statistics.bounds(site)[1].max() <= 1 else nan
+
+
+def _exact_share(name: str, statistics: ClassStatistics, site: str) -> float:
+    """Return a share of `formulas.shares_of`; NaN where the file has no histogram."""
+    return formulas.shares_of(statistics.histogram(site))[name] if statistics.detailed else nan
+
+
+MEASURES = (
+    Measure(
+        name="class_share",
+        meaning="omega squared, its median over channels",
+        needs=Needs.MOMENTS,
+        formula=_class_share,
+        null=2,
+        range=(-1, 1),
+        label="between the classes",
+        title="Class share ω² by depth",
+        axis="share of the variance",
+        about="How much of a scale's variance over all photos lies between the classes (omega squared, the median channel), and how much "
+        "where the labels are shuffled. The rest lies within the classes.",
+    ),
+    Measure(
+        name="accuracy",
+        meaning="of the nearest class mean, each image left out in its turn",
+        needs=Needs.BOTH,
+        formula=_told,
+        label="nearest class mean",
+        title="Classes told by gates alone",
+        axis="share of the photos",
+        about="How many photos lie nearest to the mean gates of their own class, the photo itself left out of it, and how many would by "
+        "chance.",
+    ),
+    Measure(
+        name="high",
+        meaning="the share of scales above 0.9",
+        needs=Needs.IMAGE,
+        formula=formulas.open_share,
+        exact=partial(_exact_share, "high"),
+        label=f"above {formulas.HIGH}",
+        title="Scales near 1 and near 0",
+        axis="share of the scales",
+        about="How many of the scales, over channels and photos, let nearly everything of a channel pass, and how many nearly nothing.",
+    ),
+    Measure(
+        name="low",
+        meaning="the share of scales below 0.1, unknown where some are negative",
+        needs=Needs.IMAGE,
+        formula=formulas.shut_share,
+        exact=partial(_exact_share, "low"),
+        label=f"below {formulas.LOW}",
+        beside="high",
+    ),
+    Measure(
+        name="left",
+        meaning="what one factor a class leaves of the differences between classes",
+        needs=Needs.MOMENTS,
+        formula=formulas.left_by_scale,
+        label="left after scaling",
+        title="What one factor a class leaves",
+        axis="share of the difference",
+        about="How much of the differences between the classes' mean gates is left when each class is fitted to the mean of all by one "
+        "factor: 0 % where classes differ only in scale, 100 % where scaling explains nothing. The noise of the class means is taken off.",
+    ),
+    Measure(
+        name="spread",
+        meaning="the standard deviation of s over all images, its mean over channels",
+        needs=Needs.MOMENTS,
+        formula=_spread,
+        range=(0, inf),
+        unit="s",
+        label="over all photos",
+        title="Spread of a scale over all photos",
+        axis="standard deviation of s",
+        about="How far a scale varies from photo to photo (the mean channel). Below the line gates are dead: the same for every photo.",
+        lines={"dead below": DEAD},
+        choice="Spread over photos",
+    ),
+    Measure(
+        name="within",
+        meaning="the standard deviation of s within classes, its mean over channels",
+        needs=Needs.MOMENTS,
+        formula=_within,
+        range=(0, inf),
+        unit="s",
+        label="within classes",
+        title="Spread within and between classes",
+        axis="standard deviation of s",
+        about="The two parts of that spread, from the analysis of variance: between the classes, the noise of the class means taken off.",
+        choice="Within and between classes",
+    ),
+    Measure(
+        name="between",
+        meaning="the standard deviation of s between classes, its mean over channels",
+        needs=Needs.MOMENTS,
+        formula=_between,
+        range=(0, inf),
+        unit="s",
+        label="between classes",
+        beside="within",
+    ),
+    Measure(
+        name="selectivity",
+        meaning="the class selectivity index, its median over channels",
+        needs=Needs.MOMENTS,
+        formula=_selectivity,
+        null=1,
+        unit="",
+        label="median channel",
+        title="Class selectivity index",
+        axis="index, 0 to 1",
+        about="The highest class mean against the mean of the other classes: (highest - rest) / (highest + rest), in the median channel.",
+        choice="Selectivity (CSI)",
+        warning="The index does not compare across data sets: noise alone raises it, the more so the more classes and the fewer photos "
+        "there are, and gates far from 0 compress it. Read it against the dotted line, and beside the class share.",
+    ),
+    Measure(
+        name="agreement",
+        meaning="Kendall's W over images",
+        needs=Needs.IMAGES,
+        formula=_agreement,
+        unit="",
+        label="over photos",
+        title="Do photos agree on the order of channels?",
+        axis="Kendall's W, 0 to 1",
+        about="Kendall's W of the channels' ranks over photos: 1 where every photo opens the channels in the same order, 0 where none do.",
+        choice="Rank agreement (W)",
+    ),
+    Measure(
+        name="effective",
+        meaning="the effective number of channels as a share of C, its mean over images",
+        needs=Needs.IMAGE,
+        formula=_effective,
+        label="mean photo",
+        title="Channels that the scales are spread over",
+        axis="share of the channels",
+        about="The exponential of the entropy of a photo's scales, as a share of all channels: 100 % where all scales are equal.",
+        choice="Effective channels",
+    ),
+    Measure(
+        name="distance",
+        meaning="|s̄_k - s̄|, its mean over classes and channels",
+        needs=Needs.MOMENTS,
+        formula=_distance,
+        null=1,
+        range=(0, inf),
+        unit="s",
+        label="mean class and channel",
+        title="How far a class lies from the mean of all",
+        axis="mean |difference| of s",
+        about="How far the mean gates of a class lie from those of all photos, as one sees it in Figure 6. Noise of the class means is in "
+        "it.",
+        choice="Distance of classes",
+    ),
+    Measure(
+        name="cosine",
+        meaning="the cosine distance of the mean gates of two classes, its mean over pairs",
+        needs=Needs.MOMENTS,
+        formula=_angle,
+        null=2,
+        unit="",
+        label="mean pair",
+        title="Cosine distance of two classes",
+        axis="1 - cosine",
+        about="How far the mean gates of two classes point apart, whatever their common scale. The noise of the class means is in it.",
+        choice="Angle of classes",
+    ),
+    Measure(
+        name="identity",
+        meaning="|1 - s|, its mean",
+        needs=Needs.IMAGE,
+        formula=_identity,
+        exact=_exact_identity,
+        range=(0, inf),
+        unit="s",
+        label="mean scale",
+        title="Distance from the identity",
+        axis="mean |1 - s|",
+        about="How far the scales are from 1, where a block would change nothing.",
+        choice="Distance from the identity",
+    ),
+    Measure(
+        name="ones",
+        meaning="the share of scales that are exactly 1",
+        needs=Needs.IMAGE,
+        formula=partial(_share_of, 1),
+        exact=partial(_exact_share, "ones"),
+        label="exactly 1",
+        title="Scales of exactly 0 and 1",
+        axis="share of the scales",
+        about="A hard gate has such scales; a sigmoid only where float32 rounds them.",
+        choice="Exactly 0 and 1",
+    ),
+    Measure(
+        name="zeros",
+        meaning="the share of scales that are exactly 0",
+        needs=Needs.IMAGE,
+        formula=partial(_share_of, 0),
+        exact=partial(_exact_share, "zeros"),
+        label="exactly 0",
+        beside="ones",
+    ),
+    Measure(
+        name="factor",
+        meaning="|a - 1| of the classes' factors a, its mean over classes",
+        needs=Needs.MOMENTS,
+        formula=_factor,
+        range=(0, inf),
+        label="mean class",
+        title="How far the factors of the classes are from 1",
+        axis="mean |a - 1|",
+        about="The factors a that fit each class best to the mean of all: what the paper calls a change in scale.",
+        choice="Change in scale",
+    ),
+)

@@ -43,7 +43,7 @@ def order_channels(statistics: ClassStatistics, site: str, order: str = INDEX) -
 
     Args:
         order: `index`; `mean`: from the highest mean scale over all images to the lowest; or `class share`: from the channel whose
-            variance lies most between the classes (omega squared, `sevis.measures.class_share`) to the least, unknown ones last.
+            variance lies most between the classes (omega squared, `sevis.analysis.formulas.class_share`) to the least, unknown ones last.
 
     Raises:
         SevisError: for another order, or a block that the statistics do not hold.
@@ -55,7 +55,7 @@ def order_channels(statistics: ClassStatistics, site: str, order: str = INDEX) -
     if order == MEAN:
         values = statistics.overall_mean(site)
     elif order == SHARE:
-        from sevis.analysis.measures import class_share
+        from sevis.analysis.formulas import class_share
 
         values = class_share(statistics.mean(site), statistics.m2(site), statistics.count)
     else:

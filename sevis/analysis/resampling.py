@@ -25,16 +25,16 @@ def choose_images(labels: Counts, *, limit: int, random: np.random.Generator) ->
         random: draws those that are taken where there are too many.
 
     Returns:
-        The images' places, class after class; the labels of the classes; how many images each has.
+        The images' rows, class after class; the labels of the classes; how many images each has.
     """
     names, sizes = np.unique(labels, return_counts=True)
     names = names[sizes > 1]
     most = max(2, limit // max(len(names), 1))
-    places = []
+    rows = []
     for name in names.tolist():
         mine = np.flatnonzero(labels == name)
-        places.append(mine if len(mine) <= most else np.sort(random.choice(mine, most, replace=False)))
-    return np.concatenate([*places, np.zeros(0, np.int64)]).astype(np.int64), names, np.array([len(part) for part in places], np.int64)
+        rows.append(mine if len(mine) <= most else np.sort(random.choice(mine, most, replace=False)))
+    return np.concatenate([*rows, np.zeros(0, np.int64)]).astype(np.int64), names, np.array([len(part) for part in rows], np.int64)
 
 
 def bootstrap_weights(sizes: Counts, replicates: int, random: np.random.Generator) -> Floats:
@@ -61,11 +61,11 @@ def resampled_moments(values: Floats, sizes: Counts, weights: Floats) -> Iterato
     for rows in _chunks(len(weights), len(sizes) * values.shape[1]):
         mean = np.empty((len(weights[rows]), len(sizes), values.shape[1]), np.float32)
         m2 = np.empty_like(mean)
-        for place, (part, size) in enumerate(zip(parts, sizes.tolist(), strict=True)):
+        for index, (part, size) in enumerate(zip(parts, sizes.tolist(), strict=True)):
             drawn = weights[rows, part]
             shift = drawn @ deviations[part] / np.float32(size)
-            mean[:, place] = shift + centres[place].astype(np.float32)
-            m2[:, place] = np.maximum(drawn @ squares[part] - size * np.square(shift), 0)  # which float32 may round below
+            mean[:, index] = shift + centres[index].astype(np.float32)
+            m2[:, index] = np.maximum(drawn @ squares[part] - size * np.square(shift), 0)  # which float32 may round below
         yield mean, m2
 
 

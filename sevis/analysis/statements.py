@@ -5,7 +5,7 @@ A statement is seen only where the whole interval lies on the right side, and no
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isnan
 
@@ -36,6 +36,8 @@ class Statement:
         seen: whether it is.
         known: whether that can be told from the statistics.
         finding: what was found, a sentence with numbers and their intervals.
+        measure: in whose chart one sees it.
+        limits: of the criterion, by what is written beside them in that chart.
     """
 
     name: str
@@ -45,10 +47,12 @@ class Statement:
     seen: bool
     known: bool
     finding: str
+    measure: str
+    limits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
-        """In words: seen here, not seen here, or unknown here."""
+        """Return the answer in words: seen here, not seen here, or unknown here."""
         if not self.known:
             return "unknown here"
         return "seen here" if self.seen else "not seen here"
@@ -57,10 +61,10 @@ class Statement:
 def judge(profile: DepthProfile, sites: Sequence[str] | None = None) -> tuple[Statement, ...]:
     """Return the paper's four statements, judged on a complete profile.
 
-    Blocks are chosen by their place, so that other networks can be judged, too. The early blocks are those of the first stage; the deeper
-    ones the last of the last stage but one, and the first of the last (SE_4_6 and SE_5_1 of a ResNet-50), on a path from the last block of
-    the first stage over that of each later one; then the last block but one, and the last. Blocks that are all of one stage count as three
-    stages of equal length.
+    Blocks are chosen by where they stand, so that other networks can be judged, too. The early blocks are those of the first stage; the
+    deeper ones the last of the last stage but one, and the first of the last (SE_4_6 and SE_5_1 of a ResNet-50), on a path from the last
+    block of the first stage over that of each later one; then the last block but one, and the last. Blocks that are all of one stage count
+    as three stages of equal length.
 
     Args:
         profile: of the network.
@@ -121,6 +125,8 @@ def _agnostic(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         all(value.high < AGNOSTIC for value in values.values()),
         _told(*values.values()) or any(value.high >= AGNOSTIC for value in values.values()),
         f"The share of the variance that lies between the classes is {_each(values)}.{_unknown(profile, *values.values())}",
+        measure="class_share",
+        limits={"class-specific above": SPECIFIC, "class-agnostic below": AGNOSTIC},
     )
 
 
@@ -146,6 +152,7 @@ def _specific(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         _told(*share.values(), *steps),
         f"The share of the variance that lies between the classes is {_each(share)}. {_accuracy(told, after)}{alone}"
         f"{_unknown(profile, *share.values(), *steps)}",
+        measure="accuracy",
     )
 
 
@@ -164,6 +171,8 @@ def _saturated(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         _told(high),
         f"The share of scales above 0.9 in {site} is {percent(high)}, that of scales below 0.1 {percent(low)}.{alone}"
         f"{_unknown(profile, high)}",
+        measure="high",
+        limits={"most above": MOST},
     )
 
 
@@ -182,6 +191,8 @@ def _scaled(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         alike or _told(left, factor),
         f"In {site} the best factor for each class leaves {percent(left)} of the differences between the classes; the factors differ from "
         f"1 by {percent(factor)} on average.{why or _unknown(profile, left, factor)}",
+        measure="left",
+        limits={"mainly a change in scale below": LEFT},
     )
 
 
@@ -190,7 +201,9 @@ def _each(values: Mapping[str, Value]) -> str:
 
 
 def _accuracy(told: Mapping[str, Value], after: Mapping[str, Value]) -> str:
-    """Of the blocks that are judged, and of those after them, of which the paper has other sentences."""
+    """Return how often the gates tell the class: of the blocks that are judged, and of those after them, of which the paper says other
+    things.
+    """
     known = [value for value in told.values() if not isnan(value.estimate)]
     if not known:
         return "Whether the gates tell the class of a photo is unknown."

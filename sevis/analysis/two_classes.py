@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sevis.analysis.formulas import RESOLUTION
 from sevis.analysis.intervals import LEVEL
-from sevis.analysis.measures import RESOLUTION
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sevis.analysis.block_measures import middle
-from sevis.analysis.measures import HIGH, class_share, distances, overall_spread
+from sevis.analysis.formulas import class_share, distances, middle, overall_spread, shares_of
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 
@@ -27,7 +26,7 @@ class BlockProfile:
         sites: the names of the L blocks.
         share: the median over channels of the class share omega squared, (L,).
         spread: the mean over channels of the standard deviation of s over all images, (L,).
-        saturated: the share of all s above HIGH, 0 to 1, (L,).
+        saturated: the share of all s above 0.9 (`sevis.analysis.formulas.HIGH`), 0 to 1, (L,).
     """
 
     sites: tuple[str, ...]
@@ -149,17 +148,8 @@ def _profile(statistics: ClassStatistics, rows: NDArray[np.intp]) -> BlockProfil
         mean, m2 = statistics.mean(site)[rows], statistics.m2(site)[rows]
         share.append(float(middle(class_share(mean, m2, count))))
         spread.append(float(overall_spread(mean, m2, count).mean()))
-        saturated.append(_saturated(statistics, site, rows))
+        saturated.append(shares_of(statistics.histogram(site), rows)["high"] if statistics.detailed else np.nan)
     return BlockProfile(statistics.sites, np.array(share), np.array(spread), np.array(saturated))
-
-
-def _saturated(statistics: ClassStatistics, site: str, rows: NDArray[np.intp]) -> float:
-    if not statistics.detailed:
-        return np.nan
-    histogram = statistics.histogram(site)
-    inside = histogram.edges[:-1] > HIGH - 1e-9
-    high = histogram.counts[rows][:, inside].sum() + histogram.above[rows].sum()
-    return float(high / (statistics.count[rows].sum() * statistics.channels[site]))
 
 
 def _partners(first: Sequence[str], second: Sequence[str], *, named: bool) -> NDArray[np.intp]:

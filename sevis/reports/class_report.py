@@ -10,7 +10,7 @@ import numpy as np
 
 from sevis.analysis.class_map import pca_maps, similar_order
 from sevis.analysis.depth import DepthProfile, depth_profile
-from sevis.analysis.measures import distances
+from sevis.analysis.formulas import distances
 from sevis.analysis.paper_figures import missing
 from sevis.analysis.statements import Statement, describe_regions, judge
 from sevis.analysis.two_models import ModelComparison, compare_models
@@ -20,8 +20,7 @@ from sevis.errors import SevisError
 from sevis.figures.chart import Chart
 from sevis.figures.classes import two_models as models
 from sevis.figures.classes.class_map import class_map, distance_matrix
-from sevis.figures.classes.depth import INTERVALS, OTHERS, STATEMENTS, depth_chart
-from sevis.figures.classes.depth import Chart as DepthChart
+from sevis.figures.classes.depth import measure_chart, offered, statement_chart
 from sevis.figures.classes.paper_figures import (
     ABOUT_MEANS,
     ABOUT_SPREAD,
@@ -154,19 +153,20 @@ def _statements(profile: DepthProfile) -> Iterator[str]:
 
 def _statement(profile: DepthProfile, statement: Statement) -> str:
     look, sign = MARKS[statement.verdict]
-    verdict = f'<p class="verdict {look}">{sign} {escape(statement.verdict)}</p>'
-    note = f"Seen if: {statement.criterion} Diamonds are the blocks judged."
-    chart = _chart(profile, STATEMENTS[statement.name], note=note, judged=statement.blocks)
-    return f"<article>\n<p><strong>{_marked(statement.sentence)}</strong></p>\n{verdict}\n{_text(statement.finding)}\n{chart}\n</article>"
+    parts = (
+        "<article>",
+        f"<p><strong>{_marked(statement.sentence)}</strong></p>",
+        f'<p class="verdict {look}">{sign} {escape(statement.verdict)}</p>',
+        _text(statement.finding),
+        _text(f"Seen if: {statement.criterion}"),
+        chart_html(statement_chart(profile, statement)),
+        "</article>",
+    )
+    return "\n".join(parts)
 
 
 def _measures(profile: DepthProfile) -> Iterator[str]:
-    yield _grid((_chart(profile, chart) for chart in OTHERS.values()), wide=True)
-
-
-def _chart(profile: DepthProfile, chart: DepthChart, *, note: str = "", judged: Iterable[str] = ()) -> str:
-    caption = " ".join(filter(None, (chart.about, note, INTERVALS))).replace("**", "")
-    return chart_html(Chart(depth_chart(profile, chart, judged=judged), caption, {}))
+    yield _grid((chart_html(measure_chart(profile, measure.name)) for measure in offered(profile).values()), wide=True)
 
 
 def _means(statistics: ClassStatistics) -> Iterator[str]:

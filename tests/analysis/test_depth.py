@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 
-from sevis.analysis import measures
-from sevis.analysis.block_measures import EFFORT, FROM_MOMENTS, NAMES, OF_IMAGES, SHUFFLED, draw_images, middle
+from sevis.analysis import formulas
+from sevis.analysis.block_measures import EFFORT, draw_images
 from sevis.analysis.depth import depth_profile, scan_depth
 from sevis.analysis.intervals import wilson
+from sevis.analysis.measures import MEASURES, Needs
 from sevis.class_statistics.class_statistics import ClassStatistics
 
 CLASSES, WIDTH = 4, 30
+NAMES = [measure.name for measure in MEASURES]
+SHUFFLED = [measure.name for measure in MEASURES if measure.null]
+FROM_MOMENTS = [measure.name for measure in MEASURES if measure.needs is Needs.MOMENTS]
 FEW = {"replicates": 60, "permutations": 39}
 
 
@@ -56,18 +60,18 @@ def test_estimates_are_those_of_the_raw_scales(profile, scales, labels):
         means = np.stack([values[labels == label].mean(axis=0) for label in range(CLASSES)])
         expected = {
             "spread": values.std(axis=0, ddof=1).mean(),
-            "selectivity": np.median(measures.selectivity(means)),
+            "selectivity": np.median(formulas.selectivity(means)),
             "distance": np.abs(means - values.mean(axis=0)).mean(),
-            "cosine": measures.distances(means)[np.triu_indices(CLASSES, 1)].mean(),
+            "cosine": formulas.distances(means)[np.triu_indices(CLASSES, 1)].mean(),
             "factor": np.abs(means @ values.mean(axis=0) / np.square(values.mean(axis=0)).sum() - 1).mean(),
             "high": (values > 0.9).mean(),
             "low": (values < 0.1).mean(),
             "identity": (1 - values).mean(),
             "zeros": 0,
             "ones": 0,
-            "effective": measures.effective_channels(values).mean() / WIDTH,
-            "agreement": measures.kendall_w(single),
-            "accuracy": (measures.nearest_class(values, labels) == labels).mean(),
+            "effective": formulas.effective_channels(values).mean() / WIDTH,
+            "agreement": formulas.kendall_w(*formulas.mean_ranks(single), np.ones(len(single))),
+            "accuracy": (formulas.nearest_class(values, labels) == labels).mean(),
         }
         for name, value in expected.items():
             assert profile.at(name, site).estimate == pytest.approx(value, rel=1e-5, abs=1e-9), name
@@ -246,9 +250,3 @@ def test_of_much_less_is_drawn(labels):
     drawn = draw_images(wide, replicates=200, permutations=100, seed=0)
     assert (len(drawn.weights), drawn.permutations) == (67, 33)
     assert len(draw_images(wide, replicates=20, permutations=100, seed=0).weights) == 20
-
-
-def test_the_median_leaves_out_what_is_unknown():
-    rows = np.array([[3, np.nan, 1], [1, 2, 3], [np.nan, np.nan, np.nan], [4, 1, np.nan]])
-    np.testing.assert_array_equal(middle(rows), [2, 2, np.nan, 2.5])
-    assert set(NAMES) == {*FROM_MOMENTS, *OF_IMAGES, "agreement", "accuracy"}

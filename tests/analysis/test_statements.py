@@ -6,9 +6,10 @@ from math import nan
 import numpy as np
 import pytest
 
-from sevis.analysis.block_measures import NAMES, Value
+from sevis.analysis.block_measures import Value
 from sevis.analysis.dead_gates import CAUSES
 from sevis.analysis.depth import Curve, DepthProfile
+from sevis.analysis.measures import MEASURES
 from sevis.analysis.statements import describe_regions, judge, percent, split_stages
 
 RESNET50 = tuple(f"SE_{stage}_{block}" for stage, blocks in zip((2, 3, 4, 5), (3, 4, 6, 3), strict=True) for block in range(1, blocks + 1))
@@ -18,7 +19,7 @@ WIDTH = 0.02  # of an interval, each side
 def made(sites=RESNET50, *, per_class=50, dead=None, unknown=(), **estimates):
     """A profile whose measures are 0.5 but for `estimates`: a number for all blocks, or numbers by block."""
     curves = {}
-    for name in NAMES:
+    for name in (measure.name for measure in MEASURES):
         given = estimates.get(name, 0.5)
         estimate = np.array([given.get(site, 0.5) if isinstance(given, dict) else given for site in sites], float)
         reach = np.where([site in unknown or not per_class for site in sites], nan, WIDTH)

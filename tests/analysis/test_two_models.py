@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
-from sevis.analysis.measures import class_share
+from sevis.analysis.formulas import class_share
 from sevis.analysis.two_models import compare_models, match_classes
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sevis.analysis.depth import depth_profile
+from sevis.analysis.measures import MEASURES
 from sevis.analysis.statements import judge
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
-from sevis.figures.classes.depth import OTHERS
 from sevis.pages.classes.class_report import make_report
 from sevis.pages.shared.cache import identity, keep
 from sevis.pages.shared.growing import Answer
@@ -104,7 +104,7 @@ def test_the_four_statements_have_their_verdicts_and_findings(statistics, html):
 def test_every_figure_has_its_caption(html):
     figures = re.findall(r"<figure>.*?</figure>", html, re.DOTALL)
     panels = len(WIDTHS) - 1  # the last block of each stage, and all of the last stage
-    assert len(figures) == 4 + len(OTHERS) + panels + 2 * panels + panels + 1 + 6
+    assert len(figures) == 4 + sum(measure.choice != "" for measure in MEASURES) + panels + 2 * panels + panels + 1 + 6
     assert all(re.search(r"<figcaption>[^<]{20,}</figcaption>", figure) for figure in figures)
 
 

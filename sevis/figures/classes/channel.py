@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from sevis.analysis.measures import HIGH, LOW, RESOLUTION, class_share, saturation
+from sevis.analysis.formulas import HIGH, LOW, RESOLUTION, class_share, open_share, shut_share
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.histograms import Histogram
 from sevis.figures.chart import Chart
@@ -168,11 +168,11 @@ def _describe_saturation(statistics: ClassStatistics, site: str, channel: int) -
     values = statistics.sample(site).values[:, channel]
     if not len(values):
         return ""
-    parts = saturation(values)
-    low = "" if np.isnan(parts["low"]) else f" and below {LOW} in **{parts['low']:.0%}**"
+    shut = shut_share(values)
+    low = "" if np.isnan(shut) else f" and below {LOW} in **{shut:.0%}**"
     ends = statistics.bounds(site)[:, channel]  # exact, which a sample is not
     exact = "".join(f", and reaches exactly {end}" for end in (0, 1) if end in ends)
-    return f" It is above {HIGH} in **{parts['high']:.0%}** of {len(values):,} photos{low}{exact}."
+    return f" It is above {HIGH} in **{open_share(values):.0%}** of {len(values):,} photos{low}{exact}."
 
 
 def _text(name: str) -> str:

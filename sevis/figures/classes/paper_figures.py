@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from sevis.analysis.measures import HIGH
+from sevis.analysis.formulas import HIGH, open_share
 from sevis.analysis.paper_figures import (
     INDEX,
     MEAN,
@@ -196,7 +196,7 @@ def _mean_caption(statistics: ClassStatistics, site: str, curves: Sequence[Curve
     finding = f"a {what} lies {distance:.2f} from the mean of all on average{ORDERED[order]}"
     claim = CLAIMS.get(site) if paper_blocks(statistics.sites) == PAPER_BLOCKS else None
     if claim and site == "SE_5_2":
-        finding = f"{np.mean(overall > HIGH):.0%} of the channels have a mean above {HIGH}, and {finding}"
+        finding = f"{open_share(overall):.0%} of the channels have a mean above {HIGH}, and {finding}"
     return f"{claim}; here {finding}." if claim else f"{finding[0].upper()}{finding[1:]}."
 
 

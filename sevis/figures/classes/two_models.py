@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from sevis.analysis.measures import HIGH
+from sevis.analysis.formulas import HIGH
 from sevis.analysis.two_models import BlockProfile, ModelComparison
 from sevis.figures.chart import Chart
 from sevis.figures.theme import GRID, LESS, MORE, NEUTRAL, PALETTE, SCALE_COLOURS, finish

@@ -7,8 +7,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from sevis.analysis.class_map import ClassMaps, Separation, furthest, mds_maps, pca_maps, separation, similar_order
+from sevis.analysis.formulas import distances
 from sevis.analysis.intervals import wilson
-from sevis.analysis.measures import distances
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.classes.class_map import MARKED, METRICS, class_map, distance_matrix
 from sevis.figures.classes.paper_figures import paper_blocks, paper_classes

@@ -5,10 +5,10 @@ import streamlit as st
 from sevis.analysis.depth import DepthProfile, scan_depth
 from sevis.analysis.statements import Statement, describe_regions, judge
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.figures.classes.depth import CSI, CSI_WARNING, INTERVALS, OTHERS, STATEMENTS, Chart, depth_chart, profile_table
+from sevis.figures.classes.depth import measure_chart, offered, statement_chart
 from sevis.pages.shared.cache import identity
 from sevis.pages.shared.growing import show_growing
-from sevis.pages.shared.show import show
+from sevis.pages.shared.show import show_chart
 
 COLUMNS, NARROWEST = 2, 420  # pixels: a column
 TITLES = {
@@ -56,21 +56,15 @@ def _draw_statement(profile: DepthProfile, statement: Statement) -> None:
     st.subheader(f"{TITLES[statement.name]} :{colour}-badge[:material/{icon}: {statement.verdict}]", anchor=False)
     st.markdown(f"**The paper:** {statement.sentence}\n\n**Here:** {statement.finding}")
     st.caption(f"Seen if: {statement.criterion}")
-    _show(profile, STATEMENTS[statement.name], name=statement.name, judged=statement.blocks)
+    show_chart(statement_chart(profile, statement), key=f"profile-{statement.name}")
 
 
 def _draw_others(profile: DepthProfile) -> None:
-    name = st.selectbox("Measure", list(OTHERS), key="profile_measure", bind="query-params")
-    if name == CSI:
-        st.warning(CSI_WARNING, icon=":material/warning:")
-    _show(profile, OTHERS[name], name="measure")
-
-
-def _show(profile: DepthProfile, chart: Chart, *, name: str, judged: tuple[str, ...] = ()) -> None:
-    """Show a chart, with its own data as CSV where it belongs to a statement, else those of all measures."""
-    caption = f"{chart.about} {'Diamonds are the blocks that are judged. ' if judged else ''}{INTERVALS}"
-    table = profile_table(profile, chart.curves) if judged else profile_table(profile)
-    show(depth_chart(profile, chart, judged=judged), key=f"profile-{name}", caption=caption, table=table)
+    choices = offered(profile)
+    measure = choices[st.selectbox("Measure", list(choices), key="profile_measure", bind="query-params")]
+    if measure.warning:
+        st.warning(measure.warning, icon=":material/warning:")
+    show_chart(measure_chart(profile, measure.name), key="profile-measure")
 
 
 def _describe(profile: DepthProfile) -> str:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from sevis.analysis.measures import MEASURES
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.figures.classes.depth import CSI, CSI_WARNING, OTHERS
 from tests.helpers.charts import titles
 from tests.helpers.pages import text
 
@@ -59,9 +59,11 @@ def test_each_statement_is_judged_beside_its_chart(app):
 def test_the_other_measures_are_chosen_and_the_index_is_warned_of(app):
     page = until_measured(app)
     assert not page.warning
-    page.selectbox(key="profile_measure").set_value(CSI).run()
-    assert [warning.value for warning in page.warning] == [CSI_WARNING]
-    assert titles(page)[-1] == OTHERS[CSI].title
+    assert page.selectbox(key="profile_measure").options == [measure.choice for measure in MEASURES if measure.choice]
+    index = next(measure for measure in MEASURES if measure.name == "selectivity")
+    page.selectbox(key="profile_measure").set_value(index.choice).run()
+    assert [warning.value for warning in page.warning] == [index.warning]
+    assert titles(page)[-1] == index.title
 
 
 def test_means_alone_say_what_is_missing(tmp_path):
