@@ -18,7 +18,8 @@ from timm.layers.squeeze_excite import SEModule
 from torch import Tensor, nn
 
 import sevis
-from sevis.experiments.timing import paired
+from sevis.experiments.timing import paired, wait
+from sevis.training.training import device_name
 
 STAGES = ((256, 56), (512, 28), (1024, 14), (2048, 7))  # channels and side of the maps of stages 2 to 5
 FORMATS = {"first": torch.contiguous_format, "last": torch.channels_last}
@@ -30,7 +31,7 @@ def evaluate(model: nn.Module, images: Tensor, times: int = 1) -> None:
     with torch.inference_mode():
         for _ in range(times):
             model(images)
-    wait(images)
+    wait(images.device)
 
 
 def train(model: nn.Module, images: Tensor, times: int = 1) -> None:
@@ -39,12 +40,7 @@ def train(model: nn.Module, images: Tensor, times: int = 1) -> None:
     for _ in range(times):
         output = model(images)
         torch.autograd.grad(output, wanted, output.detach(), allow_unused=True)
-    wait(images)
-
-
-def wait(images: Tensor) -> None:
-    if images.is_cuda:
-        torch.cuda.synchronize()
+    wait(images.device)
 
 
 def cells(batches: list[int]) -> Iterator[tuple[int, str, Callable[..., None]]]:
@@ -146,7 +142,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    print(f"device {device}, {torch.get_num_threads()} threads, torch {torch.__version__}, timm {timm.__version__}")
+    print(f"device {device_name(device)}, torch {torch.__version__}, timm {timm.__version__}")
     for name in arguments.what:
         MEASUREMENTS[name](arguments.batches, arguments.pairs, device)
 

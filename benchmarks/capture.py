@@ -16,16 +16,10 @@ from torch import Tensor, nn
 
 import sevis
 from sevis.blocks.hooks import keep_hooks
-from sevis.experiments.timing import paired
+from sevis.experiments.timing import forward, paired
+from sevis.training.training import device_name
 
 CASES = {"the shipped default, 64 px": ({"num_classes": 20, "width": 0.5}, 64), "SE-ResNet-50, 224 px": ({}, 224)}
-
-
-def forward(model: nn.Module, batch: Tensor) -> None:
-    with torch.inference_mode():
-        model(batch)
-    if batch.is_cuda:
-        torch.cuda.synchronize()
 
 
 def captured(model: nn.Module, batch: Tensor) -> None:
@@ -46,8 +40,7 @@ def main() -> None:
     device = torch.device(arguments.device)
     dtype = torch.bfloat16 if arguments.bf16 else torch.float32
     layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    print(f"device {name}, {dtype}, {layout}, torch {torch.__version__}")
+    print(f"device {device_name(device)}, {dtype}, {layout}, torch {torch.__version__}")
     for title, (options, size) in CASES.items():
         model = sevis.build("se_resnet50", **options).eval().to(device, dtype, memory_format=layout)  # type: ignore[arg-type, call-overload]
         for count in arguments.batches:

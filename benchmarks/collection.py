@@ -32,6 +32,7 @@ from sevis.data.preprocessing import Preprocessing
 from sevis.distributed import joined
 from sevis.experiments.collection import CollectOptions, collect, collect_dataset
 from sevis.experiments.timing import paired
+from sevis.training.training import device_name
 from sevis.weights.card import Card
 from sevis.weights.loading import ReadyModel, make_ready
 
@@ -64,7 +65,7 @@ def speed(images: int, pairs: int, options: CollectOptions) -> None:
         data = Noise(count, side=side)
         collected = partial(collect_dataset, ready, data, options=options)
         ratio = paired(partial(bare, ready, data, options), collected, pairs=pairs)
-        print(f"device {ready.device}, {torch.get_num_threads()} threads, {count} images of {side} pixels a pass")
+        print(f"device {device_name(ready.device)}, {count} images of {side} pixels a pass")
         print(f"collect against a bare loop: {ratio}, {count / ratio.plain:,.0f} images/s", flush=True)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 import sevis
 from sevis.blocks.hooks import keep_hooks
-from sevis.experiments.timing import paired
+from sevis.experiments.timing import forward, paired
 
 CASES = ((1, 64), (1, 224), (16, 224))  # images, pixels
 Way = Callable[[Tensor], list[Tensor]]
@@ -30,14 +30,9 @@ def blocks(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return [(site.path, model.get_submodule(site.path)) for site in sevis.find_sites(model)]
 
 
-def plain(model: nn.Module, batch: Tensor) -> None:
-    with torch.inference_mode():
-        model(batch)
-
-
 def by_sevis(model: nn.Module, batch: Tensor) -> list[Tensor]:
     with sevis.capture(model) as record:
-        plain(model, batch)
+        forward(model, batch)
     return [part for block in record.values() for part in (block.squeeze, block.scale)]
 
 
@@ -116,7 +111,7 @@ def main() -> None:
     print(f"timm {timm.__version__} seresnet50, torch {torch.__version__}, {torch.get_num_threads()} threads")
     for images, side in CASES:
         batch = torch.randn(images, 3, side, side)
-        title, base = f"batch {images}, {side} px", partial(plain, model, batch)
+        title, base = f"batch {images}, {side} px", partial(forward, model, batch)
         print(f"{title}: sevis capture {paired(base, partial(by_sevis, model, batch), pairs=pairs)}", flush=True)
         twin = timm.create_model("seresnet50").eval().requires_grad_(False)
         twin.load_state_dict(model.state_dict())

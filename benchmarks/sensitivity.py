@@ -15,6 +15,7 @@ import sevis
 from sevis.blocks.hooks import keep_hooks
 from sevis.experiments.sensitivity import BATCH_PIXELS, ablate_channels, measure_sensitivity
 from sevis.experiments.timing import paired
+from sevis.training.training import device_name
 from sevis.weights.loading import ReadyModel, make_ready
 
 Input = NDArray[np.float32]
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=20)
     arguments = parser.parse_args()
     ready = sevis.load()
-    print(f"device {ready.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"device {device_name(ready.device)}, torch {torch.__version__}")
     keep_hooks(ready.model)  # as in the app
     measure("the shipped default, 64 px", ready, pairs=arguments.pairs, channels=True)
     large = make_ready(ready.card, sevis.build("se_resnet50"), device=ready.device)

@@ -22,9 +22,10 @@ from torch.nn import functional as F
 
 import sevis
 from sevis.data.pixels import Pixels
-from sevis.experiments.timing import paired
+from sevis.experiments.timing import paired, wait
 from sevis.recipe import Recipe
 from sevis.training.learner import Learner
+from sevis.training.training import device_name
 
 Step = Callable[[], object]
 CLASSES = 200
@@ -45,8 +46,7 @@ class Setting:
     def repeat(self, step: Step) -> None:
         for _ in range(self.steps):
             step()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+        wait(self.device)
 
     def compare(self, title: str, plain: Step, measured: Step) -> float:
         ratio = paired(partial(self.repeat, plain), partial(self.repeat, measured), pairs=self.pairs, clock=self.clock)
@@ -156,9 +156,8 @@ def main() -> None:
         clock=time.process_time if arguments.processor_time else time.perf_counter,
     )
     torch.manual_seed(0)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    print(f"device {name}, torch {torch.__version__}, timm {timm.__version__}; batch {setting.batch} of {setting.size} pixels", end="")
-    print(f", {'bfloat16' if setting.bf16 else 'float32'}")
+    print(f"device {device_name(device)}, torch {torch.__version__}, timm {timm.__version__}; ", end="")
+    print(f"batch {setting.batch} of {setting.size} pixels, {'bfloat16' if setting.bf16 else 'float32'}")
     for what in arguments.what:
         MEASUREMENTS[what](setting)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sevis.errors import SevisError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 Way = Callable[[], object]
@@ -88,15 +89,15 @@ def forward(model: "nn.Module", images: "Tensor") -> None:
 
     with torch.inference_mode():
         model(images)
-    wait(images)
+    wait(images.device)
 
 
-def wait(images: "Tensor") -> None:
-    """Wait until all work on the device of these images is done: a GPU answers before it is."""
+def wait(device: "torch.device") -> None:
+    """Wait until all work on a device is done: a GPU answers before it is."""
     import torch
 
-    if images.is_cuda:
-        torch.cuda.synchronize(images.device)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _time(way: Way, clock: Clock | None) -> float:

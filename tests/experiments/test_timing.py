@@ -4,10 +4,12 @@ import statistics
 from collections.abc import Callable, Iterator
 
 import pytest
+import torch
+from torch import nn
 
 from sevis import SevisError
 from sevis.experiments import timing
-from sevis.experiments.timing import pair_up, paired
+from sevis.experiments.timing import forward, pair_up, paired
 
 
 class Clock:
@@ -73,3 +75,15 @@ def test_nothing_runs_before_it_is_asked_for_nor_after(clock: Clock) -> None:
 def test_too_few_pairs_are_refused(clock: Clock, pairs: int) -> None:
     with pytest.raises(SevisError, match=f"at least two pairs to measure, got {pairs}"):
         paired(clock.way("a", iter([])), clock.way("b", iter([])), pairs=pairs)
+
+
+def test_a_forward_pass_needs_no_gradients() -> None:
+    seen: list[tuple[tuple[int, ...], bool]] = []
+
+    class Watched(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append((tuple(images.shape), torch.is_inference_mode_enabled()))
+            return images
+
+    forward(Watched(), torch.ones(2, 3))
+    assert seen == [((2, 3), True)]
