@@ -26,6 +26,7 @@ import torch
 from PIL import Image
 
 import sevis
+from sevis.architecture import Architecture
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.data.loader import make_loader
 from sevis.data.preprocessing import Preprocessing
@@ -53,9 +54,12 @@ class Noise:
 
 
 def make_model(*, classes: int = 20, width: float = 0.5, side: int = 64) -> ReadyModel:
-    names = [f"class {number}" for number in range(classes)]
-    entry = {"classes": names, "preprocessing": {"resize": side, "crop": side}, "sha256": "none"}
-    return make_ready(Card(f"se_resnet50x{width}", entry), sevis.build("se_resnet50", num_classes=classes, width=width))
+    names = tuple(f"class {number}" for number in range(classes))
+    architecture = Architecture(name="se_resnet50", num_classes=classes, width=width)
+    card = Card(
+        name=f"se_resnet50x{width}", architecture=architecture, classes=names, preprocessing=Preprocessing.square(side), sha256="none"
+    )
+    return make_ready(card, sevis.build(**architecture.arguments()))
 
 
 def speed(images: int, pairs: int, options: CollectOptions) -> None:

@@ -1,4 +1,5 @@
 from .ablations.results import read_ablations as read_ablations
+from .analysis.audit import Audit as Audit
 from .analysis.depth import depth_profile as depth_profile
 from .analysis.statements import judge as judge
 from .blocks.block import SqueezeExcitation as SqueezeExcitation
@@ -8,7 +9,6 @@ from .blocks.hooks import override as override
 from .blocks.sites import find_sites as find_sites
 from .class_statistics.class_statistics import ClassStatistics as ClassStatistics
 from .errors import SevisError as SevisError
-from .experiments.audit import Audit as Audit
 from .experiments.audit import audit as audit
 from .experiments.collection import collect as collect
 from .experiments.collection import collect_dataset as collect_dataset

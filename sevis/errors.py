@@ -10,6 +10,10 @@ class SevisError(Exception):
     """
 
 
+# What reading plain values of any content as a typed one (msgspec) may raise: a stranger's JSON can be nested too deep to be read.
+UNREADABLE = (SevisError, ValueError, RecursionError)
+
+
 def one_line(error: BaseException) -> str:
     """Return what an exception says, in one line of at most 200 characters; its class where it says nothing."""
     return (" ".join(str(error).split()) or type(error).__name__)[:200]

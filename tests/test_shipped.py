@@ -35,30 +35,30 @@ def gated(request):
 
 def test_the_weights_are_those_of_the_card(card) -> None:
     assert card.path.stat().st_size <= MAX_BYTES
-    assert sha256(card.path) == card["sha256"]
+    assert sha256(card.path) == card.sha256
     ready = sevis.load(card.name, device="cpu")
     with torch.inference_mode():
         assert ready.model(torch.zeros(1, 3, ready.preprocess.crop, ready.preprocess.crop)).shape == (1, len(card.classes))
-    assert len(card["wnids"]) == len(card.classes) == len(set(card.classes))
+    assert len(card.wnids) == len(card.classes) == len(set(card.classes))
     for field in ("command", "seconds", "epochs", "date", "licence"):
-        assert card[field]
+        assert getattr(card, field)
 
 
 def test_the_gates_are_alive(gated) -> None:
-    blocks = gated["gates"]["blocks"]
+    blocks = gated.gates.blocks
     assert list(blocks) == [site.name for site in sevis.find_sites(sevis.load(gated.name, device="cpu").model)]
-    assert gated["gates"]["std_over_images"] == pytest.approx(np.mean([block["std_over_images"] for block in blocks.values()]))
-    assert gated["gates"]["std_over_images"] >= DEAD
+    assert gated.gates.std_over_images == pytest.approx(np.mean([block.std_over_images for block in blocks.values()]))
+    assert gated.gates.std_over_images >= DEAD
 
 
 def test_the_statistics_are_of_these_weights_and_the_papers_sampling(gated) -> None:
     statistics = sevis.ClassStatistics.load(gated.statistics_path)
-    assert statistics.metadata["weights"] == gated["sha256"]
+    assert statistics.metadata["weights"] == gated.sha256
     assert statistics.classes == gated.classes
     assert set(statistics.count.tolist()) == {50}
-    for site, block in gated["gates"]["blocks"].items():
-        assert statistics.overall_mean(site).mean() == pytest.approx(block["mean"], abs=1e-5)
-        assert statistics.overall_std(site).mean() == pytest.approx(block["std_over_images"], abs=1e-5)
+    for site, block in gated.gates.blocks.items():
+        assert statistics.overall_mean(site).mean() == pytest.approx(block.mean, abs=1e-5)
+        assert statistics.overall_std(site).mean() == pytest.approx(block.std_over_images, abs=1e-5)
 
 
 def test_the_stored_example_equals_a_fresh_explanation(gated) -> None:
@@ -74,11 +74,11 @@ def test_the_stored_example_equals_a_fresh_explanation(gated) -> None:
 
 def test_the_score_is_what_the_network_reaches(card, tiny_imagenet_zip) -> None:
     ready = sevis.load(card.name, device="cpu")
-    data = open_dataset(tiny_imagenet_zip, "val").select(card["wnids"])
+    data = open_dataset(tiny_imagenet_zip, "val").select(card.wnids)
     some = data.first(min(50, FEW // len(card.classes)))
     result = score(ready, some)
     exactly = 2e-3 if len(some) == len(data) else 0
-    for found, stored in ((result.top1, card["top1"]), (result.top5, card["top5"])):
+    for found, stored in ((result.top1, card.top1), (result.top5, card.top5)):
         spread = (stored * (1 - stored) / len(some)) ** 0.5  # of the score of so many images drawn at random
         assert found == pytest.approx(stored, abs=exactly or 3 * spread)
 

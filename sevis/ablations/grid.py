@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from sevis import paper
 from sevis.errors import SevisError
 from sevis.paper import Printed
-from sevis.recipe import Recipe
+from sevis.recipe import DEFAULTS, Recipe
 
 BASELINE = "SE"
 PLAIN = "plain"
@@ -24,7 +26,6 @@ TITLES = {
     15: "SE behind the 3×3 convolution",
     16: "With and without the squeeze",
 }
-_DEFAULTS = {field.name: field.default for field in fields(Recipe)}
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class Variant:
         plain = base.model.removeprefix("se_")
         if plain == base.model:
             raise SevisError(f"{base.model} has no SE to vary: choose a network whose name begins with se_, such as se_resnet50")
-        options = {name: _DEFAULTS[name] for name in VARIED} | {"seed": seed}
+        options = {name: DEFAULTS[name] for name in VARIED} | {"seed": seed}
         changes = {"model": plain} if self.changes is None else {"bias": False, **self.changes}
-        return replace(base, **{**options, **changes})
+        return msgspec.structs.replace(base, **{**options, **changes})
 
 
 @dataclass(frozen=True)
@@ -118,5 +119,5 @@ def _row(entry: paper.Variant) -> Row:
     if not entry.options:
         return Row(entry.label, PLAIN, entry.printed)
     options = {**entry.options, "stages": ",".join(map(str, entry.options.get("stages", ()))) or "all"}
-    changes = {name: value for name, value in options.items() if name != "bias" and value != _DEFAULTS[name]}
+    changes = {name: value for name, value in options.items() if name != "bias" and value != DEFAULTS[name]}
     return Row(entry.label, next(variant.key for variant in VARIANTS if variant.changes == changes), entry.printed)

@@ -52,14 +52,14 @@ def describe(ablations: Ablations) -> str:
     """Return what was run: network, data, recipe, seeds, device and date, in two sentences. Raises SevisError where there is no run."""
     base, runs = ablations.base, [run for _, run in ablations.runs]
     data = runs[0].data
-    seeds = sorted({run.recipe["seed"] for run in runs})
+    seeds = sorted({run.recipe.seed for run in runs})
     counts = sorted({len(ablations.seeds(key)) for key in ablations.keys})
     each = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     side = f"{base.start_size} to {base.size}" if base.start_size else f"{base.size}"
     dates = sorted({run.date for run in runs})
     return (
-        f"{base.model} at {base.width:g} of its width, on {data['train_images']:,} images of {len(data['classes'])} classes of "
-        f"{data.get('name', 'a data set')} at {side} pixels, {_count(base.epochs, 'epoch')}; tested on {data['val_images']:,} others, "
+        f"{base.model} at {base.width:g} of its width, on {data.train_images:,} images of {len(data.classes)} classes of "
+        f"{data.name} at {side} pixels, {_count(base.epochs, 'epoch')}; tested on {data.val_images:,} others, "
         f"which chose nothing. {_count(len(runs), 'run')} of {len(ablations.keys)} of the {len(KEYS)} variants, {each} of each (seeds "
         f"{', '.join(map(str, seeds))}), on {', '.join(sorted({run.device for run in runs}))}, "
         f"{dates[0] if len(dates) == 1 else f'{dates[0]} to {dates[-1]}'}."
@@ -251,7 +251,7 @@ def brief_source(ablations: Ablations, keys: Iterable[str]) -> str:
         return ""
     devices, dates = sorted({run.device for run in runs}), sorted({run.date for run in runs})
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return f"on {' and '.join(devices)}, {say_seeds(sorted({run.recipe['seed'] for run in runs}))}, {when}"
+    return f"on {' and '.join(devices)}, {say_seeds(sorted({run.recipe.seed for run in runs}))}, {when}"
 
 
 def say_seeds(seeds: Sequence[int]) -> str:

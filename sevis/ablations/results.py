@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
+from typing import Any, Literal
+
+import msgspec
 
 from sevis.ablations.grid import BASELINE, KEYS, PLAIN, VARIANTS, Row, Table, Variant, find_variant, tables
 from sevis.ablations.runs import AGAIN, Divergence, Record, as_record, base_recipe, check_alike, check_run, from_record, read_json
@@ -34,7 +37,15 @@ __all__ = [
     "read_ablations",
     "tables",
 ]
-FORMAT = "sevis-ablations-1"
+FORMAT: Literal["sevis-ablations-1"] = "sevis-ablations-1"
+
+
+class _AblationsFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The file of all runs; `diverged` is missing in older ones."""
+
+    format: Literal["sevis-ablations-1"]
+    runs: list[dict[str, Any]]
+    diverged: list[dict[str, Any]] = []
 
 
 @dataclass(frozen=True)
@@ -100,9 +111,9 @@ class Ablations:
         for key, run in self.everything:
             check_run(key, run)
             check_alike(run, base_recipe(self.everything[0][1]), self.everything[0][1].data)
-            if (key, run.recipe["seed"]) in seen:
-                raise SevisError(f"there are two runs of {key} with seed {run.recipe['seed']}: keep one of them")
-            seen.add((key, run.recipe["seed"]))
+            if (key, run.recipe.seed) in seen:
+                raise SevisError(f"there are two runs of {key} with seed {run.recipe.seed}: keep one of them")
+            seen.add((key, run.recipe.seed))
 
     @property
     def everything(self) -> tuple[tuple[str, Record], ...]:
@@ -120,7 +131,7 @@ class Ablations:
     def _by_key(self) -> Mapping[str, Mapping[int, Run]]:
         found: dict[str, dict[int, Run]] = {key: {} for key in KEYS}
         for key, run in self.runs:
-            found[key][run.recipe["seed"]] = run
+            found[key][run.recipe.seed] = run
         return found
 
     @property
@@ -135,7 +146,7 @@ class Ablations:
     def reasons(self, key: str) -> Mapping[int, str]:
         """Return why runs of a variant diverged, by their seeds; empty where none did. Raises SevisError for an unknown variant."""
         wanted = find_variant(key).key
-        return {run.recipe["seed"]: run.reason for name, run in self.diverged if name == wanted}
+        return {run.recipe.seed: run.reason for name, run in self.diverged if name == wanted}
 
     def difference(self, key: str, other: str, *, level: float = LEVEL) -> Estimate | None:
         """Return the top-1 error of a variant minus that of another, in points, over the seeds that both have; None where there is none.
@@ -156,8 +167,8 @@ class Ablations:
             key=key,
             error=error,
             difference=None if key == BASELINE else self.difference(key, BASELINE),
-            alive=_estimate([part["std_over_images"] for part in gates]),
-            freezing=_estimate([100 * (part["top1"] - part["top1_frozen"]) for part in gates]),
+            alive=_estimate([part.std_over_images for part in gates]),
+            freezing=_estimate([100 * (part.top1 - part.top1_frozen) for part in gates]),
             parameters=runs[0].parameters,
         )
 
@@ -167,9 +178,9 @@ class Ablations:
 
         Raises SevisError where they cannot be compared.
         """
-        known = {(key, run.recipe["seed"]) for key, run in self.everything}
-        added = [(key, run) for key, run in more if (key, run.recipe["seed"]) not in known]
-        found = sorted((*self.everything, *added), key=lambda entry: (entry[1].recipe["seed"], KEYS.index(entry[0])))
+        known = {(key, run.recipe.seed) for key, run in self.everything}
+        added = [(key, run) for key, run in more if (key, run.recipe.seed) not in known]
+        found = sorted((*self.everything, *added), key=lambda entry: (entry[1].recipe.seed, KEYS.index(entry[0])))
         return Ablations(
             tuple((key, run) for key, run in found if isinstance(run, Run)),
             tuple((key, run) for key, run in found if isinstance(run, Divergence)),
@@ -183,14 +194,11 @@ class Ablations:
     @classmethod
     def load(cls, path: str | Path) -> "Ablations":
         """Read what `save` wrote. Raises SevisError for a file that is missing, damaged, of another format, or of what differs."""
-        stored = read_json(Path(path))
-        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-            raise SevisError(f"{path} does not hold ablations in the format {FORMAT}: {AGAIN}")
+        stored = read_json(Path(path), _AblationsFile)
         try:
-            return cls().with_runs([from_record(entry) for entry in (*stored["runs"], *stored.get("diverged", ()))])
-        except (SevisError, LookupError, TypeError) as error:
-            reason = str(error) if isinstance(error, SevisError) else type(error).__name__
-            raise SevisError(f"{path} is damaged ({reason}): {AGAIN}") from None
+            return cls().with_runs([from_record(entry) for entry in (*stored.runs, *stored.diverged)])
+        except SevisError as error:
+            raise SevisError(f"{path} is damaged ({error}): {AGAIN}") from None
 
 
 def shipped_path() -> Path:

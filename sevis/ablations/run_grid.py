@@ -2,15 +2,16 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sevis.ablations.grid import KEYS, Variant, find_variant
 from sevis.ablations.results import Ablations
 from sevis.ablations.runs import Divergence, Record, check_alike, load_record, save_record
 from sevis.errors import Diverged, SevisError
 from sevis.recipe import Recipe
+from sevis.weights.card import TrainingData
 
 if TYPE_CHECKING:
     from sevis.data.datasets import ImageDataset
@@ -85,7 +86,7 @@ class Grid:
     def run(self, variant: Variant, seed: int) -> str:
         """Make one run, if it is not done, or go on with it; returns what came of it in words. Raises what training raises."""
         place = self.folder / f"{variant.slug}-seed{seed}"
-        done = {(key, run.recipe["seed"]): run for key, run in self.gather().everything}
+        done = {(key, run.recipe.seed): run for key, run in self.gather().everything}
         known = done.get((variant.key, seed))
         if known is not None:
             shutil.rmtree(place, ignore_errors=True)  # of a process that was killed when it had just finished
@@ -102,12 +103,12 @@ class Grid:
         try:
             return train_and_measure(recipe, self.data, place, options=TrainOptions(resume=True))[1]
         except Diverged as error:  # a result, too, and the same again however often it is run
-            return Divergence(recipe=asdict(recipe), data=self._facts(), reason=error.reason)
+            return Divergence(recipe=recipe, data=self._facts(), reason=error.reason)
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self) -> TrainingData:
         """Return what the record of a run says of the data."""
         training, validation = self.data
-        return {"name": training.name, "classes": list(training.wnids), "train_images": len(training), "val_images": len(validation)}
+        return TrainingData(name=training.name, classes=training.wnids, train_images=len(training), val_images=len(validation))
 
     def _records(self) -> list[Path]:
         return sorted(self.folder.glob("*-seed*.json"))
@@ -116,5 +117,5 @@ class Grid:
 def _in_words(run: Record) -> str:
     if isinstance(run, Divergence):
         return f"diverged: {run.reason}"
-    alive = "" if run.gates is None else f", std of s over images {run.gates['std_over_images']:.3f}"
+    alive = "" if run.gates is None else f", std of s over images {run.gates.std_over_images:.3f}"
     return f"top-1 {run.top1:.1%}{alive}, {run.seconds:.0f} s"

@@ -5,7 +5,6 @@ checkpoint it goes on.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from sevis.ablations.run_grid import Data, Grid, choose_jobs
 from sevis.cli.data import Arguments, open_data, read_classes
 from sevis.data.datasets import TINY_IMAGENET
 from sevis.errors import SevisError
-from sevis.recipe import Recipe
+from sevis.recipe import OPTIONS, Recipe
 from sevis.settings import pretrained_folder
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def ablate_command(arguments: Arguments) -> None:
 def _read_recipe(arguments: Arguments) -> Recipe:
     import torch
 
-    values = {entry.name: getattr(arguments, entry.name) for entry in fields(Recipe) if entry.name not in VARIED}
+    values = {name: getattr(arguments, name) for name in OPTIONS if name not in VARIED}
     recipe = Recipe(**values | {"bf16": torch.cuda.is_available() if arguments.bf16 is None else arguments.bf16})
     return find_variant(BASELINE).recipe(recipe, 0)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from sevis.architecture import Architecture
 from sevis.cli.columns import align
 from sevis.cli.data import Arguments
 from sevis.errors import NoBlocks, SevisError
@@ -62,7 +63,7 @@ def _outline(name: str, options: Mapping[str, Any]) -> "tuple[nn.Module, int]":
     from sevis.weights.describe import describe
 
     if name in list_models():
-        return on_meta({"name": name, **options}), input_size(name)
+        return on_meta(Architecture(name=name, **options)), input_size(name)
     if options:
         words = ", ".join("--no-bias" if option == "bias" else f"--{option}" for option in options)
         raise SevisError(f"{words}: only for the networks that sevis builds itself, which python -m sevis models lists, not for {name}")
@@ -73,7 +74,7 @@ def _outline(name: str, options: Mapping[str, Any]) -> "tuple[nn.Module, int]":
     except SevisError as error:
         near = get_close_matches(name, list_models(), n=2)
         raise SevisError(f"{error}; of sevis's own, {', '.join(near)}" if near else str(error)) from None
-    return on_meta(card["architecture"]), card["preprocessing"]["crop"]
+    return on_meta(card.architecture), card.preprocessing.crop
 
 
 def _outline_of_a_plain_network(name: str) -> "tuple[nn.Module, int]":
@@ -84,7 +85,7 @@ def _outline_of_a_plain_network(name: str) -> "tuple[nn.Module, int]":
     origin = libraries.find(name)
     if origin is None:
         raise SevisError(f"there is no network called {name!r}")
-    return on_meta({"library": origin.library, "name": origin.name}), libraries.preprocessing(origin).crop
+    return on_meta(Architecture(library=origin.library, name=origin.name)), libraries.preprocessing(origin).crop
 
 
 def _row(name: str, cost: "Cost", options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ def models(_: Arguments) -> None:
     print("trained, here:")
     for name in list_pretrained():
         card = read_card(name)
-        score = f", top-1 {card['top1']:.1%}, top-5 {card['top5']:.1%}" if {"top1", "top5"} <= set(card.entry) else ""
+        score = "" if card.top1 is None or card.top5 is None else f", top-1 {card.top1:.1%}, top-5 {card.top5:.1%}"
         print(f"  {name}: {len(card.classes)} classes{score}")
     print("also, downloaded on first use: any network of timm or torchvision with SE blocks, by its name there, such as")
     print("  legacy_seresnet50 (the paper's authors' weights), efficientnet_b0, regnety_004.tv2_in1k, torchvision/mobilenet_v3_small")

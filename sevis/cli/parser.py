@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sevis import recipe
 from sevis.cli.ablations import DEFAULTS, KEYS, VARIED, ablate_command
 from sevis.cli.costs import costs_command
 from sevis.cli.data import Arguments, data_command
@@ -255,16 +256,14 @@ def _data_option(parser: Parser) -> None:
 
 def recipe_options(parser: Parser, *, defaults: Mapping[str, Any] | None = None, without: Collection[str] = ()) -> None:
     """An option for each field of a recipe but those in `without`; `defaults` go before the recipe's own."""
-    from dataclasses import fields
-
-    from sevis.recipe import Recipe
-
-    for field in (entry for entry in fields(Recipe) if entry.name not in without):
-        default = None if field.name == "bf16" else (defaults or {}).get(field.name, field.default)
-        text = f"{field.metadata['help']} (default: {'on a GPU' if field.name == 'bf16' else default})"
-        if field.name == "model":
+    for name, own in recipe.DEFAULTS.items():
+        if name in without:
+            continue
+        default = None if name == "bf16" else (defaults or {}).get(name, own)
+        text = f"{recipe.OPTIONS[name].help} (default: {'on a GPU' if name == 'bf16' else default})"
+        if name == "model":
             parser.add_argument("model", nargs="?", default=default, help=text)
-        elif isinstance(field.default, bool):
-            parser.add_argument(f"--{field.name.replace('_', '-')}", action=argparse.BooleanOptionalAction, default=default, help=text)
+        elif isinstance(own, bool):
+            parser.add_argument(f"--{name.replace('_', '-')}", action=argparse.BooleanOptionalAction, default=default, help=text)
         else:
-            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=default, help=text)
+            parser.add_argument(f"--{name.replace('_', '-')}", type=type(own), default=default, help=text)

@@ -1,13 +1,14 @@
 """What python -m sevis train, curve and twins do."""
 
 import os
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from sevis.cli.data import Arguments, open_data, read_classes
 from sevis.errors import SevisError
-from sevis.recipe import Recipe, command
+from sevis.recipe import OPTIONS, Recipe, command
 from sevis.weights.card import check_name
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def train_command(arguments: Arguments) -> None:
         place = None if arguments.data is None else arguments.data.name  # where it lies here is nobody else's business
         words = command(recipe, publish=arguments.publish, classes=arguments.classes, data=place, processes=shard.world)
         card = publish(arguments.publish, trained, recipe, data, command=words)
-        print(f"published {card.name}: top-1 {card['top1']:.4f}, top-5 {card['top5']:.4f}")
+        print(f"published {card.name}: top-1 {card.top1:.4f}, top-5 {card.top5:.4f}")
 
 
 def read_recipe(arguments: Arguments) -> Recipe:
@@ -51,7 +52,7 @@ def read_recipe(arguments: Arguments) -> Recipe:
     import torch
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for equal results, and read when CUDA starts
-    values = {entry.name: getattr(arguments, entry.name) for entry in fields(Recipe)}
+    values = {name: getattr(arguments, name) for name in OPTIONS}
     return Recipe(**values | {"bf16": torch.cuda.is_available() if arguments.bf16 is None else arguments.bf16})
 
 
@@ -75,16 +76,16 @@ def curve_command(arguments: Arguments) -> None:
 def twins_command(arguments: Arguments) -> None:
     """Compare two trained networks on the validation images, and write the comparison into the entry of the one with SE."""
     from sevis.experiments.twins import compare_twins
-    from sevis.weights.card import Card, add_to_index
+    from sevis.weights.card import add_to_index
     from sevis.weights.loading import load
 
     gated, plain = load(arguments.gated), load(arguments.plain)
     twin = compare_twins(gated, plain, open_data(arguments, "val", gated.card.wnids))
-    add_to_index(Card(gated.card.name, {**gated.card.entry, "twin": twin}))
-    low, high = (f"{100 * end:+.1f}" for end in twin["interval"])
+    add_to_index(msgspec.structs.replace(gated.card, twin=twin))
+    low, high = (f"{100 * end:+.1f}" for end in twin.interval)
     print(
-        f"{gated.card.name}: top-1 {twin['own']['top1']:.4f}, {plain.card.name}: {twin['top1']:.4f}; "
-        f"{100 * twin['top1_difference']:+.1f} points ({low} to {high}) on {twin['images']} images"
+        f"{gated.card.name}: top-1 {twin.own.top1:.4f}, {plain.card.name}: {twin.top1:.4f}; "
+        f"{100 * twin.top1_difference:+.1f} points ({low} to {high}) on {twin.images} images"
     )
 
 

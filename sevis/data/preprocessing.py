@@ -1,7 +1,8 @@
 """An image becomes a network's input."""
 
-from dataclasses import dataclass
+from typing import Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -12,8 +13,7 @@ INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resamp
 CROP_MODES = ("center", "squash")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Preprocessing:
+class Preprocessing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a picture becomes a network's input: resize, crop the centre, normalise.
 
     Equal to torchvision's Resize (antialiased), CenterCrop, ToTensor and Normalize, without importing it.
@@ -43,6 +43,11 @@ class Preprocessing:
                 f"sevis resizes by {' or '.join(INTERPOLATIONS)} interpolation and crops by {' or '.join(CROP_MODES)}, "
                 f"not by {self.interpolation} and {self.crop_mode}"
             )
+
+    @classmethod
+    def square(cls, side: int) -> Self:
+        """Return that of the networks which sevis trains: the shorter side becomes `side` pixels, and of the longer one the ends go."""
+        return cls(resize=side, crop=side)
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """Return the size to which a picture of so many pixels is resized before the centre is cut out: width, height."""

@@ -4,12 +4,13 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -303,8 +304,8 @@ def provenance(ready: ReadyModel, *, bf16: bool = False) -> dict[str, Any]:
     """Return what made a result: the model, its weights and preprocessing, the software and the day."""
     return {
         "model": ready.card.name,
-        "weights": ready.card["sha256"],
-        "preprocessing": asdict(ready.preprocess),
+        "weights": ready.card.sha256,
+        "preprocessing": msgspec.structs.asdict(ready.preprocess),
         "precision": "bfloat16 autocast" if bf16 else str(next(ready.model.parameters()).dtype).removeprefix("torch."),
         "device": ready.device.type,
         "torch": torch.__version__.split("+")[0],

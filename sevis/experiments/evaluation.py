@@ -14,6 +14,7 @@ from sevis.blocks.hooks import capture, override
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.experiments.collection import gates_of
+from sevis.weights.card import Aliveness, BlockAliveness
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -70,7 +71,7 @@ def gate_moments(model: nn.Module, batches: Batches) -> ClassStatistics:
     return statistics
 
 
-def measure_gates(model: nn.Module, train: Callable[[], Batches], val: Callable[[], Batches]) -> dict[str, Any]:
+def measure_gates(model: nn.Module, train: Callable[[], Batches], val: Callable[[], Batches]) -> Aliveness:
     """Return whether the gates are alive: how far they move over images, and what the network loses when they may not.
 
     A frozen gate keeps its mean over the training images (never those it is tested on); an open gate is 1.
@@ -79,11 +80,6 @@ def measure_gates(model: nn.Module, train: Callable[[], Batches], val: Callable[
         model: a network with SE blocks.
         train, val: make batches of (input, label) anew. For the means a part of the training images will do, if it holds as many of each
             class: 10,000 images give a mean to 0.01 of its standard deviation. `ImageDataset.first` takes such a part.
-
-    Returns:
-        `blocks`, by site name: `mean` and `spread` (the standard deviation over channels of the mean over images of s), `std_over_images`
-        (mean over channels), `top1_frozen`; and for all blocks at once `std_over_images`, `top1`, `top1_frozen` and `top1_open`; and
-        `frozen_over`, the number of training images that the means are of.
     """
     moments = gate_moments(model, val())
     trained = gate_moments(model, train())
@@ -91,20 +87,20 @@ def measure_gates(model: nn.Module, train: Callable[[], Batches], val: Callable[
     blocks = {}
     for site in moments.sites:
         mean = moments.overall_mean(site)
-        blocks[site] = {
-            "mean": float(mean.mean()),
-            "spread": float(mean.std()),
-            "std_over_images": float(moments.overall_std(site).mean()),
-            "top1_frozen": _top1(model, val(), {site: means[site]}),
-        }
-    return {
-        "blocks": blocks,
-        "std_over_images": float(np.mean([block["std_over_images"] for block in blocks.values()])),
-        "top1": evaluate(model, val()).top1,
-        "top1_frozen": _top1(model, val(), {**means}),
-        "top1_open": _top1(model, val(), dict.fromkeys(means, 1.0)),
-        "frozen_over": int(trained.count.sum()),
-    }
+        blocks[site] = BlockAliveness(
+            mean=float(mean.mean()),
+            spread=float(mean.std()),
+            std_over_images=float(moments.overall_std(site).mean()),
+            top1_frozen=_top1(model, val(), {site: means[site]}),
+        )
+    return Aliveness(
+        blocks=blocks,
+        std_over_images=float(np.mean([block.std_over_images for block in blocks.values()])),
+        top1=evaluate(model, val()).top1,
+        top1_frozen=_top1(model, val(), {**means}),
+        top1_open=_top1(model, val(), dict.fromkeys(means, 1.0)),
+        frozen_over=int(trained.count.sum()),
+    )
 
 
 def _top1(model: nn.Module, batches: Batches, scales: dict[str, Any]) -> float:

@@ -195,7 +195,7 @@ def _explain_view(ready: "ReadyModel", view: NDArray[np.uint8], maps: Sequence[s
     parts: dict[str, Any] = {part: {site: getattr(block, part)[0].numpy() for site, block in blocks.items()} for part in PARTS}
     return Explanation(
         model=ready.card.name,
-        weights=ready.card["sha256"],
+        weights=ready.card.sha256,
         classes=ready.classes,
         probabilities=probabilities.numpy(),
         view=view,

@@ -28,7 +28,7 @@ def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
     """Return the recipe's network with fresh weights, the same for the same seed; PyTorch's global generator stays as it was."""
     with building():
         torch.default_generator.manual_seed(recipe.seed)
-        return build(**recipe.architecture(num_classes))
+        return build(**recipe.architecture(num_classes).arguments())
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ class Learner:
         if recipe.batch_size < 2 * world:
             raise SevisError(f"expected a batch_size of at least 2 images for each of {world} processes, got {recipe.batch_size}")
         self.recipe, self.num_classes, self.device = recipe, num_classes, device
-        self.preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
+        self.preprocess = Preprocessing.square(recipe.size)
         model = build_model(recipe, num_classes).to(device)
         if recipe.sync_bn and world > 1:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]

@@ -3,10 +3,9 @@
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
+import msgspec
 import torch
 from safetensors.torch import save
 
@@ -24,7 +23,7 @@ from sevis.files import replace_file
 from sevis.recipe import Recipe
 from sevis.training.run_record import Run
 from sevis.training.training import Trained, record
-from sevis.weights.card import Card, add_to_index, check_name
+from sevis.weights.card import Aliveness, Card, add_to_index, check_name
 from sevis.weights.loading import ReadyModel, make_ready
 
 LICENCES = {TINY_IMAGENET: "MIT (weights); trained on Tiny ImageNet-200, whose images are for non-commercial research and education"}
@@ -51,9 +50,10 @@ def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDatase
     run = record(replace(trained, model=stored), recipe, data)
     if run.gates is not None:
         _check_alive(run.gates)
-    weights = save(state, metadata={"sevis": json.dumps({"command": command, "recipe": run.recipe, "data": run.data})})
-    entry = _entry(run, data) | {"command": command, "sha256": hashlib.sha256(weights).hexdigest()}
-    ready = make_ready(Card(name, entry), stored.to(device))
+    about = {name: msgspec.to_builtins(getattr(run, name)) for name in ("recipe", "data")}
+    weights = save(state, metadata={"sevis": json.dumps({"command": command, **about})})
+    card = _card(name, run, data, command=command, sha256=hashlib.sha256(weights).hexdigest())
+    ready = make_ready(card, stored.to(device))
     # All is measured before anything is written, and the index comes last: what it names is there.
     statistics = collect_dataset(ready, data[1]) if run.gates is not None else None
     replace_file(ready.card.path, weights)
@@ -75,32 +75,34 @@ def _rounded(value: torch.Tensor) -> torch.Tensor:
     return value.half().contiguous() if value.is_floating_point() and value.ndim > 1 else value.contiguous()
 
 
-def _entry(run: Run, data: tuple[ImageDataset, ImageDataset]) -> dict[str, Any]:
-    recipe = Recipe(**run.recipe)
-    return {
-        "architecture": recipe.architecture(len(data[0].wnids)),
-        "classes": list(data[0].classes),
-        "wnids": list(data[0].wnids),
-        "preprocessing": asdict(Preprocessing(resize=recipe.size, crop=recipe.size)),
-        "data": {name: value for name, value in run.data.items() if name != "classes"},
-        "recipe": dict(run.recipe),
-        "epochs": recipe.epochs,
-        "curve": [{name: round(value, 5) for name, value in row.items()} for row in run.rows],
-        "torch": run.torch,
-        "licence": LICENCES.get(data[0].name, f"trained on {data[0].name}: its licence is yours to name"),
-        "seconds": run.seconds,
-        "device": run.device,
-        "date": run.date,
-        "top1": run.top1,
-        "top5": run.top5,
-        **({} if run.gates is None else {"gates": dict(run.gates)}),
-    }
+def _card(name: str, run: Run, data: tuple[ImageDataset, ImageDataset], *, command: str, sha256: str) -> Card:
+    return Card(
+        name=name,
+        architecture=run.recipe.architecture(len(data[0].wnids)),
+        classes=data[0].classes,
+        wnids=data[0].wnids,
+        preprocessing=Preprocessing.square(run.recipe.size),
+        data=msgspec.structs.replace(run.data, classes=()),
+        recipe=run.recipe,
+        epochs=run.recipe.epochs,
+        curve=tuple({name: round(value, 5) for name, value in row.items()} for row in run.rows),
+        torch=run.torch,
+        licence=LICENCES.get(data[0].name, f"trained on {data[0].name}: its licence is yours to name"),
+        seconds=run.seconds,
+        device=run.device,
+        date=run.date,
+        top1=run.top1,
+        top5=run.top5,
+        gates=run.gates,
+        command=command,
+        sha256=sha256,
+    )
 
 
-def _check_alive(gates: Mapping[str, Any]) -> None:
-    if not gates["std_over_images"] >= DEAD:  # nor is NaN
+def _check_alive(gates: Aliveness) -> None:
+    if not gates.std_over_images >= DEAD:  # nor is NaN
         raise SevisError(
-            f"the gates are dead: s varies by only {gates['std_over_images']:.3f} over images, expected at least {DEAD}; "
+            f"the gates are dead: s varies by only {gates.std_over_images:.3f} over images, expected at least {DEAD}; "
             "train with sevis's own recipe (no weight decay on the SE projections, no zero-initialised last BN)"
         )
 

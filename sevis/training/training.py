@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
@@ -27,6 +28,7 @@ from sevis.recipe import Recipe
 from sevis.training.learner import Learner, deterministic
 from sevis.training.run_folder import is_started, read_checkpoint, save_checkpoint, write_log
 from sevis.training.run_record import Run
+from sevis.weights.card import TrainingData
 
 Row = dict[str, float]
 
@@ -96,7 +98,7 @@ def train(recipe: Recipe, data: tuple[ImageDataset, ImageDataset], folder: Path,
     run = _Run(recipe, learner, folder, facts=_facts(recipe, data[0], options.shard), options=options)
     if options.resume:
         run.restore()
-    preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
+    preprocess = Preprocessing.square(recipe.size)
     training, validation = (open_images(part, preprocess, device, bar=options.bar) for part in data)
     with deterministic(device):
         run.finish(training, validation)
@@ -197,7 +199,7 @@ class _Run:
             raise self._diverged(f"the weights are no longer numbers after step {(epoch + 1) * self.step}, the last of epoch {epoch + 1}")
         row: Row = {"epoch": epoch + 1, "size": self.recipe.side(epoch), "train_loss": self.loss / images}
         if self.options.shard.rank == 0:
-            preprocess = Preprocessing(resize=self.recipe.size, crop=self.recipe.size)
+            preprocess = Preprocessing.square(self.recipe.size)
             with torch.autocast(self.learner.device.type, torch.bfloat16, enabled=self.recipe.bf16):
                 row |= asdict(evaluate(self.learner.result(), evaluation_batches(validation, preprocess, EVALUATED)))
         self.rows.append(row | {"seconds": round(self.spent + time.perf_counter() - started, 2)})
@@ -218,7 +220,7 @@ class _Run:
 def _facts(recipe: Recipe, dataset: ImageDataset, shard: Shard) -> dict[str, dict[str, Any]]:
     """Return what a resumed run must have in common with the one that wrote the checkpoint."""
     return {
-        "recipe": asdict(recipe),
+        "recipe": msgspec.structs.asdict(recipe),
         "data": {"classes": list(dataset.wnids), "number of training images": len(dataset), "fingerprint": dataset.fingerprint()},
         "machine": {"number of processes": shard.world},
     }
@@ -242,7 +244,7 @@ def record(trained: Trained, recipe: Recipe, data: tuple[ImageDataset, ImageData
     """Measure the network at the end of a run."""
     model = trained.model
     device = next(model.parameters()).device
-    preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
+    preprocess = Preprocessing.square(recipe.size)
     training, validation = trained.images
     score = evaluate(model, evaluation_batches(validation, preprocess, EVALUATED))
     gates = None
@@ -253,8 +255,8 @@ def record(trained: Trained, recipe: Recipe, data: tuple[ImageDataset, ImageData
             lambda: evaluation_batches(validation, preprocess, EVALUATED),
         )
     return Run(
-        recipe=vars(recipe),
-        data={"name": data[0].name, "classes": list(data[0].wnids), "train_images": len(data[0]), "val_images": len(data[1])},
+        recipe=recipe,
+        data=TrainingData(name=data[0].name, classes=data[0].wnids, train_images=len(data[0]), val_images=len(data[1])),
         rows=tuple(trained.rows),
         top1=score.top1,
         top5=score.top5,

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 
+import msgspec
 from safetensors.torch import save
 
 from sevis.errors import SevisError
@@ -36,15 +36,15 @@ def adopt(name: str, ready: ReadyModel, *, classes: Sequence[str] | None = None)
         )
     wnids = ready.card.wnids if classes is None else names
     weights = save({key: value.cpu().clone().contiguous() for key, value in ready.model.state_dict().items()})
-    entry = {
-        "architecture": {**ready.card["architecture"], "num_classes": len(names)},
-        "classes": list(names if classes is None else name_wnids(names)),
-        "wnids": None if wnids is None else list(wnids),
-        "preprocessing": asdict(ready.preprocess),
-        "sha256": hashlib.sha256(weights).hexdigest(),
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-    card = Card(name, entry)
+    card = Card(
+        name=name,
+        architecture=msgspec.structs.replace(ready.card.architecture, num_classes=len(names)),
+        classes=names if classes is None else name_wnids(names),
+        wnids=wnids,
+        preprocessing=ready.preprocess,
+        sha256=hashlib.sha256(weights).hexdigest(),
+        date=datetime.now(UTC).date().isoformat(),
+    )
     replace_file(card.path, weights)
     add_to_index(card)
     return card

@@ -1,21 +1,19 @@
 """A description and weights become a network: one of sevis's, timm's or torchvision's; with fresh weights, the library's, or a file's."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
+import msgspec
 import torch
 from torch import nn
 
 from sevis import networks
+from sevis.architecture import Architecture
 from sevis.errors import SevisError, one_line
 from sevis.networks import libraries
 from sevis.weights.card import Card
 from sevis.weights.checkpoint import Checkpoint, check_fits, count_classes, fits
-
-Architecture = Mapping[str, Any]
-
 
 # Fresh weights come from PyTorch's one generator, and are the same at every call only if no other thread draws from it.
 _BUILDING = threading.RLock()
@@ -31,7 +29,7 @@ def building() -> Iterator[None]:
 def build_architecture(architecture: Architecture) -> nn.Module:
     """Return a network with fresh weights, as an entry of index.json describes it: sevis's own, or that of the `library` it names."""
     origin = origin_of(architecture)
-    return networks.build(**architecture) if origin is None else libraries.build(origin, num_classes=architecture.get("num_classes"))
+    return networks.build(**architecture.arguments()) if origin is None else libraries.build(origin, num_classes=architecture.num_classes)
 
 
 def on_meta(architecture: Architecture) -> nn.Module:
@@ -46,12 +44,13 @@ def on_meta(architecture: Architecture) -> nn.Module:
 
 def origin_of(architecture: Architecture) -> libraries.Origin | None:
     """Return which network of a library an architecture is, or None for one of sevis's own."""
-    library = architecture.get("library")
-    if library is None:
+    if architecture.library is None:
         return None
-    origin = libraries.find(f"{library}/{architecture.get('name')}")
+    origin = libraries.find(f"{architecture.library}/{architecture.name}")
     if origin is None:
-        raise SevisError(f"index.json names a network {architecture.get('name')!r} of {library}, which does not have it: repair the entry")
+        raise SevisError(
+            f"index.json names a network {architecture.name!r} of {architecture.library}, which does not have it: repair the entry"
+        )
     return origin
 
 
@@ -80,8 +79,8 @@ def convert(origin: libraries.Origin, checkpoint: Checkpoint) -> nn.Module:
 
 def fit(card: Card, checkpoint: Checkpoint) -> tuple[nn.Module, int]:
     """Return a network with the weights of a file, and as many outputs as they have."""
-    num_classes = count_classes(on_meta(card["architecture"]), checkpoint.state, len(card.classes))
-    architecture = {**card["architecture"], "num_classes": num_classes}
+    num_classes = count_classes(on_meta(card.architecture), checkpoint.state, len(card.classes))
+    architecture = msgspec.structs.replace(card.architecture, num_classes=num_classes)
     outline, origin = on_meta(architecture), origin_of(architecture)
     if origin is not None and origin.library == "timm" and not fits(outline, checkpoint.state):
         with suppress(Exception), building():  # perhaps it has the names of an older timm, or of the project that the network comes from

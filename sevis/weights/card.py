@@ -1,112 +1,194 @@
-"""From a name in pretrained/index.json to a ready model with its classes and preprocessing.
+"""What is known of a network: its card, an entry of pretrained/index.json or the like for any other network.
 
-This module imports torch only when a model is built, so that the app's first page can read the cards without waiting for it.
+No torch here: the app's first page reads the cards without waiting for it.
 """
 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
+import msgspec
+
+from sevis.architecture import Architecture
 from sevis.data.preprocessing import Preprocessing
-from sevis.errors import SevisError
+from sevis.errors import UNREADABLE, SevisError, one_line
 from sevis.files import replace_file
+from sevis.recipe import Recipe
 from sevis.settings import pretrained_folder, results_folder
 
-if TYPE_CHECKING:
-    pass
-
-
 DEFAULT = "se_resnet50x0_5.tiny200"
-
-
 RANDOM = "random"
 
+HIGHEST = 10**15  # of any number: JSON's may have any number of digits, and there is nothing to measure beyond
 
-@dataclass(frozen=True)
-class Card:
-    """What is known about a network and its weights: an entry of pretrained/index.json, or the like for any other network.
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=HIGHEST)]
+Positive = Annotated[float, msgspec.Meta(ge=0, le=HIGHEST)]
+Number = Annotated[int, msgspec.Meta(ge=-HIGHEST, le=HIGHEST)] | Annotated[float, msgspec.Meta(ge=-HIGHEST, le=HIGHEST)]
+Curve = tuple[Mapping[str, Number], ...]  # the rows of a training's log, one an epoch
+OUTSIDE = ("name", "shipped")  # the fields of a card that its entry does not repeat
+
+
+class TrainingData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The data that a network was trained on.
 
     Attributes:
-        name: the entry's name, such as se_resnet50x0_5.tiny20, or the one that `load` was given.
-        entry: the whole entry; `sevis.publishing` writes it. Of any network it has `architecture`, `classes`, `preprocessing` and
-            `sha256`, and `wnids`, the WordNet ids of the classes, which is None where they are not known.
-        shipped: whether these weights are those of index.json.
+        name: the data set's.
+        classes: their ids, in the order of the outputs; empty on a card, which has them as `wnids`.
+        train_images, val_images: how many.
     """
 
     name: str
-    entry: Mapping[str, Any]
+    classes: tuple[str, ...] = ()
+    train_images: Count
+    val_images: Count
+
+
+class BlockAliveness(msgspec.Struct, frozen=True, kw_only=True):
+    """How alive the gates of one block are.
+
+    Attributes:
+        mean, spread: mean and standard deviation over channels of the mean over images of s.
+        std_over_images: the standard deviation over images of s, mean over channels.
+        top1_frozen: the fraction of images that are right with this block's s held at its mean over the training images.
+    """
+
+    mean: float
+    spread: Positive
+    std_over_images: Positive
+    top1_frozen: Fraction
+
+
+class Aliveness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How alive the gates of a network are, measured on the validation images.
+
+    Attributes:
+        blocks: by the name of the block.
+        std_over_images: the mean over the blocks.
+        top1, top1_frozen, top1_open: with the network's own s, with every s held at its mean over the training images, and with s = 1.
+        frozen_over: how many training images those means are of; None where it is not known.
+    """
+
+    blocks: Mapping[str, BlockAliveness]
+    std_over_images: Positive
+    top1: Fraction
+    top1_frozen: Fraction
+    top1_open: Fraction
+    frozen_over: Count | None = None
+
+
+class TwinFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Top-1 on the compared images, parameters, and multiply-adds of one image."""
+
+    top1: Fraction
+    parameters: Count
+    multiply_adds: Count
+
+
+class TwinComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """A network with SE compared with its plain twin, image by image.
+
+    Attributes:
+        name, weights, top1, parameters, multiply_adds: of the plain one; `weights` is their SHA-256.
+        own: the same of the network with SE.
+        top1_difference: a fraction, with SE minus plain; `interval` holds the ends of its 95 % interval.
+        images: how many were compared.
+        seeds: how many runs of each.
+        how: the interval was made, in words.
+    """
+
+    name: str
+    weights: str
+    top1: Fraction
+    parameters: Count
+    multiply_adds: Count
+    own: TwinFacts
+    top1_difference: float
+    interval: tuple[float, float]
+    images: Count
+    seeds: Count
+    how: str
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known about a network and its weights.
+
+    What an entry of index.json says beyond these fields is passed over, so that an older sevis can use what a newer one wrote; it stays
+    in the file, as `add_to_index` keeps it.
+
+    Attributes:
+        name: the entry's, such as se_resnet50x0_5.tiny20, or the one that `load` was given.
+        shipped: whether these weights are those of index.json.
+        architecture: what the network is built with.
+        classes: the names of the outputs, for people.
+        wnids: the WordNet ids of the outputs, or the names of their folders; None where they are not known.
+        preprocessing: how a picture becomes the network's input.
+        sha256: of the file of weights, or of the tensors of fresh ones; empty where the weights are still to be found.
+        weights: the file that `load` was given, or "random"; None of a shipped network.
+        data, recipe, epochs, curve, seconds, device, torch, date, command: of the training: on what, told what, for how long, how it went,
+            where, with what and when (an ISO date), and the command that repeats it.
+        licence: of the weights.
+        top1, top5: the fractions of validation images that are right.
+        gates: how alive they are; None of a plain network, and of one that `sevis train` did not publish.
+        twin: the comparison with the plain twin, once `sevis twins` has made it.
+    """
+
+    name: str
     shipped: bool = True
-
-    def __getitem__(self, field: str) -> Any:
-        if field not in self.entry and not self.shipped:
-            raise SevisError(f"nothing is known of the {field} of {self.name}")
-        if field not in self.entry:
-            raise SevisError(f"the entry of {self.name} in index.json has no {field!r}: repair it or restore the file")
-        return self.entry[field]
-
-    def get(self, field: str, default: Any = None) -> Any:
-        """Return a field of the entry, or the default where the entry has none."""
-        return self.entry.get(field, default)
-
-    @property
-    def sha256(self) -> str:
-        """The hash of the weights: of their file, or of the tensors of fresh ones."""
-        return str(self["sha256"])
+    architecture: Architecture
+    classes: tuple[str, ...]
+    wnids: tuple[str, ...] | None = None
+    preprocessing: Preprocessing
+    data: TrainingData | None = None
+    recipe: Recipe | None = None
+    epochs: Count | None = None
+    curve: Curve = ()
+    torch: str | None = None
+    licence: str | None = None
+    seconds: Positive | None = None
+    device: str | None = None
+    date: str | None = None
+    top1: Fraction | None = None
+    top5: Fraction | None = None
+    gates: Aliveness | None = None
+    command: str | None = None
+    sha256: str
+    twin: TwinComparison | None = None
+    weights: str | None = None
 
     @property
     def gated(self) -> bool:
         """Return whether the network has gates to show: of those that `sevis train` published, the plain ones have no record of any."""
-        return "recipe" not in self.entry or "gates" in self.entry
+        return self.recipe is None or self.gates is not None
 
     @property
     def path(self) -> Path:
-        """Where the weights of a shipped network lie."""
+        """Return where the weights of a shipped network lie."""
         return pretrained_folder() / f"{self.name}.safetensors"
 
     @property
     def statistics_path(self) -> Path:
-        """Where the class statistics of these weights lie, once they are collected."""
+        """Return where the class statistics of these weights lie, once they are collected."""
         return self._beside("statistics")
 
     @property
     def example_path(self) -> Path:
-        """Where the explanation of a sample photo lies, which the app shows while torch loads; only shipped networks have one."""
+        """Return where the explanation of a sample photo lies, which the app shows while torch loads; only shipped networks have one."""
         return self._beside("example")
 
     @property
     def audit_path(self) -> Path:
-        """Where the audit of these weights lies, once it is made."""
+        """Return where the audit of these weights lies, once it is made."""
         return self._beside("audit", "json")
 
     def _beside(self, what: str, suffix: str = "safetensors") -> Path:
         if self.shipped:
             return pretrained_folder() / f"{self.name}.{what}.{suffix}"
         return results_folder(what) / f"{re.sub('[^A-Za-z0-9_.-]', '_', self.name)[:100].lstrip('.')}.{self.sha256[:12]}.{suffix}"
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the outputs, for people."""
-        return tuple(self["classes"])
-
-    @property
-    def wnids(self) -> tuple[str, ...] | None:
-        """The WordNet ids of the outputs, or the names of their folders; None where they are not known."""
-        known = self.get("wnids")
-        return None if known is None else tuple(known)
-
-    @property
-    def preprocess(self) -> Preprocessing:
-        """Return how a picture becomes this network's input."""
-        try:
-            stored = self["preprocessing"].items()
-            fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored}
-            return Preprocessing(**fields)
-        except (TypeError, AttributeError) as error:
-            raise SevisError(f"the preprocessing of {self.name} in index.json is damaged ({error}): restore the file") from None
 
 
 def list_pretrained() -> tuple[str, ...]:
@@ -115,12 +197,27 @@ def list_pretrained() -> tuple[str, ...]:
 
 
 def read_card(name: str) -> Card:
-    """Return the card of a pretrained network, without loading it. Raises SevisError for an unknown name."""
+    """Return the card of a pretrained network, without loading it. Raises SevisError for an unknown name, and a damaged entry."""
     index = read_index()
     if name not in index:
         near = get_close_matches(str(name), index, n=3, cutoff=0.4) or list(index)
         raise SevisError(f"there are no weights called {name!r}; the nearest are {', '.join(near) or '(none: index.json is empty)'}")
-    return Card(name, index[name])
+    try:
+        return msgspec.convert({**index[name], "name": name, "shipped": True}, Card)
+    except UNREADABLE as error:
+        raise SevisError(f"the entry of {name} in index.json is damaged ({one_line(error)}): repair it or restore the file") from None
+
+
+def sound_cards() -> list[Card]:
+    """Return the cards of all pretrained networks whose entries are sound: one damaged entry does not take the others away.
+
+    Raises SevisError as `read_index`.
+    """
+    found = []
+    for name in list_pretrained():
+        with suppress(SevisError):
+            found.append(read_card(name))
+    return found
 
 
 def check_name(name: str) -> None:
@@ -130,20 +227,22 @@ def check_name(name: str) -> None:
 
 
 def add_to_index(card: Card) -> None:
-    """Write a card into index.json, as a whole or not at all."""
-    index = {**(read_index() if (pretrained_folder() / "index.json").is_file() else {}), card.name: dict(card.entry)}
+    """Write a card into index.json, as a whole or not at all; the other entries, and what else is said of these weights, stay."""
+    index = read_index() if (pretrained_folder() / "index.json").is_file() else {}
+    known = index.get(card.name, {})
+    entry = {name: value for name, value in msgspec.to_builtins(card).items() if name not in OUTSIDE}
+    index[card.name] = {**(known if known.get("sha256") == card.sha256 else {}), **entry}
     replace_file(pretrained_folder() / "index.json", (json.dumps(index, indent=1) + "\n").encode())
 
 
-def read_index() -> dict[str, Any]:
+def read_index() -> dict[str, dict[str, Any]]:
     """Return what index.json says, by the name of the network. Raises SevisError where it is missing or damaged."""
     path = pretrained_folder() / "index.json"
     try:
-        index = json.loads(path.read_bytes())
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Any]])
     except FileNotFoundError:
         raise SevisError(f"there is no {path}: restore it from the repository") from None
-    except (ValueError, OSError) as error:
-        raise SevisError(f"{path} cannot be read as JSON ({error}): restore it from the repository") from None
-    if not isinstance(index, dict) or not all(isinstance(entry, dict) for entry in index.values()):
-        raise SevisError(f"{path} should hold one entry per network: restore it from the repository")
-    return index
+    except msgspec.ValidationError:
+        raise SevisError(f"{path} should hold one entry per network: restore it from the repository") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise SevisError(f"{path} cannot be read as JSON ({one_line(error)}): restore it from the repository") from None

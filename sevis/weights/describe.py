@@ -1,14 +1,15 @@
 """A name or a checkpoint becomes a Card: sevis's own, timm's, torchvision's."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from torch import nn
 
 from sevis import networks
+from sevis.architecture import Architecture
 from sevis.blocks.sites import require_sites
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
@@ -17,6 +18,17 @@ from sevis.recipe import Recipe
 from sevis.weights.build import on_meta
 from sevis.weights.card import Card, list_pretrained, read_card
 from sevis.weights.checkpoint import SUFFIXES, Checkpoint, read_checkpoint
+
+
+class _AboutData(msgspec.Struct):
+    classes: tuple[str, ...]
+
+
+class _About(msgspec.Struct):
+    """What a file that `python -m sevis train` wrote says of its network."""
+
+    recipe: Recipe
+    data: _AboutData
 
 
 def describe(name: str | Path) -> Card:
@@ -37,59 +49,45 @@ def describe(name: str | Path) -> Card:
         raise SevisError(
             f"there are no weights called {name!r}, and no network of timm or torchvision; the nearest are {', '.join(near) or '(none)'}"
         )
-    architecture = {"library": origin.library, "name": origin.name}
+    architecture = Architecture(library=origin.library, name=origin.name)
     skeleton = on_meta(architecture)
     require_sites(skeleton)
-    entry = {"architecture": architecture, "preprocessing": asdict(libraries.preprocessing(origin))}
-    return Card(name, entry | class_fields(libraries.outputs(origin, skeleton)), shipped=False)
+    return _card(name, architecture, libraries.preprocessing(origin), **class_fields(libraries.outputs(origin, skeleton)))
 
 
 def skeleton(name: str) -> nn.Module:
     """Return the network of that name without its weights, for its blocks and shapes. Raises SevisError as `describe`."""
-    return on_meta((read_card(name) if name in list_pretrained() else describe(name))["architecture"])
+    return on_meta((read_card(name) if name in list_pretrained() else describe(name)).architecture)
 
 
 def _describe_own(name: str) -> Card:
     """Return the card of a network that sevis builds by name; pictures are prepared as in the paper (section 5.1)."""
-    architecture = {"name": name}
+    architecture = Architecture(name=name)
     skeleton = on_meta(architecture)
     require_sites(skeleton)
     side = networks.input_size(name)
     preprocess = Preprocessing(resize={224: 256, 299: 352}.get(side, side), crop=side)
     outputs = [module.out_features for module in skeleton.modules() if isinstance(module, nn.Linear)][-1]
-    entry = {"architecture": architecture, "preprocessing": asdict(preprocess)}
-    return Card(name, entry | class_fields(outputs), shipped=False)
+    return _card(name, architecture, preprocess, **class_fields(outputs))
 
 
 def _describe_checkpoint(path: Path) -> Card:
     """Return the card of a checkpoint that `python -m sevis train` wrote."""
-    about = read_checkpoint(path).about
+    checkpoint = read_checkpoint(path)
     try:
-        recipe, wnids = _read_recipe(about["recipe"]), tuple(str(wnid) for wnid in about["data"]["classes"])
-    except (KeyError, TypeError):
+        about = msgspec.convert(checkpoint.about, _About)
+    except (ValueError, RecursionError):
         raise SevisError(
             f"{path} does not say which network it is of: load(NAME, weights={str(path)!r}), or --model NAME --weights {path} "
             "(in `sevis add`, --network NAME)"
         ) from None
-    preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
-    entry = {
-        "architecture": recipe.architecture(len(wnids)),
-        "preprocessing": asdict(preprocess),
-        "classes": libraries.name_wnids(wnids),
-        "wnids": wnids,
-    }
-    return Card(str(path), entry, shipped=False)
+    recipe, wnids = about.recipe, about.data.classes
+    classes = {"classes": libraries.name_wnids(wnids), "wnids": wnids}
+    return _card(str(path), recipe.architecture(len(wnids)), Preprocessing.square(recipe.size), **classes)
 
 
-def _read_recipe(values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe in a file that may come from anyone. Raises TypeError where a value is of another type than the recipe's."""
-    if not isinstance(values, Mapping):
-        raise TypeError("recipe")
-    for option in fields(Recipe):
-        expected = int | float if isinstance(option.default, float) else type(option.default)
-        if not isinstance(values.get(option.name, option.default), expected):
-            raise TypeError(option.name)
-    return Recipe(**values)
+def _card(name: str, architecture: Architecture, preprocessing: Preprocessing, **classes: Any) -> Card:
+    return Card(name=name, shipped=False, architecture=architecture, preprocessing=preprocessing, sha256="", **classes)
 
 
 def class_fields(num_classes: int, checkpoint: Checkpoint | None = None) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 Torch is imported only when a model is built, so that the app's first page can read the cards without waiting for it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError, one_line
@@ -15,9 +17,6 @@ from sevis.weights.card import DEFAULT, RANDOM, Card, read_card, read_index
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-
-KEPT = ("architecture", "classes", "wnids", "preprocessing")  # what of a card is true with any weights: not the score, nor the licence
 
 
 def assemble(card: Card, weights: str | Path | None, *, download: bool = True) -> tuple[Card, "nn.Module"]:
@@ -34,9 +33,9 @@ def assemble(card: Card, weights: str | Path | None, *, download: bool = True) -
     from sevis.weights.published import find_weights
 
     if weights == RANDOM:
-        model = fresh(card["architecture"])
+        model = fresh(card.architecture)
         return _with(card, sha256=fingerprint(model.state_dict()), weights=RANDOM), model
-    origin = origin_of(card["architecture"])
+    origin = origin_of(card.architecture)
     if weights is None and origin is None and card.name in networks.list_models():
         raise SevisError(
             f"sevis has no trained weights of {card.name}: take fresh ones with weights='random' (--weights random), or a file"
@@ -49,13 +48,14 @@ def assemble(card: Card, weights: str | Path | None, *, download: bool = True) -
         checkpoint = read_checkpoint(Path(weights or card.name))
         model, num_classes = fit(card, checkpoint)
         changed = {} if num_classes == len(card.classes) else class_fields(num_classes, checkpoint)
-        changed["architecture"] = {**card["architecture"], "num_classes": num_classes}
+        changed["architecture"] = msgspec.structs.replace(card.architecture, num_classes=num_classes)
     return _with(card, **changed, sha256=sha256(checkpoint.path), weights=checkpoint.path.name), model
 
 
 def _with(card: Card, **changed: Any) -> Card:
-    """Return a card for other weights."""
-    return replace(card, entry={name: card.entry[name] for name in KEPT if name in card.entry} | changed, shipped=False)
+    """Return a card for other weights, with what is true of any: not the score, nor the licence."""
+    kept = {name: getattr(card, name) for name in ("name", "architecture", "classes", "wnids", "preprocessing")}
+    return Card(**kept | changed, shipped=False)
 
 
 @dataclass(frozen=True)
@@ -116,15 +116,15 @@ def _read_shipped(card: Card) -> "nn.Module":
 
     if not card.path.is_file():
         raise SevisError(f"the weights of {card.name} are missing: expected {card.path}; restore it from the repository")
-    if sha256(card.path) != card["sha256"]:
+    if sha256(card.path) != card.sha256:
         raise SevisError(f"{card.path} is not the file that index.json describes (its SHA-256 differs): restore it from the repository")
     try:
         with building():
-            model = build_architecture(card["architecture"])
+            model = build_architecture(card.architecture)
         model.load_state_dict(load_file(card.path))  # copies, so that weights stored in half precision become float32
     except (SafetensorError, OSError, RuntimeError, TypeError) as error:
         raise SevisError(f"{card.path} does not hold the network that index.json describes ({one_line(error)})") from None
-    if len(card.classes) != card["architecture"].get("num_classes"):
+    if len(card.classes) != card.architecture.num_classes:
         raise SevisError(f"the entry of {card.name} in index.json names {len(card.classes)} classes, not the network's: restore the file")
     return model
 
@@ -134,4 +134,4 @@ def make_ready(card: Card, model: "nn.Module", *, device: "str | torch.device | 
     import torch
 
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return ReadyModel(model.eval().requires_grad_(False).to(place), card, card.classes, card.preprocess, place)
+    return ReadyModel(model.eval().requires_grad_(False).to(place), card, card.classes, card.preprocessing, place)

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 
@@ -17,9 +18,9 @@ from sevis.ablations.run_grid import choose_jobs
 from sevis.cli.parser import main
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
-from sevis.recipe import Recipe
 from sevis.training import training as experiments
 from sevis.training.training import train_and_measure
+from sevis.weights.card import TrainingData
 from tests.helpers.made_up_runs import make_grid
 from tests.helpers.pictures import open_colours, write_colours
 
@@ -51,11 +52,11 @@ def test_what_is_missing_is_run_and_what_is_there_is_not(place, capsys, monkeypa
         "SE-seed0.json", "SE-seed1.json", "plain-seed0.json", "plain-seed1.json",
     ]  # fmt: skip
     found = Ablations.load("all.json")
-    assert [(key, run.recipe["seed"]) for key, run in found.runs] == [("SE", 0), ("plain", 0), ("SE", 1), ("plain", 1)]
+    assert [(key, run.recipe.seed) for key, run in found.runs] == [("SE", 0), ("plain", 0), ("SE", 1), ("plain", 1)]
     for key, run in found.runs:
-        assert (run.recipe["bias"], run.recipe["model"]) == ((True, "resnet18") if key == "plain" else (False, "se_resnet18"))
-        assert (run.recipe["width"], run.recipe["epochs"], len(run.rows)) == (0.25, 2, 2)
-        assert run.data == {"name": "pictures", "classes": ["blue", "green", "red"], "train_images": 36, "val_images": 12}
+        assert (run.recipe.bias, run.recipe.model) == ((True, "resnet18") if key == "plain" else (False, "se_resnet18"))
+        assert (run.recipe.width, run.recipe.epochs, len(run.rows)) == (0.25, 2, 2)
+        assert run.data == TrainingData(name="pictures", classes=("blue", "green", "red"), train_images=36, val_images=12)
     capsys.readouterr()
 
     monkeypatch.setattr(experiments, "train_and_measure", refuse)
@@ -70,11 +71,11 @@ def test_what_is_missing_is_run_and_what_is_there_is_not(place, capsys, monkeypa
 def test_a_run_is_what_train_and_measure_makes_of_its_recipe(place):
     assert ablate("--only", "r=4", "--seeds", "1") == 0
     ((_, run),) = Ablations.load("all.json").runs
-    recipe = find_variant("r=4").recipe(Recipe(**{**run.recipe, "reduction": 16}), 0)
+    recipe = find_variant("r=4").recipe(msgspec.structs.replace(run.recipe, reduction=16), 0)
     trained, expected = train_and_measure(recipe, open_colours(place / "pictures"), place / "again")
-    assert (run.top1, run.top5, run.recipe["reduction"]) == (expected.top1, expected.top5, 4)
+    assert (run.top1, run.top5, run.recipe.reduction) == (expected.top1, expected.top5, 4)
     assert run.rows[-1]["train_loss"] == pytest.approx(expected.rows[-1]["train_loss"], abs=1e-5)
-    assert run.gates["std_over_images"] == pytest.approx(expected.gates["std_over_images"], abs=1e-5)
+    assert run.gates.std_over_images == pytest.approx(expected.gates.std_over_images, abs=1e-5)
     hits = [
         int(trained.model(torch.from_numpy(Preprocessing(resize=16, crop=16)(image))[None]).argmax()) == label
         for image, label in open_colours(place / "pictures")[1]

@@ -13,15 +13,17 @@ from scipy.stats import binomtest
 from torch import nn
 
 import sevis
+from sevis.analysis.audit import ALL, CHANGES, Audit, Outcome, ParameterCounts
 from sevis.analysis.intervals import paired_change, wilson
 from sevis.cli.parser import main
 from sevis.data.datasets import open_dataset
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
-from sevis.experiments.audit import ALL, CHANGES, Audit, Outcome, audit, count_parameters, draw_sample
+from sevis.experiments.audit import audit, count_parameters, draw_sample
 from sevis.files import sha256
-from sevis.weights.card import DEFAULT, Card, read_card
+from sevis.weights.card import DEFAULT, read_card
 from sevis.weights.loading import ReadyModel
+from tests.helpers.cards import make_card
 from tests.helpers.networks import stir
 
 WNIDS = ("n00000009", "n00000003", "n00000007")  # the outputs; folders are sorted, so labels are in another order
@@ -48,9 +50,9 @@ def pictures():
         yield Image.fromarray(rng.integers(low, low + rng.integers(8, 128), (SIDE, SIDE, 3)).astype(np.uint8))
 
 
-def make_ready(model, *, classes=("owl", "bee", "cat"), **entry):
+def make_ready(model, *, classes=("owl", "bee", "cat"), **fields):
     preprocess = Preprocessing(resize=SIDE, crop=SIDE)
-    card = Card("small", {"sha256": "5" * 64, "classes": classes, **entry}, shipped=False)
+    card = make_card(sha256="5" * 64, classes=tuple(classes), shipped=False, **fields)
     return ReadyModel(model, card, classes, preprocess, torch.device("cpu"))
 
 
@@ -69,11 +71,6 @@ def dataset(ready, tmp_path):
 def write(path, image):
     path.parent.mkdir(exist_ok=True)
     image.save(path)
-
-
-def make_audit():
-    outcomes = {name: {change: Outcome(9, 5, 1, 2) for change in CHANGES} for name in ("SE_2_1", "SE_5_1", "SE_5", "SE")}
-    return Audit(outcomes=outcomes, parameters={"network": 100, "se": 20, "se_last_stage": 15}, metadata={"model": "small"})
 
 
 class Fixed(nn.Module):
@@ -186,9 +183,9 @@ def test_two_images_are_enough_and_get_each_others_gates(ready, dataset, tmp_pat
 def test_provenance(ready, dataset):
     found = audit(ready, dataset, seed=4)
     known = found.metadata
-    assert (known["model"], known["weights"], known["seed"], known["images"], known["images_left_out"]) == ("small", "5" * 64, 4, COUNT, 3)
-    assert (known["classes"], known["outputs"], known["data"]) == (3, 3, dataset.name)
-    assert {"torch", "sevis", "date", "preprocessing", "device"} <= set(known)
+    assert (known.model, known.weights, known.seed, known.images, known.images_left_out) == ("small", "5" * 64, 4, COUNT, 3)
+    assert (known.classes, known.outputs, known.data) == (3, 3, dataset.name)
+    assert all((known.torch, known.sevis, known.date, known.preprocessing, known.device, known.precision))
     found.check_weights("5" * 64)
     with pytest.raises(SevisError, match="belongs to weights 555555555555 of small, not to 666"):
         found.check_weights("6" * 64)
@@ -219,9 +216,7 @@ def test_parameters_are_the_papers():
     with torch.device("meta"):
         model = sevis.build("se_resnet50", bias=False)
     parameters = count_parameters(model, sevis.find_sites(model))
-    assert parameters == {"network": 25_557_032 + 2_514_944, "se": 2_514_944, "se_last_stage": 1_572_864}
-    shares = replace(make_audit(), parameters=parameters).shares
-    assert shares == (pytest.approx(0.0984, abs=5e-5), pytest.approx(0.0369, abs=5e-5))
+    assert parameters == ParameterCounts(network=25_557_032 + 2_514_944, se=2_514_944, se_last_stage=1_572_864)
 
 
 def test_a_saved_audit_is_the_same(ready, dataset, tmp_path):
@@ -233,42 +228,6 @@ def test_a_saved_audit_is_the_same(ready, dataset, tmp_path):
     table = loaded.table()
     assert {len(column) for column in table.values()} == {len(CHANGES) * (len(loaded.blocks) + 2)}
     assert table["top1"][-1] == pytest.approx(loaded.outcomes[ALL]["shuffled"].top1, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda stored: stored["rows"][4].update(lost=stored["rows"][4]["lost"] + 1),
-        lambda stored: stored["rows"][4].update(change_low=0.5),
-        lambda stored: stored["rows"][4].update(correct=1000),
-        lambda stored: stored["rows"][4].update(lost="many"),
-        lambda stored: stored["rows"].pop(),
-        lambda stored: stored["rows"].reverse(),
-        lambda stored: stored["parameters"].update(se=0),
-        lambda stored: stored.pop("metadata"),
-        lambda stored: stored.update(rows=None),
-        lambda stored: stored.update(format="sevis-audit-0"),
-    ],
-)
-def test_a_changed_file_is_refused(tmp_path, spoil):
-    path = tmp_path / "a.json"
-    make_audit().save(path)
-    assert Audit.load(path) == make_audit()
-    stored = json.loads(path.read_text())
-    spoil(stored)
-    path.write_text(json.dumps(stored))
-    with pytest.raises(SevisError, match="make it again with python -m sevis audit"):
-        Audit.load(path)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{", "null", '"x"', "\xff"])
-def test_a_file_that_is_no_audit_is_refused(tmp_path, text):
-    path = tmp_path / "a.json"
-    with pytest.raises(SevisError, match="no audit at"):
-        Audit.load(path)
-    path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(SevisError, match="make it again"):
-        Audit.load(path)
 
 
 @pytest.mark.parametrize(("hits", "count"), [(0, 1), (0, 1000), (1, 7), (795, 1000), (1000, 1000), (3, 3)])
@@ -330,7 +289,7 @@ def test_the_command_prints_the_table_and_writes_the_file(ready, dataset, tmp_pa
     assert main(["audit", "--model", "small", "--data", str(tmp_path), "--per-class", "2"]) == 0
     assert "6 photos of 3 classes (at most 2 of each)" in capsys.readouterr().out
     few = Audit.load(shelf / "small.audit.json")
-    assert (few.metadata["per_class"], few.metadata["images"], few.metadata["images_left_out"]) == (2, 6, 2)
+    assert (few.metadata.per_class, few.metadata.images, few.metadata.images_left_out) == (2, 6, 2)
     assert few.outcomes == audit(ready, dataset.first(2)).outcomes
 
 
@@ -339,10 +298,10 @@ def test_the_shipped_audit_is_of_the_shipped_weights():
     shipped = Audit.load(card.audit_path)
     shipped.check_weights(card.sha256)
     shipped.check_weights(sha256(card.path))
-    each = shipped.metadata.get("per_class", 50)
-    assert shipped.real.top1 == pytest.approx(card["top1"], abs=1e-9 if each == 50 else 0.05)
-    assert (shipped.metadata["data"], shipped.metadata["split"]) == ("tiny-imagenet-200", "val")
+    each = shipped.metadata.per_class or 50
+    assert shipped.real.top1 == pytest.approx(card.top1, abs=1e-9 if each == 50 else 0.05)
+    assert (shipped.metadata.data, shipped.metadata.split) == ("tiny-imagenet-200", "val")
     assert shipped.real.images == each * len(card.classes)
     model = sevis.load(DEFAULT, device="cpu").model
     assert shipped.blocks == tuple(site.name for site in sevis.find_sites(model))
-    assert shipped.parameters["network"] == sum(parameter.numel() for parameter in model.parameters())
+    assert shipped.parameters.network == sum(parameter.numel() for parameter in model.parameters())

@@ -13,14 +13,14 @@ from sevis.blocks.hooks import keep_hooks
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
 from sevis.experiments.batches import run_batches
-from sevis.weights.card import Card
 from sevis.weights.loading import ReadyModel
+from tests.helpers.cards import make_card
 
 
 @pytest.fixture
 def ready(network: nn.Module) -> ReadyModel:
     """A network on the CPU that says it were on a GPU, for there may be none here."""
-    card = Card("small", {"classes": [str(index) for index in range(5)], "sha256": "none"})
+    card = make_card(classes=tuple(map(str, range(5))))
     return ReadyModel(network, card, card.classes, Preprocessing(resize=32, crop=32), torch.device("cuda"))
 
 

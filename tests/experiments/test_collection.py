@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -26,8 +27,8 @@ from sevis.recipe import Recipe
 from sevis.training import publishing
 from sevis.training.learner import build_model
 from sevis.training.training import Trained
-from sevis.weights.card import Card
 from sevis.weights.loading import ReadyModel, load, make_ready
+from tests.helpers.cards import make_card
 from tests.helpers.pictures import open_colours, write_colours
 
 RECIPE = Recipe(model="se_resnet18", width=0.125, reduction=4, size=32)
@@ -41,8 +42,7 @@ def colours(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def ready(network: nn.Module) -> ReadyModel:
-    entry = {"classes": list("abcde"), "preprocessing": {"resize": 32, "crop": 32}, "sha256": "0" * 64}
-    return make_ready(Card("small", entry), network, device="cpu")
+    return make_ready(make_card(classes=tuple("abcde")), network, device="cpu")
 
 
 def plain_gates(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -107,8 +107,7 @@ def test_collecting_leaves_the_model_as_it_was(ready: ReadyModel, colours: Path)
 
 def test_predictions_are_told_apart_where_the_classes_are_the_networks(network: nn.Module, colours: Path) -> None:
     dataset = open_colours(colours)[0]
-    entry = {"classes": ["x", "green", "red", "blue", "y"], "preprocessing": {"resize": 32, "crop": 32}, "sha256": "0" * 64}
-    ready = make_ready(Card("small", entry), network, device="cpu")
+    ready = make_ready(make_card(classes=("x", "green", "red", "blue", "y")), network, device="cpu")
     inputs = torch.stack([torch.from_numpy(ready.preprocess(image)) for image, _ in dataset])
     with torch.no_grad():
         network.fc.bias -= network(inputs).mean(dim=0)  # so that every output has its turn
@@ -128,18 +127,12 @@ def test_predictions_are_told_apart_where_the_classes_are_the_networks(network: 
 
 
 def test_wnids_come_before_names_and_an_unknown_class_leaves_the_predictions_unknown(network: nn.Module, colours: Path) -> None:
-    entry = {
-        "classes": list("abcde"),
-        "wnids": ["n5", "n4", "n3", "n2", "n1"],
-        "preprocessing": {"resize": 32, "crop": 32},
-        "sha256": "0" * 64,
-    }
-    ready = make_ready(Card("small", entry), network, device="cpu")
+    ready = make_ready(make_card(classes=tuple("abcde"), wnids=("n5", "n4", "n3", "n2", "n1")), network, device="cpu")
     assert outputs_of(ready, ["a", "b"], ["n1", "n3"]).tolist() == [4, 2]
     assert outputs_of(ready, ["e", "b"]).tolist() == [4, 1]
     assert outputs_of(ready, ["e", "z"], ["n1", "n9"]) is None
     assert collect_dataset(ready, open_colours(colours)[1], options=CollectOptions(progress=False)).wrong_count is None
-    twins = make_ready(Card("twins", entry | {"classes": list("aabcd"), "wnids": None}), network, device="cpu")
+    twins = make_ready(make_card("twins", classes=tuple("aabcd")), network, device="cpu")
     assert outputs_of(twins, ["b"]) is None, "two outputs of one name"
 
 
@@ -273,10 +266,10 @@ def test_gate_measures_equal_their_definition(network: nn.Module) -> None:
     measured = measure_gates(network, lambda: [(train, labels)], lambda: [(val, labels)])
     gates, trained = plain_gates(network, val), plain_gates(network, train)
     for site, (_, s) in gates.items():
-        block = measured["blocks"][site]
-        assert block["mean"] == pytest.approx(s.mean(), rel=1e-5)
-        assert block["spread"] == pytest.approx(s.mean(axis=0).std(), rel=1e-4)
-        assert block["std_over_images"] == pytest.approx(s.std(axis=0, ddof=1).mean(), rel=1e-4)
+        block = measured.blocks[site]
+        assert block.mean == pytest.approx(s.mean(), rel=1e-5)
+        assert block.spread == pytest.approx(s.mean(axis=0).std(), rel=1e-4)
+        assert block.std_over_images == pytest.approx(s.std(axis=0, ddof=1).mean(), rel=1e-4)
     frozen = {site: s.mean(axis=0) for site, (_, s) in trained.items()}
     with torch.no_grad():
         for number, block in enumerate(module for module in network.modules() if isinstance(module, SqueezeExcitation)):
@@ -284,12 +277,12 @@ def test_gate_measures_equal_their_definition(network: nn.Module) -> None:
             mean = frozen[f"SE_{number // 2 + 2}_{number % 2 + 1}"]
             block.fc2.bias.copy_(torch.from_numpy(np.log(mean / (1 - mean))))
         expected = (network(val).argmax(dim=1) == labels).float().mean()
-    assert measured["top1_frozen"] == pytest.approx(float(expected))
-    assert measured["frozen_over"] == 24
+    assert measured.top1_frozen == pytest.approx(float(expected))
+    assert measured.frozen_over == 24
 
 
 def _trained(model: nn.Module, recipe: Recipe, data) -> Trained:
-    preprocess = Preprocessing(resize=recipe.size, crop=recipe.size)
+    preprocess = Preprocessing.square(recipe.size)
     return Trained(model, ROWS, tuple(open_images(part, preprocess, torch.device("cpu")) for part in data))
 
 
@@ -306,9 +299,9 @@ def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp
     entry = index["mine"]
     assert entry["wnids"] == ["blue", "green", "red"]
     assert (entry["command"], entry["epochs"], entry["seconds"]) == ("the command", RECIPE.epochs, 1.5)
-    assert (entry["recipe"], entry["curve"]) == (vars(RECIPE), ROWS)
+    assert (entry["recipe"], entry["curve"]) == (msgspec.structs.asdict(RECIPE), ROWS)
     with safe_open(tmp_path / "mine.safetensors", framework="numpy") as file:
-        assert json.loads(file.metadata()["sevis"])["recipe"] == vars(RECIPE)
+        assert json.loads(file.metadata()["sevis"])["recipe"] == msgspec.structs.asdict(RECIPE)
     ready = load("mine", device="cpu")
     hits = [int(ready.model(torch.from_numpy(ready.preprocess(image))[None]).argmax()) == label for image, label in data[1]]
     assert entry["top1"] == pytest.approx(np.mean(hits))
@@ -359,6 +352,6 @@ def test_a_plain_network_is_published_without_gates(colours: Path, tmp_path: Pat
     card = publishing.publish(
         "plain", _trained(build_model(recipe, 3).eval(), recipe, open_colours(colours)), recipe, open_colours(colours), command=""
     )
-    assert "gates" not in card.entry
-    assert card.preprocess == Preprocessing(resize=32, crop=32)
+    assert card.gates is None
+    assert card.preprocessing == Preprocessing(resize=32, crop=32)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.json", "plain.safetensors"]

@@ -14,8 +14,8 @@ from safetensors.numpy import load_file, save_file
 import sevis
 from sevis import Explanation, SevisError, explain, override
 from sevis.data.preprocessing import Preprocessing
-from sevis.weights.card import Card
 from sevis.weights.loading import ReadyModel, make_ready
+from tests.helpers.cards import make_card
 from tests.helpers.networks import stir
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
@@ -25,9 +25,8 @@ CLASSES = ("ant", "bee", "cat", "dog", "eel")
 def ready() -> ReadyModel:
     torch.manual_seed(0)
     model = stir(sevis.build("se_resnet18", num_classes=5, width=0.125, reduction=4))
-    preprocessing = {"resize": 40, "crop": 32, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3]}
-    entry = {"sha256": "0" * 64, "classes": list(CLASSES), "preprocessing": preprocessing}
-    return make_ready(Card("small", entry), model, device="cpu")
+    preprocessing = Preprocessing(resize=40, crop=32, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
+    return make_ready(make_card(classes=CLASSES, preprocessing=preprocessing), model, device="cpu")
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from torch import nn
 import sevis
 from sevis.errors import SevisError
 from sevis.experiments.interventions import MAX_STEPS, Sources, Step, format_steps, intervene, parse_channels, parse_steps
-from sevis.weights.card import Card
 from sevis.weights.loading import make_ready
+from tests.helpers.cards import make_card
 from tests.helpers.processes import loaded_by
 
 SHA, OTHER = "a" * 64, "b" * 64
@@ -51,7 +51,7 @@ NAMES = (
 
 @pytest.fixture
 def ready(network):
-    return make_ready(Card("small", {"sha256": SHA, "classes": list(CLASSES), "preprocessing": {"resize": 32, "crop": 32}}), network)
+    return make_ready(make_card(sha256=SHA, classes=tuple(CLASSES)), network)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from sevis import SevisError
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.experiments import resume as module
 from sevis.experiments.collection import CollectOptions, collect_dataset
-from sevis.weights.card import Card
 from sevis.weights.loading import ReadyModel, make_ready
+from tests.helpers.cards import make_card
 from tests.helpers.paths import ROOT
 from tests.helpers.pictures import open_colours, write_colours
 
@@ -33,8 +33,7 @@ def colours(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def ready(network: nn.Module) -> ReadyModel:
-    entry = {"classes": ["blue", "green", "red", "x", "y"], "preprocessing": {"resize": 32, "crop": 32}, "sha256": "0" * 64}
-    return make_ready(Card("small", entry), network, device="cpu")
+    return make_ready(make_card(classes=("blue", "green", "red", "x", "y")), network, device="cpu")
 
 
 def cut_off(ready: ReadyModel, colours: Path, out: Path, *, after: int, **changes: object) -> None:
@@ -104,7 +103,7 @@ def test_other_options_are_refused(ready: ReadyModel, colours: Path, tmp_path: P
 def test_other_data_and_other_weights_are_refused(ready: ReadyModel, tmp_path: Path) -> None:
     colours, out = write_colours(tmp_path / "data", val=8), tmp_path / "out.safetensors"
     cut_off(ready, colours, out, after=3)
-    other = replace(ready, card=Card("small", dict(ready.card.entry) | {"sha256": "1" * 64}))
+    other = replace(ready, card=make_card(classes=ready.classes, sha256="1" * 64))
     with pytest.raises(SevisError, match="differs in weights"):
         collect_dataset(other, open_colours(colours)[1], options=replace(OPTIONS, out=out, resume=True))
     with (colours / "val" / "red" / "0.png").open("ab") as file:

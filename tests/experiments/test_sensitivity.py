@@ -9,17 +9,18 @@ from PIL import Image
 from torch import nn
 
 import sevis
+from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
 from sevis.experiments.sensitivity import ablate_channels, measure_sensitivity, scan_blocks
-from sevis.weights.card import Card
 from sevis.weights.loading import make_ready
+from tests.helpers.cards import make_card
 
 CLASSES = ["ant", "bee", "cat", "dog", "eel"]
 
 
 @pytest.fixture
 def ready(network):
-    return make_ready(Card("small", {"sha256": "a" * 64, "classes": CLASSES, "preprocessing": {"resize": 36, "crop": 32}}), network)
+    return make_ready(make_card(sha256="a" * 64, classes=tuple(CLASSES), preprocessing=Preprocessing(resize=36, crop=32)), network)
 
 
 @pytest.fixture

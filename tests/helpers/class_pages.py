@@ -12,9 +12,10 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.data.preprocessing import Preprocessing
 from sevis.pages.shared import loading
 from sevis.pages.shared.network import SHOWN, Network
-from sevis.weights.card import DEFAULT, Card
+from sevis.weights.card import DEFAULT
 from sevis.weights.loading import ReadyModel
 from tests.helpers import pages
+from tests.helpers.cards import ENTRY, make_card
 from tests.helpers.charts import charts, title
 from tests.helpers.networks import stir
 from tests.helpers.pictures import write_tiny_imagenet
@@ -35,7 +36,7 @@ def random_scales(classes=6, widths=WIDTHS):
 def save(folder, classes, scales, *, sample=None, **metadata):
     """Writes the card of the default network, and its statistics over as many classes as there are scales for."""
     known = {"model": DEFAULT, "weights": "a1b2c3d4e5", "data": "tiny-imagenet-200", "split": "val", "date": "2026-11-23"} | metadata
-    (folder / "index.json").write_text(json.dumps({DEFAULT: {"sha256": known["weights"], "classes": classes}}))
+    (folder / "index.json").write_text(json.dumps({DEFAULT: ENTRY | {"sha256": known["weights"], "classes": classes}}))
     statistics = ClassStatistics({site: scale.shape[1] for site, scale in scales.items()}, classes, known, sample=sample)
     values = {site: {"scale": scale, "squeeze": scale} for site, scale in scales.items()}
     statistics.update(np.repeat(np.arange(len(next(iter(scales.values()))) // EACH), EACH), values)
@@ -56,8 +57,8 @@ def untold_network(tmp_path, monkeypatch):
         torch.manual_seed(0)
         model = stir(sevis.build("se_resnet18", num_classes=len(CLASSES), width=0.125, reduction=4)).eval()
     preprocess = Preprocessing(resize=32, crop=32)
-    wnids = [f"n0000000{number}" for number in range(len(CLASSES))]
-    card = Card("untold", {"sha256": "f" * 64, "classes": CLASSES, "wnids": wnids, "preprocessing": vars(preprocess)}, shipped=False)
+    wnids = tuple(f"n0000000{number}" for number in range(len(CLASSES)))
+    card = make_card("untold", sha256="f" * 64, classes=CLASSES, wnids=wnids, shipped=False)
     ready = ReadyModel(model, card, CLASSES, preprocess, torch.device("cpu"))
     monkeypatch.setattr(loading, "load", lambda *_, **__: ready)
     monkeypatch.setattr(loading, "HEAD_START", 0)

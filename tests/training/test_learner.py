@@ -1,9 +1,9 @@
 """The network that learns: its parameters, one step against its formulas, and the average of its weights."""
 
 import math
-from dataclasses import replace
 from functools import partial
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -52,7 +52,7 @@ def test_the_options_of_the_blocks_reach_the_network() -> None:
 
 def test_a_step_is_that_of_pytorchs_own_loop() -> None:
     """One step of Nesterov's SGD with label smoothing, against its formulas with the gradients of a mean loss."""
-    recipe = Recipe(**{**vars(SMALL), "mixup": 0, "weight_decay": 0.01, "label_smoothing": 0.2})
+    recipe = msgspec.structs.replace(SMALL, mixup=0, weight_decay=0.01, label_smoothing=0.2)
     learner, twin = (Learner(recipe, 3, device=torch.device("cpu")) for _ in range(2))
     images, labels = (torch.rand(12, 3, 32, 32) * 255).to(torch.uint8), torch.arange(12) % 3
     views, targets = augment(images, labels, recipe=recipe, side=32, num_classes=3, rng=np.random.default_rng(5))
@@ -69,7 +69,7 @@ def test_a_step_is_that_of_pytorchs_own_loop() -> None:
 
 def test_the_average_follows_the_weights_by_its_rule() -> None:
     """EMA against a loop in NumPy over the weights after every step."""
-    recipe = Recipe(**{**vars(SMALL), "ema": 0.5})
+    recipe = msgspec.structs.replace(SMALL, ema=0.5)
     learner = Learner(recipe, 3, device=torch.device("cpu"))
     images, labels = (torch.rand(12, 3, 32, 32) * 255).to(torch.uint8), torch.arange(12) % 3
     expected = None
@@ -110,7 +110,7 @@ def test_a_compiled_network_steps_as_the_plain_one(monkeypatch) -> None:
     """Without the compiler, which takes minutes: what is compiled is what learns."""
     monkeypatch.setattr("sevis.training.learner.torch.compile", partial(torch.compile, backend="eager"))
     images, labels = (torch.rand(8, 3, 32, 32) * 255).to(torch.uint8), torch.arange(8) % 3
-    plain, compiled = (Learner(replace(SMALL, compile=on), 3, device=torch.device("cpu")) for on in (False, True))
+    plain, compiled = (Learner(msgspec.structs.replace(SMALL, compile=on), 3, device=torch.device("cpu")) for on in (False, True))
     for number in range(2):
         for learner in (plain, compiled):
             learner.step(images, labels, rate=0.05, side=32, share=1 / 8, rng=np.random.default_rng(number))
@@ -119,6 +119,6 @@ def test_a_compiled_network_steps_as_the_plain_one(monkeypatch) -> None:
 
 def test_what_a_machine_cannot_do_is_refused() -> None:
     with pytest.raises(SevisError, match="sync_bn needs GPUs, and there is none here: leave --sync-bn out"):
-        Learner(replace(SMALL, sync_bn=True), 3, device=torch.device("cpu"))
+        Learner(msgspec.structs.replace(SMALL, sync_bn=True), 3, device=torch.device("cpu"))
     with pytest.raises(SevisError, match="expected a batch_size of at least 2 images for each of 8 processes, got 12"):
         Learner(SMALL, 3, device=torch.device("cpu"), world=8)

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -37,7 +38,7 @@ def colours(tmp_path_factory) -> Path:
 
 
 def test_a_small_network_learns_and_a_second_run_is_equal(colours: Path, tmp_path: Path) -> None:
-    recipe = Recipe(**{**vars(SMALL), "epochs": 12})
+    recipe = msgspec.structs.replace(SMALL, epochs=12)
     seen: list[dict[str, float]] = []
     trained = train(recipe, open_colours(colours), tmp_path / "a", options=TrainOptions(on_epoch=seen.append))
     rows = trained.rows
@@ -52,7 +53,7 @@ def test_a_small_network_learns_and_a_second_run_is_equal(colours: Path, tmp_pat
 
 def test_the_loss_of_a_step_is_that_of_its_epoch(colours: Path, tmp_path: Path) -> None:
     told: dict[int, float] = {}
-    recipe = Recipe(**{**vars(SMALL), "batch_size": 16})  # the last batch of 36 images has 4
+    recipe = msgspec.structs.replace(SMALL, batch_size=16)  # the last batch of 36 images has 4
     rows = train(recipe, open_colours(colours), tmp_path, options=TrainOptions(on_step=told.__setitem__)).rows
     assert list(told) == list(range(1, 10))
     for row, losses in zip(rows, np.array(list(told.values())).reshape(3, 3), strict=True):
@@ -61,7 +62,7 @@ def test_the_loss_of_a_step_is_that_of_its_epoch(colours: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("options", [{"bf16": True, "model": "resnet18"}, {"start_size": 16}, {"randaugment": 9}, {"ema": 0.9}])
 def test_each_option_trains(colours: Path, tmp_path: Path, options) -> None:
-    recipe = Recipe(**{**vars(SMALL), "epochs": 2, "mixup": 0, **options})
+    recipe = msgspec.structs.replace(SMALL, epochs=2, mixup=0, **options)
     trained = train(recipe, open_colours(colours), tmp_path)
     assert next(trained.model.parameters()).dtype == torch.float32
     assert math.isfinite(trained.rows[-1]["train_loss"])
@@ -72,7 +73,7 @@ def test_each_option_trains(colours: Path, tmp_path: Path, options) -> None:
 @pytest.mark.parametrize("step", [3, 8])
 def test_a_run_that_ends_within_an_epoch_resumes_there(colours: Path, tmp_path: Path, options, step: int) -> None:
     """Epochs of five steps, with a checkpoint after each."""
-    recipe = Recipe(**{**vars(SMALL), "batch_size": 8, "epochs": 2, **options})
+    recipe = msgspec.structs.replace(SMALL, batch_size=8, epochs=2, **options)
     data = open_colours(colours)
 
     def stop(number: int, _: float) -> None:
@@ -158,12 +159,12 @@ def test_two_processes_take_the_step_that_one_would_by_hand(colours: Path, tmp_p
 
 def test_a_run_is_neither_overwritten_nor_mixed_up(colours: Path, tmp_path: Path) -> None:
     data = open_colours(colours)
-    recipe = Recipe(**{**vars(SMALL), "epochs": 1})
+    recipe = msgspec.structs.replace(SMALL, epochs=1)
     train(recipe, data, tmp_path)
     with pytest.raises(SevisError, match="holds a run already"):
         train(recipe, data, tmp_path)
     with pytest.raises(SevisError, match=r"another run, whose recipe differs in epochs, seed: repeat"):
-        train(Recipe(**{**vars(recipe), "epochs": 2, "seed": 4}), data, tmp_path, options=RESUME)
+        train(msgspec.structs.replace(recipe, epochs=2, seed=4), data, tmp_path, options=RESUME)
 
 
 def test_of_a_damaged_checkpoint_the_one_before_is_used(colours: Path, tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_of_a_damaged_checkpoint_the_one_before_is_used(colours: Path, tmp_path:
 
 def test_a_full_disk_is_one_sentence_and_leaves_the_checkpoint_before(colours: Path, tmp_path: Path, monkeypatch) -> None:
     data = open_colours(colours)
-    recipe = replace(SMALL, epochs=2)
+    recipe = msgspec.structs.replace(SMALL, epochs=2)
     sync, calls = os.fsync, []
 
     def full(file: int) -> None:
@@ -217,7 +218,7 @@ def test_a_log_that_a_kill_left_behind_is_written_again(colours: Path, tmp_path:
 
 def test_a_run_is_not_resumed_on_other_data(colours: Path, tmp_path: Path) -> None:
     data = open_colours(colours)
-    recipe = Recipe(**{**vars(SMALL), "epochs": 1})
+    recipe = msgspec.structs.replace(SMALL, epochs=1)
     train(recipe, data, tmp_path / "run")
     rows = train(recipe, data, tmp_path / "run", options=RESUME).rows
     assert len(rows) == 1
@@ -231,7 +232,7 @@ def test_a_run_is_not_resumed_on_other_data(colours: Path, tmp_path: Path) -> No
 
 def test_any_number_of_images_trains(tmp_path: Path) -> None:
     data = open_colours(write_colours(tmp_path / "data", train=3))  # 9 images
-    recipe = Recipe(**{**vars(SMALL), "epochs": 1, "batch_size": 4})
+    recipe = msgspec.structs.replace(SMALL, epochs=1, batch_size=4)
     rows = train(recipe, data, tmp_path / "run").rows
     assert math.isfinite(rows[0]["train_loss"])
 
@@ -240,13 +241,13 @@ def test_an_unknown_network_is_refused_before_any_image_is_read(colours: Path, t
     data = tuple(replace(part, source=Folder(tmp_path / "gone")) for part in open_colours(colours))
     for option, message in (({"model": "se_resnet51"}, "se_resnet50"), ({"stem": "big"}, "paper, small"), ({"reduction": 999}, "got 999")):
         with pytest.raises(SevisError, match=message):
-            train(Recipe(**{**vars(SMALL), **option}), data, tmp_path / "run")
+            train(msgspec.structs.replace(SMALL, **option), data, tmp_path / "run")
     with pytest.raises(SevisError, match="cannot be read"):
         train(SMALL, data, tmp_path / "run")
 
 
 def test_a_diverging_run_says_at_which_step_and_what_to_try(colours: Path, tmp_path: Path) -> None:
-    recipe = Recipe(**{**vars(SMALL), "learning_rate": 100.0, "warmup": 0.0, "epochs": 20})
+    recipe = msgspec.structs.replace(SMALL, learning_rate=100.0, warmup=0.0, epochs=20)
     told: list[float] = []
     with pytest.raises(SevisError, match="lower the learning rate") as caught:
         train(recipe, open_colours(colours), tmp_path, options=TrainOptions(on_step=lambda _, loss: told.append(loss)))

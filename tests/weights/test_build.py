@@ -68,7 +68,7 @@ def test_fresh_weights_are_always_the_same(name: str) -> None:
     state = torch.get_rng_state()
     first, second = (load(name, weights="random", device="cpu") for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state)
-    assert first.card["sha256"] == second.card.sha256 == fingerprint(first.model.state_dict())
+    assert first.card.sha256 == second.card.sha256 == fingerprint(first.model.state_dict())
     assert first.model is not second.model
     assert_same_outputs(first.model, second.model)
     assert not any(module.training for module in first.model.modules())
@@ -156,7 +156,7 @@ def test_timms_weights_through_an_address(cache: Path) -> None:
         ready = load("legacy_seresnet18", download=False, device="cpu")
     assert_same_outputs(ready.model, theirs)
     assert ready.card.sha256 == sha256(hashed)
-    assert ready.card["weights"] == hashed.name
+    assert ready.card.weights == hashed.name
 
 
 def test_timms_weights_from_the_hub() -> None:
@@ -229,7 +229,7 @@ def test_a_file_with_the_names_of_another_project_is_converted_by_timm(tmp_path:
     torch.save(theirs.state_dict(), tmp_path / "torchvision.pth")
     ready = load("regnety_004", weights=tmp_path / "torchvision.pth", device="cpu")
     images = torch.randn(2, 3, 64, 64)
-    assert ready.card["architecture"]["library"] == "timm"
+    assert ready.card.architecture.library == "timm"
     torch.testing.assert_close(ready.model(images), theirs(images))
 
 
@@ -395,7 +395,7 @@ def test_the_networks_of_the_paper_come_with_fresh_weights() -> None:
     ready = sevis.load("se_resnet20", weights="random", device="cpu")
     again = sevis.load("se_resnet20", weights="random", device="cpu")
     assert all(torch.equal(value, again.model.state_dict()[key]) for key, value in ready.model.state_dict().items())
-    assert (len(ready.classes), ready.card["preprocessing"]["crop"]) == (10, 32)
+    assert (len(ready.classes), ready.card.preprocessing.crop) == (10, 32)
     with sevis.capture(ready.model) as record, torch.inference_mode():
         ready.model(torch.randn(1, 3, 32, 32))
     assert len(record) == 9

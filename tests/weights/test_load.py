@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -13,7 +16,8 @@ from safetensors.torch import save_file
 import sevis
 from sevis import SevisError, load
 from sevis.settings import pretrained_folder
-from sevis.weights.card import Card, add_to_index, list_pretrained, read_card
+from sevis.weights.card import add_to_index, list_pretrained, read_card, sound_cards
+from tests.helpers.cards import make_card
 from tests.helpers.networks import stir
 
 ARCHITECTURE = {"name": "se_resnet18", "num_classes": 3, "width": 0.125, "reduction": 4, "stem": "small"}
@@ -64,16 +68,47 @@ def test_the_folder_is_the_one_that_the_environment_names(folder: Path, monkeypa
 
 
 def test_a_card_is_added_and_the_others_stay(folder: Path) -> None:
-    add_to_index(Card("second", {"classes": ["x"]}))
+    add_to_index(make_card("second", classes=("x",)))
     assert list_pretrained() == ("small", "second")
     assert read_card("second").classes == ("x",)
-    add_to_index(Card("second", {"classes": ["y"]}))
+    add_to_index(make_card("second", classes=("y",)))
     assert list_pretrained() == ("small", "second")
     assert read_card("second").classes == ("y",)
     (folder / "index.json").unlink()
-    add_to_index(Card("first", {"classes": ["z"]}))
+    add_to_index(make_card("first", classes=("z",)))
     assert list_pretrained() == ("first",)
     assert sorted(path.name for path in folder.iterdir()) == ["index.json", "small.safetensors"]
+
+
+def test_what_is_not_known_of_an_entry_stays_with_its_weights(folder: Path) -> None:
+    write_index(folder, shelf="left", wnids=["n1", "n2", "n3"])
+    before = json.loads((folder / "index.json").read_text())
+    card = read_card("small")
+    add_to_index(make_card("second"))
+    assert json.loads((folder / "index.json").read_text())["small"] == before["small"]
+    add_to_index(msgspec.structs.replace(card, licence="MIT"))
+    after = json.loads((folder / "index.json").read_text())["small"]
+    assert (after["shelf"], after["licence"], after["wnids"]) == ("left", "MIT", ["n1", "n2", "n3"])
+    assert {**before["small"], "licence": "MIT"} == {name: value for name, value in after.items() if name != "preprocessing"} | {
+        "preprocessing": before["small"]["preprocessing"]
+    }
+    add_to_index(msgspec.structs.replace(card, sha256="1" * 64))
+    assert "shelf" not in json.loads((folder / "index.json").read_text())["small"]
+
+
+def test_one_damaged_entry_does_not_take_the_others_away(folder: Path) -> None:
+    index = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps({"odd": {"classes": 3}, **index}))
+    assert list_pretrained() == ("odd", "small")
+    assert [card.name for card in sound_cards()] == ["small"]
+    assert load("small", device="cpu").card.name == "small"
+    with pytest.raises(SevisError, match="entry of odd in"):
+        read_card("odd")
+
+
+def test_the_cards_are_read_without_torch() -> None:
+    code = "import sys; from sevis.weights.card import read_card, DEFAULT; read_card(DEFAULT); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def flip_a_byte(folder: Path) -> None:
@@ -93,6 +128,7 @@ def a_pickle_instead(folder: Path) -> None:
     write_index(folder)
 
 
+AT = r"entry of small in index\.json is damaged \(.* - at `\$\.{}`\): repair it or restore the file"
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no index": (lambda f: (f / "index.json").unlink(), r"there is no .*index\.json: restore it from the repository"),
     "broken JSON": (lambda f: (f / "index.json").write_text('{"small": '), r"index\.json cannot be read as JSON"),
@@ -105,14 +141,32 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a pickle": (a_pickle_instead, r"does not hold the network that index\.json describes"),
     "another width": (lambda f: write_index(f, architecture=ARCHITECTURE | {"width": 0.25}), r"does not hold the network.*size mismatch"),
     "another depth": (lambda f: write_index(f, architecture=ARCHITECTURE | {"name": "se_resnet34"}), r"does not hold.*Missing key"),
-    "another option": (lambda f: write_index(f, architecture=ARCHITECTURE | {"colour": 1}), r"does not hold.*colour"),
+    "another option": (
+        lambda f: write_index(f, architecture=ARCHITECTURE | {"colour": 1}),
+        AT.format("architecture"),
+    ),
     "an unknown model": (lambda f: write_index(f, architecture={"name": "vgg"}), r"unknown model 'vgg'"),
-    "no hash": (lambda f: write_index(f, sha256=None), r"entry of small in index\.json has no 'sha256'"),
-    "no architecture": (lambda f: write_index(f, architecture=None), r"has no 'architecture'"),
+    "no hash": (lambda f: write_index(f, sha256=None), r"entry of small in index\.json is damaged .*missing required field `sha256`"),
+    "no architecture": (lambda f: write_index(f, architecture=None), r"missing required field `architecture`"),
     "too few classes": (lambda f: write_index(f, classes=["ant"]), r"names 1 classes, not the network's"),
-    "no preprocessing": (lambda f: write_index(f, preprocessing=None), r"has no 'preprocessing'"),
-    "odd preprocessing": (lambda f: write_index(f, preprocessing={"side": 3}), r"preprocessing of small in index\.json is damaged"),
-    "listed preprocessing": (lambda f: write_index(f, preprocessing=[3]), r"preprocessing of small in index\.json is damaged"),
+    "no preprocessing": (lambda f: write_index(f, preprocessing=None), r"missing required field `preprocessing`"),
+    "odd preprocessing": (
+        lambda f: write_index(f, preprocessing={"side": 3}),
+        AT.format("preprocessing"),
+    ),
+    "listed preprocessing": (
+        lambda f: write_index(f, preprocessing=[3]),
+        AT.format("preprocessing"),
+    ),
+    "a word for a number": (
+        lambda f: write_index(f, top1="0.5"),
+        AT.format("top1"),
+    ),
+    "more than all": (lambda f: write_index(f, top5=57.0), AT.format("top5")),
+    "an odd recipe": (lambda f: write_index(f, recipe={"epochs": 0}), r"damaged \(expected epochs between 1 and 10000, got 0\)"),
+    "an odd curve": (lambda f: write_index(f, curve=[{"epoch": "one"}]), r"entry of small in index\.json is damaged .*`\$\.curve"),
+    "endless nesting": (lambda f: (f / "index.json").write_text('{"small": {"classes": ' + "[" * 100_000), r"cannot be read as JSON"),
+    "endless digits": (lambda f: write_index(f, epochs=10**400), AT.format("epochs")),
 }
 
 
@@ -140,13 +194,11 @@ def test_unknown_names_list_the_nearest(folder: Path) -> None:
 def test_a_card_says_what_it_knows(folder: Path) -> None:
     card = read_card("small")
     assert card.shipped
-    assert card.sha256 == card["sha256"] == hashlib.sha256((folder / "small.safetensors").read_bytes()).hexdigest()
-    assert (card.get("top1"), card.get("top1", 0.5), card.get("classes")) == (None, 0.5, ["ant", "bee", "cat"])
+    assert card.sha256 == hashlib.sha256((folder / "small.safetensors").read_bytes()).hexdigest()
+    assert (card.top1, card.gates, card.recipe, card.classes) == (None, None, None, ("ant", "bee", "cat"))
     assert card.wnids is None
     write_index(folder, wnids=["n1", "n2", "n3"])
     assert read_card("small").wnids == ("n1", "n2", "n3")
-    with pytest.raises(SevisError, match=r"entry of small in index\.json has no 'top1'"):
-        _ = card["top1"]
 
 
 def test_preprocessing_of_an_entry_may_name_interpolation_and_crop(folder: Path) -> None:
@@ -172,17 +224,19 @@ def test_other_weights_of_a_shipped_network(folder: Path) -> None:
 
 
 def test_the_score_belongs_to_the_weights(folder: Path) -> None:
-    about_weights = {"top1": 0.8, "top5": 0.9, "gates": {"std_over_images": 0.1}, "recipe": {"epochs": 5}, "date": "2026-11-01"}
-    about_weights |= {"licence": "MIT (weights)", "command": "python -m sevis train", "data": {"name": "colours"}}
+    gates = {"blocks": {}, "std_over_images": 0.1, "top1": 0.8, "top1_frozen": 0.7, "top1_open": 0.1}
+    about_weights = {"top1": 0.8, "top5": 0.9, "gates": gates, "recipe": {"epochs": 5}, "date": "2026-11-01", "licence": "MIT (weights)"}
+    about_weights |= {"command": "python -m sevis train", "data": {"name": "colours", "train_images": 3, "val_images": 2}}
     write_index(folder, wnids=["n1", "n2", "n3"], **about_weights)
     shipped = load("small", device="cpu").card
-    assert shipped["top1"] == 0.8
+    assert (shipped.top1, shipped.gates.top1_frozen, shipped.recipe.epochs, shipped.data.val_images) == (0.8, 0.7, 5, 2)
     for weights in ("random", folder / "small.safetensors"):
         card = load("small", weights=weights, device="cpu").card
-        assert card.get("top1") is None
-        assert set(card.entry) == {"architecture", "classes", "wnids", "preprocessing", "sha256", "weights"}
+        assert card.top1 is None
+        known = {"name", "shipped", "architecture", "classes", "wnids", "preprocessing", "sha256", "weights"}
+        assert msgspec.to_builtins(card).keys() == known
         for field in ("architecture", "classes", "wnids", "preprocessing"):
-            assert card[field] == shipped[field]
+            assert getattr(card, field) == getattr(shipped, field)
 
 
 def test_loading_leaves_the_generator_as_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from sevis.experiments.audit import ALL, CHANGES, Audit, Outcome
+from sevis.analysis.audit import ALL, CHANGES, Audit, Outcome
 from sevis.figures.theme import FROZEN, GRID, NEUTRAL, OPENED, SHUFFLED, finish
 
 NAMES = {"open": "open (s = 1)", "frozen": "frozen", "shuffled": "shuffled"}
@@ -83,19 +83,20 @@ def describe_audit(audit: Audit) -> str:
     """Return where the numbers come from, in one sentence."""
     known = audit.metadata
     low, high = audit.real.top1_interval
-    left_out = f", {known['images_left_out']:,} of other classes left out" if known.get("images_left_out") else ""
-    some = f" (at most {known['per_class']} of each)" if known.get("per_class") else ""
-    data = " ".join(str(known[field]) for field in ("data", "split") if known.get(field)) or "an unnamed data set"
+    left_out = f", {known.images_left_out:,} of other classes left out" if known.images_left_out else ""
+    some = f" (at most {known.per_class} of each)" if known.per_class else ""
+    data = " ".join(part for part in (known.data, known.split) if part) or "an unnamed data set"
     return (
-        f"{known.get('model', 'A network')} (weights {str(known.get('weights'))[:8]}) recognises {audit.real.top1:.1%} "
-        f"({low:.1%} to {high:.1%}) of {audit.real.images:,} photos of {known.get('classes')} classes{some}: {data}{left_out}, seed "
-        f"{known.get('seed')}, audited on {known.get('date')}."
+        f"{known.model or 'A network'} (weights {str(known.weights)[:8]}) recognises {audit.real.top1:.1%} "
+        f"({low:.1%} to {high:.1%}) of {audit.real.images:,} photos of {known.classes} classes{some}: {data}{left_out}, seed "
+        f"{known.seed}, audited on {known.date}."
     )
 
 
 def _guesses(audit: Audit) -> bool:
     """Return whether the network recognises no more than chance would."""
-    return bool(audit.real.top1_interval[0] <= 1 / audit.metadata.get("outputs", np.inf))
+    outputs = audit.metadata.outputs
+    return outputs is not None and audit.real.top1_interval[0] <= 1 / outputs
 
 
 def _dots(audit: Audit, addresses: Sequence[str], change: str, *, labelled: bool) -> go.Scatter:

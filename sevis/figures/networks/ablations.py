@@ -15,6 +15,7 @@ from sevis.analysis.intervals import Interval
 from sevis.figures.chart import Chart
 from sevis.figures.theme import DEAD_LIMIT, GRID, MEASURED, NEUTRAL, PALETTE, PRINTED, finish, name_rows, whiskers
 from sevis.paper import short_name
+from sevis.weights.card import BlockAliveness
 
 HERE, PAPER = "here, with 95 % interval", "the paper's figure"
 ROW = 46  # pixels
@@ -233,7 +234,7 @@ def _draw_gains(gains: Sequence[Gain]) -> go.Figure:
     return figure
 
 
-def gate_bars(blocks: Mapping[str, Mapping[str, float]], *, network: str, source: str = "") -> Chart:
+def gate_bars(blocks: Mapping[str, BlockAliveness], *, network: str, source: str = "") -> Chart:
     """Draw how far the gates of each block move: the standard deviation of s over images, mean over channels; below the line they are dead.
 
     Args:
@@ -242,21 +243,22 @@ def gate_bars(blocks: Mapping[str, Mapping[str, float]], *, network: str, source
         source: device, seed and date of its training.
     """
     table: dict[str, ArrayLike] = {"block": list(blocks)}
+    table |= {column: [getattr(block, column) for block in blocks.values()] for column in ("std_over_images", "mean", "top1_frozen")}
     return Chart(
         _draw_gates(blocks),
         caption=f"The standard deviation of the scales s over the validation photos, mean over the channels of each block of {network}; "
         f"below the dotted line the gates of a block count as dead{_after(source)}.",
-        table=table | {column: [block[column] for block in blocks.values()] for column in ("std_over_images", "mean", "top1_frozen")},
+        table=table,
     )
 
 
-def _draw_gates(blocks: Mapping[str, Mapping[str, float]]) -> go.Figure:
+def _draw_gates(blocks: Mapping[str, BlockAliveness]) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=[escape(short_name(name)) for name in blocks],
-            y=[block["std_over_images"] for block in blocks.values()],
+            y=[block.std_over_images for block in blocks.values()],
             marker={"color": MEASURED},
-            customdata=[[escape(name), 100 * block["top1_frozen"]] for name, block in blocks.items()],
+            customdata=[[escape(name), 100 * block.top1_frozen] for name, block in blocks.items()],
             hovertemplate="<b>%{customdata[0]}</b>: s varies by %{y:.3f}; frozen, top-1 is %{customdata[1]:.1f} %<extra></extra>",
         )
     )

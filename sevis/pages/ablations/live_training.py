@@ -244,7 +244,7 @@ class Trial:
         from sevis.data.pixels import evaluation_batches
         from sevis.data.preprocessing import Preprocessing
 
-        for batch in evaluation_batches(images, Preprocessing(resize=self._data.size, crop=self._data.size), 128):
+        for batch in evaluation_batches(images, Preprocessing.square(self._data.size), 128):
             self._let_others(turn)
             yield batch
 

@@ -1,6 +1,5 @@
 """The panel with the network that sevis ships and its plain twin: the same recipe without SE."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,12 +8,13 @@ import streamlit as st
 from sevis.ablations.report import say
 from sevis.ablations.results import Estimate
 from sevis.analysis.dead_gates import DEAD
+from sevis.architecture import Architecture
 from sevis.errors import SevisError
 from sevis.figures.networks.ablations import Gain, gain_dots, gate_bars
 from sevis.figures.networks.training_curves import WITH_AND_WITHOUT, training_curves
 from sevis.pages.shared.show import as_text, show_chart, show_error
 from sevis.paper import TABLES_2_AND_3
-from sevis.weights.card import Card, list_pretrained, read_card
+from sevis.weights.card import Aliveness, Card, list_pretrained, read_card
 
 GATED, PLAIN = "se_resnet50x0_5.tiny200", "resnet50x0_5.tiny200"
 WITH, WITHOUT, ADDS = "with SE", "without SE", "SE adds"
@@ -44,25 +44,12 @@ class Difference:
 def show_twins() -> None:
     """Show accuracy, cost and training of both, and how alive the gates are."""
     try:
-        cards = {way: _read(name) for way, name in ((WITH, GATED), (WITHOUT, PLAIN)) if name in list_pretrained()}
+        cards = {way: read_card(name) for way, name in ((WITH, GATED), (WITHOUT, PLAIN)) if name in list_pretrained()}
         _say_what_is_missing(cards)
         if cards:
             _show(cards)
     except SevisError as error:
         show_error(error)
-
-
-def _read(name: str) -> Card:
-    """Return a card with scores and a curve that can be told and drawn. Raises SevisError for others."""
-    card = read_card(name)
-    try:
-        training_curves({name: card.get("curve") or [{}]})
-        sound = all(0 <= card[score] <= 1 for score in ("top1", "top5")) and isinstance(card.get("recipe", {}), Mapping)
-    except (TypeError, ValueError, AttributeError):
-        sound = False
-    if not sound:
-        raise SevisError(f"the scores, the curve or the recipe of {name} in index.json are damaged: restore the file")
-    return card
 
 
 def _say_what_is_missing(cards: Mapping[str, Card]) -> None:
@@ -81,27 +68,33 @@ def _show(cards: Mapping[str, Card]) -> None:
     if difference:
         _show_difference(difference, cards)
     _show_curves(cards)
-    if WITH in cards and cards[WITH].get("gates"):
-        _show_gates(cards[WITH])
+    gated = cards.get(WITH)
+    if gated and gated.gates:
+        _show_gates(gated, gated.gates)
 
 
 def _difference(cards: Mapping[str, Card]) -> Difference:
     """Return the difference as `python -m sevis twins` wrote it into the card of the network with SE; without an interval where it did not,
     or did it for other weights.
     """
-    twin, plain = cards[WITH].get("twin"), cards[WITHOUT]
-    points = Estimate(100 * (cards[WITH]["top1"] - plain["top1"]), None, 1)
-    if not twin:
+    twin, plain = cards[WITH].twin, cards[WITHOUT]
+    points = Estimate(100 * (_score(cards[WITH], "top1") - _score(plain, "top1")), None, 1)
+    if twin is None:
         return Difference(points, f"its interval is not known: {MEASURE}")
-    try:
-        if (twin["name"], twin["weights"]) != (plain.name, plain.sha256):
-            return Difference(points, f"its interval in index.json is of another network without SE: {MEASURE} again")
-        low, high = (100 * float(end) for end in twin["interval"])
-        points = Estimate(100 * float(twin["top1_difference"]), (low, high), int(twin["seeds"]))
-        costs = {way: {what: int(facts[what]) for what in COUNTED} for way, facts in ((WITH, twin["own"]), (WITHOUT, twin))}
-        return Difference(points, f"on {int(twin['images']):,} validation images, {twin['how']}", costs)
-    except (LookupError, TypeError, ValueError) as error:
-        raise SevisError(f"the entry of {GATED} in index.json compares it with its twin in a way that cannot be read ({error})") from None
+    if (twin.name, twin.weights) != (plain.name, plain.sha256):
+        return Difference(points, f"its interval in index.json is of another network without SE: {MEASURE} again")
+    low, high = (100 * end for end in twin.interval)
+    points = Estimate(100 * twin.top1_difference, (low, high), twin.seeds)
+    costs = {way: {what: getattr(facts, what) for what in COUNTED} for way, facts in ((WITH, twin.own), (WITHOUT, twin))}
+    return Difference(points, f"on {twin.images:,} validation images, {twin.how}", costs)
+
+
+def _score(card: Card, which: str) -> float:
+    """Return `top1` or `top5` of a card, a fraction. Raises SevisError where it is not known."""
+    score: float | None = getattr(card, which)
+    if score is None:
+        raise SevisError(f"the entry of {card.name} in index.json has no {which}: restore the file")
+    return score
 
 
 def _sentence(difference: Difference) -> str:
@@ -125,7 +118,7 @@ def _costs(cards: Mapping[str, Card], difference: Difference | None) -> Mapping[
     if difference and difference.costs:
         return difference.costs
     with st.spinner("Counting what they cost …"):
-        return {way: _count(json.dumps(card["architecture"], sort_keys=True), card.preprocess.crop) for way, card in cards.items()}
+        return {way: _count(card.architecture, card.preprocessing.crop) for way, card in cards.items()}
 
 
 def _rows(cards: Mapping[str, Card], costs: Mapping[str, Costs], difference: Difference | None) -> list[dict[str, str]]:
@@ -134,9 +127,13 @@ def _rows(cards: Mapping[str, Card], costs: Mapping[str, Costs], difference: Dif
     for name, score in (("top-1", "top1"), ("top-5", "top5")):
         gain = NOTHING
         if difference:
-            points = difference.points if score == "top1" else Estimate(100 * (cards[WITH][score] - cards[WITHOUT][score]), None, 1)
+            points = (
+                difference.points
+                if score == "top1"
+                else Estimate(100 * (_score(cards[WITH], score) - _score(cards[WITHOUT], score)), None, 1)
+            )
             gain = f"{say(points, sign=True)} points"
-        rows.append((name, {way: f"{100 * card[score]:.1f} %" for way, card in cards.items()}, gain))
+        rows.append((name, {way: f"{100 * _score(card, score):.1f} %" for way, card in cards.items()}, gain))
     for what, name in COUNTED.items():
         counts = {way: cost[what] for way, cost in costs.items()}
         more = f"{say(100 * (counts[WITH] / counts[WITHOUT] - 1), sign=True)} %" if len(counts) == 2 else NOTHING
@@ -154,31 +151,24 @@ def _show_difference(difference: Difference, cards: Mapping[str, Card]) -> None:
 
 
 def _show_curves(cards: Mapping[str, Card]) -> None:
-    curves = {way: card["curve"] for way, card in cards.items() if card.get("curve")}
+    curves = {way: card.curve for way, card in cards.items() if card.curve}
     if curves:
         show_chart(training_curves(curves, what=WITH_AND_WITHOUT, source=_sources(cards)), key="twin-curves")
 
 
-def _show_gates(card: Card) -> None:
-    gates = card["gates"]
-    try:
-        blocks, whole, frozen = gates["blocks"], 100 * float(gates["top1"]), 100 * float(gates["top1_frozen"])
-        chart = gate_bars(blocks, network=card.name, source=_source(card))
-        alive = f"{gates['std_over_images']:.2f}"
-    except (LookupError, TypeError, ValueError, AttributeError):
-        raise SevisError(f"what the entry of {card.name} in index.json says of its gates is damaged: restore the file") from None
+def _show_gates(card: Card, gates: Aliveness) -> None:
     st.markdown(
-        f"**The gates are {'alive' if gates['std_over_images'] >= DEAD else 'dead'}:** over images, s has a standard deviation of {alive}, "
-        f"mean over channels and blocks; with every s held at its mean over the training images, top-1 goes from {whole:.1f} to "
-        f"{frozen:.1f} %."
+        f"**The gates are {'alive' if gates.std_over_images >= DEAD else 'dead'}:** over images, s has a standard deviation of "
+        f"{gates.std_over_images:.2f}, mean over channels and blocks; with every s held at its mean over the training images, top-1 goes "
+        f"from {100 * gates.top1:.1f} to {100 * gates.top1_frozen:.1f} %."
     )
-    show_chart(chart, key="twin-gates")
+    show_chart(gate_bars(gates.blocks, network=card.name, source=_source(card)), key="twin-gates")
 
 
 def _source(card: Card) -> str:
     """Return device, seed and date, as far as they are known."""
-    recipe = card.get("recipe") or {}
-    return f"{card.get('device', 'an unknown device')}, seed {recipe.get('seed', 'unknown')}, {card.get('date', 'no date')}"
+    seed = "unknown" if card.recipe is None else card.recipe.seed
+    return f"{card.device or 'an unknown device'}, seed {seed}, {card.date or 'no date'}"
 
 
 def _sources(cards: Mapping[str, Card]) -> str:
@@ -187,16 +177,15 @@ def _sources(cards: Mapping[str, Card]) -> str:
 
 
 def _training(card: Card) -> str:
-    seconds, epochs = card.get("seconds"), card.get("epochs")
-    took = f" in {seconds / 3600:.1f} hours" if isinstance(seconds, int | float) else ""
-    return f"{epochs} epochs{took}, " if epochs else ""
+    took = "" if card.seconds is None else f" in {card.seconds / 3600:.1f} hours"
+    return f"{card.epochs} epochs{took}, " if card.epochs else ""
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _count(architecture: str, side: int) -> Costs:
-    """Return what a network (JSON) costs for an image of that side; no weights are needed."""
+@st.cache_data(max_entries=8, show_spinner=False, hash_funcs={Architecture: repr})
+def _count(architecture: Architecture, side: int) -> Costs:
+    """Return what a network costs for an image of that side; no weights are needed."""
     from sevis.networks.costs import measure_cost
     from sevis.weights.build import on_meta
 
-    cost = measure_cost(on_meta(json.loads(architecture)), (3, side, side))
+    cost = measure_cost(on_meta(architecture), (3, side, side))
     return {what: getattr(cost, what) for what in COUNTED}

@@ -79,7 +79,7 @@ def show_photos(statistics: ClassStatistics, network: Network, card: Card, *, bl
             st.markdown(f"{end.title}: {', '.join(values)}.")
         return
     wanted = tuple(dict.fromkeys(photo for end in ends for photo in end.photos))
-    keys = ("channel-photos", card["sha256"], str(statistics.metadata.get("fingerprint")), block, str(channel))
+    keys = ("channel-photos", card.sha256, str(statistics.metadata.get("fingerprint")), block, str(channel))
     begin = partial(_look_at, network, photos, wanted=wanted, block=block, channel=channel)
     show_growing("channel-photos", keys, begin, partial(_draw, ends, photos, card, (block, channel)))
 

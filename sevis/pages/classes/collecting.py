@@ -60,13 +60,13 @@ def collected_here(network: Network, card: Card) -> ClassStatistics | None:
     with place.container():
         made = collect_in_turns(network, pick(photos, amount))
     place.empty()
-    _newest(card["sha256"])[:] = [made]
+    _newest(card.sha256)[:] = [made]
     return keep_collected(made, card, str(data), amount)
 
 
 def collected(card: Card) -> ClassStatistics | None:
     """Return the class statistics of these weights that were collected on the page last; None where there are none."""
-    return next(iter(_newest(card["sha256"])), None)
+    return next(iter(_newest(card.sha256)), None)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -161,14 +161,14 @@ def describe_pace(done: int, total: int, seconds: float) -> str:
 def look_up_collected(card: Card, data: str, amount: Amount) -> ClassStatistics | None:
     """Return what some visitor collected with these weights from so much of this data; None where nobody did."""
     try:
-        return _kept(card.name, card["sha256"], data, amount, _made=None)
+        return _kept(card.name, card.sha256, data, amount, _made=None)
     except _NotKeptError:
         return None
 
 
 def keep_collected(made: ClassStatistics, card: Card, data: str, amount: Amount) -> ClassStatistics:
     """Keep what was collected for all visitors, until the app ends or there is too much of it."""
-    return _kept(card.name, card["sha256"], data, amount, _made=made)
+    return _kept(card.name, card.sha256, data, amount, _made=made)
 
 
 class _NotKeptError(Exception):

@@ -25,7 +25,7 @@ def load_statistics(card: Card) -> ClassStatistics:
     """
     path = card.statistics_path
     statistics = read_statistics(path)
-    if statistics.metadata.get("weights", card["sha256"]) != card["sha256"]:
+    if statistics.metadata.get("weights", card.sha256) != card.sha256:
         raise SevisError(f"{path.name} was made with other weights of {card.name}: make it again with python -m sevis collect")
     return statistics
 

@@ -87,8 +87,8 @@ def form_of(network: Network, card: Card, block: str) -> BlockForm:
     had.
     """
     if network.shipped:
-        own = card["architecture"]
-        return BlockForm(gate=OWN_GATES.get(own.get("gate", "sigmoid"), "Sigmoid"), bias=own.get("bias", True))
+        gate, bias = card.architecture.gate or "sigmoid", card.architecture.bias
+        return BlockForm(gate=OWN_GATES.get(gate, "Sigmoid"), bias=bias is None or bias)
     from sevis.blocks.sites import find_sites
 
     model = ready_model(network).model

@@ -73,12 +73,12 @@ def ready_model(network: Network) -> "ReadyModel":
 
 def look(photo: Photo, card: Card) -> Look:
     """Return the photo and what the network sees of it. Raises SevisError for bytes that are no picture."""
-    return _look(photo.digest, card.name, str(card.preprocess), _data=photo.data, _card=card)
+    return _look(photo.digest, card.name, str(card.preprocessing), _data=photo.data, _card=card)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _look(digest: str, name: str, preprocessing: str, *, _data: bytes, _card: Card) -> Look:
-    image, preprocess = read_image(_data), _card.preprocess
+    image, preprocess = read_image(_data), _card.preprocessing
     zoom = max(1, CLOSE_UP // preprocess.crop)
     sharp = replace(preprocess, resize=zoom * preprocess.resize, crop=zoom * preprocess.crop)
     view, close_up = preprocess.view(image), sharp.view(image)
@@ -110,7 +110,7 @@ def explanation_of(photo: Photo, network: Network, *, block: str | None, shipped
     card = card_of(network)
     if shipped is not None and (block is None or block in shipped.maps) and np.array_equal(shipped.view, look(photo, card).view):
         return shipped
-    keys = ("explanation", photo.digest, card.name, card["sha256"], block or "")
+    keys = ("explanation", photo.digest, card.name, card.sha256, block or "")
     return look_up(*keys) or _explain_in_turn(photo, network, block, keys)
 
 
@@ -174,7 +174,7 @@ def read_example(card: Card) -> Explanation | None:
     if not card.example_path.is_file():
         return None
     shipped = _example(str(card.example_path), card.example_path.stat().st_mtime_ns)
-    return shipped if shipped.weights == card["sha256"] else None
+    return shipped if shipped.weights == card.sha256 else None
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -12,7 +12,7 @@ import streamlit as st
 from sevis.errors import NoBlocks, SevisError, WeightsMissing
 from sevis.pages.shared.loading import wait_for
 from sevis.pages.shared.show import show_error
-from sevis.weights.card import DEFAULT, list_pretrained, read_card
+from sevis.weights.card import DEFAULT, list_pretrained, read_card, sound_cards
 
 TRAINED, RANDOM = "trained", "random"
 SHOWN = "shown-network"
@@ -114,7 +114,7 @@ def _show_in_url(weights: str | None) -> None:
 
 def _options() -> list[str]:
     try:
-        shipped = [name for name in list_pretrained() if read_card(name).gated]
+        shipped = [card.name for card in sound_cards() if card.gated]
     except SevisError:  # the page says so, where it needs the index
         shipped = []
     typed = [name for name in (st.query_params.get("network"), st.session_state.get("network")) if name]

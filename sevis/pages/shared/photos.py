@@ -58,7 +58,7 @@ def validation_photos(data: Path, card: Card) -> ImageDataset:
     Raises:
         SevisError: when the data set cannot be read, or has none of the classes.
     """
-    return _validation_photos(str(data), tuple(card.entry.get("wnids") or ()), card.classes)
+    return _validation_photos(str(data), card.wnids or (), card.classes)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the data set …")

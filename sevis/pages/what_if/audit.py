@@ -4,8 +4,8 @@ import shlex
 
 import streamlit as st
 
+from sevis.analysis.audit import Audit
 from sevis.errors import SevisError
-from sevis.experiments.audit import Audit
 from sevis.figures.gates.audit import audit_chart, describe_audit, last_stage_answer, reading
 from sevis.pages.shared.show import show, show_error
 from sevis.weights.card import RANDOM, Card
@@ -26,7 +26,7 @@ def show_audit(card: Card) -> None:
         return
     try:
         audit = _read(str(card.audit_path), card.audit_path.stat().st_mtime_ns)
-        audit.check_weights(card["sha256"])
+        audit.check_weights(card.sha256)
     except SevisError as error:
         show_error(error)
         return
@@ -48,7 +48,7 @@ def _read(path: str, modified: int) -> Audit:
 
 
 def _say_how(card: Card) -> None:
-    weights = f" --weights {card.get('weights')}" if card.get("weights") == RANDOM else ""
+    weights = f" --weights {RANDOM}" if card.weights == RANDOM else ""
     st.info(
         "There is no audit of this network yet. This command makes one; it takes photos of the network's classes, one folder a class, "
         "called by the class's WordNet id:",

@@ -79,7 +79,7 @@ def means_of(network: Network, card: Card) -> Means:
 
 
 def _usable(statistics: ClassStatistics, card: Card) -> bool:
-    return statistics.metadata.get("weights") == card["sha256"] and bool(statistics.count.any())
+    return statistics.metadata.get("weights") == card.sha256 and bool(statistics.count.any())
 
 
 def _describe(statistics: ClassStatistics) -> str:
@@ -96,7 +96,7 @@ def changed(photo: Photo, network: Network, card: Card, steps: Sequence[Step], m
     names = {step.name: step for step in steps if step.action == "photo" and step.name}
     lent = {name: find_photo(step, card) for name, step in names.items()}
     digests = sorted(found.digest for found in lent.values())
-    keys = ("changed", photo.digest, card["sha256"], means.key, format_steps(steps), *digests)
+    keys = ("changed", photo.digest, card.sha256, means.key, format_steps(steps), *digests)
     if (kept := look_up(*keys)) is not None:
         return cast(Explanation, kept)
     scales = {name: explanation_of(found, network, block=None) for name, found in lent.items()}

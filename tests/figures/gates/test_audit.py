@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
-from sevis.experiments.audit import ALL, CHANGES, Audit, Outcome
+from sevis.analysis.audit import ALL, CHANGES, Audit, AuditProvenance, Outcome, ParameterCounts
 from sevis.figures.gates.audit import audit_chart, describe_audit, last_stage_answer, reading
 
 BLOCKS = ("SE_2_1", "SE_4_1", "SE_5_1", "SE_5_2")
@@ -17,16 +18,8 @@ def make(frozen, *, whole=(300, 10), last=(8, 2)):
     for address, (lost, won) in {**dict(zip(BLOCKS, frozen, strict=True)), "SE_5": last, ALL: whole}.items():
         counts = {"open": (lost + 100, won), "frozen": (lost, won), "shuffled": (lost + 20, won + 3)}
         outcomes[address] = {change: Outcome(1000, 800, *counts[change]) for change in CHANGES}
-    known = {
-        "model": "small",
-        "weights": "abcdef0123456789",
-        "data": "photos",
-        "split": "val",
-        "classes": 5,
-        "seed": 7,
-        "date": "2026-11-23",
-    }
-    return Audit(outcomes=outcomes, parameters={"network": 1100, "se": 100, "se_last_stage": 70}, metadata=known)
+    known = AuditProvenance(model="small", weights="abcdef0123456789", data="photos", split="val", classes=5, seed=7, date="2026-11-23")
+    return Audit(outcomes=outcomes, parameters=ParameterCounts(network=1100, se=100, se_last_stage=70), metadata=known)
 
 
 MIXED = make([(40, 10), (12, 10), (5, 5), (30, 9)])
@@ -85,7 +78,7 @@ def test_gates_that_may_be_constants_are_called_so():
 
 @pytest.mark.parametrize(("outputs", "guesses"), [(1, True), (2, False), (1000, False)])
 def test_a_network_that_guesses_has_nothing_to_lose(outputs, guesses):
-    audit = replace(MIXED, metadata={**MIXED.metadata, "outputs": outputs})
+    audit = replace(MIXED, metadata=msgspec.structs.replace(MIXED.metadata, outputs=outputs))
     assert ("no more than by guessing" in reading(audit)) == guesses
     assert ("The dearest" in reading(audit)) != guesses
 
@@ -99,7 +92,7 @@ def test_the_answer_about_the_last_stage():
 
 
 def test_for_a_network_that_guesses_there_is_no_answer_but_the_parameters():
-    text = last_stage_answer(replace(MIXED, metadata={**MIXED.metadata, "outputs": 1}))
+    text = last_stage_answer(replace(MIXED, metadata=msgspec.structs.replace(MIXED.metadata, outputs=1)))
     assert "only guesses" in text
     assert "points" not in text
     assert "from 10.0 % to 3.0 %" in text

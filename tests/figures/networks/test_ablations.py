@@ -8,6 +8,7 @@ import pytest
 from sevis.ablations.results import Estimate
 from sevis.analysis.dead_gates import DEAD
 from sevis.figures.networks.ablations import Dot, Gain, Life, error_dots, gain_dots, gate_bars, life_map
+from sevis.weights.card import BlockAliveness
 
 DOTS = (
     Dot("Max", Estimate(41.0, (40.0, 42.5), 3), 22.57),
@@ -78,7 +79,7 @@ def test_the_gain_of_se_stands_beside_the_paper_s():
 
 
 def test_the_gates_of_every_block_have_their_bar():
-    blocks = {"SE_2_1": {"std_over_images": 0.2, "mean": 0.5, "top1_frozen": 0.7}}
+    blocks = {"SE_2_1": BlockAliveness(std_over_images=0.2, mean=0.5, spread=0.1, top1_frozen=0.7)}
     chart = gate_bars(blocks, network="a network", source="on a toaster")
     figure = chart.figure
     assert list(figure.data[0].x) == ["2_1"]

@@ -155,8 +155,8 @@ def test_the_gates_are_measured_as_the_commands_do_with_no_image_read_again(tmp_
     trained = train(TrialChoice(reduction=4).recipe(FEW), open_few(), tmp_path)
     preprocess = Preprocessing(resize=32, crop=32)
     gates = measure_gates(trained.model, *(lambda part=part: evaluation_batches(part, preprocess, 128) for part in trained.images))
-    assert outcome.alive == pytest.approx(gates["std_over_images"], rel=1e-5)
-    assert outcome.frozen == gates["top1_frozen"]
+    assert outcome.alive == pytest.approx(gates.std_over_images, rel=1e-5)
+    assert outcome.frozen == gates.top1_frozen
 
 
 def test_the_same_seed_gives_the_same_run_and_plain_has_no_gates():

@@ -122,9 +122,10 @@ def test_damaged_scores_and_curves_are_a_sentence_and_the_page_stays(shelf, dama
     (shelf / "index.json").write_text(json.dumps({**INDEX, PLAIN: {**INDEX[PLAIN], **damage}}))
     page = run_page()
     assert not page.exception
-    assert [error.value for error in page.error] == [
-        f"The scores, the curve or the recipe of {PLAIN} in index.json are damaged: restore the file."
-    ]
+    (error,) = (error.value.replace("\\", "") for error in page.error)
+    assert error.startswith(f"The entry of {PLAIN} in index.json is damaged (")
+    assert f" - at `$.{next(iter(damage))}" in error
+    assert error.endswith(": repair it or restore the file.")
     assert "Table 10: Reduction ratio r" in by_title(page)
 
 

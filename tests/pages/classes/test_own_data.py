@@ -15,9 +15,9 @@ from sevis.data.preprocessing import Preprocessing
 from sevis.pages.classes import collecting, own_data
 from sevis.pages.shared import loading, turns
 from sevis.pages.shared.network import SHOWN, Network
-from sevis.weights.card import Card
 from sevis.weights.loading import ReadyModel
 from tests.helpers import pages
+from tests.helpers.cards import make_card
 from tests.helpers.networks import stir
 from tests.helpers.pages import text
 from tests.helpers.pictures import write_tiny_imagenet
@@ -47,8 +47,8 @@ def ready(tmp_path, monkeypatch):
         torch.manual_seed(0)
         model = stir(sevis.build("se_resnet18", num_classes=2, width=0.125, reduction=4)).eval()
     preprocess = Preprocessing(resize=32, crop=32)
-    entry = {"sha256": "f" * 64, "classes": ("lion", "goldfish"), "wnids": ["n00000000", "n00000001"], "preprocessing": vars(preprocess)}
-    ready = ReadyModel(model, Card("untold", entry, shipped=False), entry["classes"], preprocess, torch.device("cpu"))
+    card = make_card("untold", sha256="f" * 64, classes=("lion", "goldfish"), wnids=("n00000000", "n00000001"), shipped=False)
+    ready = ReadyModel(model, card, card.classes, preprocess, torch.device("cpu"))
     monkeypatch.setattr(loading, "load", lambda *_, **__: ready)
     monkeypatch.setattr(loading, "HEAD_START", 0)
     return ready
@@ -133,7 +133,7 @@ def test_own_statistics_are_those_of_these_weights_only(ready):
     try:
         assert own_data.own_statistics(Network("untold"), ready.card) is own(app).statistics
         assert len(own_data.own_photos(ready.card)) == 5
-        other = Card("other", {"sha256": "0" * 64}, shipped=False)
+        other = make_card("other", shipped=False)
         assert own_data.own_statistics(Network("other"), other) is None
         assert own_data.own_photos(other) is None
     finally:

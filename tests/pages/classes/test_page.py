@@ -16,6 +16,7 @@ from sevis.pages.classes import collecting
 from sevis.pages.shared import turns
 from sevis.pages.shared.photos import validation_photos
 from sevis.weights.card import DEFAULT
+from tests.helpers.cards import ENTRY
 from tests.helpers.charts import charts, numbers
 from tests.helpers.class_pages import CLASSES, WIDTHS, open_page, open_untold, panels, random_scales, save, untold_network
 from tests.helpers.processes import loaded_by
@@ -159,7 +160,7 @@ def damage_cut(folder):
 
 
 def damage_other_weights(folder):
-    (folder / "index.json").write_text(json.dumps({DEFAULT: {"sha256": "ffff", "classes": CLASSES}}))
+    (folder / "index.json").write_text(json.dumps({DEFAULT: ENTRY | {"sha256": "ffff", "classes": CLASSES}}))
 
 
 def damage_no_index(folder):

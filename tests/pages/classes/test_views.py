@@ -10,6 +10,7 @@ import streamlit as st
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.pages.classes.own_data import KEPT, Own
 from sevis.weights.card import DEFAULT
+from tests.helpers.cards import ENTRY
 from tests.helpers.charts import charts, numbers, titles
 from tests.helpers.class_pages import WIDTHS, open_page
 from tests.helpers.pages import text
@@ -58,7 +59,7 @@ def folder(tmp_path, monkeypatch, scales):
 
 
 def write_index(folder, *names):
-    entries = {name: {"sha256": "a1b2c3d4e5", "classes": CLASSES} for name in names}
+    entries = {name: ENTRY | {"sha256": "a1b2c3d4e5", "classes": CLASSES} for name in names}
     (folder / "shipped" / "index.json").write_text(json.dumps(entries))
 
 

@@ -6,9 +6,11 @@ import torch
 import torchvision
 
 import sevis
+from sevis.architecture import Architecture
 from sevis.pages.explain.block_words import BlockForm, _read_form, form_of
 from sevis.pages.shared.network import Network
-from sevis.weights.card import DEFAULT, Card, read_card
+from sevis.weights.card import DEFAULT
+from tests.helpers.cards import make_card
 
 OWN = BlockForm("Sigmoid", activation="ReLU", norm=None, bias=True)
 
@@ -44,7 +46,7 @@ def test_blocks_of_torchvision():
 @pytest.mark.parametrize("options", [{}, {"bias": False}, {"gate": "hardsigmoid"}, {"gate": "tanh"}, {"gate": "relu", "bias": False}])
 def test_the_card_of_a_shipped_network_says_what_its_blocks_say(options):
     model = sevis.build("se_resnet18", num_classes=2, width=0.125, reduction=4, **options)
-    card = Card(DEFAULT, {**read_card(DEFAULT).entry, "architecture": {"name": "se_resnet18", **options}})
+    card = make_card(DEFAULT, architecture=Architecture(name="se_resnet18", **options))
     assert form_of(Network(), card, "SE_2_1") == form_in(model)
 
 

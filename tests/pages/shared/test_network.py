@@ -22,9 +22,10 @@ from sevis.pages.shared import loading, network
 from sevis.pages.shared.loading import NETWORKS, start_loading, wait_for
 from sevis.pages.shared.network import Network
 from sevis.settings import pretrained_folder
-from sevis.weights.card import DEFAULT, Card, list_pretrained, read_card
+from sevis.weights.card import DEFAULT, read_index
 from sevis.weights.checkpoint import SUFFIXES
 from sevis.weights.loading import ReadyModel
+from tests.helpers.cards import make_card
 from tests.helpers.charts import charts, numbers, title
 from tests.helpers.networks import stir
 from tests.helpers.pages import open_page, page_file, words
@@ -74,8 +75,7 @@ def small_network(name, weights):
         torch.manual_seed(len(name))
         model = stir(sevis.build("se_resnet18", num_classes=3, width=0.125, reduction=4)).eval()
     preprocess = Preprocessing(resize=32, crop=32)
-    entry = {"sha256": f"{name}-{weights}", "classes": ["a", "b", "c"], "preprocessing": vars(preprocess)}
-    card = Card(name, entry, shipped=False)
+    card = make_card(name, sha256=f"{name}-{weights}", shipped=False)
     return ReadyModel(model, card, card.classes, preprocess, torch.device("cpu"))
 
 
@@ -90,7 +90,7 @@ def drawn_blocks(app):
 
 
 def test_a_plain_twin_is_not_offered_and_says_why_it_cannot_be_shown(tmp_path, monkeypatch):
-    entries = {name: dict(read_card(name).entry) for name in list_pretrained()}
+    entries = read_index()
     plain = {field: value for field, value in entries[DEFAULT].items() if field != "gates"}
     (tmp_path / "shelf").mkdir()
     for path in pretrained_folder().iterdir():

@@ -4,8 +4,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from sevis.experiments.audit import ALL, CHANGES, Audit, Outcome
-from sevis.weights.card import Card
+from sevis.analysis.audit import ALL, CHANGES, Audit, AuditProvenance, Outcome, ParameterCounts
+from tests.helpers.cards import make_card
 from tests.helpers.charts import charts
 
 HASH = "f0" * 32
@@ -13,9 +13,9 @@ HASH = "f0" * 32
 
 def panel(folder, weights, shipped):
     from sevis.pages.what_if.audit import show_audit
-    from sevis.weights.card import Card
+    from tests.helpers.cards import make_card
 
-    show_audit(Card("small" if shipped else "efficientnet_b0", {"sha256": folder, "weights": weights}, shipped=shipped))
+    show_audit(make_card("small" if shipped else "efficientnet_b0", sha256=folder, weights=weights, shipped=shipped))
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def make(weights=HASH):
         name: {change: Outcome(500, 400, 9 * number, 4 + place) for place, change in enumerate(CHANGES)}
         for number, name in enumerate(("SE_2_1", "SE_3_1", "SE_3", ALL))
     }
-    metadata = {"model": "small", "weights": weights, "data": "photos", "classes": 5, "seed": 0, "date": "2026-11-23"}
-    return Audit(outcomes=outcomes, parameters={"network": 1100, "se": 100, "se_last_stage": 60}, metadata=metadata)
+    metadata = AuditProvenance(model="small", weights=weights, data="photos", classes=5, seed=0, date="2026-11-23")
+    return Audit(outcomes=outcomes, parameters=ParameterCounts(network=1100, se=100, se_last_stage=60), metadata=metadata)
 
 
 def run(sha256=HASH, weights=None, *, shipped=True):
@@ -69,7 +69,7 @@ def test_for_random_weights_the_command_says_so(folder):
 
 
 def test_it_finds_the_audit_of_a_network_that_is_not_shipped(folder):
-    card = Card("efficientnet_b0", {"sha256": HASH}, shipped=False)
+    card = make_card("efficientnet_b0", sha256=HASH, shipped=False)
     make().save(card.audit_path)
     assert card.audit_path.is_relative_to(folder / "data")
     assert run(shipped=False).get("plotly_chart")
