@@ -1,8 +1,7 @@
 """Files of class statistics: safetensors, memory-mapped, so that only what is shown is read; no pickle.
 
 A file holds one array for each name, and a header, as JSON, in its metadata under "sevis": format, channels by block, classes, sample (how
-many gate vectors of each class; None: moments only) and metadata. Files of format 1 hold moments only, compact ones what `sevis.packing`
-makes of them.
+many gate vectors of each class; None: moments only) and metadata. The arrays of compact files are those of `PackedMoments`.
 """
 
 import json
@@ -10,25 +9,44 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from sevis.class_statistics.histograms import BINS, EXTREMES
-from sevis.class_statistics.moments import CODES, SAMPLE_CODES
+from sevis.class_statistics.moments import CODES, QUANTITIES, SAMPLE_CODES
 from sevis.errors import SevisError, one_line
 from sevis.files import replacing
 
 AGAIN = "make it again with python -m sevis collect"
 FORMAT = "sevis-class-statistics-2"
 COMPACT = "sevis-class-statistics-2-compact"
-FORMATS = ("sevis-class-statistics-1", FORMAT, COMPACT)
+OLD = "sevis-class-statistics-1"  # of moments only, without predictions
 Form = tuple[tuple[int, ...], np.dtype[Any]]  # of an array: its shape and type
 DTYPES = {"U8": np.dtype("u1"), "U16": np.dtype("<u2")}
 DTYPES |= {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I64": np.dtype("<i8"), "U64": np.dtype("<u8")}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What a file says of its arrays: its format, channels by block, classes, how many gate vectors of each class, and provenance."""
+
+    format: str
+    channels: Annotated[dict[str, Annotated[int, msgspec.Meta(gt=0)]], msgspec.Meta(min_length=1)]
+    classes: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    metadata: dict[str, Any]
+    sample: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+class _Metadata(msgspec.Struct):
+    """What sevis itself reads of the provenance."""
+
+    wnids: list[Any] | None = None
+    broken: list[Any] | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,14 +54,14 @@ class StatisticsFile:
     """An open file: its arrays are read when they are looked at, and what is written into them stays in memory."""
 
     path: Path
-    header: Mapping[str, Any]
+    header: Header
     arrays: Mapping[str, NDArray[Any]]
     mapping: mmap.mmap
 
     @property
     def compact(self) -> bool:
         """Return whether its values are packed."""
-        return bool(self.header["format"] == COMPACT)
+        return self.header.format == COMPACT
 
     @property
     def detailed(self) -> bool:
@@ -66,55 +84,53 @@ def read_statistics(path: Path) -> StatisticsFile:
     """Open a file and check everything but the values, which it does not read.
 
     Raises:
-        SevisError: for a file that is missing, damaged, of an unknown format, or whose arrays and counts do not fit.
+        SevisError: for a file that is missing, damaged, of another format, or whose arrays and counts do not fit.
     """
     try:
         with safe_open(path, framework="numpy"):  # checks that the arrays fill the file
             pass
-        with path.open("rb") as file:
-            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        start = 8 + int.from_bytes(mapping[:8], "little")
-        table = json.loads(mapping[8:start])
-        header = json.loads(table.pop("__metadata__", {}).get("sevis", "{}"))
-        if header.get("format") not in FORMATS:
-            known = " or ".join(map(repr, FORMATS[:2]))
-            raise SevisError(f"{path} holds {header.get('format', 'no class statistics')!r}, expected {known}; a newer sevis may open it")
-        expected = _expected(header, wrong="wrong.count" in table)
-        found = {name: (tuple(entry["shape"]), DTYPES.get(entry["dtype"])) for name, entry in table.items()}
-        _check_arrays(path, expected, found)
-        arrays = {name: np.ndarray(*form, mapping, start + table[name]["data_offsets"][0]) for name, form in expected.items()}
-        if "count" in arrays:
-            count = arrays.pop("count")
-            arrays |= {"squeeze.count": count.copy(), "scale.count": count.copy()}
+        found = _open(path)
     except FileNotFoundError:
         raise SevisError(f"there are no class statistics at {path}: make them with python -m sevis collect") from None
     except OSError as error:
         raise SevisError(f"{path} cannot be read ({error.strerror or one_line(error)}): name a file that this user may read") from None
     except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise SevisError(f"{path} is damaged ({type(error).__name__}): {AGAIN}") from None
-    if not _counts_fit(header, arrays):
+    if not _counts_fit(found.header, found.arrays):
         raise SevisError(f"{path} is damaged (its counts of images do not fit): {AGAIN}")
-    if not _ends_fit(arrays):
+    if not _ends_fit(found.arrays):
         raise SevisError(f"{path} is damaged (its lowest and highest values do not fit): {AGAIN}")
+    return found
+
+
+def _open(path: Path) -> StatisticsFile:
+    """Map a file into memory. Raises what reading it raises, and SevisError for another format and arrays of another shape."""
+    with path.open("rb") as file:
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    start = 8 + int.from_bytes(mapping[:8], "little")
+    table = json.loads(mapping[8:start])
+    told = json.loads(table.pop("__metadata__", {}).get("sevis", "{}"))
+    _check_format(path, told.get("format", "no class statistics"))
+    header = msgspec.convert(told, Header)
+    msgspec.convert(header.metadata, _Metadata)
+    expected = _expected(header, wrong="wrong.count" in table)
+    _check_arrays(path, expected, {name: (tuple(entry["shape"]), DTYPES.get(entry["dtype"])) for name, entry in table.items()})
+    arrays = {name: np.ndarray(*form, mapping, start + table[name]["data_offsets"][0]) for name, form in expected.items()}
     return StatisticsFile(path, header, arrays, mapping)
 
 
-def _expected(header: Mapping[str, Any], *, wrong: bool) -> dict[str, Form]:
-    """Return the shape and type of every array of a file with this header. Raises TypeError or KeyError for one that cannot be."""
-    widths, names, size = list(header["channels"].values()), header["classes"], header.get("sample")
-    if not widths or not names or not all(type(width) is int and width > 0 for width in widths):
-        raise TypeError("the header is damaged")
-    if not isinstance(header["metadata"], dict) or not all(isinstance(name, str) for name in names):
-        raise TypeError("the header is damaged")
-    if not all(isinstance(header["metadata"].get(name) or [], list) for name in ("wnids", "broken")):
-        raise TypeError("the header is damaged")
-    if size is not None and (type(size) is not int or size < 0 or type(header["metadata"].get("seed", 0)) is not int):
-        raise TypeError("the header is damaged")
-    classes, channels, compact = len(names), sum(widths), header["format"] == COMPACT
-    if compact:
-        expected = _packed_moments(classes, channels)
-    else:
-        expected = _moments(classes, channels, first=header["format"] == FORMATS[0], wrong=wrong)
+def _check_format(path: Path, form: object) -> None:
+    if form == OLD:
+        raise SevisError(f"{path} is of a format that sevis no longer reads ({OLD}): {AGAIN}")
+    if form not in (FORMAT, COMPACT):
+        raise SevisError(f"{path} holds {form!r}, expected {FORMAT!r}; a newer sevis may open it")
+
+
+def _expected(header: Header, *, wrong: bool) -> dict[str, Form]:
+    """Return the shape and type of every array of a file with this header."""
+    widths, size, compact = list(header.channels.values()), header.sample, header.format == COMPACT
+    classes, channels = len(header.classes), sum(widths)
+    expected = _packed_moments(classes, channels) if compact else _moments(classes, channels, wrong=wrong)
     if size is None:
         return expected
     whole, key = np.dtype("<i8"), np.dtype("<u8")
@@ -129,20 +145,20 @@ def _expected(header: Mapping[str, Any], *, wrong: bool) -> dict[str, Form]:
     }
 
 
-def _moments(classes: int, channels: int, *, first: bool, wrong: bool) -> dict[str, Form]:
-    """Return those of format 1, which has one count for both, and of format 2."""
+def _moments(classes: int, channels: int, *, wrong: bool) -> dict[str, Form]:
+    """Return the shape and type of every array of moments."""
     plane = (classes, channels)
     double, single, whole = (np.dtype(name) for name in ("<f8", "<f4", "<i8"))
-    expected: dict[str, Form] = {"count": ((classes,), whole)} if first else {}
-    for part in ("squeeze", "scale", *(["wrong"] if wrong else [])):
-        expected |= {} if first else {f"{part}.count": ((classes,), whole)}
+    expected: dict[str, Form] = {}
+    for part in (*QUANTITIES, *(["wrong"] if wrong else [])):
+        expected[f"{part}.count"] = ((classes,), whole)
         expected |= {f"{part}.{name}": (plane, double) for name in ("mean", "m2")}
         expected |= {} if part == "wrong" else {f"{part}.{name}": (plane, single) for name in ("low", "high")}
     return expected
 
 
 def _packed_moments(classes: int, channels: int) -> dict[str, Form]:
-    """Return those of a compact file."""
+    """Return the shape and type of every array of packed moments."""
     expected: dict[str, Form] = {}
     for part, codes in CODES.items():
         expected[f"{part}.count"] = ((classes,), np.dtype("<i8"))
@@ -160,7 +176,7 @@ def _check_arrays(path: Path, expected: Mapping[str, Any], found: Mapping[str, A
             raise SevisError(f"{path} is damaged ({name} has shape {other}, expected {shape} of {dtype}): {AGAIN}")
 
 
-def _counts_fit(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bool:
+def _counts_fit(header: Header, arrays: Mapping[str, NDArray[Any]]) -> bool:
     """Return whether the counts of images agree with each other."""
     count = arrays["scale.count"]
     if (count < 0).any() or (count != arrays["squeeze.count"]).any():
@@ -169,7 +185,7 @@ def _counts_fit(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
         return False
     if "histogram.bins" in arrays:
         bins, ids = arrays["histogram.bins"], arrays["sample.ids"]
-        widths = np.array(list(header["channels"].values()))
+        widths = np.array(list(header.channels.values()))
         held = (ids >= 0).sum(axis=1)
         return bool(
             (bins >= 0).all()
@@ -189,9 +205,9 @@ def _ends_fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
     return finite and all((pair[0] >= 0).all() for name, pair in pairs.items() if name.endswith("std_ends"))
 
 
-def write_statistics(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_statistics(path: Path, header: Header, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write a file as a whole or not at all, array by array. Raises SevisError when the disk is full."""
-    table: dict[str, Any] = {"__metadata__": {"sevis": json.dumps(dict(header))}}
+    table: dict[str, Any] = {"__metadata__": {"sevis": json.dumps(msgspec.to_builtins(header))}}
     names = sorted(arrays, key=lambda name: -arrays[name].itemsize)  # so that each begins at a multiple of its values' size
     end = 0
     for name in names:

@@ -78,13 +78,13 @@ class Histograms:
         blocks = np.repeat(np.arange(len(self.widths)), self.widths)
         starts = blocks * (BINS + 2.0) + 1
         lowest, highest = scales.min(), scales.max()
-        places, codes = np.empty(len(starts)), np.empty(len(starts), np.int64)
+        bins, codes = np.empty(len(starts)), np.empty(len(starts), np.int64)
         for row, image in zip(labels.tolist(), scales, strict=True):
-            np.multiply(image, BINS, out=places, dtype=np.float64)  # exact, so that no value falls on the wrong side of an edge
+            np.multiply(image, BINS, out=bins, dtype=np.float64)  # exact, so that no value falls on the wrong side of an edge
             if lowest < 0 or highest > 1:
-                np.clip(np.floor(places), -1, BINS, out=places)
-            places += starts
-            codes[:] = places
+                np.clip(np.floor(bins), -1, BINS, out=bins)
+            bins += starts
+            codes[:] = bins
             found = np.bincount(codes, minlength=self.bins[row].size).reshape(self.bins.shape[1:])
             self.bins[row] += found
             for exact, value in enumerate((0, 1)):

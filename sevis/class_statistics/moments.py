@@ -1,7 +1,8 @@
-"""Means and standard deviations of values that arrive image by image, in any order and any split.
+"""Means and standard deviations of values that arrive image by image, in any order and any split; and packed into 8 or 16 bits.
 
 The moments follow Welford (1962), doi:10.2307/1266577, for an image and Chan, Golub & LeVeque (1979), doi:10.2307/2683386, for a merge, in
-float64: scales near 0 or 1 keep their small variances.
+float64: scales near 0 or 1 keep their small variances. Packed, a value is a whole number of equal steps between the lowest and the highest
+of its channel, so it is off by half a step at most: by 1/510 of that range in 8 bits, and by 1/131,070 in 16.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from sevis.errors import SevisError
 
+QUANTITIES = ("squeeze", "scale")
+CODES: dict[str, type[np.unsignedinteger[Any]]] = {"squeeze": np.uint8, "scale": np.uint16}  # packed; no figure draws the means of z
+SAMPLE_CODES = np.uint8
+SAMPLE_BYTES, LEAST, MOST = 11 * 2**20, 5, 50  # of a compact sample; images of each class: of fewer than five no interval is given
+
 Array = NDArray[np.float64]
+Codes = NDArray[np.unsignedinteger[Any]]
+Ends = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,8 @@ class Moments:
     def add(self, labels: NDArray[np.int64], values: NDArray[np.float32]) -> None:
         """Add a batch, shapes (N,) and (N, C): image by image and class by class, so that what it needs stays in the cache."""
         deviation, change = np.empty((2, values.shape[1]))
-        for place in np.argsort(labels, kind="stable").tolist():
-            row, image = int(labels[place]), values[place]
+        for index in np.argsort(labels, kind="stable").tolist():
+            row, image = int(labels[index]), values[index]
             self.count[row] += 1
             count, mean, m2 = int(self.count[row]), self.mean[row], self.m2[row]
             np.subtract(image, mean, out=deviation)
@@ -99,77 +107,6 @@ class Moments:
         return np.asarray(np.sqrt(self.m2 / freedom))
 
 
-def side_by_side(
-    values: Mapping[str, Mapping[str, NDArray[np.float32]]], quantity: str, *, channels: Mapping[str, int], images: int
-) -> NDArray[np.float32]:
-    """Return the values of all blocks of a batch, shape (N, sum of C). Raises SevisError for other shapes and for NaN."""
-    parts = [values[site][quantity] for site in channels]
-    expected = [(images, width) for width in channels.values()]
-    if [part.shape for part in parts] != expected:
-        raise SevisError(f"expected {quantity} of shapes {expected}, got {[part.shape for part in parts]}")
-    joined = np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
-    if not np.isfinite(joined).all():
-        site = next(site for site, part in zip(channels, parts, strict=True) if not np.isfinite(part).all())
-        raise SevisError(
-            f"{site} gave a {quantity} that is no number (NaN or infinite): the network overflows; try another precision or weights"
-        )
-    return joined
-
-
-CODES: dict[str, type[np.unsignedinteger[Any]]] = {"squeeze": np.uint8, "scale": np.uint16}  # no figure draws the means of z
-
-
-SAMPLE_CODES = np.uint8
-
-
-SAMPLE_BYTES, LEAST, MOST = 11 * 2**20, 5, 50  # of the sample; images of each class: of fewer than five no interval is given
-
-
-Codes = NDArray[np.unsignedinteger[Any]]
-
-
-Ends = NDArray[np.float32]
-
-
-def pack(values: NDArray[Any], codes: DTypeLike, *, held: NDArray[np.bool_]) -> tuple[Codes, Ends]:
-    """Return the values of each channel as whole numbers, and their lowest and highest value, which are kept in float32.
-
-    Args:
-        values: shape (..., C).
-        codes: uint8 or uint16.
-        held: which values there are, shape (...); of the others nothing is kept.
-
-    Returns:
-        Codes of the shape of `values`, and ends of shape (2, C).
-
-    Raises:
-        SevisError: for values that float32 does not hold.
-    """
-    known = values[held].astype(np.float64)
-    ends = np.zeros((2, values.shape[-1]), np.float32)
-    with np.errstate(over="ignore"):
-        ends[:] = (known.min(axis=0), known.max(axis=0)) if len(known) else 0
-    if not np.isfinite(ends).all():
-        raise SevisError("the values are too large for a compact file: save the statistics without compact")
-    low, high = ends.astype(np.float64)
-    steps = np.iinfo(codes).max
-    factor = np.divide(steps, high - low, out=np.zeros_like(low), where=high > low)
-    found = np.zeros(values.shape, codes)
-    found[held] = np.clip(np.round((known - low) * factor), 0, steps)
-    return found, ends
-
-
-def unpack(codes: NDArray[Any], ends: Ends) -> Array:
-    """Return the reverse of `pack`: shape (..., C)."""
-    low, high = ends.astype(np.float64)
-    return np.asarray(low + codes * ((high - low) / np.iinfo(codes.dtype).max))
-
-
-def compact_sample(classes: int, channels: int) -> int:
-    """Return how many whole gate vectors of each class a compact file keeps: as many as fit into 11 MiB in 8 bits, but 5 to 50."""
-    return max(LEAST, min(MOST, SAMPLE_BYTES // (classes * channels)))
-
-
 @dataclass(frozen=True)
 class PackedMoments:
     """`Moments` to read from, and not to add to: mean and standard deviation by class, minimum and maximum over all classes.
@@ -210,3 +147,59 @@ class PackedMoments:
     def ends(self) -> Ends:
         """Return the lowest and the highest value of any image, shape (2, C)."""
         return self.bounds
+
+
+def side_by_side(
+    values: Mapping[str, Mapping[str, NDArray[np.float32]]], quantity: str, *, channels: Mapping[str, int], images: int
+) -> NDArray[np.float32]:
+    """Return the values of all blocks of a batch, shape (N, sum of C). Raises SevisError for other shapes and for NaN."""
+    parts = [values[site][quantity] for site in channels]
+    expected = [(images, width) for width in channels.values()]
+    if [part.shape for part in parts] != expected:
+        raise SevisError(f"expected {quantity} of shapes {expected}, got {[part.shape for part in parts]}")
+    joined = np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
+    if not np.isfinite(joined).all():
+        site = next(site for site, part in zip(channels, parts, strict=True) if not np.isfinite(part).all())
+        raise SevisError(
+            f"{site} gave a {quantity} that is no number (NaN or infinite): the network overflows; try another precision or weights"
+        )
+    return joined
+
+
+def pack(values: NDArray[Any], codes: DTypeLike, *, held: NDArray[np.bool_]) -> tuple[Codes, Ends]:
+    """Return the values of each channel as whole numbers, and their lowest and highest value, which are kept in float32.
+
+    Args:
+        values: shape (..., C).
+        codes: uint8 or uint16.
+        held: which values there are, shape (...); of the others nothing is kept.
+
+    Returns:
+        Codes of the shape of `values`, and ends of shape (2, C).
+
+    Raises:
+        SevisError: for values that float32 does not hold.
+    """
+    known = values[held].astype(np.float64)
+    ends = np.zeros((2, values.shape[-1]), np.float32)
+    with np.errstate(over="ignore"):
+        ends[:] = (known.min(axis=0), known.max(axis=0)) if len(known) else 0
+    if not np.isfinite(ends).all():
+        raise SevisError("the values are too large for a compact file: save the statistics without compact")
+    low, high = ends.astype(np.float64)
+    steps = np.iinfo(codes).max
+    factor = np.divide(steps, high - low, out=np.zeros_like(low), where=high > low)
+    found = np.zeros(values.shape, codes)
+    found[held] = np.clip(np.round((known - low) * factor), 0, steps)
+    return found, ends
+
+
+def unpack(codes: NDArray[Any], ends: Ends) -> Array:
+    """Return the reverse of `pack`: shape (..., C)."""
+    low, high = ends.astype(np.float64)
+    return np.asarray(low + codes * ((high - low) / np.iinfo(codes.dtype).max))
+
+
+def compact_sample(classes: int, channels: int) -> int:
+    """Return how many whole gate vectors of each class a compact file keeps: as many as fit into 11 MiB in 8 bits, but 5 to 50."""
+    return max(LEAST, min(MOST, SAMPLE_BYTES // (classes * channels)))

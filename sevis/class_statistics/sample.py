@@ -15,7 +15,7 @@ Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampledScales:
     """The scales of one block for M images, the same images for every block, in the order of their ids.
 
     Attributes:
@@ -40,7 +40,7 @@ class Reservoir:
         values: the scales of all channels, shape (K, M, C), in half precision, whose steps are 0.0005 just below 1: means, histograms and
             extremes do not come from them.
         seed: changes the choice.
-        ends: None; or what the values of each channel lie between, shape (2, C), where they are packed (`sevis.packing`) in 8 bits. Then
+        ends: None; or what the values of each channel lie between, shape (2, C), where they are packed in 8 bits. Then
             no image can be added.
     """
 
@@ -59,16 +59,16 @@ class Reservoir:
             return
         hashes, held = _hash(ids, self.seed), self.ids[labels]
         worst = np.where(held < 0, LARGEST, _hash(held, self.seed)).max(axis=1)
-        for place in np.flatnonzero(hashes < worst).tolist():
-            row = labels[place]
+        for image in np.flatnonzero(hashes < worst).tolist():
+            row = labels[image]
             slot = self.ids[row].argmin()
             if self.ids[row, slot] >= 0:  # there is no room left
                 others = _hash(self.ids[row], self.seed)
                 slot = others.argmax()
-                if others[slot] < hashes[place]:  # another of this batch came before
+                if others[slot] < hashes[image]:  # another of this batch came before
                     continue
-            self.ids[row, slot] = ids[place]
-            self.values[row, slot] = scales[place]
+            self.ids[row, slot] = ids[image]
+            self.values[row, slot] = scales[image]
 
     def absorb(self, other: "Reservoir") -> None:
         """Add the images of another sample of the same size."""
@@ -83,19 +83,19 @@ class Reservoir:
         values, ends = pack(few.values, SAMPLE_CODES, held=few.ids >= 0)
         return Reservoir(few.ids, values, self.seed, ends)
 
-    def of(self, columns: slice) -> Sample:
+    def of(self, columns: slice) -> SampledScales:
         """Return the scales of one block, whose channels are these columns."""
-        labels, places = np.nonzero(self.ids >= 0)
-        ids = self.ids[labels, places]
+        labels, slots = np.nonzero(self.ids >= 0)
+        ids = self.ids[labels, slots]
         order = np.argsort(ids, kind="stable")
-        labels, places = labels[order], places[order]
-        found = self.values[labels, places, columns]
+        labels, slots = labels[order], slots[order]
+        found = self.values[labels, slots, columns]
         values = found if self.ends is None else unpack(found, self.ends[:, columns])
-        return Sample(values.astype(np.float32), labels, ids[order])
+        return SampledScales(values.astype(np.float32), labels, ids[order])
 
 
 def _hash(ids: Counts, seed: int) -> NDArray[np.uint64]:
-    """SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195): one-to-one, so that there are no ties."""
+    """Return hashes of ids, without ties, for SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195) is one-to-one."""
     bits: NDArray[np.uint64] = (ids.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed % 2**64)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

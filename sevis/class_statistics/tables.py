@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sevis.class_statistics.answers import QUANTITIES
 from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.class_statistics.moments import QUANTITIES
 from sevis.errors import SevisError
 from sevis.files import replacing
 

@@ -21,9 +21,9 @@ import sevis
 from sevis.blocks.hooks import capture
 from sevis.blocks.record import Record
 from sevis.blocks.sites import require_sites
-from sevis.class_statistics.answers import QUANTITIES
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.histograms import default_sample
+from sevis.class_statistics.moments import QUANTITIES
 from sevis.data.loader import Batch, Broken, LabelledImages, about, class_names, make_loader
 from sevis.distributed import Shard
 from sevis.errors import SevisError

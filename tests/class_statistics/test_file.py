@@ -13,12 +13,13 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.class_statistics.file import FORMAT, FORMATS
+from sevis.class_statistics.file import FORMAT, OLD
 from sevis.errors import SevisError
 
 CHANNELS = {"SE_2_1": 6, "SE_3_1": 9}
 CLASSES = ("goldfish", "lion", "pizza", "never seen")
 METADATA = {"model": "a", "images": 60, "seed": 3}
+HEADER = {"format": FORMAT, "channels": {"a": 3}, "classes": ["x"], "metadata": {"model": "old"}}  # of `write_ones`
 
 
 def batch(seed: int, count: int = 30, channels: dict[str, int] = CHANNELS) -> dict[str, Any]:
@@ -134,21 +135,22 @@ def test_opening_reads_no_values(path) -> None:
     assert mean.nbytes <= shown < path.stat().st_size / 5
 
 
-# --- format 1
+# --- headers and shapes
 
 
-def write_first(path: Path, *, channels: Any = None, count: Any = None, width: int = 3, header: Any = None) -> Path:
-    """A file of format 1, of zeros for one class."""
+def write_ones(path: Path, *, channels: Any = None, count: Any = None, width: int = 3, header: Any = None) -> Path:
+    """A file of moments of one image of one class, whose values are zeros."""
     sizes = {"mean": np.float64, "m2": np.float64, "low": np.float32, "high": np.float32}
     arrays = {f"{quantity}.{name}": np.zeros((1, width), dtype) for quantity in ("squeeze", "scale") for name, dtype in sizes.items()}
-    known = {"format": FORMATS[0], "channels": {"a": 3} if channels is None else channels, "classes": ["x"], "metadata": {"model": "old"}}
-    arrays["count"] = np.ones(1, np.int64) if count is None else count
+    known = HEADER if channels is None else HEADER | {"channels": channels}
+    for quantity in ("squeeze", "scale"):
+        arrays[f"{quantity}.count"] = np.ones(1, np.int64) if count is None else count
     save_file(arrays, path, metadata={"sevis": json.dumps(known if header is None else header)})
     return path
 
 
-def test_a_file_of_format_1_opens_and_goes_on(path) -> None:
-    statistics = ClassStatistics.load(write_first(path))
+def test_a_file_that_others_wrote_opens_and_goes_on(path) -> None:
+    statistics = ClassStatistics.load(write_ones(path))
     assert (statistics.detailed, statistics.wrong_count, statistics.count.tolist(), statistics.metadata) == (
         False,
         None,
@@ -165,43 +167,53 @@ def test_a_file_of_format_1_opens_and_goes_on(path) -> None:
     np.testing.assert_array_equal(ClassStatistics.load(path).max("a"), [[1, 1, 1]])
 
 
+def test_a_file_of_the_old_format_is_refused_with_the_cure(path) -> None:
+    write_ones(path, header=HEADER | {"format": OLD})
+    with pytest.raises(
+        SevisError, match=r"some.safetensors is of a format that sevis no longer reads .*: make it again with python"
+    ):
+        ClassStatistics.load(path)
+
+
 @pytest.mark.parametrize(
     "channels", [{"a": 3, "b": 0}, {"a": 4, "b": -1}, {"a": 2, "b": True}, {"a": 1.0, "b": 2.0}, {"a": 10**15}, [], {}]
 )
 def test_widths_that_are_no_positive_whole_numbers_are_refused(path, channels: Any) -> None:
     with pytest.raises(SevisError, match="damaged"):
-        ClassStatistics.load(write_first(path, channels=channels))
+        ClassStatistics.load(write_ones(path, channels=channels))
 
 
 @pytest.mark.parametrize("count", [np.array([-1]), np.array([1.0]), np.array([True]), np.array([1, 1])])
 def test_counts_that_count_nothing_are_refused(path, count: np.ndarray) -> None:
     with pytest.raises(SevisError, match="damaged"):
-        ClassStatistics.load(write_first(path, count=count))
+        ClassStatistics.load(write_ones(path, count=count))
 
 
 def test_arrays_of_other_shapes_are_refused(path) -> None:
     with pytest.raises(SevisError, match=r"squeeze.mean has shape \(1, 4\) of float64, expected \(1, 3\) of float64"):
-        ClassStatistics.load(write_first(path, width=4))
+        ClassStatistics.load(write_ones(path, width=4))
 
 
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ({}, "holds 'no class statistics', expected 'sevis-class-statistics-1' or 'sevis-class-statistics-2'"),
+        ({}, "holds 'no class statistics', expected 'sevis-class-statistics-2'; a newer sevis"),
         ({"format": "sevis-class-statistics-3"}, "holds 'sevis-class-statistics-3', .* a newer sevis"),
         ({"format": FORMAT}, "damaged"),
-        ({"format": FORMAT, "channels": {"a": 3}, "classes": ["x"], "metadata": {}}, "damaged .it lacks squeeze.count"),
-        ({"format": FORMATS[0], "channels": {"a": 3}, "classes": [], "metadata": {}}, "damaged"),
-        ({"format": FORMATS[0], "channels": {"a": 3}, "classes": [1], "metadata": {}}, "damaged"),
-        ({"format": FORMATS[0], "channels": {"a": 3}, "classes": ["x"], "metadata": []}, "damaged"),
-        ({"format": FORMATS[0], "channels": {"a": 3}, "classes": ["x"], "metadata": {}, "sample": -1}, "damaged"),
-        ({"format": FORMATS[0], "channels": {"a": 3}, "classes": ["x"], "metadata": {"broken": 5}}, "damaged"),
+        (HEADER | {"channels": {"a": 2, "b": 1}, "sample": 1}, "damaged .it lacks histogram.bins"),
+        (HEADER | {"classes": []}, "damaged"),
+        (HEADER | {"classes": [1]}, "damaged"),
+        (HEADER | {"metadata": []}, "damaged"),
+        (HEADER | {"sample": -1}, "damaged"),
+        (HEADER | {"metadata": {"broken": 5}}, "damaged"),
+        (HEADER | {"metadata": {"wnids": "n01443537"}}, "damaged"),
+        (HEADER | {"sample": 1, "metadata": {"seed": 0.5}}, "damaged"),
         ([1, 2], "damaged"),
     ],
 )
 def test_a_strange_header_is_refused(path, header: object, message: str) -> None:
     with pytest.raises(SevisError, match=message):
-        ClassStatistics.load(write_first(path, header=header))
+        ClassStatistics.load(write_ones(path, header=header))
 
 
 # --- bad input

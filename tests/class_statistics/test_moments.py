@@ -1,4 +1,4 @@
-"""Compact class statistics: within half a step of the whole ones, small, read-only, and refused in a sentence when they are damaged."""
+"""Packed moments and compact statistics: within half a step of the whole ones, small, read-only; refused where they are damaged."""
 
 from pathlib import Path
 from typing import Any
