@@ -7,26 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sevis.analysis.class_groups import Group
+from sevis.analysis.formulas import class_share
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 
 Array = NDArray[np.floating]
-
-
 Table = dict[str, NDArray[Any]]
-
-
 Curve = str | Group  # a class by its name, or several as one
-
-
 PAPER_CHANNELS = 50
-
-
 INDEX, MEAN, SHARE = ORDERS = ("index", "mean", "class share")
 
 
 def sample_channels(width: int, count: int | None = PAPER_CHANNELS) -> NDArray[np.intp]:
-    """Return the places of `count` uniformly spaced channels out of `width`, ascending, the first and the last among them; None is all.
+    """Return the indices of `count` uniformly spaced channels out of `width`, ascending, the first and the last among them; None is all.
 
     Raises:
         SevisError: for a count below 1.
@@ -55,8 +48,6 @@ def order_channels(statistics: ClassStatistics, site: str, order: str = INDEX) -
     if order == MEAN:
         values = statistics.overall_mean(site)
     elif order == SHARE:
-        from sevis.analysis.formulas import class_share
-
         values = class_share(statistics.mean(site), statistics.m2(site), statistics.count)
     else:
         raise SevisError(f"there is no order of channels called {order!r}: choose one of {', '.join(ORDERS)}")
@@ -120,11 +111,11 @@ def mean_table(
         SevisError: for a class, a block or an order that there is not.
     """
     ordered, values = order_channels(statistics, site, order)
-    places = sample_channels(len(ordered), channels)
-    picked = ordered[places]
-    table: Table = {"channel": picked} if order == INDEX else {"rank": places + 1, "channel": picked}
+    ranks = sample_channels(len(ordered), channels)
+    picked = ordered[ranks]
+    table: Table = {"channel": picked} if order == INDEX else {"rank": ranks + 1, "channel": picked}
     if order == SHARE:
-        table["class share"] = values[places]
+        table["class share"] = values[ranks]
     drawn = [curve for curve in curves if count_of(statistics, curve)]
     rows = means_of(statistics, site, drawn)[:, picked]
     table |= {label_of(statistics, curve): row for curve, row in zip(drawn, rows, strict=True)}

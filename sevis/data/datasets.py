@@ -123,6 +123,13 @@ class ImageDataset:
             classes=tuple(self.classes[self.wnids.index(wnid)] for wnid in wanted),
         )
 
+    def named(self, names: Mapping[str, str]) -> "ImageDataset":
+        """Return the same images with these names, by `wnids`, for their classes; one that is not among them keeps its own.
+
+        Where several classes have the same name, as ImageNet's two cranes, each has its id, too.
+        """
+        return replace(self, classes=unique({wnid: names.get(wnid, name) for wnid, name in zip(self.wnids, self.classes, strict=True)}))
+
 
 def find_data(name: str = TINY_IMAGENET) -> Path | None:
     """Return the folder or zip of a data set, or None: the place that SEVIS_DATA names, else ./data, else the user's cache."""

@@ -70,7 +70,7 @@ def write_report(statistics: ClassStatistics, path: str | Path, *, other: ClassS
     """Write `report_html` as a whole or not at all.
 
     Raises:
-        SevisError: for a file whose name does not end in .html, or a place that cannot be written to.
+        SevisError: for a file whose name does not end in .html, or a path that cannot be written to.
     """
     if Path(path).suffix.lower() not in (".html", ".htm"):
         raise SevisError(f"a report is an HTML page, got {Path(path).name!r}: choose a name that ends in .html")

@@ -76,6 +76,14 @@ def test_classes_of_one_name_are_told_apart_by_their_ids(tiny: Path) -> None:
     assert data.select(["n01"]).classes == ("crane (n01)",)
 
 
+def test_a_networks_names_replace_those_of_the_folders(tiny: Path) -> None:
+    data = open_dataset(tiny)
+    named = data.named({data.wnids[0]: "lion", data.wnids[2]: "lion", "n99": "nobody"})
+    assert named.classes == (f"lion ({data.wnids[0]})", data.classes[1], f"lion ({data.wnids[2]})")
+    assert (named.wnids, named.files, named.labels) == (data.wnids, data.files, data.labels)
+    assert data.named({}).classes == data.classes
+
+
 def test_select_refuses_unknown_classes_and_none(tiny: Path) -> None:
     data = open_dataset(tiny)
     with pytest.raises(SevisError, match=r"tiny-imagenet-200 has no class 'n04' among its 3; the nearest are n0"):

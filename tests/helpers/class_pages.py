@@ -25,6 +25,7 @@ CLASSES = ("lion", "goldfish", "Chihuahua", "bullet train", "cliff", "pizza")
 WNIDS = ("n02129165", "n01443537", "n02085620", "n02917067", "n09246464", "n07873807")
 WIDTHS = {f"SE_{stage}_{block}": 2**stage * 16 for stage, blocks in ((2, 3), (3, 4), (4, 6), (5, 3)) for block in range(1, blocks + 1)}
 EACH = 3  # photos of a class
+PHOTOS = 8  # photos of a class in `growing_scales`
 
 
 def random_scales(classes=6, widths=WIDTHS):
@@ -41,6 +42,27 @@ def save(folder, classes, scales, *, sample=None, **metadata):
     values = {site: {"scale": scale, "squeeze": scale} for site, scale in scales.items()}
     statistics.update(np.repeat(np.arange(len(next(iter(scales.values()))) // EACH), EACH), values)
     statistics.save(folder / f"{DEFAULT}.statistics.safetensors")
+
+
+def growing_scales(seed, *, apart=0.35):
+    """The scales of eight photos of each class, by block, shape (8 * classes, C): the deeper, the further the classes are apart."""
+    random = np.random.default_rng(seed)
+    found = {}
+    for depth, (site, width) in enumerate(WIDTHS.items()):
+        centres = 0.5 + apart * depth / len(WIDTHS) * random.uniform(-1, 1, size=(len(CLASSES), width))
+        found[site] = np.clip(np.repeat(centres, PHOTOS, axis=0) + 0.1 * random.normal(size=(len(CLASSES) * PHOTOS, width)), 0, 1).astype(
+            np.float32
+        )
+    return found
+
+
+def view_statistics(scales, classes=CLASSES, *, sample=6, **metadata):
+    """Statistics of these scales, of a network and photos whose names are given."""
+    known = {"model": "another", "weights": "f" * 64, "fingerprint": "same"} | metadata
+    statistics = ClassStatistics({site: scale.shape[1] for site, scale in scales.items()}, classes, known, sample=sample)
+    values = {site: {"scale": scale, "squeeze": scale} for site, scale in scales.items()}
+    statistics.update(np.repeat(np.arange(len(classes)), len(next(iter(scales.values()))) // len(classes)), values)
+    return statistics
 
 
 def panels(page):
@@ -67,3 +89,10 @@ def untold_network(tmp_path, monkeypatch):
 
 def open_untold(**query):
     return open_page(session={SHOWN: Network("untold", "random")}, **query)
+
+
+def open_view(view, **query):
+    """The page at a view, without an exception."""
+    app = open_page(figure=view, **query)
+    assert not app.exception
+    return app

@@ -1,7 +1,7 @@
 """The view "One channel" of the Classes page: one channel of one block, its classes, its scales, and the photos that raise and lower it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -100,7 +100,7 @@ def photos_of(statistics: ClassStatistics, card: Card) -> ImageDataset | str:
         fingerprint = None
     if fingerprint is None or fingerprint != known.get("fingerprint"):
         return "The photos on this machine are not those that the statistics were collected from, so only the scales are shown."
-    return _named(photos, statistics)
+    return photos.named(dict(zip(known.get("wnids") or (), statistics.classes, strict=False)))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the data set …")
@@ -109,12 +109,6 @@ def _open(path: str, split: str, wnids: tuple[str, ...]) -> tuple[ImageDataset, 
     photos = open_dataset(path, split)
     photos = photos.select(wnids) if wnids else photos
     return photos, photos.fingerprint()
-
-
-def _named(photos: ImageDataset, statistics: ClassStatistics) -> ImageDataset:
-    """Return the photos with the names that the statistics have for their classes."""
-    names = dict(zip(statistics.metadata.get("wnids") or (), statistics.classes, strict=False))
-    return replace(photos, classes=tuple(names.get(wnid, name) for wnid, name in zip(photos.wnids, photos.classes, strict=True)))
 
 
 def _look_at(network: Network, photos: ImageDataset, say: Say, *, wanted: Sequence[int], block: str, channel: int) -> Iterator[Maps]:
@@ -176,8 +170,8 @@ def draw(statistics: ClassStatistics, network: Network, card: Card) -> None:
 
 
 def _choose(statistics: ClassStatistics) -> tuple[str, int]:
-    """Return the controls for the block and its channel, whose state lives in the URL; at first the channel with the largest class
-    share.
+    """Show the controls for the block and its channel, whose state lives in the URL, and return both; at first the channel with the
+    largest class share.
     """
     sites = statistics.sites
     first = sites.index(OPENED if OPENED in sites else paper_blocks(sites)[0])

@@ -36,7 +36,7 @@ class Amount:
 
 
 def collected_here(network: Network, card: Card) -> ClassStatistics | None:
-    """Return class statistics that were collected on this page, or the offer to do so; None as long as there are none.
+    """Return class statistics that were collected on this page; before that show the offer to do so, and return None.
 
     Raises:
         SevisError: when the data set cannot be read, or has none of the network's classes.
@@ -50,16 +50,16 @@ def collected_here(network: Network, card: Card) -> ClassStatistics | None:
         return None
     photos = validation_photos(data, card)
     amount = choose_amount(photos, key="collect")
-    place = st.empty()
+    slot = st.empty()
     kept = look_up_collected(card, str(data), amount)
     if kept is not None:
         return kept
-    with place.container():
+    with slot.container():
         if not _wanted(network, card, photos, amount):
             return None
-    with place.container():
+    with slot.container():
         made = collect_in_turns(network, pick(photos, amount))
-    place.empty()
+    slot.empty()
     _newest(card.sha256)[:] = [made]
     return keep_collected(made, card, str(data), amount)
 
@@ -71,12 +71,12 @@ def collected(card: Card) -> ClassStatistics | None:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _newest(weights: str) -> list[ClassStatistics]:
-    """None or one."""
+    """Return a list that all visitors share: of none or one."""
     return []
 
 
 def _wanted(network: Network, card: Card, photos: ImageDataset, amount: Amount) -> bool:
-    """Return the offer to collect, and whether it has just been taken."""
+    """Show the offer to collect, and return whether it has just been taken."""
     st.info(
         f"No class statistics came with `{card.name}`. They can be collected here: the network looks at "
         f"{amount.classes * amount.photos} validation photos of {photos.name}, and what its gates do is kept until the app ends.",
@@ -95,7 +95,7 @@ def _name_the_command(network: Network) -> None:
 
 
 def choose_amount(photos: ImageDataset, *, key: str, most_classes: int | None = None, limit: int = LIMIT) -> Amount:
-    """Return the controls for how many photos to collect, whose names, in the URL, too, begin with `key`.
+    """Show the controls for how many photos to collect, and return that. Their names, in the URL, too, begin with `key`.
 
     Args:
         photos: to choose from.
@@ -116,7 +116,7 @@ def pick(photos: ImageDataset, amount: Amount) -> ImageDataset:
     papers = [label for label, name in enumerate(photos.classes) if name in PAPER_CLASSES][: amount.classes]
     others = [label for label in range(len(photos.classes)) if label not in papers]
     missing = amount.classes - len(papers)
-    labels = sorted([*papers, *(others[place * len(others) // missing] for place in range(missing))])
+    labels = sorted([*papers, *(others[step * len(others) // missing] for step in range(missing))])
     return photos.select(photos.wnids[label] for label in labels).first(amount.photos)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.data.datasets import ImageDataset, class_folders, find_data, open_dataset, unique
+from sevis.data.datasets import ImageDataset, class_folders, find_data, open_dataset
 from sevis.data.images import is_image
 from sevis.data.sources import Folder, Zip
 from sevis.data.uploads import ClassZip, find_class_folders, look_through, open_class_zip, splits_in
@@ -36,12 +36,12 @@ class Found:
     Attributes:
         photos: all of them.
         others: the names of files that are no images.
-        place: what they are kept under for all visitors; None: they are this visitor's own, and so is what is collected from them.
+        shared: what they are kept under for all visitors; None: they are this visitor's own, and so is what is collected from them.
     """
 
     photos: ImageDataset
     others: tuple[str, ...]
-    place: str | None
+    shared: str | None
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ def draw(network: Network, card: Card) -> None:
     _describe(found)
     amount = choose_amount(found.photos, key="own", most_classes=CLASSES, limit=PHOTOS)
     photos = pick(found.photos, amount)
-    place = st.empty()
-    with place.container():
+    slot = st.empty()
+    with slot.container():
         wanted = st.button(f"Collect {len(photos)} photos", key="own_collect", type="primary", icon=":material/play_arrow:")
         _name_the_command(network)
     if not wanted:
         return
-    with place.container():
-        shared = found.place and f"{found.place}|{photos.fingerprint()}"  # the folder may have changed since
+    with slot.container():
+        shared = found.shared and f"{found.shared}|{photos.fingerprint()}"  # the folder may have changed since
         made = look_up_collected(card, shared, amount) if shared else None
         if made is None:
             made = collect_in_turns(network, photos)
@@ -109,14 +109,14 @@ def draw(network: Network, card: Card) -> None:
 
 
 def _choose(card: Card) -> Found | None:
-    """Return the control for where the photos are, and those that it stands for."""
-    places, source = _places(), UPLOAD
-    if places:
+    """Show the control for where the photos are, and return those that it stands for."""
+    folders, source = _folders(), UPLOAD
+    if folders:
         source = st.segmented_control("Photos", SOURCES, default=FOLDER, required=True, key="own_source", bind="query-params", wrap=True)
     if source == FOLDER:
         with st.container(horizontal=True, gap="medium"):
-            label = st.selectbox("Data set", list(places), key="own_folder", bind="query-params", width=380)
-            path = places[label]
+            label = st.selectbox("Data set", list(folders), key="own_folder", bind="query-params", width=380)
+            path = folders[label]
             split = _choose_split(_parts(str(path)))
         photos, others = _open(str(path), split, trusted=path == find_data())
         found: Found | None = Found(photos, others, f"{path}|{split}")
@@ -124,10 +124,10 @@ def _choose(card: Card) -> Found | None:
         found = _upload()
     if not allowed_roots():
         st.caption(f"The operator of this app can offer folders of class folders, too: the environment variable {DATA_ROOTS} names them.")
-    return found and replace(found, photos=_named(found.photos, card))
+    return found and replace(found, photos=found.photos.named(dict(zip(card.wnids or (), card.classes, strict=False))))
 
 
-def _places() -> dict[str, Path]:
+def _folders() -> dict[str, Path]:
     """Return the data sets on this machine that may be collected, by what they are called."""
     data = find_data()
     return ({data.stem: data} if data else {}) | _listed(allowed_roots())
@@ -139,7 +139,7 @@ def _listed(roots: tuple[Path, ...]) -> dict[str, Path]:
 
 
 def _choose_split(splits: tuple[str, ...]) -> str:
-    """Return the folder for training, validation or test; no control where there are none."""
+    """Show the control for training, validation or test, and return the folder; no control where there are none."""
     if not splits:
         return "val"
     return st.segmented_control("Part", splits, default=splits[0], required=True, key="own_split", bind="query-params") or splits[0]
@@ -184,13 +184,6 @@ def _checked(upload: str, name: str, data: bytes, most: int) -> ClassZip:
     return found
 
 
-def _named(photos: ImageDataset, card: Card) -> ImageDataset:
-    """Return the photos with the network's names for the classes whose folders have its WordNet ids."""
-    known = dict(zip(card.wnids or (), card.classes, strict=False))
-    names = {wnid: known.get(wnid, name) for wnid, name in zip(photos.wnids, photos.classes, strict=True)}
-    return replace(photos, classes=unique(names))
-
-
 def _describe(found: Found) -> None:
     photos = found.photos
     st.markdown(f"**{as_text(photos.name)}** holds {len(photos)} images of {len(photos.classes)} classes.")
@@ -220,7 +213,7 @@ def _draw_collected(own: Own, card: Card) -> None:
         f"{len(statistics.classes)} classes, collected with `{card.name}`.",
         icon=":material/check:",
     )
-    if own.found.place is None:
+    if own.found.shared is None:
         st.markdown("They are yours alone: no other visitor sees them, and they are gone when this page is closed.")
     else:
         st.markdown(

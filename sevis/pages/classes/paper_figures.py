@@ -21,8 +21,8 @@ BORDERS = {"solid": "solid", "dash": "dashed", "dot": "dotted"}  # Plotly's word
 
 
 @dataclass(frozen=True)
-class Curves:
-    """Which curves to draw: classes and groups, blocks, how many channels of each block (None: all), and in which order."""
+class PanelChoice:
+    """What to draw: classes and groups, blocks, how many channels of each block (None: all), and in which order."""
 
     curves: list[Curve]
     blocks: list[str]
@@ -30,8 +30,8 @@ class Curves:
     order: str
 
 
-def choose(statistics: ClassStatistics) -> Curves | None:
-    """Return the controls, whose state lives in the URL; None where no class or no block is chosen, which the page then says."""
+def choose(statistics: ClassStatistics) -> PanelChoice | None:
+    """Show the controls, whose state lives in the URL, and return the choice; None where no class or no block is chosen, which is said."""
     wide, narrow = st.columns([5, 3], gap="medium")
     with wide:
         curves = [*_choose_classes(statistics), *_choose_groups(statistics)]
@@ -67,7 +67,7 @@ def choose(statistics: ClassStatistics) -> Curves | None:
         )
     blocks = [site for site in statistics.sites if site in chosen]
     if curves and blocks:
-        return Curves(curves, blocks, None if amount == ALL else PAPER_CHANNELS, order or INDEX)
+        return PanelChoice(curves, blocks, None if amount == ALL else PAPER_CHANNELS, order or INDEX)
     st.info("Choose at least one class and one block.", icon=":material/info:")
     return None
 
@@ -85,7 +85,7 @@ def _choose_classes(statistics: ClassStatistics) -> list[str]:
 
 
 def _choose_groups(statistics: ClassStatistics) -> list[Curve]:
-    """Return groups of classes, for statistics that know the WordNet ids of theirs and have some."""
+    """Show the control for groups of classes, where the WordNet ids of the classes are known and make some, and return the chosen ones."""
     groups = {group.name: group for group in groups_of(statistics.metadata.get("wnids") or ())}
     if not groups or len(statistics.metadata["wnids"]) != len(statistics.classes):
         return []
@@ -102,7 +102,7 @@ def _choose_groups(statistics: ClassStatistics) -> list[Curve]:
     return [groups[name] for name in names]
 
 
-def limit_channels(statistics: ClassStatistics, choice: Curves, curves: int) -> int | None:
+def limit_channels(statistics: ClassStatistics, choice: PanelChoice, curves: int) -> int | None:
     """Return how many channels of a block to draw, so many curves of each; says so where all would be too many for one page."""
     if choice.channels is not None:
         return choice.channels
@@ -149,7 +149,7 @@ def draw_spreads(statistics: ClassStatistics) -> None:
 
 
 def _choose_curve(curves: Sequence[Curve]) -> Curve:
-    """Return the class or group whose spread is drawn: the first, as long as none of those that are chosen is."""
+    """Show the control for the class or group whose spread is drawn, and return that; at first, it is the first of the chosen ones."""
     by_name = {str(curve): curve for curve in curves}
     first = next(iter(by_name))
     name = st.segmented_control("Class", list(by_name), default=first, required=True, key="within", bind="query-params", wrap=True)

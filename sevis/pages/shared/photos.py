@@ -1,11 +1,10 @@
 """Where a photo comes from: the samples, a data set, a file, or the camera. What can be shared in a link is kept in the URL."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from sevis.data.datasets import ImageDataset, find_data, open_dataset, sample_photos, unique
+from sevis.data.datasets import ImageDataset, find_data, open_dataset, sample_photos
 from sevis.data.images import MAX_BYTES, SUFFIXES
 from sevis.pages.shared.explanations import Photo
 from sevis.weights.card import Card
@@ -66,8 +65,8 @@ def _validation_photos(path: str, wnids: tuple[str, ...], classes: tuple[str, ..
     photos = open_dataset(path, "val")
     if not wnids:
         return photos
-    names = {wnid: name for wnid, name in zip(wnids, classes, strict=True) if wnid in photos.wnids}
-    return replace(photos.select(names or wnids), classes=unique(names))
+    known = [wnid for wnid in wnids if wnid in photos.wnids]
+    return photos.select(known or wnids).named(dict(zip(wnids, classes, strict=True)))
 
 
 def _choose_validation_photo(photos: ImageDataset, key: str) -> Photo | None:
