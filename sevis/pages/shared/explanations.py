@@ -1,11 +1,12 @@
 """What the pages ask of the network that all visitors share, and what they keep of its answers."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ def look(photo: Photo, card: Card) -> Look:
 def _look(digest: str, name: str, preprocessing: str, *, _data: bytes, _card: Card) -> Look:
     image, preprocess = read_image(_data), _card.preprocessing
     zoom = max(1, CLOSE_UP // preprocess.crop)
-    sharp = replace(preprocess, resize=zoom * preprocess.resize, crop=zoom * preprocess.crop)
+    sharp = msgspec.structs.replace(preprocess, resize=zoom * preprocess.resize, crop=zoom * preprocess.crop)
     view, close_up = preprocess.view(image), sharp.view(image)
     image.thumbnail((SHOWN, SHOWN))
     box = _seen_box(image.size, preprocess)
