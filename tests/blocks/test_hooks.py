@@ -6,7 +6,6 @@ import pickle
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -16,98 +15,15 @@ from torch import Tensor, nn
 import sevis
 from sevis import Change, SevisError, capture, find_sites, override
 from sevis.blocks.hooks import keep_hooks
+from tests.helpers.networks import block_outputs, hook_count
 
 
 def a_batch(count: int = 3, *, seed: int = 0, side: int = 33) -> Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
 
 
-def hook_count(model: nn.Module) -> int:
-    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
-
-
 def site_names(model: nn.Module) -> list[str]:
     return [site.name for site in find_sites(model)]
-
-
-@contextmanager
-def block_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Each SE block's input and output, copied by the test's own hooks."""
-    seen: dict[str, Tensor] = {}
-
-    def keep(name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen[f"{name} in"], seen[f"{name} out"] = inputs[0].clone(), output.clone()
-
-    handles = [
-        model.get_submodule(site.path).register_forward_hook(lambda _, inputs, output, name=site.name: keep(name, inputs, output))
-        for site in find_sites(model)
-    ]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def test_the_record_equals_the_equations(network: nn.Module) -> None:
-    names, weights = site_names(network), {key: value.numpy().astype(np.float64) for key, value in network.state_dict().items()}
-    with block_outputs(network) as seen, torch.no_grad(), capture(network, maps=names) as record:
-        network(a_batch())
-    assert list(record) == names
-    assert len(record) == 8
-    for site in find_sites(network):
-        block, u = record[site.name], seen[f"{site.name} in"]
-        z = u.numpy().astype(np.float64).mean((2, 3))
-        w1, b1, w2, b2 = (weights[f"{site.path}.{key}"] for key in ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"))
-        hidden = np.maximum(z @ w1.T + b1, 0)
-        logits = hidden @ w2.T + b2
-        np.testing.assert_allclose(block.squeeze, z, atol=1e-6)
-        np.testing.assert_allclose(block.hidden, hidden, atol=1e-5)
-        np.testing.assert_allclose(block.logits, logits, atol=1e-5)
-        np.testing.assert_allclose(block.scale, 1 / (1 + np.exp(-logits)), atol=1e-6)
-        assert torch.equal(block.maps, u)
-        assert torch.equal(block.scale[:, :, None, None] * block.maps, seen[f"{site.name} out"])
-        assert block.squeeze.shape == (3, site.channels)
-        assert block.hidden.shape == (3, site.hidden)
-
-
-def test_the_last_forward_counts_and_the_record_outlives_the_block(network: nn.Module) -> None:
-    with torch.no_grad(), capture(network) as record:
-        network(a_batch(2))
-        network(a_batch(4, seed=1))
-    assert record["SE_5_2"].scale.shape[0] == 4
-    with torch.no_grad(), capture(network) as other:
-        network(a_batch(4, seed=1))
-    assert all(torch.equal(record[name].scale, other[name].scale) for name in record)
-    assert record["SE_5_2"].maps is None
-
-
-def test_only_the_maps_asked_for_are_kept(network: nn.Module) -> None:
-    with torch.no_grad(), capture(network, maps=["SE_4_1"]) as record:
-        network(a_batch())
-    assert [name for name in record if record[name].maps is not None] == ["SE_4_1"]
-
-
-def test_what_is_kept_is_detached_float32_on_the_cpu_and_stays(network: nn.Module) -> None:
-    images = a_batch().requires_grad_()
-    with capture(network, maps=["SE_2_1"]) as record:
-        output = network(images)
-    before = record["SE_2_1"].scale.clone()
-    for part in (record["SE_2_1"].squeeze, record["SE_2_1"].hidden, record["SE_2_1"].logits, before, record["SE_2_1"].maps):
-        assert (part.dtype, part.device.type, part.requires_grad) == (torch.float32, "cpu", False)
-    output.sum().backward()  # the graph is whole
-    assert images.grad.abs().sum() > 0
-    network(a_batch(seed=9))  # outside: another forward changes nothing
-    assert torch.equal(record["SE_2_1"].scale, before)
-
-
-def test_a_failed_forward_leaves_no_numbers_of_the_one_before(network: nn.Module) -> None:
-    with torch.no_grad(), capture(network) as record:
-        network(a_batch())
-        with pytest.raises(RuntimeError):
-            network(torch.zeros(1, 5, 33, 33))
-    with pytest.raises(KeyError, match=r"SE_2_1 has not run: call the model, not compiled, inside"):
-        record["SE_2_1"]
 
 
 def test_unknown_names_list_the_blocks(network: nn.Module) -> None:
@@ -383,7 +299,7 @@ def test_a_network_without_se_is_refused() -> None:
         keep_hooks(plain)
 
 
-# --- threads: tests/test_visitors.py has many ---
+# --- threads: test_visitors.py has many ---
 
 
 def test_a_forward_in_another_thread_is_not_captured(network: nn.Module) -> None:
@@ -391,53 +307,3 @@ def test_a_forward_in_another_thread_is_not_captured(network: nn.Module) -> None
         pool.submit(network, a_batch()).result()
     with pytest.raises(KeyError, match="has not run"):
         record["SE_2_1"]
-
-
-# --- number formats and layouts ---
-
-
-def test_a_bfloat16_network_gives_float32_records(network: nn.Module) -> None:
-    network = network.bfloat16()
-    with torch.no_grad(), capture(network, maps=["SE_2_1"]) as record:
-        expected = network(a_batch().bfloat16())
-    block = record["SE_2_1"]
-    assert block.scale.dtype == block.maps.dtype == block.squeeze.dtype == torch.float32
-    assert torch.equal(block.scale, block.scale.bfloat16().float())
-    with torch.no_grad(), override(network, {name: record[name].scale for name in record}):
-        assert torch.equal(network(a_batch().bfloat16()), expected)
-
-
-def test_autocast_and_channels_last_and_inference_mode(network: nn.Module) -> None:
-    with torch.no_grad(), capture(network) as plain:
-        network(a_batch())
-    network = network.to(memory_format=torch.channels_last)
-    images = a_batch().to(memory_format=torch.channels_last)
-    with torch.inference_mode(), capture(network, maps=["SE_3_1"]) as last:
-        network(images)
-    torch.testing.assert_close(last["SE_5_2"].scale, plain["SE_5_2"].scale, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(last["SE_3_1"].maps.mean((2, 3)), last["SE_3_1"].squeeze, atol=1e-5, rtol=1e-5)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16), capture(network) as mixed:
-        network(images)
-    torch.testing.assert_close(mixed["SE_2_1"].scale, plain["SE_2_1"].scale, atol=0.05, rtol=0.05)
-    assert mixed["SE_2_1"].scale.dtype == torch.float32
-
-
-def test_without_a_squeeze_the_record_holds_means_over_places_and_overrides_reach_every_place() -> None:
-    torch.manual_seed(0)
-    model = sevis.build("se_resnet18", width=0.25, reduction=4, squeeze="none", num_classes=3).eval()
-    block = model.layer2[1].se
-    images = torch.randn(2, 3, 64, 64)
-    with torch.inference_mode(), sevis.capture(model, maps=["SE_3_2"]) as record:
-        plain = model(images)
-        u = record["SE_3_2"].maps
-        torch.testing.assert_close(record["SE_3_2"].squeeze, u.mean((2, 3)))
-        torch.testing.assert_close(record["SE_3_2"].scale, block.excite(u).mean((2, 3)))
-        assert block.excite(u).std((2, 3)).min() > 0
-    with torch.inference_mode(), sevis.override(model, {"SE": 1.0}):
-        opened = model(images)
-    for module in model.modules():
-        if isinstance(module, sevis.SqueezeExcitation):
-            module.forward = lambda u: u
-    with torch.inference_mode():
-        assert torch.equal(opened, model(images))
-    assert not torch.equal(opened, plain)

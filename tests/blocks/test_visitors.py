@@ -14,16 +14,13 @@ from torch import Tensor, nn
 
 from sevis import Change, capture, find_sites, override
 from sevis.blocks.hooks import keep_hooks
+from tests.helpers.networks import hook_count
 
 THREADS, ROUNDS = 16, 200
 
 
 def a_batch(count: int, *, seed: int) -> Tensor:
     return torch.randn(count, 3, 24, 24, generator=torch.Generator().manual_seed(seed))
-
-
-def hook_count(model: nn.Module) -> int:
-    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
 
 
 @contextmanager

@@ -1,0 +1,240 @@
+"""What a forward pass leaves in the record: the equations' numbers, of the last pass, of blocks as users write them, or a refusal."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import sevis
+from sevis import SevisError, capture, find_sites, override
+from tests.helpers.networks import block_outputs, hook_count
+
+
+def a_batch(count: int = 3, *, seed: int = 0, side: int = 33) -> Tensor:
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+def site_names(model: nn.Module) -> list[str]:
+    return [site.name for site in find_sites(model)]
+
+
+def test_the_record_equals_the_equations(network: nn.Module) -> None:
+    names, weights = site_names(network), {key: value.numpy().astype(np.float64) for key, value in network.state_dict().items()}
+    with block_outputs(network) as seen, torch.no_grad(), capture(network, maps=names) as record:
+        network(a_batch())
+    assert list(record) == names
+    assert len(record) == 8
+    for site in find_sites(network):
+        block, u = record[site.name], seen[f"{site.name} in"]
+        z = u.numpy().astype(np.float64).mean((2, 3))
+        w1, b1, w2, b2 = (weights[f"{site.path}.{key}"] for key in ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"))
+        hidden = np.maximum(z @ w1.T + b1, 0)
+        logits = hidden @ w2.T + b2
+        np.testing.assert_allclose(block.squeeze, z, atol=1e-6)
+        np.testing.assert_allclose(block.hidden, hidden, atol=1e-5)
+        np.testing.assert_allclose(block.logits, logits, atol=1e-5)
+        np.testing.assert_allclose(block.scale, 1 / (1 + np.exp(-logits)), atol=1e-6)
+        assert torch.equal(block.maps, u)
+        assert torch.equal(block.scale[:, :, None, None] * block.maps, seen[f"{site.name} out"])
+        assert block.squeeze.shape == (3, site.channels)
+        assert block.hidden.shape == (3, site.hidden)
+
+
+def test_the_last_forward_counts_and_the_record_outlives_the_block(network: nn.Module) -> None:
+    with torch.no_grad(), capture(network) as record:
+        network(a_batch(2))
+        network(a_batch(4, seed=1))
+    assert record["SE_5_2"].scale.shape[0] == 4
+    with torch.no_grad(), capture(network) as other:
+        network(a_batch(4, seed=1))
+    assert all(torch.equal(record[name].scale, other[name].scale) for name in record)
+    assert record["SE_5_2"].maps is None
+
+
+def test_only_the_maps_asked_for_are_kept(network: nn.Module) -> None:
+    with torch.no_grad(), capture(network, maps=["SE_4_1"]) as record:
+        network(a_batch())
+    assert [name for name in record if record[name].maps is not None] == ["SE_4_1"]
+
+
+def test_what_is_kept_is_detached_float32_on_the_cpu_and_stays(network: nn.Module) -> None:
+    images = a_batch().requires_grad_()
+    with capture(network, maps=["SE_2_1"]) as record:
+        output = network(images)
+    before = record["SE_2_1"].scale.clone()
+    for part in (record["SE_2_1"].squeeze, record["SE_2_1"].hidden, record["SE_2_1"].logits, before, record["SE_2_1"].maps):
+        assert (part.dtype, part.device.type, part.requires_grad) == (torch.float32, "cpu", False)
+    output.sum().backward()  # the graph is whole
+    assert images.grad.abs().sum() > 0
+    network(a_batch(seed=9))  # outside: another forward changes nothing
+    assert torch.equal(record["SE_2_1"].scale, before)
+
+
+def test_a_failed_forward_leaves_no_numbers_of_the_one_before(network: nn.Module) -> None:
+    with torch.no_grad(), capture(network) as record:
+        network(a_batch())
+        with pytest.raises(RuntimeError):
+            network(torch.zeros(1, 5, 33, 33))
+    with pytest.raises(KeyError, match=r"SE_2_1 has not run: call the model, not compiled, inside"):
+        record["SE_2_1"]
+
+
+def test_a_bfloat16_network_gives_float32_records(network: nn.Module) -> None:
+    network = network.bfloat16()
+    with torch.no_grad(), capture(network, maps=["SE_2_1"]) as record:
+        expected = network(a_batch().bfloat16())
+    block = record["SE_2_1"]
+    assert block.scale.dtype == block.maps.dtype == block.squeeze.dtype == torch.float32
+    assert torch.equal(block.scale, block.scale.bfloat16().float())
+    with torch.no_grad(), override(network, {name: record[name].scale for name in record}):
+        assert torch.equal(network(a_batch().bfloat16()), expected)
+
+
+def test_autocast_and_channels_last_and_inference_mode(network: nn.Module) -> None:
+    with torch.no_grad(), capture(network) as plain:
+        network(a_batch())
+    network = network.to(memory_format=torch.channels_last)
+    images = a_batch().to(memory_format=torch.channels_last)
+    with torch.inference_mode(), capture(network, maps=["SE_3_1"]) as last:
+        network(images)
+    torch.testing.assert_close(last["SE_5_2"].scale, plain["SE_5_2"].scale, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(last["SE_3_1"].maps.mean((2, 3)), last["SE_3_1"].squeeze, atol=1e-5, rtol=1e-5)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16), capture(network) as mixed:
+        network(images)
+    torch.testing.assert_close(mixed["SE_2_1"].scale, plain["SE_2_1"].scale, atol=0.05, rtol=0.05)
+    assert mixed["SE_2_1"].scale.dtype == torch.float32
+
+
+def test_without_a_squeeze_the_record_holds_means_over_places_and_overrides_reach_every_place() -> None:
+    torch.manual_seed(0)
+    model = sevis.build("se_resnet18", width=0.25, reduction=4, squeeze="none", num_classes=3).eval()
+    block = model.layer2[1].se
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode(), sevis.capture(model, maps=["SE_3_2"]) as record:
+        plain = model(images)
+        u = record["SE_3_2"].maps
+        torch.testing.assert_close(record["SE_3_2"].squeeze, u.mean((2, 3)))
+        torch.testing.assert_close(record["SE_3_2"].scale, block.excite(u).mean((2, 3)))
+        assert block.excite(u).std((2, 3)).min() > 0
+    with torch.inference_mode(), sevis.override(model, {"SE": 1.0}):
+        opened = model(images)
+    for module in model.modules():
+        if isinstance(module, sevis.SqueezeExcitation):
+            module.forward = lambda u: u
+    with torch.inference_mode():
+        assert torch.equal(opened, model(images))
+    assert not torch.equal(opened, plain)
+
+
+# --- blocks as users write them ---
+
+
+class InPlace(nn.Module):
+    """An SE block that overwrites its input and the gate's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.relu, self.fc2, self.gate = nn.Linear(8, 2), nn.ReLU(inplace=True), nn.Linear(2, 8), nn.Hardsigmoid(inplace=True)
+
+    def forward(self, u: Tensor) -> Tensor:
+        s = self.gate(self.fc2(self.relu(self.fc1(u.mean((2, 3))))))
+        return u.mul_(s[:, :, None, None])
+
+
+def test_what_a_network_overwrites_is_kept_as_it_was() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(InPlace())
+    u = torch.randn(2, 8, 3, 3)
+    with torch.no_grad(), capture(model, maps=["SE_2_1"]) as record:
+        output = model(u.clone())
+    with torch.no_grad():
+        logits = model[0].fc2(model[0].fc1(u.mean((2, 3))).relu())
+    block = record["SE_2_1"]
+    assert torch.equal(block.maps, u)
+    torch.testing.assert_close(block.logits, logits)
+    torch.testing.assert_close(block.scale, (logits / 6 + 0.5).clamp(0, 1))
+    assert torch.equal(output, block.scale[:, :, None, None] * u)
+
+
+class Channelwise(nn.Module):
+    """A user's block with the children of an SE block; `squeezes` says what it feeds them."""
+
+    def __init__(self, *squeezes: Callable[[Tensor], Tensor], gate: nn.Module | None = None) -> None:
+        super().__init__()
+        self.squeezes = squeezes
+        self.fc1, self.fc2, self.gate = nn.Conv2d(8, 2, 1), nn.Conv2d(2, 8, 1), gate or nn.Sigmoid()
+
+    def forward(self, u: Tensor) -> Tensor:
+        logits = sum(self.fc2(input=self.fc1(input=squeeze(u)).relu()) for squeeze in self.squeezes)
+        return u * self.gate(logits)
+
+
+def the_mean(u: Tensor) -> Tensor:
+    return u.mean((2, 3), keepdim=True)
+
+
+def the_maximum(u: Tensor) -> Tensor:
+    return u.amax((2, 3), keepdim=True)
+
+
+def test_inputs_by_keyword_are_seen() -> None:
+    block, u = Channelwise(the_mean), torch.randn(2, 8, 3, 3)
+    with torch.no_grad(), capture(nn.ModuleDict({"one": block}), maps=["SE_2_1"]) as record:
+        output = block(u=u)
+    assert torch.equal(record["SE_2_1"].maps, u)
+    assert torch.equal(record["SE_2_1"].squeeze, u.mean((2, 3)))
+    assert torch.equal(record["SE_2_1"].scale[:, :, None, None] * u, output)
+
+
+@pytest.mark.parametrize(
+    ("squeezes", "message"),
+    [
+        ((the_mean, the_maximum), r"SE_2_1 is not the paper's block: it squeezes twice"),
+        ((lambda u: u,), r"SE_2_1 is not the paper's block: expected a squeeze of shape \(N, 8\), .* got \(2, 8, 3, 3\)"),
+    ],
+)
+def test_a_block_that_turns_out_to_squeeze_otherwise_is_refused(squeezes: tuple[Callable[[Tensor], Tensor], ...], message: str) -> None:
+    model = nn.Sequential(Channelwise(*squeezes))
+    with torch.no_grad(), pytest.raises(SevisError, match=message), capture(model):
+        model(torch.randn(2, 8, 3, 3))
+    assert hook_count(model) == 0
+
+
+def test_blocks_that_share_their_gate_are_refused_with_the_cure() -> None:
+    gate = nn.Sigmoid()
+    model = nn.Sequential(Channelwise(the_mean, gate=gate), Channelwise(the_mean, gate=gate))
+    with pytest.raises(SevisError, match=r"SE_2_1 and SE_2_2 share their Sigmoid: give every SE block one of its own"), capture(model):
+        pytest.fail("it was captured")
+    model[1].gate = nn.Sigmoid()
+    with capture(model) as record:
+        model(torch.randn(2, 8, 3, 3))
+    assert len(record) == 2
+    assert hook_count(model) == 0
+
+
+class TwiceThroughOne(nn.Module):
+    """A network that runs its only SE block twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.se = sevis.SqueezeExcitation(8, reduction=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.se(2 * self.se(x) - 1)
+
+
+def test_of_a_block_that_runs_twice_the_last_run_is_kept_and_says_so() -> None:
+    torch.manual_seed(0)
+    model, u = TwiceThroughOne(), torch.randn(3, 8, 4, 4)
+    with torch.no_grad():
+        between = 2 * model.se(u) - 1
+        with capture(model, maps=["SE_2_1"]) as record:
+            for _ in range(2):  # a new forward pass counts anew
+                model(u)
+        assert record["SE_2_1"].run == 2
+        assert torch.equal(record["SE_2_1"].maps, between)
+        assert torch.equal(record["SE_2_1"].squeeze, between.mean((2, 3)))
+        with override(model, {"SE": 0.5}):  # both runs
+            assert torch.equal(model(u), 0.5 * (2 * (0.5 * u) - 1))
