@@ -1,4 +1,4 @@
-"""Several processes that share the images of a data set, as torchrun starts them; what they found is merged in the first.
+"""The processes that torchrun starts: they share the images of a data set, and what they found is merged in the first.
 
 They exchange statistics, which lie in main memory, so the backend is gloo on GPUs, too, where each process has one of its own; and the
 gradients of a training run, which lie on the GPUs, over nccl.
@@ -19,8 +19,6 @@ from sevis.errors import SevisError
 from sevis.files import replacing
 
 PATIENCE = timedelta(days=7)  # for the slowest process; if one dies, torchrun ends the others
-
-
 PIECE = 64 * 2**20  # bytes of one message
 
 
@@ -52,7 +50,7 @@ class Shard:
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
-        """The first process before the others, so that what it downloads is there when they look for it."""
+        """Let the first process go before the others, so that what it downloads is there when they look for it."""
         if self.rank:
             self.meet()
         yield
@@ -80,7 +78,7 @@ class Shard:
 
 @contextmanager
 def joined(*, gradients: bool = False) -> Iterator[Shard]:
-    """This process's part; all of it where torchrun has not started several. On GPUs, each process takes the one of its LOCAL_RANK.
+    """Join the processes of torchrun: yields this process's part, all of it where there is one. On GPUs, each takes that of its LOCAL_RANK.
 
     Args:
         gradients: the processes will also exchange what lies on their GPUs.

@@ -19,7 +19,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """As `replace_file`, for what is written piece by piece: it takes the old one's place when the block ends without an error.
+    """Open a file to be written piece by piece, as `replace_file`: it replaces the old one when the block ends without an error.
 
     Raises:
         SevisError: when the disk is full.

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from sevis.errors import SevisError
 
-WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32}  # in which half precision is summed
 
 
 def average(u: Tensor) -> Tensor:
-    """Return the mean over the places, eq. (2): (N, C, H, W) in, (N, C) out.
+    """Return the mean over height and width, eq. (2): (N, C, H, W) in, (N, C) out.
 
     It is a sum and a division, because the backward pass of a sum writes no maps and that of a mean does: a training step of the block
     takes about two thirds of the time. Half precision, where a sum may overflow, is summed in float32.
@@ -26,7 +26,9 @@ def unsqueezed(u: Tensor) -> Tensor:
     return u
 
 
-SQUEEZES: dict[str, Callable[[Tensor], Tensor]] = {
+# A new squeeze or gate is a row here. Where people choose one, it has a word: in recipe.py, which may not load torch, and in
+# pages/architectures/designs.py; tests/blocks/test_block.py says which of them lacks it.
+SQUEEZES: dict[str, Callable[[Tensor], Tensor]] = {  # (N, C, H, W) in, (N, C) out
     "avg": average,
     "max": partial(torch.amax, dim=(2, 3)),
     "none": unsqueezed,
@@ -37,8 +39,6 @@ GATES: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "hardsigmoid": nn.Hardsigmoid,
 }
-
-
 STARTS = ("he", "identity")
 
 
@@ -87,8 +87,8 @@ class SqueezeExcitation(nn.Module):
             raise SevisError(f"unknown start {start!r}: choose one of {', '.join(STARTS)}")
         if start == "identity" and gate != "sigmoid":
             raise SevisError(f"a {gate} gate cannot start as the identity: choose gate='sigmoid', which is then doubled")
-        self.places = squeeze == "none"  # whether every place has scales of its own
-        project = partial(nn.Conv2d, kernel_size=1) if self.places else nn.Linear
+        self.spatial = squeeze == "none"  # then every place of the map has scales of its own
+        project = partial(nn.Conv2d, kernel_size=1) if self.spatial else nn.Linear
         self.squeeze = SQUEEZES[squeeze]
         self.fc1 = project(channels, channels // reduction, bias=bias)
         self.relu = nn.ReLU()
@@ -98,7 +98,7 @@ class SqueezeExcitation(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """He initialisation of both projections: with it, and without weight decay on them, the gates stay alive."""
+        """Give both projections He's start: with it, and without weight decay on them, the gates stay alive."""
         for projection in (self.fc1, self.fc2):
             nn.init.kaiming_normal_(projection.weight, nonlinearity="relu")
             if projection.bias is not None:
@@ -110,7 +110,7 @@ class SqueezeExcitation(nn.Module):
         """Return x~, eq. (4), for u of shape (N, C, H, W)."""
         z = self.squeeze(u)  # (N, C), eq. (2)
         s = self.excite(z)  # (N, C), eq. (3)
-        return (s if self.places else s[:, :, None, None]) * u  # eq. (4)
+        return (s if self.spatial else s[:, :, None, None]) * u  # eq. (4)
 
     def excite(self, z: Tensor) -> Tensor:
         """Return the scales s, eq. (3), shape (N, C), for the squeezed z of shape (N, C); without a squeeze, (N, C, H, W) for u."""

@@ -68,8 +68,8 @@ class SiteChange:
             return changed.mul_(value) if self.multiply else changed.copy_(value.expand_as(changed))
         rows = torch.arange(len(scale)) if self.images is None else self.images
         columns = torch.arange(scale.shape[1]) if self.channels is None else self.channels
-        place = (rows[:, None].to(scale.device), columns.to(scale.device))
-        changed[place] = changed[place] * value if self.multiply else value.expand_as(changed[place])
+        chosen = (rows[:, None].to(scale.device), columns.to(scale.device))
+        changed[chosen] = changed[chosen] * value if self.multiply else value.expand_as(changed[chosen])
         return changed
 
 

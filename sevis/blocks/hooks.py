@@ -106,14 +106,14 @@ def keep_hooks(model: nn.Module) -> Callable[[], None]:
 
 
 @contextmanager
-def _entered(place: ContextVar[tuple[_Entry[T], ...]], model: nn.Module, content: T) -> Iterator[None]:
+def _entered(entries: ContextVar[tuple[_Entry[T], ...]], model: nn.Module, content: T) -> Iterator[None]:
     entry = _Entry(model, content)
-    place.set((*place.get(), entry))
+    entries.set((*entries.get(), entry))
     try:
         yield
     finally:
         entry.model = None
-        place.set(tuple(other for other in place.get() if other.model is not None))  # no token: blocks may end in any order
+        entries.set(tuple(other for other in entries.get() if other.model is not None))  # no token: blocks may end in any order
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Record(Mapping[str, Excitation]):
         self.sites = tuple(sites)
         self.maps = maps
         self._channels = {site.name: site.channels for site in sites}
-        self._places = frozenset(site.name for site in sites if site.places)
+        self._spatial = frozenset(site.name for site in sites if site.spatial)
         self._kept: dict[str, dict[str, Tensor]] = {site.name: {} for site in sites}
         self._runs = dict.fromkeys(self._kept, 0)
         self._fetched = False
@@ -87,7 +87,7 @@ class Record(Mapping[str, Excitation]):
         Raises:
             SevisError: for a squeeze that is not one number per channel, or the second of one run.
         """
-        if site in self._places and part in PARTS:
+        if site in self._spatial and part in PARTS:
             value = value.mean(dim=(2, 3))
         if part == "squeeze":
             self._begin_run(site, value)
@@ -114,16 +114,16 @@ class Record(Mapping[str, Excitation]):
         """Bring all but the maps to the CPU in shape (N, C); an accelerator sends them in one piece."""
         if self._fetched:
             return
-        places = [(kept, part) for kept in self._kept.values() for part in PARTS if part in kept]
-        values = [_readable(kept[part]).flatten(1) for kept, part in places]
+        parts = [(kept, part) for kept in self._kept.values() for part in PARTS if part in kept]
+        values = [_readable(kept[part]).flatten(1) for kept, part in parts]
         if not values[0].is_cpu:
             pieces = torch.split(torch.cat([value.flatten() for value in values]).cpu(), [value.numel() for value in values])
             values = [piece.view(value.shape) for piece, value in zip(pieces, values, strict=True)]
-        for (kept, part), value in zip(places, values, strict=True):
+        for (kept, part), value in zip(parts, values, strict=True):
             kept[part] = value
         self._fetched = True
 
 
 def _readable(value: Tensor) -> Tensor:
-    """In a precision that NumPy has."""
+    """Return the value in a precision that NumPy has."""
     return value if value.dtype == torch.float64 else value.float()

@@ -47,7 +47,7 @@ class Site:
         channels, hidden: C, and the units of the hidden layer.
         gate: the class of the gate, such as Sigmoid or Hardsigmoid.
         bias: whether the projections have biases.
-        places: whether every place has scales of its own, as in the paper's NoSqueeze.
+        spatial: whether every place of the map has scales of its own, as in the paper's NoSqueeze.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Site:
     hidden: int
     gate: str
     bias: bool
-    places: bool = False
+    spatial: bool = False
 
     @property
     def reduction(self) -> float:
@@ -101,12 +101,12 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
         channels, hidden = _widths(first)
         paths = tuple(parts)
         biased = first.bias is not None
-        sites[name] = Site(name, path, paths, channels, hidden, type(gate).__name__, biased, own.get("places") is True)  # type: ignore[arg-type]
+        sites[name] = Site(name, path, paths, channels, hidden, type(gate).__name__, biased, own.get("spatial") is True)  # type: ignore[arg-type]
     return tuple(sites.values())
 
 
 def require_sites(model: nn.Module) -> tuple[Site, ...]:
-    """`find_sites`, or NoBlocks, a SevisError, where a model has no SE block to look into."""
+    """Return the SE blocks of a model, as `find_sites`. Raises NoBlocks, a SevisError, where it has none to look into."""
     sites = find_sites(model)
     if sites:
         return sites
@@ -190,7 +190,7 @@ def _widths(projection: nn.Module) -> tuple[int, int]:
 
 
 def _name(modules: Mapping[str, nn.Module], path: str, stages: dict[str, int]) -> str:
-    """SE_stage_block from a path such as layer3.5.se; `stages` remembers the numbers of the stages met so far."""
+    """Return SE_stage_block for a path such as layer3.5.se; `stages` remembers the numbers of the stages met so far."""
     block = _residual_block(modules, path)
     stage, _, key = block.rpartition(".")
     if stage not in stages:

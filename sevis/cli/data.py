@@ -1,4 +1,4 @@
-"""Data; opens what --data names."""
+"""python -m sevis data, and what --data, --model and --classes stand for."""
 
 import argparse
 import os
@@ -64,13 +64,13 @@ def open_data(arguments: Arguments, split: str, wnids: Sequence[str] | None = No
     """Return the chosen data set: all of it, or the images of some classes."""
     from sevis.data.datasets import SETS, find_data, open_dataset
 
-    place = arguments.data or find_data() or os.environ.get("SEVIS_DATA")
+    path = arguments.data or find_data() or os.environ.get("SEVIS_DATA")
     name = str(arguments.data)
     if name in SETS and not arguments.data.exists():
-        place = find_data(SETS[name])
-        if place is None:
+        path = find_data(SETS[name])
+        if path is None:
             raise SevisError(f"{name} is not here: name its place with SEVIS_DATA, or run python -m sevis data {name}")
-    if not place:
+    if not path:
         raise SevisError("no data was found: name it with --data or SEVIS_DATA, or run python -m sevis data tiny-imagenet")
-    dataset = open_dataset(place, split, labels=labels)
+    dataset = open_dataset(path, split, labels=labels)
     return dataset if wnids is None else dataset.select(wnids)

@@ -25,8 +25,6 @@ PIXELS = 3 * 32 * 32
 BMP = 54 + PIXELS  # bytes of a picture as `Records` gives it
 ADDRESS = "https://www.cs.toronto.edu/~kriz/"
 LARGEST = 200 * 1000 * 1000  # bytes of one file in an archive; the training images of CIFAR-100 have 153.7 million
-
-
 PICKLED = {frozenset({"batches.meta", "test_batch"}): "cifar10", frozenset({"meta", "train", "test"}): "cifar100"}  # torchvision's files
 
 
@@ -82,7 +80,7 @@ LAYOUTS = {
 
 @dataclass(frozen=True)
 class Records:
-    """The records of one split as a `sevis.places.Source`: pictures (BMP) called data_batch_1.bin/00000.bmp and so on, made when read.
+    """The records of one split as a `sevis.data.sources.Source`: BMP pictures made when read, called data_batch_1.bin/00000.bmp ...
 
     Attributes:
         root: the folder with the files.
@@ -175,9 +173,7 @@ class Records:
 
 
 def recognise(names: Iterable[str]) -> Layout | None:
-    """Return which of the two data sets the files of a folder are, by their names; None for neither. Raises SevisError for their
-    pickles.
-    """
+    """Return which of the two data sets the files of a folder are, by their names, or None. Raises SevisError for their pickles."""
     there = set(names)
     for files, name in PICKLED.items():
         if files <= there:
@@ -196,8 +192,8 @@ def unpack(archive: Path, layout: Layout, folder: Path) -> None:
         SevisError: when the archive is damaged or lacks a file, and when the disk is full.
     """
     missing = {layout.names, *layout.train, layout.test}
-    with TemporaryDirectory(prefix=".unpacking-", dir=folder.parent) as place:
-        whole = Path(place) / layout.folder
+    with TemporaryDirectory(prefix=".unpacking-", dir=folder.parent) as temporary:
+        whole = Path(temporary) / layout.folder
         try:
             with tarfile.open(archive, "r|gz") as members:
                 for member in members:

@@ -24,14 +24,8 @@ from sevis.errors import SevisError
 from sevis.settings import cache_folder
 
 TINY_IMAGENET = "tiny-imagenet-200"
-
-
 SETS = {"tiny-imagenet": TINY_IMAGENET} | {name: layout.folder for name, layout in LAYOUTS.items()}  # those that have a name
-
-
 SPLITS = ("train", "val", "test")
-
-
 SAMPLE_PHOTOS = {  # ships with scikit-image, so it is there without internet
     "Cup of espresso": "coffee.png",
     "Tabby cat": "chelsea.png",
@@ -103,9 +97,7 @@ class ImageDataset:
         return replace(self, files=tuple(self.files[i] for i in kept), labels=tuple(self.labels[i] for i in kept), per_class=each)
 
     def select(self, wnids: Iterable[str]) -> "ImageDataset":
-        """Return the images of some classes only, labelled 0, 1, ... in the order given. Raises SevisError for a class that is not
-        there.
-        """
+        """Return the images of some classes, labelled 0, 1, ... in the order given. Raises SevisError for a class that is not there."""
         wanted = tuple(dict.fromkeys(wnids))
         if not wanted:
             raise SevisError(f"expected at least one class of {self.name}, got none")
@@ -132,15 +124,15 @@ class ImageDataset:
 
 
 def find_data(name: str = TINY_IMAGENET) -> Path | None:
-    """Return the folder or zip of a data set, or None: the place that SEVIS_DATA names, else ./data, else the user's cache."""
+    """Return the folder or zip of a data set, or None: in or at what SEVIS_DATA names, else in ./data, else in the user's cache."""
     named = os.environ.get("SEVIS_DATA")
-    places = [Path(named)] if named else [Path("data"), cache_folder()]
-    for place in places:
-        for path in (place / name, place / f"{name}.zip", place):
+    folders = [Path(named)] if named else [Path("data"), cache_folder()]
+    for folder in folders:
+        for path in (folder / name, folder / f"{name}.zip", folder):
             if path.stem == name and path.exists():
                 return path
-    renamed = named and name == TINY_IMAGENET and (places[0].is_file() or (places[0] / "wnids.txt").is_file())
-    return places[0] if renamed else None
+    renamed = named and name == TINY_IMAGENET and (folders[0].is_file() or (folders[0] / "wnids.txt").is_file())
+    return folders[0] if renamed else None
 
 
 def open_dataset(path: str | Path, split: str = "val", *, labels: Path | None = None) -> ImageDataset:
@@ -255,9 +247,9 @@ def _check_level(source: Source, found: list[tuple[str, str]], level: int) -> No
     """Refuse a folder too high up: all images in one class, whose folder holds several folders of images and no image itself."""
     deep = {_part(name, level + 1) for name, _ in found if name.count("/") > level + 1}
     if len({wnid for _, wnid in found}) == 1 and len(deep) > 1 and all(name.count("/") > level + 1 for name, _ in found):
-        place = "/".join(found[0][0].split("/")[: level + 1])
+        top = "/".join(found[0][0].split("/")[: level + 1])
         raise SevisError(
-            f"all images in {source.root} lie in folders below {place}, nested too deep for one folder a class: name {place} itself"
+            f"all images in {source.root} lie in folders below {top}, nested too deep for one folder a class: name {top} itself"
         )
 
 

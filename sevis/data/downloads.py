@@ -28,7 +28,7 @@ AGENT = {"User-Agent": "sevis"}
 
 
 def fetch_tiny_imagenet(*, progress: bool = True) -> Path:
-    """Return the Tiny ImageNet-200 zip: the one that is there already, else downloaded to `sevis.datasets.cache_folder()`.
+    """Return the Tiny ImageNet-200 zip: the one that is there already, else downloaded to `sevis.settings.cache_folder()`.
 
     Raises:
         SevisError: as `fetch`, and when the zip that is there already cannot be opened.
@@ -44,8 +44,7 @@ def fetch_tiny_imagenet(*, progress: bool = True) -> Path:
 
 
 def fetch_cifar(name: str, *, progress: bool = True) -> Path:
-    """Return the folder of cifar10 or cifar100: the one that is there already, else downloaded and unpacked into
-    `sevis.datasets.cache_folder()`.
+    """Return the folder of cifar10 or cifar100: the one that is there already, else downloaded and unpacked to `cache_folder()`.
 
     Raises:
         SevisError: as `fetch`; when the folder that is there already cannot be opened, and when the disk is full.
@@ -65,7 +64,7 @@ def fetch_cifar(name: str, *, progress: bool = True) -> Path:
 
 
 def _check_opens(path: Path) -> None:
-    """No checksum: copies that were zipped anew are as good."""
+    """Refuse data that cannot be opened; no checksum, for copies that were zipped anew are as good."""
     try:
         open_dataset(path, "val")
     except SevisError as error:
@@ -176,7 +175,7 @@ def _open(url: str, offset: int) -> HTTPResponse:
 
 
 def _copy(response: HTTPResponse, file: BinaryIO, bar: "tqdm[None]", *, limit: int | None) -> int:
-    """Copy at most `limit` bytes; returns how many came."""
+    """Copy at most `limit` bytes, and return how many came."""
     done = 0
     while chunk := response.read(CHUNK if limit is None else min(CHUNK, limit - done)):
         file.write(chunk)

@@ -25,7 +25,7 @@ class LabelledImages(Protocol):
 
 
 class Broken(NamedTuple):
-    """An image that could not be read: its place in the data set, its name, and what is wrong with it."""
+    """An image that could not be read: its index in the data set, its name, and what is wrong with it."""
 
     id: int
     name: str
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
     Attributes:
         inputs: float32, shape (N, 3, S, S).
         labels: int64, shape (N,).
-        ids: the images' places in the data set, int64, shape (N,).
+        ids: the images' indices in the data set, int64, shape (N,).
         broken: those that would be among them, had they been readable.
     """
 
@@ -93,7 +93,7 @@ class _Batches(Dataset[Batch]):
         inputs = torch.empty(len(good), 3, side, side)
         for row, (values, _, _) in zip(inputs, good, strict=True):
             row.copy_(torch.from_numpy(values))
-        labels, ids = (torch.tensor([image[place] for image in good], dtype=torch.int64) for place in (1, 2))
+        labels, ids = (torch.tensor([image[column] for image in good], dtype=torch.int64) for column in (1, 2))
         return Batch(inputs, labels, ids, tuple(image for image in read if isinstance(image, Broken)))
 
     def _read(self, index: int) -> tuple[np.ndarray[Any, np.dtype[np.float32]], int, int] | Broken:
@@ -131,9 +131,7 @@ def class_names(dataset: LabelledImages) -> tuple[str, ...]:
 
 
 def about(dataset: LabelledImages) -> dict[str, Any]:
-    """Return what statistics tell of their data: name, split, class ids (None where there are none), fingerprint, and how many of each
-    class.
-    """
+    """Return what statistics tell of their data: name, split, class ids or None, fingerprint, and how many of each class were kept."""
     if isinstance(dataset, ImageDataset):
         name, split, fingerprint = dataset.name, dataset.split, dataset.fingerprint()
     else:

@@ -17,11 +17,9 @@ from sevis.errors import SevisError
 
 MEMORY_SHARE = 0.4  # of what is free, at most, for decoded images
 
-
 WORKERS = 16  # processes that decode images, at most
-
-
 UNKNOWN_MEMORY = 8 * 2**30  # what a system that does not say is taken to have free
+EVALUATED = 256  # images in a batch of the evaluation
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Streamed:
     num_classes: int
 
     def pick(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """As `Pixels.pick`."""
+        """Yield what `Pixels.pick` yields."""
         on_gpu = self.device.type == "cuda"
         processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         workers = min(WORKERS, max(1, (os.cpu_count() or 1) // processes))
@@ -101,7 +99,7 @@ def open_images(dataset: ImageDataset, preprocess: Preprocessing, device: torch.
 
 
 def _free_memory(device: torch.device) -> int:
-    """In bytes; of the CPU's, through which all images go, the part of one of the processes that torchrun has started."""
+    """Return the free bytes of a device; of the CPU's memory, through which all images go, the part of one process of torchrun's."""
     own = int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
     try:
         rows = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
@@ -125,7 +123,7 @@ def evaluation_batches(
 
 
 def normalise(images: Tensor, preprocess: Preprocessing) -> Tensor:
-    """Subtract the mean and divides by the standard deviation: values in 0..1, shape (N, 3, H, W)."""
+    """Subtract the mean and divide by the standard deviation: values in 0..1, shape (N, 3, H, W)."""
     mean = torch.tensor(preprocess.mean, device=images.device)[:, None, None]
     std = torch.tensor(preprocess.std, device=images.device)[:, None, None]
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
@@ -141,6 +139,3 @@ def split_batches(order: Tensor, size: int, *, least: int = 2) -> list[Tensor]:
     if len(batches) > 1 and len(batches[-1]) < least:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
-
-
-EVALUATED = 256  # images in a batch of the evaluation

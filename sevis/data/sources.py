@@ -120,9 +120,7 @@ class Zip:
 
 
 def printable(name: str) -> str:
-    """Return the name of a file for people and for files of text: bytes in it that are no UTF-8 as escapes, which no program takes
-    otherwise.
-    """
+    """Return the name of a file for people and for files of text: with escapes for bytes that are no UTF-8, which no program takes."""
     return name.encode(errors="backslashreplace").decode()
 
 

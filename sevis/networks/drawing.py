@@ -245,11 +245,11 @@ class _Sketch:
 
         def place(label: str, channels: int, kind: str) -> None:
             nonlocal column
-            column = self._step(Step(label, "", f"{channels} × {places if site.places else '1 × 1'}", kind, gated=True), [column])
+            column = self._step(Step(label, "", f"{channels} × {places if site.spatial else '1 × 1'}", kind, gated=True), [column])
 
-        if not site.places:
+        if not site.spatial:
             place("Global max pooling" if _squeezes_by_maximum(block) else "Global pooling", site.channels, "squeeze")
-        project = "1 × 1 conv" if site.places else "FC"
+        project = "1 × 1 conv" if site.spatial else "FC"
         place(project, site.hidden, "projection")
         place(_middle(block), site.hidden, "activation")
         place(project, site.channels, "projection")

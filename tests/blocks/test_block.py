@@ -1,6 +1,7 @@
 """The SE block against NumPy, timm and torchvision."""
 
 import copy
+import dataclasses
 import itertools
 import pickle
 
@@ -14,7 +15,9 @@ from timm.models.senet import SEModule as LegacySEModule
 from torch import nn
 
 from sevis import SevisError, SqueezeExcitation
-from sevis.blocks.block import GATES, average
+from sevis.blocks.block import GATES, SQUEEZES, average
+from sevis.pages.architectures import designs
+from sevis.recipe import Recipe
 
 NUMPY_SQUEEZES = {"avg": lambda u: u.mean((2, 3)), "max": lambda u: u.max((2, 3))}
 NUMPY_GATES = {
@@ -141,3 +144,11 @@ def test_the_gradient_reaches_input_and_both_projections() -> None:
 def test_mistakes_are_named(options: dict[str, object], message: str) -> None:
     with pytest.raises(SevisError, match=message):
         SqueezeExcitation(24, **options)
+
+
+def test_where_people_choose_they_find_every_squeeze_and_only_gates_that_there_are() -> None:
+    choices = {field.name: field.metadata["choices"] for field in dataclasses.fields(Recipe)}
+    assert tuple(SQUEEZES) == choices["squeeze"] == tuple(designs.SQUEEZES)
+    assert set(GATES) >= set(choices["gate"]) == set(designs.GATES)
+    help_texts = {field.name: field.metadata["help"] for field in dataclasses.fields(Recipe)}
+    assert all(help_texts[name].endswith(", ".join(choices[name])) for name in ("squeeze", "gate"))
