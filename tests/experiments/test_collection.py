@@ -1,38 +1,22 @@
-"""Collecting and evaluating against a plain loop over the same images, and publishing what was trained."""
+"""Collecting against a plain loop over the same images."""
 
-import json
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.numpy import load_file
 from torch import nn
-from torch.nn import functional as F
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import ToTensor
 
-import sevis
-from sevis.blocks.block import SqueezeExcitation
 from sevis.data.datasets import open_dataset
 from sevis.data.loader import make_loader
-from sevis.data.pixels import open_images
-from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
 from sevis.experiments.collection import CollectOptions, collect, collect_dataset, outputs_of
-from sevis.experiments.evaluation import evaluate, measure_gates
-from sevis.recipe import Recipe
-from sevis.training import publishing
-from sevis.training.learner import build_model
-from sevis.training.training import Trained
-from sevis.weights.loading import ReadyModel, load, make_ready
+from sevis.weights.loading import ReadyModel, make_ready
 from tests.helpers.cards import make_card
+from tests.helpers.networks import plain_gates
 from tests.helpers.pictures import open_colours, write_colours
-
-RECIPE = Recipe(model="se_resnet18", width=0.125, reduction=4, size=32)
-ROWS = [{"epoch": 1, "size": 32, "train_loss": 1.0, "val_loss": 1.0, "top1": 0.3, "top5": 1.0, "seconds": 1.5}]
 
 
 @pytest.fixture(scope="module")
@@ -43,25 +27,6 @@ def colours(tmp_path_factory) -> Path:
 @pytest.fixture
 def ready(network: nn.Module) -> ReadyModel:
     return make_ready(make_card(classes=tuple("abcde")), network, device="cpu")
-
-
-def plain_gates(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """z and s of every SE block by re-computation from the block's own weights, with one plain hook on its input."""
-    found, handles = {}, []
-    blocks = [module for module in model.modules() if isinstance(module, SqueezeExcitation)]
-    for number, block in enumerate(blocks):
-        handles.append(block.register_forward_pre_hook(lambda _, args, number=number: found.__setitem__(number, args[0].clone())))
-    with torch.no_grad():
-        model(inputs)
-    for handle in handles:
-        handle.remove()
-    result = {}
-    for number, block in enumerate(blocks):
-        z = found[number].numpy().astype(np.float64).mean(axis=(2, 3))
-        w1, b1, w2, b2 = (p.detach().numpy() for p in (block.fc1.weight, block.fc1.bias, block.fc2.weight, block.fc2.bias))
-        s = 1 / (1 + np.exp(-(np.maximum(z @ w1.T + b1, 0) @ w2.T + b2)))
-        result[f"SE_{number // 2 + 2}_{number % 2 + 1}"] = (z, s)
-    return result
 
 
 def test_collected_statistics_equal_a_plain_loop(ready: ReadyModel, colours: Path) -> None:
@@ -239,119 +204,3 @@ def test_only_broken_images_are_an_error(ready: ReadyModel, tmp_path: Path) -> N
         (tmp_path / "data" / "cat" / f"{number}.png").write_bytes(b"no picture")
     with pytest.raises(SevisError, match="1 of 3 images cannot be read"):
         collect_dataset(ready, open_dataset(tmp_path / "data"), options=CollectOptions(batch_size=1, progress=False))
-
-
-def test_scores_equal_a_direct_count(network: nn.Module) -> None:
-    generator = torch.Generator().manual_seed(0)
-    inputs, labels = torch.randn(30, 3, 32, 32, generator=generator), torch.randint(5, (30,), generator=generator)
-    network.train()
-    network.layer1.eval()  # a mixed mode must be put back as it was
-    modes = [module.training for module in network.modules()]
-    score = evaluate(network, zip(inputs.split(8), labels.split(8), strict=True))
-    assert [module.training for module in network.modules()] == modes
-    with torch.no_grad():
-        logits = network.eval()(inputs)
-    order = np.argsort(-logits.numpy(), axis=1)
-    assert score.top1 == pytest.approx(np.mean(order[:, 0] == labels.numpy()))
-    assert score.top5 == 1.0  # five classes
-    assert score.val_loss == pytest.approx(float(F.cross_entropy(logits, labels)), rel=1e-5)
-    with pytest.raises(SevisError, match="no image"):
-        evaluate(network, [])
-
-
-def test_gate_measures_equal_their_definition(network: nn.Module) -> None:
-    generator = torch.Generator().manual_seed(1)
-    train, val = (torch.randn(24, 3, 32, 32, generator=generator) for _ in range(2))
-    labels = torch.randint(5, (24,), generator=generator)
-    measured = measure_gates(network, lambda: [(train, labels)], lambda: [(val, labels)])
-    gates, trained = plain_gates(network, val), plain_gates(network, train)
-    for site, (_, s) in gates.items():
-        block = measured.blocks[site]
-        assert block.mean == pytest.approx(s.mean(), rel=1e-5)
-        assert block.spread == pytest.approx(s.mean(axis=0).std(), rel=1e-4)
-        assert block.std_over_images == pytest.approx(s.std(axis=0, ddof=1).mean(), rel=1e-4)
-    frozen = {site: s.mean(axis=0) for site, (_, s) in trained.items()}
-    with torch.no_grad():
-        for number, block in enumerate(module for module in network.modules() if isinstance(module, SqueezeExcitation)):
-            block.fc2.weight.zero_()
-            mean = frozen[f"SE_{number // 2 + 2}_{number % 2 + 1}"]
-            block.fc2.bias.copy_(torch.from_numpy(np.log(mean / (1 - mean))))
-        expected = (network(val).argmax(dim=1) == labels).float().mean()
-    assert measured.top1_frozen == pytest.approx(float(expected))
-    assert measured.frozen_over == 24
-
-
-def _trained(model: nn.Module, recipe: Recipe, data) -> Trained:
-    preprocess = Preprocessing.square(recipe.size)
-    return Trained(model, ROWS, tuple(open_images(part, preprocess, torch.device("cpu")) for part in data))
-
-
-def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
-    data = open_colours(colours)
-    model = build_model(RECIPE, 3).eval()
-    for module in model.modules():
-        if isinstance(module, SqueezeExcitation):
-            module.fc2.weight.data *= 8  # gates as lively as training makes them
-    publishing.publish("mine", _trained(model, RECIPE, data), RECIPE, data, command="the command")
-    index = json.loads((tmp_path / "index.json").read_text())
-    assert set(index) == {"mine"}
-    entry = index["mine"]
-    assert entry["wnids"] == ["blue", "green", "red"]
-    assert (entry["command"], entry["epochs"], entry["seconds"]) == ("the command", RECIPE.epochs, 1.5)
-    assert (entry["recipe"], entry["curve"]) == (msgspec.structs.asdict(RECIPE), ROWS)
-    with safe_open(tmp_path / "mine.safetensors", framework="numpy") as file:
-        assert json.loads(file.metadata()["sevis"])["recipe"] == msgspec.structs.asdict(RECIPE)
-    ready = load("mine", device="cpu")
-    hits = [int(ready.model(torch.from_numpy(ready.preprocess(image))[None]).argmax()) == label for image, label in data[1]]
-    assert entry["top1"] == pytest.approx(np.mean(hits))
-    stored = load_file(tmp_path / "mine.safetensors")
-    assert stored["layer1.0.conv1.weight"].dtype == np.float16
-    for name, value in model.state_dict().items():
-        torch.testing.assert_close(ready.model.state_dict()[name], value, rtol=1e-3, atol=1e-4)
-    statistics = sevis.ClassStatistics.load(ready.card.statistics_path)
-    assert statistics.metadata["weights"] == entry["sha256"]
-    example = sevis.Explanation.load(ready.card.example_path)
-    assert example.weights == entry["sha256"]
-    assert tuple(example.maps) == example.sites == statistics.sites
-
-
-@pytest.mark.parametrize("name", ["", ".hidden", "../mine", "a/b", "two words", "mine\n", "ä"])
-def test_a_name_that_no_file_should_have_is_refused(colours: Path, tmp_path: Path, monkeypatch, name: str) -> None:
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path / "shelf"))
-    with pytest.raises(SevisError, match="a network cannot be called"):
-        publishing.publish(
-            name, _trained(build_model(RECIPE, 3).eval(), RECIPE, open_colours(colours)), RECIPE, open_colours(colours), command=""
-        )
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_large_network_is_published(colours: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
-    recipe = Recipe(model="resnet18", width=1.0, size=32)
-    card = publishing.publish(
-        "large-1", _trained(build_model(recipe, 3).eval(), recipe, open_colours(colours)), recipe, open_colours(colours), command=""
-    )
-    assert card.path.stat().st_size > 16e6  # the limit of what this repository ships is no limit for others
-
-
-def test_dead_gates_are_not_published(colours: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
-    model = build_model(RECIPE, 3).eval()
-    for module in model.modules():
-        if isinstance(module, SqueezeExcitation):
-            nn.init.zeros_(module.fc2.weight)
-    with pytest.raises(SevisError, match="the gates are dead"):
-        publishing.publish("mine", _trained(model, RECIPE, open_colours(colours)), RECIPE, open_colours(colours), command="")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_plain_network_is_published_without_gates(colours: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
-    recipe = Recipe(model="resnet18", width=0.125, size=32)
-    card = publishing.publish(
-        "plain", _trained(build_model(recipe, 3).eval(), recipe, open_colours(colours)), recipe, open_colours(colours), command=""
-    )
-    assert card.gates is None
-    assert card.preprocessing == Preprocessing(resize=32, crop=32)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.json", "plain.safetensors"]

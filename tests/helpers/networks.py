@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sevis.blocks.block import SqueezeExcitation
 from sevis.blocks.sites import find_sites
 
 
@@ -44,3 +46,22 @@ def block_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def plain_gates(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """z and s of every SE block by re-computation from the block's own weights, with one plain hook on its input."""
+    found, handles = {}, []
+    blocks = [module for module in model.modules() if isinstance(module, SqueezeExcitation)]
+    for number, block in enumerate(blocks):
+        handles.append(block.register_forward_pre_hook(lambda _, args, number=number: found.__setitem__(number, args[0].clone())))
+    with torch.no_grad():
+        model(inputs)
+    for handle in handles:
+        handle.remove()
+    result = {}
+    for number, block in enumerate(blocks):
+        z = found[number].numpy().astype(np.float64).mean(axis=(2, 3))
+        w1, b1, w2, b2 = (p.detach().numpy() for p in (block.fc1.weight, block.fc1.bias, block.fc2.weight, block.fc2.bias))
+        s = 1 / (1 + np.exp(-(np.maximum(z @ w1.T + b1, 0) @ w2.T + b2)))
+        result[f"SE_{number // 2 + 2}_{number % 2 + 1}"] = (z, s)
+    return result
