@@ -6,5 +6,7 @@ two seconds of import, loads beside it.
 
 import lazy_loader
 
+from sevis.settings import VERSION
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__version__ = "0.1.0"
+__version__ = VERSION

@@ -76,6 +76,11 @@ class Shard:
                 left -= len(piece)
 
 
+def processes_here() -> int:
+    """Return how many processes torchrun has started on this machine; 1 without it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 @contextmanager
 def joined(*, gradients: bool = False) -> Iterator[Shard]:
     """Join the processes of torchrun: yields this process's part, all of it where there is one. On GPUs, each takes that of its LOCAL_RANK.

@@ -14,11 +14,6 @@ class SevisError(Exception):
 UNREADABLE = (SevisError, ValueError, RecursionError)
 
 
-def one_line(error: BaseException) -> str:
-    """Return what an exception says, in one line of at most 200 characters; its class where it says nothing."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
-
-
 class Diverged(SevisError):  # noqa: N818  (as WeightsMissing)
     """A training came to nothing: its loss or its weights are no longer numbers, and with the same recipe and seed they never will be.
 
@@ -60,3 +55,8 @@ class WeightsMissing(SevisError):  # noqa: N818  (it says what is so, as FileNot
         self.name = name
         self.source = source
         self.path = path
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an exception says, in one line of at most 200 characters; its class where it says nothing."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]

@@ -1,10 +1,11 @@
-"""Every SEVIS_ variable, and the folders that follow from it."""
+"""Every SEVIS_ variable, the folders that follow from it, and the version."""
 
 import os
 from pathlib import Path
 
 from sevis.errors import SevisError
 
+VERSION = "0.1.0"
 MAX_PARAMETERS = 200_000_000  # of 4 bytes each
 DATA_ROOTS = "SEVIS_DATA_ROOTS"
 
@@ -14,11 +15,15 @@ def pretrained_folder() -> Path:
     return Path(os.environ.get("SEVIS_PRETRAINED") or Path(__file__).resolve().parent.parent / "pretrained")
 
 
+def named_data() -> Path | None:
+    """Return the folder or zip that SEVIS_DATA names; None where it names none."""
+    named = os.environ.get("SEVIS_DATA")
+    return Path(named) if named else None
+
+
 def cache_folder() -> Path:
     """Return where downloads go: SEVIS_DATA, or sevis's folder in the user's cache."""
-    if os.environ.get("SEVIS_DATA"):
-        return Path(os.environ["SEVIS_DATA"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sevis"
+    return named_data() or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sevis"
 
 
 def results_folder(name: str) -> Path:

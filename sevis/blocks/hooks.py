@@ -1,4 +1,4 @@
-"""Looks into a model's SE blocks, and intervenes in them, by forward hooks that belong to one thread and leave nothing behind.
+"""capture and override: look into a model's SE blocks and change their scales, by forward hooks that leave nothing behind.
 
 The hooks of a model are attached once, by the first that needs them, and removed with the last; what a forward pass writes goes to the
 records of its own context (a ContextVar), so threads that share a model never see each other's images.

@@ -1,12 +1,12 @@
 """python -m sevis data, and what --data, --model and --classes stand for."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sevis.errors import SevisError
+from sevis.settings import named_data
 
 if TYPE_CHECKING:
     from sevis.data.datasets import ImageDataset
@@ -64,7 +64,7 @@ def open_data(arguments: Arguments, split: str, wnids: Sequence[str] | None = No
     """Return the chosen data set: all of it, or the images of some classes."""
     from sevis.data.datasets import SETS, find_data, open_dataset
 
-    path = arguments.data or find_data() or os.environ.get("SEVIS_DATA")
+    path = arguments.data or find_data() or named_data()
     name = str(arguments.data)
     if name in SETS and not arguments.data.exists():
         path = find_data(SETS[name])

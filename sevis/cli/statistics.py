@@ -1,6 +1,7 @@
 """What python -m sevis collect, figure6, export and report do: class statistics made, drawn, written as tables, and told as one page."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ def collect_command(arguments: Arguments) -> None:
         with shard.in_turn():
             ready = load_network(arguments)
         dataset = _collected_data(arguments, ready.card)
-        out = arguments.out or ready.card.statistics_path
+        out = arguments.out or ready.card.statistics_path  # where the app looks for them
         _check_writable(out)  # now, not after hours of forward passes
         names = ("batch_size", "workers", "bf16", "channels_last", "sample", "seed", "resume", "save_every", "compact")
         options = CollectOptions(out=out, **{name: getattr(arguments, name) for name in names})
@@ -36,6 +37,8 @@ def collect_command(arguments: Arguments) -> None:
 
 def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
     """Return the data set, in the classes that were asked for, by default those that the network knows; named as it names them."""
+    from sevis.data.datasets import unique
+
     dataset = open_data(arguments, arguments.split, labels=arguments.labels)
     if arguments.classes is not None:
         dataset = dataset.select(read_classes(arguments.classes))
@@ -44,11 +47,12 @@ def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
         dataset = dataset.select(known) if known else dataset
     dataset = dataset if arguments.per_class is None else dataset.first(arguments.per_class)
     names = dict(zip(card.wnids or (), card.classes, strict=False))
-    unnamed = [wnid for wnid, name in zip(dataset.wnids, dataset.classes, strict=True) if name == wnid]
-    return dataset.named({wnid: names[wnid] for wnid in unnamed if wnid in names})
+    pairs = zip(dataset.wnids, dataset.classes, strict=True)
+    return replace(dataset, classes=unique({wnid: names.get(wnid, wnid) if name == wnid else name for wnid, name in pairs}))
 
 
 def _check_writable(out: Path) -> None:
+    """Refuse a path that no file can be written to. Raises SevisError."""
     if out.is_dir():
         raise SevisError(f"{out} is a directory: name the file to write, such as {out / 'statistics.safetensors'}")
     there = next(folder for folder in out.absolute().parents if folder.exists())

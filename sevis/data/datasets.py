@@ -5,7 +5,6 @@ files with a list that says which class each belongs to (ImageNet's validation i
 """
 
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +20,7 @@ from sevis.data.cifar import LAYOUTS, Layout, Records, recognise
 from sevis.data.images import SUFFIXES, is_image, read_image
 from sevis.data.sources import Folder, Source, Zip, printable
 from sevis.errors import SevisError
-from sevis.settings import cache_folder
+from sevis.settings import cache_folder, named_data
 
 TINY_IMAGENET = "tiny-imagenet-200"
 SETS = {"tiny-imagenet": TINY_IMAGENET} | {name: layout.folder for name, layout in LAYOUTS.items()}  # those that have a name
@@ -125,14 +124,14 @@ class ImageDataset:
 
 def find_data(name: str = TINY_IMAGENET) -> Path | None:
     """Return the folder or zip of a data set, or None: in or at what SEVIS_DATA names, else in ./data, else in the user's cache."""
-    named = os.environ.get("SEVIS_DATA")
-    folders = [Path(named)] if named else [Path("data"), cache_folder()]
+    named = named_data()
+    folders = [named] if named else [Path("data"), cache_folder()]
     for folder in folders:
         for path in (folder / name, folder / f"{name}.zip", folder):
             if path.stem == name and path.exists():
                 return path
-    renamed = named and name == TINY_IMAGENET and (folders[0].is_file() or (folders[0] / "wnids.txt").is_file())
-    return folders[0] if renamed else None
+    renamed = named and name == TINY_IMAGENET and (named.is_file() or (named / "wnids.txt").is_file())
+    return named if renamed else None
 
 
 def open_dataset(path: str | Path, split: str = "val", *, labels: Path | None = None) -> ImageDataset:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from sevis.data.datasets import ImageDataset
 from sevis.data.preprocessing import Preprocessing
+from sevis.distributed import processes_here
 from sevis.errors import SevisError
 
 MEMORY_SHARE = 0.4  # of what is free, at most, for decoded images
@@ -62,8 +63,7 @@ class Streamed:
     def pick(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield what `Pixels.pick` yields."""
         on_gpu = self.device.type == "cuda"
-        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        workers = min(WORKERS, max(1, (os.cpu_count() or 1) // processes))
+        workers = min(WORKERS, max(1, (os.cpu_count() or 1) // processes_here()))
         views = _Views(self.dataset, self.preprocess)
         loader = DataLoader(views, batch_sampler=[chunk.tolist() for chunk in chunks], num_workers=workers, pin_memory=on_gpu)
         try:
@@ -106,7 +106,7 @@ def _free_memory(device: torch.device) -> int:
         free = int(rows["MemAvailable"].split()[0]) * 1024
     except (OSError, ValueError, LookupError):  # not Linux
         free = UNKNOWN_MEMORY
-    share = free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    share = free // processes_here()
     return share if own is None else min(own, share)
 
 

@@ -1,4 +1,7 @@
-"""A model and labelled images become class statistics: the one place that joins them, in one pass and constant memory."""
+"""A model and labelled images become class statistics, in one pass and constant memory: the only file that joins the two.
+
+What is collected is written to `CollectOptions.out`. By default, sevis collect writes where the app looks for it: `Card.statistics_path`.
+"""
 
 import math
 import sys
@@ -17,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-import sevis
 from sevis.blocks.hooks import capture
 from sevis.blocks.record import Record
 from sevis.blocks.sites import require_sites
@@ -27,42 +29,11 @@ from sevis.class_statistics.moments import QUANTITIES
 from sevis.data.loader import Batch, Broken, LabelledImages, about, class_names, make_loader
 from sevis.distributed import Shard
 from sevis.errors import SevisError
-from sevis.experiments.resume import EVERY, Partial
+from sevis.experiments.resume import EVERY, PartialFile
+from sevis.settings import VERSION
 from sevis.weights.loading import ReadyModel
 
-
-def gather(statistics: ClassStatistics, shard: Shard, *, folder: Path | None = None) -> list[dict[str, Any]]:
-    """Merge what all processes found into the statistics of the first; they travel as files do, array by array.
-
-    Args:
-        statistics: what this process found.
-        shard: which process it is.
-        folder: where such a file lies for the time being; None: in the system's folder for temporary files.
-
-    Returns:
-        In the first process, the metadata of the others.
-    """
-    if shard.world == 1:
-        return []
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    found = []
-    with TemporaryDirectory(prefix="sevis-gathering-", dir=folder) as place:
-        file = Path(place) / "part"
-        if shard.rank:
-            statistics.save(file)
-            shard.send(file)
-        for rank in range(1, shard.world if shard.rank == 0 else 1):
-            shard.receive(file, rank)
-            other = ClassStatistics.load(file)
-            statistics.merge(other)
-            found.append(other.metadata)
-    return found
-
-
 BROKEN_SHARE = 0.01  # of the images, more of which stop a collection when they cannot be read
-
-
 NAMED = 100  # broken images
 
 
@@ -97,6 +68,84 @@ class CollectOptions:
     progress: bool = True
 
 
+def collect(
+    ready: ReadyModel, loader: Iterable[tuple[Any, ...]], *, classes: Sequence[str] | None = None, sample: int | None = None
+) -> ClassStatistics:
+    """Run every batch of a loader through a model and keep, per class, block and channel, what `ClassStatistics` holds.
+
+    Args:
+        ready: the network, from `sevis.load`.
+        loader: yields inputs (N, 3, S, S), as `ready.preprocess` makes them, labels (N,), and the images' indices in their data set (N,),
+            by default counted on from 0; see `make_loader`, whose batches also tell of images that cannot be read.
+        classes: the names of the labels; by default those of the model's outputs.
+        sample: how many whole gate vectors of each class are kept; None: 50, less where they would take more than 256 MB.
+
+    Raises:
+        SevisError: for a label without a class, and when more than 1 % of the images cannot be read.
+    """
+    names = tuple(classes or ready.classes)
+    statistics = _empty(ready, names, provenance(ready), sample)
+    outputs = np.arange(len(names)) if classes is None else outputs_of(ready, names)
+    work = _Pass(ready, statistics, outputs, CollectOptions())
+    work.run(loader)
+    _finish(statistics, work.broken)
+    return statistics
+
+
+def collect_dataset(
+    ready: ReadyModel, dataset: LabelledImages, *, options: CollectOptions | None = None, shard: Shard | None = None
+) -> ClassStatistics:
+    """Collect from a data set, with a progress bar and the data's provenance; it can be resumed, and shared by several processes.
+
+    What is in a batch depends neither on the processes nor on how often a run was cut off; so the numbers do not, either.
+
+    Args:
+        ready: the network, from `sevis.load`.
+        dataset: of (PIL image, class index), with the names of its `classes`: an `ImageDataset`, or one of torchvision's.
+        options: see there.
+        shard: this process's part, from `sevis.distributed.joined`; None: all of it.
+
+    Returns:
+        The statistics; in every process but the first, those of its own part.
+
+    Raises:
+        SevisError: when more than 1 % of the images cannot be read, and when what there is to resume is of
+            another run, or other processes do not do the same.
+    """
+    options, shard = options or CollectOptions(), shard or Shard()
+    names, told = class_names(dataset), about(dataset)
+    metadata = provenance(ready, bf16=options.bf16) | told | {"seed": options.seed}
+    statistics, done = _empty(ready, names, metadata, options.sample), 0
+    work = _Pass(ready, statistics, outputs_of(ready, names, told["wnids"]), options)
+    facts = _facts(statistics, options)
+    partial = None if options.out is None else PartialFile(options.out, facts, shard, options.save_every, _say)
+    if partial and (left := partial.open(resume=options.resume)):
+        begun, state = left
+        statistics.merge(begun)
+        statistics.metadata["date"] = begun.metadata["date"]  # the day when it began
+        work.broken.add(state["broken"], count=state["broken_count"])
+        done = state["batches"]
+    shard.agree(facts)  # before any of them saves what others might take for a left-over
+    numbers = shard.numbers(math.ceil(len(dataset) / options.batch_size))
+    loader = make_loader(dataset, ready.preprocess, batch_size=options.batch_size, workers=options.workers, numbers=numbers[done:])
+    images = [min(options.batch_size, len(dataset) - number * options.batch_size) for number in numbers]
+
+    def watched() -> Iterator[Batch]:
+        with _bar(ready.card.name, sum(images), sum(images[:done]), shard, shown=options.progress) as bar:
+            for number, batch in enumerate(loader, start=done + 1):
+                yield batch
+                bar.update(len(batch.ids) + len(batch.broken))
+                work.broken.check(len(dataset))
+                if partial and partial.due:
+                    work.beside.submit(partial.keep, statistics, batches=number, **work.broken.told()).result()
+
+    work.run(watched())
+    _join(statistics, work.broken, shard, options)
+    if partial:
+        partial.remove()
+    return statistics
+
+
 @dataclass
 class _BrokenImages:
     """How many images could not be read, and the first of them."""
@@ -118,7 +167,7 @@ class _BrokenImages:
             )
 
     def told(self) -> dict[str, Any]:
-        """As JSON holds it, for `add`."""
+        """Return what `add` takes again, as JSON holds it."""
         return {"broken": self.first, "broken_count": self.count}
 
 
@@ -150,103 +199,55 @@ class _Pass:
                 self.broken.add(unreadable, count=len(unreadable))
                 if len(labels):
                     logits = model(inputs.to(device, non_blocking=True).contiguous(memory_format=layout))
-                    known, places = labels.cpu().numpy(), None if ids is None else ids.cpu().numpy()
+                    known, indices = labels.cpu().numpy(), None if ids is None else ids.cpu().numpy()
                     gates, right = gates_of(record), _right(logits, known, self.outputs)
                     if update:
                         update.result()
-                    update = self.beside.submit(self.statistics.update, known, gates, ids=places, right=right)
+                    update = self.beside.submit(self.statistics.update, known, gates, ids=indices, right=right)
             if update:
                 update.result()
-
-
-def collect(
-    ready: ReadyModel, loader: Iterable[tuple[Any, ...]], *, classes: Sequence[str] | None = None, sample: int | None = None
-) -> ClassStatistics:
-    """Run every batch of a loader through a model and keep, per class, block and channel, what `ClassStatistics` holds.
-
-    Args:
-        ready: the network, from `sevis.load`.
-        loader: yields inputs (N, 3, S, S), as `ready.preprocess` makes them, labels (N,), and the images' places in their data set (N,),
-            by default counted on from 0; see `make_loader`, whose batches also tell of images that cannot be read.
-        classes: the names of the labels; by default those of the model's outputs.
-        sample: how many whole gate vectors of each class are kept; None: 50, less where they would take more than 256 MB.
-
-    Raises:
-        SevisError: for a label without a class, and when more than 1 % of the images cannot be read.
-    """
-    names = tuple(classes or ready.classes)
-    statistics = _empty(ready, names, provenance(ready), sample)
-    outputs = np.arange(len(names)) if classes is None else outputs_of(ready, names)
-    work = _Pass(ready, statistics, outputs, CollectOptions())
-    work.run(loader)
-    _finish(statistics, work.broken)
-    return statistics
-
-
-def collect_dataset(
-    ready: ReadyModel, dataset: LabelledImages, *, options: CollectOptions | None = None, shard: Shard | None = None
-) -> ClassStatistics:
-    """`collect` over a data set, with a progress bar and the data's provenance; it can be resumed, and shared by several processes.
-
-    What is in a batch depends neither on the processes nor on how often a run was cut off; so the numbers do not, either.
-
-    Args:
-        ready: the network, from `sevis.load`.
-        dataset: of (PIL image, class index), with the names of its `classes`: an `ImageDataset`, or one of torchvision's.
-        options: see there.
-        shard: this process's part, from `sevis.shards.joined`; None: all of it.
-
-    Returns:
-        The statistics; in every process but the first, those of its own part.
-
-    Raises:
-        SevisError: when more than 1 % of the images cannot be read, and when what there is to resume is of
-            another run, or other processes do not do the same.
-    """
-    options, shard = options or CollectOptions(), shard or Shard()
-    names, told = class_names(dataset), about(dataset)
-    metadata = provenance(ready, bf16=options.bf16) | told | {"seed": options.seed}
-    statistics, done = _empty(ready, names, metadata, options.sample), 0
-    work = _Pass(ready, statistics, outputs_of(ready, names, told["wnids"]), options)
-    facts = _facts(statistics, options)
-    partial = None if options.out is None else Partial(options.out, facts, shard, options.save_every, _say)
-    if partial and (left := partial.open(resume=options.resume)):
-        statistics.merge(left[0])
-        statistics.metadata["date"] = left[0].metadata["date"]  # the day when it began
-        work.broken.add(left[1]["broken"], count=left[1]["broken_count"])
-        done = left[1]["batches"]
-    shard.agree(facts)  # before any of them saves what others might take for a left-over
-    numbers = shard.numbers(math.ceil(len(dataset) / options.batch_size))
-    loader = make_loader(dataset, ready.preprocess, batch_size=options.batch_size, workers=options.workers, numbers=numbers[done:])
-    images = [min(options.batch_size, len(dataset) - number * options.batch_size) for number in numbers]
-
-    def watched() -> Iterator[Batch]:
-        with _bar(ready.card.name, sum(images), sum(images[:done]), shard, shown=options.progress) as bar:
-            for number, batch in enumerate(loader, start=done + 1):
-                yield batch
-                bar.update(len(batch.ids) + len(batch.broken))
-                work.broken.check(len(dataset))
-                if partial and partial.due:
-                    work.beside.submit(partial.keep, statistics, batches=number, **work.broken.told()).result()
-
-    work.run(watched())
-    _join(statistics, work.broken, shard, options)
-    if partial:
-        partial.remove()
-    return statistics
 
 
 def _join(statistics: ClassStatistics, broken: _BrokenImages, shard: Shard, options: CollectOptions) -> None:
     """Bring together what all processes found, in the first of them, which writes it; the others wait for that."""
     out = options.out
     statistics.metadata |= broken.told()
-    for other in gather(statistics, shard, folder=out and out.parent):
+    for other in _gather(statistics, shard, folder=out and out.parent):
         broken.add(other["broken"], count=other["broken_count"])
     if shard.rank == 0:
         _finish(statistics, broken)
         if out:
             statistics.save(out, compact=options.compact)
     shard.meet()
+
+
+def _gather(statistics: ClassStatistics, shard: Shard, *, folder: Path | None = None) -> list[dict[str, Any]]:
+    """Merge what all processes found into the statistics of the first; they travel as files do, array by array.
+
+    Args:
+        statistics: what this process found.
+        shard: which process it is.
+        folder: where such a file lies for the time being; None: in the system's folder for temporary files.
+
+    Returns:
+        In the first process, the metadata of the others.
+    """
+    if shard.world == 1:
+        return []
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    with TemporaryDirectory(prefix="sevis-gathering-", dir=folder) as temporary:
+        file = Path(temporary) / "part"
+        if shard.rank:
+            statistics.save(file)
+            shard.send(file)
+        for rank in range(1, shard.world if shard.rank == 0 else 1):
+            shard.receive(file, rank)
+            other = ClassStatistics.load(file)
+            statistics.merge(other)
+            found.append(other.metadata)
+    return found
 
 
 def _empty(ready: ReadyModel, classes: tuple[str, ...], metadata: dict[str, Any], sample: int | None) -> ClassStatistics:
@@ -272,7 +273,7 @@ def outputs_of(ready: ReadyModel, classes: Sequence[str], wnids: Sequence[str] |
 
 
 def _finish(statistics: ClassStatistics, broken: _BrokenImages) -> None:
-    """Check how many images were broken, and tells it."""
+    """Check how many images were broken, and tell it."""
     images = int(statistics.count.sum())
     broken.check(images + broken.count)
     statistics.metadata |= {"images": images, "broken": [image.name for image in broken.first], "broken_count": broken.count}
@@ -309,6 +310,6 @@ def provenance(ready: ReadyModel, *, bf16: bool = False) -> dict[str, Any]:
         "precision": "bfloat16 autocast" if bf16 else str(next(ready.model.parameters()).dtype).removeprefix("torch."),
         "device": ready.device.type,
         "torch": torch.__version__.split("+")[0],
-        "sevis": sevis.__version__,
+        "sevis": VERSION,
         "date": datetime.now(UTC).date().isoformat(),
     }

@@ -30,7 +30,7 @@ class Score:
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients inside; the mode of every module is put back."""
+    """Put a model into evaluation mode and keep no gradients inside; the mode of every module is put back."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

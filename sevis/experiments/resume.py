@@ -18,8 +18,8 @@ SHARE = 0.05  # of the time that saving may take; where it takes longer, it happ
 
 
 @dataclass
-class Partial:
-    """The file of one process, and what it is about.
+class PartialFile:
+    """The file in which one process saves what it has so far.
 
     Attributes:
         out: where the finished statistics shall lie.
@@ -50,7 +50,7 @@ class Partial:
         return self.out.with_name(f"{self.out.name}.partial{part}")
 
     def open(self, *, resume: bool) -> tuple[ClassStatistics, dict[str, Any]] | None:
-        """Return what a run that was cut off has left: its statistics, and what else `save` was given; None where there is nothing.
+        """Return what a run that was cut off has left: its statistics, and what else `keep` was given; None where there is nothing.
 
         Raises:
             SevisError: when there is something and it was not to be resumed, or when it is of another run or damaged.
@@ -71,10 +71,10 @@ class Partial:
     def _read(self) -> tuple[ClassStatistics, dict[str, Any]]:
         try:
             statistics = ClassStatistics.load(self.path)
-            state = statistics.metadata["unfinished"]
-            differing = [name for name, value in self.facts.items() if state["facts"].get(name) != value]
-        except (SevisError, KeyError, TypeError, AttributeError) as error:
+            state = statistics.metadata["unfinished"]  # which finished statistics lack
+        except (SevisError, KeyError) as error:
             raise SevisError(f"{self.path} cannot be read ({error}): delete it to start again") from None
+        differing = [name for name, value in self.facts.items() if state["facts"].get(name) != value]
         if differing:
             raise SevisError(
                 f"{self.path} belongs to another run, which differs in {', '.join(differing)}: "

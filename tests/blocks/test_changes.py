@@ -64,9 +64,9 @@ CASES: dict[str, tuple[Any, Any]] = {
 }
 
 
-def put(scale: np.ndarray, place: Any, value: Any) -> np.ndarray:
+def put(scale: np.ndarray, chosen: Any, value: Any) -> np.ndarray:
     changed = scale.copy()
-    changed[place] = value
+    changed[chosen] = value
     return changed
 
 

@@ -49,9 +49,9 @@ def files_of(name: str) -> dict[str, bytes]:
     return files
 
 
-def write(name: str, place: Path) -> Path:
-    """Writes the folder of a data set into a place; returns the folder."""
-    folder = place / LAYOUTS[name].folder
+def write(name: str, parent: Path) -> Path:
+    """Writes the folder of a data set into another; returns the folder."""
+    folder = parent / LAYOUTS[name].folder
     folder.mkdir(parents=True)
     for file, content in files_of(name).items():
         (folder / file).write_bytes(content)
@@ -159,14 +159,14 @@ def test_an_archive_is_unpacked_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_an_archive_writes_nowhere_else(tmp_path: Path) -> None:
-    place = tmp_path / "inner" / "data"
-    place.mkdir(parents=True)
+    inside = tmp_path / "inner" / "data"
+    inside.mkdir(parents=True)
     names = iter(("../../{}", "/{}", "a/b/c/{}", "../{}", "{}", "{}", "{}"))
     files = {next(names).format(file): content for file, content in files_of("cifar10").items()}
-    unpack(tar(tmp_path / "cifar.tar.gz", {**files, "../other": b"?"}), LAYOUTS["cifar10"], place / "there")
-    assert {path.name: path.read_bytes() for path in (place / "there").iterdir()} == files_of("cifar10")
-    assert [path.name for path in place.iterdir()] == ["there"]
-    assert [path.name for path in place.parent.iterdir()] == ["data"]
+    unpack(tar(tmp_path / "cifar.tar.gz", {**files, "../other": b"?"}), LAYOUTS["cifar10"], inside / "there")
+    assert {path.name: path.read_bytes() for path in (inside / "there").iterdir()} == files_of("cifar10")
+    assert [path.name for path in inside.iterdir()] == ["there"]
+    assert [path.name for path in inside.parent.iterdir()] == ["data"]
 
 
 @pytest.mark.parametrize("harm", ["links", "giants", "missing", "cut", "no archive"])

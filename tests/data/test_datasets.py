@@ -209,8 +209,8 @@ def test_links_to_files_are_followed_within_the_root_only(tmp_path: Path) -> Non
     (root / "cat" / "c.png").symlink_to(tmp_path / "elsewhere" / "private.png")
     (root / "cat" / "d.png").symlink_to(root / "cat" / "d.png")
     (tmp_path / "linked").symlink_to(root, target_is_directory=True)
-    for place in (root, tmp_path / "linked"):
-        data = open_dataset(place)
+    for path in (root, tmp_path / "linked"):
+        data = open_dataset(path)
         assert data[0][0].tobytes() == data[1][0].tobytes()
         with pytest.raises(SevisError, match=r"c\.png is a link that leads out of .*: replace it by a copy"):
             data[2]
@@ -279,7 +279,7 @@ def test_a_pickled_data_set_opens_its_zip_again(tiny: Path) -> None:
     assert content(pickle.loads(pickle.dumps(data))) == expected  # noqa: S301  (made here)
 
 
-# --- places ---
+# --- where data lies ---
 
 
 @pytest.fixture

@@ -77,12 +77,12 @@ def test_some_images_of_each_class_are_the_first_ones(colours: Path) -> None:
 
 
 def test_a_broken_image_in_a_stream_is_one_sentence(tmp_path: Path, monkeypatch) -> None:
-    place = write_colours(tmp_path)
-    broken = sorted((place / "train").rglob("*.*"))[4]
+    folder = write_colours(tmp_path)
+    broken = sorted((folder / "train").rglob("*.*"))[4]
     broken.write_bytes(b"no image")
     monkeypatch.setattr("sevis.data.pixels._free_memory", lambda _: 0)
     preprocess = Preprocessing(resize=16, crop=16)
-    images = open_images(open_colours(place)[0], preprocess, torch.device("cpu"))
+    images = open_images(open_colours(folder)[0], preprocess, torch.device("cpu"))
     with pytest.raises(SevisError) as caught:
         list(evaluation_batches(images, preprocess, 6))
     assert broken.name in str(caught.value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sevis import SevisError
-from sevis.data import sources as places
+from sevis.data import sources
 from sevis.data.datasets import open_dataset
 from tests.helpers.class_folders import WNIDS, write_classes, write_tiny_imagenet, zipped
 
@@ -34,8 +34,8 @@ LINES = {
 def test_flat_files_take_their_classes_from_a_list(tmp_path: Path, below: str, lines: str) -> None:
     root = write_classes(tmp_path / "imagenet", *(f"{below}{NAME}{number}.JPEG" for number in (3, 1, 2, 4)))
     (tmp_path / "labels.txt").write_text(lines)
-    for place in (root, zipped(root)):
-        data = open_dataset(place, "val", labels=tmp_path / "labels.txt")
+    for path in (root, zipped(root)):
+        data = open_dataset(path, "val", labels=tmp_path / "labels.txt")
         assert data.files == tuple(f"{below}{NAME}{number}.JPEG" for number in (1, 2, 3)), "one is on no line"
         assert (data.wnids, data.labels, data.split) == (("n01", "n02"), (1, 0, 1), "val" if below else "")
 
@@ -81,17 +81,17 @@ def test_a_folder_too_high_up_is_refused(tmp_path: Path) -> None:
 
 
 def test_folders_nested_too_deep_are_refused(tmp_path: Path) -> None:
-    root = write_classes(tmp_path / "pets", "dog/a.png", "cat/" + "x/" * places.MAX_DEPTH + "b.png")
+    root = write_classes(tmp_path / "pets", "dog/a.png", "cat/" + "x/" * sources.MAX_DEPTH + "b.png")
     with pytest.raises(SevisError, match=r"pets is nested more than 10 folders deep, at cat/x/x/.*: name a folder of class folders"):
         open_dataset(root)
-    assert open_dataset(write_classes(tmp_path / "fine", "dog/" + "x/" * (places.MAX_DEPTH - 1) + "b.png")).classes == ("dog",)
+    assert open_dataset(write_classes(tmp_path / "fine", "dog/" + "x/" * (sources.MAX_DEPTH - 1) + "b.png")).classes == ("dog",)
 
 
 def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_classes(tmp_path / "pets", *(f"cat/{number}.png" for number in range(5)))
-    monkeypatch.setattr(places, "MAX_FILES", 5)
+    monkeypatch.setattr(sources, "MAX_FILES", 5)
     assert len(open_dataset(root)) == 5
-    monkeypatch.setattr(places, "MAX_FILES", 4)
+    monkeypatch.setattr(sources, "MAX_FILES", 4)
     with pytest.raises(SevisError, match=r"pets holds more than 4 files, which are all that are listed: name a part of it"):
         open_dataset(root)
 

@@ -101,7 +101,7 @@ def test_wnids_come_before_names_and_an_unknown_class_leaves_the_predictions_unk
     assert outputs_of(twins, ["b"]) is None, "two outputs of one name"
 
 
-def test_ids_are_places_in_the_data_set(ready: ReadyModel, colours: Path) -> None:
+def test_ids_are_indices_in_the_data_set(ready: ReadyModel, colours: Path) -> None:
     dataset = open_colours(colours)[0]
     inputs = torch.stack([torch.from_numpy(ready.preprocess(image)) for image, _ in dataset])
     scales = plain_gates(ready.model, inputs)["SE_3_2"][1]
@@ -173,15 +173,15 @@ def test_a_broken_image_is_skipped_counted_and_named(ready: ReadyModel, many: Pa
     whole = open_colours(many)[1]
     (many / "val" / "green" / "7.png").write_bytes(b"no picture")
     dataset = open_colours(many)[1]
-    place = dataset.files.index("val/green/7.png")
+    index = dataset.files.index("val/green/7.png")
     options = CollectOptions(batch_size=16, workers=workers, progress=False)
     statistics = collect_dataset(ready, dataset, options=options)
     assert statistics.count.tolist() == [50, 49, 50]
     assert statistics.metadata["broken"] == ["val/green/7.png"]
     assert (statistics.metadata["broken_count"], statistics.metadata["images"]) == (1, 149)
-    assert place not in statistics.sample("SE_2_1").ids
-    kept = [index for index in range(150) if index != place]
-    inputs = torch.stack([torch.from_numpy(ready.preprocess(whole[index][0])) for index in kept if whole.labels[index] == 1])
+    assert index not in statistics.sample("SE_2_1").ids
+    kept = [other for other in range(150) if other != index]
+    inputs = torch.stack([torch.from_numpy(ready.preprocess(whole[other][0])) for other in kept if whole.labels[other] == 1])
     np.testing.assert_allclose(statistics.mean("SE_5_1")[1], plain_gates(ready.model, inputs)["SE_5_1"][1].mean(axis=0), atol=1e-5)
 
 

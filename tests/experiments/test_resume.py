@@ -155,7 +155,7 @@ def test_a_full_disk_stops_no_collection_until_its_end(
 def test_saving_takes_little_of_the_time(ready: ReadyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, saved = [0.0], []
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    partial = module.Partial(tmp_path / "out", {}, module.Shard(), every=60, say=print)
+    partial = module.PartialFile(tmp_path / "out", {}, module.Shard(), every=60, say=print)
     statistics = ClassStatistics({"SE_2_1": 2}, ("a",))
 
     def save(_: object, __: object) -> None:
