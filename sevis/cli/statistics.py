@@ -1,7 +1,6 @@
 """What python -m sevis collect, figure6, export and report do: class statistics made, drawn, written as tables, and told as one page."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,8 +36,6 @@ def collect_command(arguments: Arguments) -> None:
 
 def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
     """Return the data set, in the classes that were asked for, by default those that the network knows; named as it names them."""
-    from sevis.data.datasets import unique
-
     dataset = open_data(arguments, arguments.split, labels=arguments.labels)
     if arguments.classes is not None:
         dataset = dataset.select(read_classes(arguments.classes))
@@ -47,8 +44,8 @@ def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
         dataset = dataset.select(known) if known else dataset
     dataset = dataset if arguments.per_class is None else dataset.first(arguments.per_class)
     names = dict(zip(card.wnids or (), card.classes, strict=False))
-    pairs = zip(dataset.wnids, dataset.classes, strict=True)
-    return replace(dataset, classes=unique({wnid: names.get(wnid, wnid) if name == wnid else name for wnid, name in pairs}))
+    unnamed = [wnid for wnid, name in zip(dataset.wnids, dataset.classes, strict=True) if name == wnid]
+    return dataset.named({wnid: names[wnid] for wnid in unnamed if wnid in names})
 
 
 def _check_writable(out: Path) -> None:
