@@ -31,7 +31,7 @@ class Printed:
 
 
 @dataclass(frozen=True)
-class Row:
+class PrintedTwins:
     """A network of Table 2 or 3, in the authors' own implementation, plain and with SE.
 
     Attributes:
@@ -51,7 +51,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Variant:
+class PrintedVariant:
     """A row of one of the ablations, tables 10 to 16.
 
     Attributes:
@@ -97,27 +97,27 @@ _ROUND_SHUFFLENET = (
 )
 
 TABLES_2_AND_3 = (
-    Row("resnet50", "ResNet-50", 2, _giga(24.80, 7.48, 3.86), _giga(23.29, 6.62, 3.87)),
-    Row("resnet101", "ResNet-101", 2, _giga(23.17, 6.52, 7.58), _giga(22.38, 6.07, 7.60)),
-    Row("resnet152", "ResNet-152", 2, _giga(22.42, 6.34, 11.30), _giga(21.57, 5.73, 11.32)),
-    Row("resnext50_32x4d", "ResNeXt-50", 2, _giga(22.11, 5.90, 4.24), _giga(21.10, 5.49, 4.25)),
-    Row("resnext101_32x4d", "ResNeXt-101", 2, _giga(21.18, 5.57, 7.99), _giga(20.70, 5.01, 8.00)),
-    Row("vgg16_bn", "VGG-16", 2, _giga(27.02, 8.81, 15.47), _giga(25.22, 7.70, 15.48)),
-    Row("bn_inception", "BN-Inception", 2, _giga(25.38, 7.89, 2.03), _giga(24.23, 7.14, 2.04)),
-    Row("inception_resnet_v2", "Inception-ResNet-v2", 2, _giga(20.37, 5.21, 11.75), _giga(19.80, 4.79, 11.76), _OTHER_INCEPTION),
-    Row("mobilenet", "MobileNet", 3, _mega(28.4, 9.4, 569, 4.2), _mega(25.3, 7.7, 572, 4.7)),
-    Row("shufflenet", "ShuffleNet", 3, _mega(32.6, 12.5, 140, 1.8), _mega(31.0, 11.1, 142, 2.4), _ROUND_SHUFFLENET),
+    PrintedTwins("resnet50", "ResNet-50", 2, _giga(24.80, 7.48, 3.86), _giga(23.29, 6.62, 3.87)),
+    PrintedTwins("resnet101", "ResNet-101", 2, _giga(23.17, 6.52, 7.58), _giga(22.38, 6.07, 7.60)),
+    PrintedTwins("resnet152", "ResNet-152", 2, _giga(22.42, 6.34, 11.30), _giga(21.57, 5.73, 11.32)),
+    PrintedTwins("resnext50_32x4d", "ResNeXt-50", 2, _giga(22.11, 5.90, 4.24), _giga(21.10, 5.49, 4.25)),
+    PrintedTwins("resnext101_32x4d", "ResNeXt-101", 2, _giga(21.18, 5.57, 7.99), _giga(20.70, 5.01, 8.00)),
+    PrintedTwins("vgg16_bn", "VGG-16", 2, _giga(27.02, 8.81, 15.47), _giga(25.22, 7.70, 15.48)),
+    PrintedTwins("bn_inception", "BN-Inception", 2, _giga(25.38, 7.89, 2.03), _giga(24.23, 7.14, 2.04)),
+    PrintedTwins("inception_resnet_v2", "Inception-ResNet-v2", 2, _giga(20.37, 5.21, 11.75), _giga(19.80, 4.79, 11.76), _OTHER_INCEPTION),
+    PrintedTwins("mobilenet", "MobileNet", 3, _mega(28.4, 9.4, 569, 4.2), _mega(25.3, 7.7, 572, 4.7)),
+    PrintedTwins("shufflenet", "ShuffleNet", 3, _mega(32.6, 12.5, 140, 1.8), _mega(31.0, 11.1, 142, 2.4), _ROUND_SHUFFLENET),
 )
 
 _UP = "rounded up by the paper, from exactly {} million"
 
 
-def _variant(table: int, label: str, printed: Printed, note: str = "", **options: Any) -> Variant:
-    return Variant(table, label, "se_resnet50", MappingProxyType({"bias": False} | options), printed, note)
+def _variant(table: int, label: str, printed: Printed, note: str = "", **options: Any) -> PrintedVariant:
+    return PrintedVariant(table, label, "se_resnet50", MappingProxyType({"bias": False} | options), printed, note)
 
 
-def _plain(table: int, printed: Printed) -> Variant:
-    return Variant(table, "ResNet-50", "resnet50", MappingProxyType({}), printed)
+def _plain(table: int, printed: Printed) -> PrintedVariant:
+    return PrintedVariant(table, "ResNet-50", "resnet50", MappingProxyType({}), printed)
 
 
 TABLE_10 = (

@@ -42,7 +42,7 @@ class Pair:
 
     @property
     def verdict(self) -> str:
-        """One of VERDICTS: whether the measured order is the printed one; too noisy where the interval holds 0."""
+        """Return one of VERDICTS: whether the measured order is the printed one; too noisy where the interval holds 0."""
         if not self.told:
             return CLOSE
         if self.measured is None:

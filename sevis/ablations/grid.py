@@ -114,7 +114,7 @@ def tables() -> tuple[Table, ...]:
     )
 
 
-def _row(entry: paper.Variant) -> Row:
+def _row(entry: paper.PrintedVariant) -> Row:
     """Return a row of the paper's, and the variant that is built as it is."""
     if not entry.options:
         return Row(entry.label, PLAIN, entry.printed)

@@ -1,4 +1,7 @@
-"""The measured ablations as text: a table of all variants, and the paper's tables 10 to 16 beside what was measured here."""
+"""The measured ablations in words: the whole report for the terminal, and the sentences that it and the page Ablations are made of.
+
+From top to bottom: the report, what was run, the order of the rows, gates that are dead and runs that diverged, and how a number is said.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -16,7 +19,7 @@ from sevis.ablations.agreement import (
     compare,
     count_verdicts,
 )
-from sevis.ablations.grid import BASELINE, KEYS, PLAIN, Row, Table, tables
+from sevis.ablations.grid import BASELINE, KEYS, PLAIN, Table, tables
 from sevis.ablations.results import Ablations, Estimate, Summary
 from sevis.analysis.dead_gates import DEAD
 from sevis.analysis.intervals import LEVEL
@@ -25,15 +28,12 @@ INTERVALS = (
     "Intervals are at 95 %, by Student's t over the seeds: they say where the mean of ever more seeds would lie on the same validation "
     "images, not what other images would give. Differences from SE are paired by seed."
 )
-
-
 PRINTED = (
     "The paper's errors are of ResNet-50 on ImageNet, one run each: only the order can be compared, not the numbers, and not that of rows "
     f"less than {RESOLUTION} points apart, for training by another schedule moved two of its errors by 0.08 and 0.09 (section 6)."
 )
-
-
-# of the variants with these keys
+VARIES = "“s varies by” is the standard deviation of s over images, mean over channels and blocks"
+# What must be known of the aliveness of the variants with these keys.
 CAVEATS = (
     (
         {"tanh", "relu"},
@@ -46,125 +46,33 @@ CAVEATS = (
         "costs to hold it at them, which takes its map away, too.",
     ),
 )
-
-
-def describe(ablations: Ablations) -> str:
-    """Return what was run: network, data, recipe, seeds, device and date, in two sentences. Raises SevisError where there is no run."""
-    base, runs = ablations.base, [run for _, run in ablations.runs]
-    data = runs[0].data
-    seeds = sorted({run.recipe.seed for run in runs})
-    counts = sorted({len(ablations.seeds(key)) for key in ablations.keys})
-    each = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    side = f"{base.start_size} to {base.size}" if base.start_size else f"{base.size}"
-    dates = sorted({run.date for run in runs})
-    return (
-        f"{base.model} at {base.width:g} of its width, on {data.train_images:,} images of {len(data.classes)} classes of "
-        f"{data.name} at {side} pixels, {_count(base.epochs, 'epoch')}; tested on {data.val_images:,} others, "
-        f"which chose nothing. {_count(len(runs), 'run')} of {len(ablations.keys)} of the {len(KEYS)} variants, {each} of each (seeds "
-        f"{', '.join(map(str, seeds))}), on {', '.join(sorted({run.device for run in runs}))}, "
-        f"{dates[0] if len(dates) == 1 else f'{dates[0]} to {dates[-1]}'}."
-        + (f" {_count(len(ablations.diverged), 'more run')} diverged." if ablations.diverged else "")
-    )
+SUMMARY_HEAD = (
+    "variant",
+    "seeds",
+    "top-1 error, %",
+    "minus SE, points",
+    "std of s over images",
+    "cost of frozen gates, points",
+    "parameters",
+)
 
 
 def report(ablations: Ablations) -> str:
     """Return everything, as Markdown. Raises SevisError where there is no run."""
     summaries = {key: summary for key in ablations.keys if (summary := ablations.summary(key)) is not None}
-    head = ("variant", "seeds", "top-1 error, %", "minus SE, points", "std of s over images", "cost of frozen gates, points", "parameters")
+    shown = [key for key in KEYS if key in summaries or ablations.reasons(key)]
     lines = ["# The paper's ablations, measured", "", describe(ablations), INTERVALS, ""]
-    lines += [*_markdown([head, *(_summary_row(key, ablations) for key in KEYS if key in summaries or ablations.reasons(key))]), ""]
-    lines += [line for words in describe_divergences(ablations, {key: key for key in KEYS}) for line in (words, "")]
-    dead = [key for key, summary in summaries.items() if is_dead(summary)]
-    if dead:
-        lines += [
-            f"Dead gates (s varies by less than {DEAD} over images): {', '.join(dead)}. Whatever these gain has another reason.",
-            "",
-        ]
-    if text := caveats(summaries):
-        lines += [text, ""]
-    pairs: list[Pair] = []
+    lines += [*_markdown([SUMMARY_HEAD, *(_summary_row(key, ablations) for key in shown)]), ""]
+    for words in (*describe_divergences(ablations, {key: key for key in KEYS}), _list_dead(summaries), caveats(summaries)):
+        lines += [words, ""] if words else []
+    compared: list[Pair] = []
     for table in tables():
-        pairs += compare(table, ablations)
+        pairs = compare(table, ablations)
         lines += [f"## Table {table.number} of the paper: {table.title}", "", *_markdown(_table_rows(table, ablations)), ""]
-        lines += [*agreement(compare(table, ablations)), ""]
-    lines += ["## The order, in all tables", "", PRINTED, tally(pairs)]
+        lines += [*list_agreement(pairs), ""]
+        compared += pairs
+    lines += ["## The order, in all tables", "", PRINTED, tally(compared)]
     return "\n".join(lines)
-
-
-def describe_divergences(ablations: Ablations, labels: Mapping[str, str]) -> list[str]:
-    """Return which variants diverged, in how many seeds and why: a sentence of each, by the names in `labels`."""
-    sentences = []
-    for key, label in labels.items():
-        done, reasons = len(ablations.seeds(key)), ablations.reasons(key)
-        if reasons:
-            which = "" if len({*reasons.values()}) == 1 else f"with seed {min(reasons)} "
-            why = f"{which}{reasons[min(reasons)]}"
-            others = "; its numbers are of the other seeds" if done else ""
-            sentences.append(f"{label}: diverged in {len(reasons)} of {_count(done + len(reasons), 'seed')} ({why}){others}.")
-    return sentences
-
-
-def say_error(key: str, ablations: Ablations) -> str:
-    """Return the top-1 error of a variant; `diverged` where no run of it came to anything else; a dash where there is none."""
-    summary = ablations.summary(key)
-    return "diverged" if summary is None and ablations.reasons(key) else say(summary.error if summary else None)
-
-
-def caveats(keys: Iterable[str]) -> str:
-    """Return what must be known of the aliveness of some of these variants; empty where nothing is."""
-    return " ".join(text for some, text in CAVEATS if some & {*keys})
-
-
-def is_dead(summary: Summary) -> bool:
-    """Return whether the gates of a variant hardly move, so that whatever it gains has another reason."""
-    return summary.alive is not None and summary.alive.mean < DEAD
-
-
-def agreement(pairs: Sequence[Pair]) -> list[str]:
-    """As a list: which pairs of a table agree with the paper and which do not, and how many cannot tell."""
-    counts = count_verdicts(pairs)
-    lines = [f"- {_pair(pair)} {pair.verdict} with the paper" for pair in pairs if pair.verdict in (AGREES, DISAGREES)]
-    level = describe_level(pairs)
-    lines += [f"- {verdict}: {counts[verdict]} of {_count(len(pairs), 'pair')}" for verdict in VERDICTS[2:] if counts[verdict]]
-    return [*lines, "", level] if level else lines
-
-
-def describe_level(pairs: Sequence[Pair]) -> str:
-    """From when on the order of two rows of a table is told; empty where no interval is other than the rest, at 95 %."""
-    told = sum(pair.told for pair in pairs)
-    if told < 2 or not any(pair.measured and pair.measured.interval for pair in pairs):
-        return ""
-    return (
-        f"An order is told where the interval of the difference leaves out 0: at {100 * pairs[0].level:.1f} % for each of the {told} pairs "
-        f"that the paper tells apart, and so at {100 * LEVEL:.0f} % for all of them together (Bonferroni)."
-    )
-
-
-def tally(pairs: Sequence[Pair]) -> str:
-    """Return how many pairs there are of each verdict, each counted once, and how many would be told apart by chance.
-
-    A pair of several tables counts as in the one with the fewest pairs, where the least is asked of it.
-    """
-    different = {frozenset((pair.first.key, pair.second.key)): pair for pair in sorted(pairs, key=lambda pair: -pair.level)}
-    counts = count_verdicts(different.values())
-    words = {AGREES: "agree with the paper", DISAGREES: "disagree", SINGLE: "with one seed each"}
-    parts = ", ".join(f"{counts[verdict]} {words.get(verdict, verdict)}" for verdict in VERDICTS if counts[verdict])
-    chances = [1 - pair.level for pair in different.values() if pair.verdict in (AGREES, DISAGREES, NOISY)]
-    chance = (
-        f" Were there no differences at all, about {sum(chances):.2f} of the {len(chances)} with an interval and an order in the paper "
-        "would be told apart by chance, half of them in the paper's order."
-    )
-    return f"Of {_count(len(different), 'different pair')} of variants, {parts}.{chance if chances else ''}"
-
-
-def say(value: Estimate | float | None, digits: int = 1, *, sign: bool = False) -> str:
-    """Return a number, or a mean with its interval, such as −1.2 (−3.0 to +0.6), with a real minus; a dash where there is none."""
-    if value is None:
-        return "–"
-    if isinstance(value, Estimate):
-        ends = "" if value.interval is None else f" ({' to '.join(say(end, digits, sign=sign) for end in value.interval)})"
-        return say(value.mean, digits, sign=sign) + ends
-    return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
 
 
 def _summary_row(key: str, ablations: Ablations) -> tuple[str, ...]:
@@ -186,16 +94,9 @@ def _table_rows(table: Table, ablations: Ablations) -> Iterable[tuple[str, ...]]
     yield "variant", "paper: top-1 error, %", "here: top-1 error, %", "here: minus SE, points"
     for row in table.rows:
         summary = ablations.summary(row.key)
+        label = row.label if row.printed else f"{row.label} (not in the paper)"
         difference = say(summary.difference if summary else None, sign=True)
-        yield _label(row), say(row.printed.top1 if row.printed else None, 2), say_error(row.key, ablations), difference
-
-
-def _label(row: Row) -> str:
-    return row.label if row.printed else f"{row.label} (not in the paper)"
-
-
-def _pair(pair: Pair) -> str:
-    return f"{pair.first.label} minus {pair.second.label} (paper {say(pair.printed, 2, sign=True)}, here {say(pair.measured, sign=True)})"
+        yield label, say(row.printed.top1 if row.printed else None, 2), say_error(row.key, ablations), difference
 
 
 def _markdown(rows: Iterable[Sequence[str]]) -> list[str]:
@@ -204,8 +105,40 @@ def _markdown(rows: Iterable[Sequence[str]]) -> list[str]:
     return [lines[0], "|" + " --- |" * columns, *lines[1:]]
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _list_dead(summaries: Mapping[str, Summary]) -> str:
+    dead = [key for key, summary in summaries.items() if is_dead(summary)]
+    what = f"Dead gates (s varies by less than {DEAD} over images): {', '.join(dead)}. Whatever these gain has another reason."
+    return what if dead else ""
+
+
+def describe(ablations: Ablations) -> str:
+    """Return what was run: network, data, recipe, seeds, device and date, in two sentences. Raises SevisError where there is no run."""
+    base, runs = ablations.base, [run for _, run in ablations.runs]
+    data = runs[0].data
+    seeds = ", ".join(map(str, sorted({run.recipe.seed for run in runs})))
+    counts = sorted({len(ablations.seeds(key)) for key in ablations.keys})
+    side = f"{base.start_size} to {base.size}" if base.start_size else f"{base.size}"
+    return (
+        f"{base.model} at {base.width:g} of its width, on {data.train_images:,} images of {len(data.classes)} classes of "
+        f"{data.name} at {side} pixels, {_count(base.epochs, 'epoch')}; tested on {data.val_images:,} others, "
+        f"which chose nothing. {_count(len(runs), 'run')} of {len(ablations.keys)} of the {len(KEYS)} variants, {_span(counts)} of each "
+        f"(seeds {seeds}), on {', '.join(sorted({run.device for run in runs}))}, {_span(sorted({run.date for run in runs}))}."
+        + (f" {_count(len(ablations.diverged), 'more run')} diverged." if ablations.diverged else "")
+    )
+
+
+def brief_source(ablations: Ablations, keys: Iterable[str]) -> str:
+    """Return device, seeds and date of the runs of these variants, for the sentence below a figure; empty where there are none."""
+    runs = [run for key in keys for run in ablations.seeds(key).values()]
+    if not runs:
+        return ""
+    devices, seeds = sorted({run.device for run in runs}), sorted({run.recipe.seed for run in runs})
+    return f"on {' and '.join(devices)}, {say_seeds(seeds)}, {_span(sorted({run.date for run in runs}))}"
+
+
+def name_variant(key: str) -> str:
+    """Return what a variant is called outside the paper's tables."""
+    return {BASELINE: "SE (r = 16, mean, sigmoid)", PLAIN: "plain"}.get(key, key)
 
 
 def describe_order(pairs: Sequence[Pair]) -> str:
@@ -237,34 +170,41 @@ def describe_order(pairs: Sequence[Pair]) -> str:
     return f"{headline} Of {len(pairs)} pairs of rows: {', '.join(parts)}. {describe_level(pairs)}".strip()
 
 
-def describe_deaths(table: Table, ablations: Ablations) -> str:
-    """Return which variants of a table have dead gates, and whether one of them has fewer errors than SE; empty where none has."""
-    rows = [(row, ablations.summary(row.key)) for row in table.rows]
-    dead = {row.key: _death(row.label, summary) for row, summary in rows if summary and is_dead(summary)}
-    return " ".join([*dead.values(), caveats(dead)]).strip()
+def list_agreement(pairs: Sequence[Pair]) -> list[str]:
+    """Return which pairs of a table agree with the paper and which do not, and how many cannot tell, as the lines of a list."""
+    counts = count_verdicts(pairs)
+    lines = [f"- {_pair(pair)} {pair.verdict} with the paper" for pair in pairs if pair.verdict in (AGREES, DISAGREES)]
+    level = describe_level(pairs)
+    lines += [f"- {verdict}: {counts[verdict]} of {_count(len(pairs), 'pair')}" for verdict in VERDICTS[2:] if counts[verdict]]
+    return [*lines, "", level] if level else lines
 
 
-def brief_source(ablations: Ablations, keys: Iterable[str]) -> str:
-    """Return device, seeds and date of the runs of these variants, for the sentence below a figure; empty where there are none."""
-    runs = [run for key in keys for run in ablations.seeds(key).values()]
-    if not runs:
+def describe_level(pairs: Sequence[Pair]) -> str:
+    """Return from when on the order of two rows of a table is told; empty where no interval is other than the rest, at 95 %."""
+    told = sum(pair.told for pair in pairs)
+    if told < 2 or not any(pair.measured and pair.measured.interval for pair in pairs):
         return ""
-    devices, dates = sorted({run.device for run in runs}), sorted({run.date for run in runs})
-    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return f"on {' and '.join(devices)}, {say_seeds(sorted({run.recipe.seed for run in runs}))}, {when}"
+    return (
+        f"An order is told where the interval of the difference leaves out 0: at {100 * pairs[0].level:.1f} % for each of the {told} pairs "
+        f"that the paper tells apart, and so at {100 * LEVEL:.0f} % for all of them together (Bonferroni)."
+    )
 
 
-def say_seeds(seeds: Sequence[int]) -> str:
-    """Return seeds in order, for people: `seed 0`, `seeds 0 to 2`, `seeds 0, 5, 9`."""
-    if len(seeds) == 1:
-        return f"seed {seeds[0]}"
-    whole = list(seeds) == list(range(seeds[0], seeds[-1] + 1))
-    return f"seeds {seeds[0]} to {seeds[-1]}" if whole else f"seeds {', '.join(map(str, seeds))}"
+def tally(pairs: Sequence[Pair]) -> str:
+    """Return how many pairs there are of each verdict, each counted once, and how many would be told apart by chance.
 
-
-def name_variant(key: str) -> str:
-    """Return what a variant is called outside the paper's tables."""
-    return {BASELINE: "SE (r = 16, mean, sigmoid)", PLAIN: "plain"}.get(key, key)
+    A pair of several tables counts as in the one with the fewest pairs, where the least is asked of it.
+    """
+    different = {frozenset((pair.first.key, pair.second.key)): pair for pair in sorted(pairs, key=lambda pair: -pair.level)}
+    counts = count_verdicts(different.values())
+    words = {AGREES: "agree with the paper", DISAGREES: "disagree", SINGLE: "with one seed each"}
+    parts = ", ".join(f"{counts[verdict]} {words.get(verdict, verdict)}" for verdict in VERDICTS if counts[verdict])
+    chances = [1 - pair.level for pair in different.values() if pair.verdict in (AGREES, DISAGREES, NOISY)]
+    chance = (
+        f" Were there no differences at all, about {sum(chances):.2f} of the {len(chances)} with an interval and an order in the paper "
+        "would be told apart by chance, half of them in the paper's order."
+    )
+    return f"Of {_count(len(different), 'different pair')} of variants, {parts}.{chance if chances else ''}"
 
 
 def _compared(pair: Pair) -> str:
@@ -273,9 +213,74 @@ def _compared(pair: Pair) -> str:
     return f"{pair.first.label} minus {pair.second.label} is {here}, in the paper {say(pair.printed, 2, sign=True)}"
 
 
+def _pair(pair: Pair) -> str:
+    return f"{pair.first.label} minus {pair.second.label} (paper {say(pair.printed, 2, sign=True)}, here {say(pair.measured, sign=True)})"
+
+
+def describe_deaths(table: Table, ablations: Ablations) -> str:
+    """Return which variants of a table have dead gates, and whether one of them has fewer errors than SE; empty where none has."""
+    rows = [(row, ablations.summary(row.key)) for row in table.rows]
+    dead = {row.key: _death(row.label, summary) for row, summary in rows if summary and is_dead(summary)}
+    return " ".join([*dead.values(), caveats(dead)]).strip()
+
+
 def _death(label: str, summary: Summary) -> str:
     freezing = f", and frozen it loses {say(summary.freezing)} points" if summary.freezing else ""
     still = f"s varies by only {say(summary.alive, 3)} over images{freezing}"
     if summary.difference and summary.difference.sign < 0:
         return f"**{label} wins with dead gates**: {still}. It wins for another reason than that its gates answer to the image."
     return f"**The gates of {label} are dead**: {still}. Whatever it gains has another reason."
+
+
+def is_dead(summary: Summary) -> bool:
+    """Return whether the gates of a variant hardly move, so that whatever it gains has another reason."""
+    return summary.alive is not None and summary.alive.mean < DEAD
+
+
+def caveats(keys: Iterable[str]) -> str:
+    """Return what must be known of the aliveness of some of these variants; empty where nothing is."""
+    return " ".join(text for some, text in CAVEATS if some & {*keys})
+
+
+def describe_divergences(ablations: Ablations, labels: Mapping[str, str]) -> list[str]:
+    """Return which variants diverged, in how many seeds and why: a sentence of each, by the names in `labels`."""
+    sentences = []
+    for key, label in labels.items():
+        done, reasons = len(ablations.seeds(key)), ablations.reasons(key)
+        if reasons:
+            which = "" if len({*reasons.values()}) == 1 else f"with seed {min(reasons)} "
+            why = f"{which}{reasons[min(reasons)]}"
+            others = "; its numbers are of the other seeds" if done else ""
+            sentences.append(f"{label}: diverged in {len(reasons)} of {_count(done + len(reasons), 'seed')} ({why}){others}.")
+    return sentences
+
+
+def say(value: Estimate | float | None, digits: int = 1, *, sign: bool = False) -> str:
+    """Return a number, or a mean with its interval, such as −1.2 (−3.0 to +0.6), with a real minus; a dash where there is none."""
+    if value is None:
+        return "–"
+    if isinstance(value, Estimate):
+        ends = "" if value.interval is None else f" ({' to '.join(say(end, digits, sign=sign) for end in value.interval)})"
+        return say(value.mean, digits, sign=sign) + ends
+    return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+
+
+def say_error(key: str, ablations: Ablations) -> str:
+    """Return the top-1 error of a variant; `diverged` where no run of it came to anything else; a dash where there is none."""
+    summary = ablations.summary(key)
+    return "diverged" if summary is None and ablations.reasons(key) else say(summary.error if summary else None)
+
+
+def say_seeds(seeds: Sequence[int]) -> str:
+    """Return seeds in order, for people: `seed 0`, `seeds 0 to 2`, `seeds 0, 5, 9`."""
+    whole = list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return f"seed{'' if len(seeds) == 1 else 's'} {_span(seeds) if whole else ', '.join(map(str, seeds))}"
+
+
+def _span(values: Sequence[int | str]) -> str:
+    """Return sorted values from the first to the last, or the only one."""
+    return f"{values[0]}" if values[0] == values[-1] else f"{values[0]} to {values[-1]}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

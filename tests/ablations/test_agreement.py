@@ -8,7 +8,7 @@ from scipy import stats
 
 from sevis.ablations.agreement import AGREES, CLOSE, DISAGREES, DIVERGED, MISSING, NOISY, SINGLE, Pair, compare, count_verdicts
 from sevis.ablations.grid import KEYS, Row, Table, tables
-from sevis.ablations.report import agreement, tally
+from sevis.ablations.report import list_agreement, tally
 from sevis.ablations.results import Ablations, Estimate
 from sevis.analysis.intervals import student
 from sevis.paper import Printed
@@ -34,7 +34,7 @@ def test_pairs_agree_disagree_or_are_too_noisy():
     }
     assert pairs["SE", "max"].printed == -1
     assert count_verdicts(pairs.values()) == {AGREES: 1, DISAGREES: 2, NOISY: 3, SINGLE: 0, CLOSE: 0, DIVERGED: 0, MISSING: 0}
-    lines = agreement(tuple(pairs.values()))
+    lines = list_agreement(tuple(pairs.values()))
     assert lines[0].startswith("- SE minus max (paper −1.00, here −5.0 (")
     assert lines[0].endswith(")) agrees with the paper")
     assert lines[3:5] == ["- too noisy to tell: 3 of 6 pairs", ""]
@@ -92,7 +92,7 @@ def test_a_single_seed_tells_nothing_and_a_missing_one_says_so():
     pairs = compare(table, several(SE=[0.9], max=[0.1]))
     assert [pair.verdict for pair in pairs] == [SINGLE, MISSING, MISSING]
     assert tally(pairs) == "Of 3 different pairs of variants, 1 with one seed each, 2 not measured."
-    assert agreement(pairs) == ["- one seed each: 1 of 3 pairs", "- not measured: 2 of 3 pairs"]
+    assert list_agreement(pairs) == ["- one seed each: 1 of 3 pairs", "- not measured: 2 of 3 pairs"]
     assert Pair(*table.rows[:2], -1, Estimate(0.0, (0.0, 0.0), 3)).verdict == NOISY
 
 

@@ -13,7 +13,7 @@ import sevis
 from sevis import SevisError
 from sevis.networks import input_size
 from sevis.networks.costs import REST, Cost, measure_cost
-from sevis.paper import ABLATIONS, RELEASED, TABLES_2_AND_3, Printed, Row, Variant
+from sevis.paper import ABLATIONS, RELEASED, TABLES_2_AND_3, Printed, PrintedTwins, PrintedVariant
 
 PLAIN = 25_557_032  # parameters of ResNet-50
 
@@ -36,7 +36,7 @@ def test_parameters_are_exactly_those_of_the_release(name: str, parameters: int)
 
 @pytest.mark.parametrize("gated", [False, True], ids=["plain", "se"])
 @pytest.mark.parametrize("row", TABLES_2_AND_3, ids=lambda row: row.name)
-def test_operations_are_those_of_tables_2_and_3(row: Row, gated: bool) -> None:
+def test_operations_are_those_of_tables_2_and_3(row: PrintedTwins, gated: bool) -> None:
     """Within 1 % of the printed digit; the two networks where that cannot be met have a note, and no other has one."""
     printed = row.gated if gated else row.plain
     assert printed.multiply_adds is not None
@@ -52,7 +52,7 @@ def test_operations_are_those_of_tables_2_and_3(row: Row, gated: bool) -> None:
 
 
 @pytest.mark.parametrize("row", TABLES_2_AND_3, ids=lambda row: row.name)
-def test_se_adds_what_the_tables_differ_by(row: Row) -> None:
+def test_se_adds_what_the_tables_differ_by(row: PrintedTwins) -> None:
     """Projections and squeeze together; MobileNet's 3 MFLOPs are six times its projections."""
     gated, plain = cost_of(f"se_{row.name}"), cost_of(row.name)
     assert gated.multiply_adds - plain.multiply_adds == gated.se_multiply_adds
@@ -83,7 +83,7 @@ def test_parameters_of_table_3_are_cut_off_behind_the_printed_digit(name: str, p
 
 
 @pytest.mark.parametrize("variant", ABLATIONS, ids=lambda variant: f"{variant.table}, {variant.label}")
-def test_the_ablations_cost_what_they_print(variant: Variant) -> None:
+def test_the_ablations_cost_what_they_print(variant: PrintedVariant) -> None:
     """Parameters: the printed ones are those with biases, rounded up, although the ablations have none (paper, section 6)."""
     printed: Printed = variant.printed
     cost = cost_of(variant.name, **variant.options)

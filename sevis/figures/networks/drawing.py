@@ -10,7 +10,7 @@ ROW = 78  # pixels from one row of boxes to the next
 WIDE, HIGH = 0.46, 0.36  # half a box, in columns and rows
 LANE = 0.62  # how far beside its column an arrow passes boxes, in columns
 CONVOLUTION = PALETTE[0]
-Point = tuple[float, float]
+Position = tuple[float, float]
 
 
 def block_drawing(drawing: Drawing, *, path: str, network: str, source: str = "") -> Chart:
@@ -92,7 +92,7 @@ def _columns(drawing: Drawing) -> list[int]:
     return columns
 
 
-def _route(start: int, end: int, rows: list[int], columns: list[int]) -> list[Point]:
+def _route(start: int, end: int, rows: list[int], columns: list[int]) -> list[Position]:
     """Return the corners of an arrow that passes no box."""
     source, target = (columns[start], -rows[start] - HIGH), (columns[end], -rows[end] + HIGH)
     boxes = set(zip(columns, rows, strict=True))
@@ -114,7 +114,7 @@ def _route(start: int, end: int, rows: list[int], columns: list[int]) -> list[Po
     return [source, (source[0], level), (target[0], level), target]
 
 
-def _add_arrow(figure: go.Figure, corners: list[Point], *, gated: bool) -> None:
+def _add_arrow(figure: go.Figure, corners: list[Position], *, gated: bool) -> None:
     colour = WITH_SE if gated else NEUTRAL
     xs, ys = zip(*corners, strict=True)
     figure.add_scatter(x=xs, y=ys, mode="lines", line={"color": colour, "width": 2}, hoverinfo="skip", showlegend=False)
@@ -136,7 +136,7 @@ def _add_arrow(figure: go.Figure, corners: list[Point], *, gated: bool) -> None:
     )
 
 
-def _add_box(figure: go.Figure, step: Step, centre: Point) -> None:
+def _add_box(figure: go.Figure, step: Step, centre: Position) -> None:
     x, y = centre
     colour = WITH_SE if step.gated else CONVOLUTION if step.kind in ("convolution", "projection") else NEUTRAL
     figure.add_shape(

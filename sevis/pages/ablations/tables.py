@@ -7,6 +7,7 @@ from sevis.ablations.grid import BASELINE, PLAIN, Row, Table, tables
 from sevis.ablations.report import (
     INTERVALS,
     PRINTED,
+    VARIES,
     brief_source,
     caveats,
     describe,
@@ -90,9 +91,9 @@ def _show_table(table: Table, ablations: Ablations) -> None:
             rows, hide_index=True, width="stretch", height="content", alt=f"The rows of Table {table.number}, here and in the paper"
         )
         st.caption(
-            f"Top-1 errors in %, differences from SE as it is by default in points. {INTERVALS} “s varies by” is the standard deviation "
-            "of s over images, mean over channels and blocks (near 0: dead); “frozen costs” the points of top-1 lost when every s is "
-            f"held at its mean over the training images. {caveats(summaries)}"
+            f"Top-1 errors in %, differences from SE as it is by default in points. {INTERVALS} {VARIES} (near 0: dead); “frozen "
+            "costs” the points of top-1 lost when every s is held at its mean over the training images. "
+            f"{caveats(summaries)}"
         )
 
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from sevis.ablations.report import VARIES
 from sevis.errors import SevisError
 from sevis.figures.networks.training_curves import LiveCurve, live_curves
 from sevis.pages.ablations.live_data import TrialData, find_trial_data
@@ -137,8 +138,8 @@ def _show_finished(data: TrialData) -> None:
     )
     st.caption(
         "Top-1 of the final weights on the validation images, with a 95 % interval over these images (Wilson), which knows nothing of "
-        "other seeds. “s varies by” is the standard deviation of s over images, mean over channels and blocks; “frozen” is top-1 with "
-        f"every s held at its mean over the training images. Only you see these results, the last {KEPT} of them, until you close the page."
+        f"other seeds. {VARIES}; “frozen” is top-1 with every s held at its mean over the training images. Only you see these results, the "
+        f"last {KEPT} of them, until you close the page."
     )
     st.button("Forget them", key="forget-trials", on_click=_forget, icon=":material/undo:")
 

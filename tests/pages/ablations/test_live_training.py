@@ -4,10 +4,8 @@ import tempfile
 import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
 
 import sevis
 from sevis.analysis.intervals import wilson
@@ -15,26 +13,15 @@ from sevis.data.pixels import evaluation_batches
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
 from sevis.experiments.evaluation import measure_gates
-from sevis.pages.ablations import live_data as trial_data
-from sevis.pages.ablations import live_training as trials
-from sevis.pages.ablations.live_data import TrialData, Watched, find_trial_data, open_digits, open_photos
+from sevis.pages.ablations import live_training
+from sevis.pages.ablations.live_data import TrialData
 from sevis.pages.ablations.live_training import Trial, TrialChoice
 from sevis.pages.shared.turns import Turns
 from sevis.recipe import Recipe
 from sevis.training.learner import build_model
 from sevis.training.training import device_name, train
-from tests.helpers.pictures import write_colours
-
-PATIENCE = 120  # seconds
-
-
-def open_few():
-    """Forty digits to train on, twenty to validate with."""
-    training, validation = open_digits()
-    return training.first(4), validation.first(2)
-
-
-FEW = TrialData("a few digits", size=32, epochs=2, time="a moment", open=open_few)
+from tests.helpers.ablation_page import FEW
+from tests.helpers.pages import PATIENCE
 
 
 def start(choice=None, data=FEW, *, row=None, turns=None):
@@ -53,51 +40,6 @@ def until(trial, reached):
 def finish(trial):
     until(trial, lambda: trial.over)
     return trial
-
-
-def test_the_digits_are_those_of_scikit_learn():
-    expected = load_digits()
-    training, validation = open_digits()
-    assert (len(training), len(validation)) == (1347, 450)
-    for dataset, start_at in ((training, 0), (validation, 1347)):
-        image, label = dataset[3]
-        assert label == expected.target[start_at + 3]
-        np.testing.assert_allclose(np.asarray(image)[..., 0], expected.images[start_at + 3] * 255 / 16, atol=0.5)
-    assert training.wnids == validation.wnids == tuple("0123456789")
-
-
-def test_photos_are_a_part_of_what_is_found(tmp_path, monkeypatch):
-    write_colours(tmp_path / "tiny-imagenet-200")
-    monkeypatch.setenv("SEVIS_DATA", str(tmp_path))
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path / "no list of classes"))
-    monkeypatch.setattr(trial_data, "PHOTOS", 5)
-    monkeypatch.setattr(trial_data, "CLASSES", 2)
-    data = find_trial_data()
-    assert "of up to 2 classes of tiny-imagenet-200" in data.about
-    training, validation = data.open()
-    assert training.wnids == validation.wnids == ("blue", "green")
-    assert (len(training), len(validation)) == (10, 8)
-
-
-def test_the_classes_are_those_that_are_listed(tmp_path, monkeypatch):
-    write_colours(tmp_path / "tiny-imagenet-200", train=1, val=1)
-    (tmp_path / "tiny20.txt").write_text("red\nblue\nn00000000")
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
-    training, validation = open_photos(tmp_path / "tiny-imagenet-200")
-    assert training.wnids == validation.wnids == ("red", "blue")
-
-
-def test_without_photos_it_is_the_digits_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEVIS_DATA", str(tmp_path))
-    data = find_trial_data()
-    assert "digits" in data.about
-    assert "Tiny ImageNet is not" in data.about
-
-
-def test_no_data_set_is_a_sentence(tmp_path):
-    (tmp_path / "train").mkdir()
-    with pytest.raises(SevisError):
-        open_photos(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +65,7 @@ def test_a_choice_is_a_recipe(choice, title, expected):
 
 
 def test_every_choice_can_be_built():
-    for reduction in trials.RATIOS:
+    for reduction in live_training.RATIOS:
         for placement in ("standard", "pre", "post", "identity"):
             recipe = TrialChoice(reduction=reduction, placement=placement).recipe(FEW)
             assert len(sevis.find_sites(build_model(recipe, 10))) == 8
@@ -150,9 +92,9 @@ def test_the_gates_are_measured_as_the_commands_do_with_no_image_read_again(tmp_
     reads = []
     monkeypatch.setattr(Trial, "_count", lambda trial: reads.append(trial.phase))
     outcome = finish(start(TrialChoice(reduction=4))).outcome
-    assert reads == [trials.READING] * 60
+    assert reads == [live_training.READING] * 60
     assert capfd.readouterr().err == "", "nothing goes into the server's log"
-    trained = train(TrialChoice(reduction=4).recipe(FEW), open_few(), tmp_path)
+    trained = train(TrialChoice(reduction=4).recipe(FEW), FEW.open(), tmp_path)
     preprocess = Preprocessing(resize=32, crop=32)
     gates = measure_gates(trained.model, *(lambda part=part: evaluation_batches(part, preprocess, 128) for part in trained.images))
     assert outcome.alive == pytest.approx(gates.std_over_images, rel=1e-5)
@@ -183,7 +125,7 @@ def test_a_run_that_is_ended_while_it_trains_leaves_its_turn_and_its_folder(tmp_
     until(trial, lambda: trial.losses)
     assert list(tmp_path.glob("sevis-*"))
     if leaves:
-        monkeypatch.setattr(trials, "ALONE", 0.0)
+        monkeypatch.setattr(live_training, "ALONE", 0.0)
     else:
         trial.cancel()
     trial.join(PATIENCE)
@@ -196,7 +138,7 @@ def test_a_run_that_is_ended_while_it_trains_leaves_its_turn_and_its_folder(tmp_
 
 
 def test_a_run_that_nobody_looks_at_ends(monkeypatch):
-    monkeypatch.setattr(trials, "ALONE", 0.0)
+    monkeypatch.setattr(live_training, "ALONE", 0.0)
     trial = start()
     trial.join(PATIENCE)
     assert trial.over
@@ -240,13 +182,3 @@ def test_what_cannot_be_read_is_a_sentence():
 
     trial = finish(start(data=TrialData("nothing", 32, 1, "a moment", break_off)))
     assert "the training broke off (ZeroDivisionError: oh)" in str(trial.error)
-
-
-def test_what_watches_a_source_may_end_the_reading():
-    dataset = open_digits()[0]
-    reads = []
-    watched = Watched(dataset.source, lambda: reads.append(1))
-    assert watched.read("0001.png") == dataset.source.read("0001.png")
-    assert watched.size("0001.png") == len(watched.read("0001.png"))
-    assert watched.names() == dataset.source.names()
-    assert len(reads) == 2
