@@ -12,8 +12,8 @@ import streamlit as st
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.data.datasets import ImageDataset, class_folders, find_data, open_dataset
 from sevis.data.images import is_image
+from sevis.data.own_data import ClassZip, find_class_folders, look_through, open_class_zip, splits_in
 from sevis.data.sources import Folder, Zip
-from sevis.data.uploads import ClassZip, find_class_folders, look_through, open_class_zip, splits_in
 from sevis.errors import SevisError
 from sevis.pages.classes.collecting import choose_amount, collect_in_turns, keep_collected, look_up_collected, pick
 from sevis.pages.shared.network import Network

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sevis.data import uploads
+from sevis.data import own_data
 from sevis.data.datasets import class_folders
-from sevis.data.uploads import find_class_folders, look_through, open_class_zip
+from sevis.data.own_data import find_class_folders, look_through, open_class_zip
 from sevis.errors import SevisError
 from sevis.settings import allowed_roots
 
@@ -146,7 +146,7 @@ def test_a_bomb_of_zeros_is_refused_without_unpacking_it(monkeypatch):
 
 
 def test_too_much_in_all_is_refused(monkeypatch):
-    monkeypatch.setattr(uploads, "UNPACKED", sum(map(len, PHOTOS.values())) - 1)
+    monkeypatch.setattr(own_data, "UNPACKED", sum(map(len, PHOTOS.values())) - 1)
     with pytest.raises(SevisError, match="more than the 0 MB that are taken"):
         open_class_zip(zipped(PHOTOS.items()), "pets.zip")
 
@@ -158,7 +158,7 @@ def test_a_photo_that_unpacks_to_too_much_is_refused():
 
 def test_too_many_members_are_refused_before_they_are_listed(monkeypatch):
     data = zipped(PHOTOS.items())
-    monkeypatch.setattr(uploads, "MEMBERS", 2)
+    monkeypatch.setattr(own_data, "MEMBERS", 2)
     monkeypatch.setattr(zipfile, "ZipFile", None)
     with pytest.raises(SevisError, match="holds 3 files, more than the 2"):
         open_class_zip(data, "pets.zip")
@@ -273,17 +273,17 @@ def test_links_are_not_followed_by_the_search(root, tmp_path):
 
 
 def test_the_search_ends(root, monkeypatch):
-    monkeypatch.setattr(uploads, "SEARCHED", 1)
+    monkeypatch.setattr(own_data, "SEARCHED", 1)
     assert find_class_folders((root,)) == {}
     monkeypatch.undo()
-    monkeypatch.setattr(uploads, "LISTED", 1)
+    monkeypatch.setattr(own_data, "LISTED", 1)
     assert list(find_class_folders((root,))) == ["shared/deep/er/cars"]
 
 
 def test_what_is_no_image_is_named(root, monkeypatch):
     (root / "pets" / "bird.png").mkdir()
     assert sorted(look_through(root / "pets", (root,))) == ["dog/labels.csv", "notes.txt"]
-    monkeypatch.setattr(uploads, "OTHERS", 1)
+    monkeypatch.setattr(own_data, "OTHERS", 1)
     assert len(look_through(root / "pets", (root,))) == 1
 
 
@@ -296,9 +296,9 @@ def test_nothing_outside_of_the_roots_is_looked_through(root, tmp_path, way):
 
 
 def test_too_many_files_are_counted_while_walking(root, monkeypatch):
-    monkeypatch.setattr(uploads, "FILES", 7)  # five files in two folders
+    monkeypatch.setattr(own_data, "FILES", 7)  # five files in two folders
     look_through(root / "pets", (root,))
-    monkeypatch.setattr(uploads, "FILES", 6)
+    monkeypatch.setattr(own_data, "FILES", 6)
     with pytest.raises(SevisError, match=r"pets holds more than 6 files: collect it with python -m sevis collect"):
         look_through(root / "pets", (root,))
 

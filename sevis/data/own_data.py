@@ -1,4 +1,4 @@
-"""A stranger's zip, or a folder that the operator lets strangers choose: looked through before anything in it is read, then read in place.
+"""Photos of one's own, from strangers: a zip, or a folder that the operator lets them choose, looked through before it is read, in place.
 
 What a zip can do to its reader: file names that leave the folder, links, and bombs (David Fifield, "A better zip bomb", WOOT 2019, lets
 members share their bytes). None of it can happen here, for no file is ever written; all of it is refused nevertheless, with a sentence.
