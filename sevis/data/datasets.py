@@ -14,6 +14,8 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from sevis.data.cifar import LAYOUTS, Layout, Records, recognise
@@ -291,6 +293,15 @@ def _labelled(
         wnids=wnids,
         classes=unique({wnid: words.get(wnid, wnid).split(",")[0] for wnid in wnids}),
     )
+
+
+def match(wanted: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
+    """Return where the classes of a data set stand among those of a network, shape (K,); -1 for one that it does not know.
+
+    Both are WordNet ids, or both are names. Among names of which two are alike nothing is found.
+    """
+    index = {name: output for output, name in enumerate(known)}
+    return np.array([index.get(name, -1) if len(index) == len(known) else -1 for name in wanted], dtype=np.int64)
 
 
 def unique(names: Mapping[str, str]) -> tuple[str, ...]:

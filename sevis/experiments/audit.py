@@ -19,7 +19,7 @@ from sevis.blocks.changes import addressed
 from sevis.blocks.hooks import capture, override
 from sevis.blocks.sites import Site, require_sites
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.data.datasets import ImageDataset
+from sevis.data.datasets import ImageDataset, match
 from sevis.data.loader import per_class
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
@@ -102,8 +102,7 @@ def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> Sample:
     Raises:
         SevisError: when the network knows none of the classes, or fewer than two images are left.
     """
-    output = _outputs(ready, dataset)
-    labels = np.array([output.get(label, -1) for label in dataset.labels])
+    labels = _outputs(ready, dataset)[list(dataset.labels)]
     generator = np.random.default_rng(seed)
     order = generator.permutation(np.flatnonzero(labels >= 0))
     if len(order) < 2:
@@ -113,24 +112,24 @@ def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> Sample:
     return Sample(dataset, ready.preprocess, order, labels[order], halves)
 
 
-def _outputs(ready: ReadyModel, dataset: ImageDataset) -> dict[int, int]:
-    """Return the network's output for each label of the data set that it knows."""
+def _outputs(ready: ReadyModel, dataset: ImageDataset) -> NDArray[np.int64]:
+    """Return the network's output for each class of the data set, shape (K,); -1 for one that it does not know."""
     wnids = ready.card.wnids
     if wnids:
-        known = {wnid: output for output, wnid in enumerate(wnids)}
-        found = {label: known[wnid] for label, wnid in enumerate(dataset.wnids) if wnid in known}
-        if not found:
+        found = match(dataset.wnids, wnids)
+        if found.max() < 0:
             raise SevisError(
                 f"{ready.card.name} knows none of the {len(dataset.wnids)} classes of {dataset.name} ({dataset.wnids[0]}, ...): "
                 f"expected folders called by their WordNet ids, such as {wnids[0]}"
             )
         return found
-    if sorted(dataset.classes) != sorted(ready.classes) or len(set(ready.classes)) != len(ready.classes):
+    found = match(dataset.classes, ready.classes)
+    if len(found) != len(ready.classes) or found.min() < 0:
         raise SevisError(
             f"{ready.card.name} has no WordNet ids, so the classes of {dataset.name} must be its own: expected {len(ready.classes)} "
             f"({', '.join(ready.classes[:3])}, ...), got {len(dataset.classes)} ({', '.join(dataset.classes[:3])}, ...)"
         )
-    return {label: ready.classes.index(name) for label, name in enumerate(dataset.classes)}
+    return found
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from sevis.blocks.sites import require_sites
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.histograms import default_sample
 from sevis.class_statistics.moments import QUANTITIES
+from sevis.data.datasets import match
 from sevis.data.loader import Batch, Broken, LabelledImages, about, class_names, make_loader
 from sevis.distributed import Shard
 from sevis.errors import SevisError
@@ -267,8 +268,9 @@ def _right(logits: Any, labels: NDArray[np.int64], outputs: NDArray[np.int64] | 
 def outputs_of(ready: ReadyModel, classes: Sequence[str], wnids: Sequence[str] | None = None) -> NDArray[np.int64] | None:
     """Return the network's output for each class of a data set, shape (K,), by WordNet ids, else by names; None where one has none."""
     for known, wanted in ((ready.card.wnids, wnids), (ready.classes, classes)):
-        if known and wanted and len(set(known)) == len(known) and set(wanted) <= set(known):
-            return np.array([known.index(name) for name in wanted])
+        found = match(wanted or (), known or ())
+        if len(found) and found.min() >= 0:
+            return found
     return None
 
 
