@@ -1,5 +1,6 @@
 """The colours of app and figures as a projector needs them: WCAG's contrast, 4.5 of text and 3 of lines, in both themes."""
 
+import re
 import tomllib
 
 import numpy as np
@@ -38,6 +39,12 @@ def test_the_colours_of_the_figures_stand_out_in_both_themes(theme, colour):
 @pytest.mark.parametrize("colour", PALETTE)
 def test_a_white_label_on_a_box_reads(colour):
     assert contrast(rgb(colour), np.ones(3)) >= 3
+
+
+def test_no_other_figure_has_a_colour_of_its_own():
+    for path in (ROOT / "sevis" / "figures").rglob("*.py"):
+        if path.name != "theme.py":
+            assert not re.findall(r"#[0-9A-Fa-f]{6}\b|rgba?\(", path.read_text()), path
 
 
 def test_a_translucent_colour_keeps_its_hue():
