@@ -169,20 +169,6 @@ TIMINGS = (
     Timing("forward of one image of 224 × 224 on a CPU", 164, 167),
 )
 
-# Counted in the description files of the authors' release (github.com/hujie-frank/SENet, commit 0262d43); their projections have biases.
-# SE-BN-Inception has 13,248 fewer: two for each of the 6,624 channels that the excitation multiplies, as if those layers were learned too.
-RELEASED: Mapping[str, int] = MappingProxyType(
-    {
-        "se_resnet50": 28_088_024,
-        "se_resnet101": 49_326_872,
-        "se_resnet152": 66_821_848,
-        "se_resnext50_32x4d": 27_559_896,
-        "se_resnext101_32x4d": 48_955_416,
-        "senet154": 115_088_984,
-        "se_bn_inception": 11_944_870,
-    }
-)
-
 _DEFAULTS = {"reduction": 16, "placement": "standard", "stages": None, "squeeze": "avg", "width": 1.0, "stem": "paper", "num_classes": None}
 
 

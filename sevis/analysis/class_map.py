@@ -10,7 +10,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 
 Array = NDArray[np.floating]
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 STILL = 1e-12  # distances below it are rounding
 PHOTOS = 1000  # at most so many are placed on a map
 TRIED = 10_000  # so many images at most are told apart by their gates
@@ -24,7 +24,7 @@ class ClassMaps:
     Attributes:
         sites: the names of the blocks.
         rows: the K classes on the maps, those with images, as rows of the statistics.
-        places: where they lie, (L, K, 2).
+        points: where they lie, (L, K, 2).
         quality: by block, how faithful the map is, (L,): for `pca_maps` the share of the variance between the class means that the
             two axes hold, 0 to 1; for `mds_maps` Kruskal's stress-1, 0 for a perfect map.
         photos: where single images lie, (L, M, 2), M = 0 where the statistics hold no sample of them.
@@ -32,8 +32,8 @@ class ClassMaps:
     """
 
     sites: tuple[str, ...]
-    rows: Places
-    places: Array
+    rows: Indices
+    points: Array
     quality: Array
     photos: Array
     labels: NDArray[np.int64]
@@ -95,30 +95,30 @@ def pca_maps(statistics: ClassStatistics, *, photos: int = PHOTOS) -> ClassMaps:
         SevisError: where fewer than three classes have images.
     """
     rows = _classes(statistics)
-    drawn: Places = np.zeros(0, dtype=np.intp)
+    drawn: Indices = np.zeros(0, dtype=np.intp)
     labels = ids = np.zeros(0, dtype=np.int64)
     if statistics.detailed and photos:
         sample = statistics.sample(statistics.sites[0])
         drawn = _evenly(len(sample.ids), photos)
         labels, ids = sample.labels[drawn], sample.ids[drawn]
-    places: list[Array] = []
+    points: list[Array] = []
     quality, seen = [], []
     for site in statistics.sites:
         means = statistics.mean(site)[rows] / np.sqrt(statistics.channels[site])
         centre = means.mean(axis=0)
         axes, share = _principal_axes(means - centre)
-        turn = _turn((means - centre) @ axes, places[-1] if places else None)
-        places.append((means - centre) @ axes @ turn)
+        turn = _turn((means - centre) @ axes, points[-1] if points else None)
+        points.append((means - centre) @ axes @ turn)
         quality.append(share)
         if len(drawn):
             values = statistics.sample(site).values[drawn] / np.sqrt(statistics.channels[site])
             seen.append((values - centre) @ axes @ turn)
-    flat = np.array(seen) if seen else np.zeros((len(places), 0, 2))
-    return ClassMaps(statistics.sites, rows, np.array(places), np.array(quality), flat, labels, ids)
+    flat = np.array(seen) if seen else np.zeros((len(points), 0, 2))
+    return ClassMaps(statistics.sites, rows, np.array(points), np.array(quality), flat, labels, ids)
 
 
 def mds_maps(statistics: ClassStatistics, *, metric: str) -> ClassMaps:
-    """Metric multidimensional scaling by SMACOF (de Leeuw 1977; scikit-learn) of the distances between class means.
+    """Return maps by metric multidimensional scaling of the distances between class means: SMACOF (de Leeuw 1977; scikit-learn).
 
     It starts from classical scaling (Torgerson 1952, doi:10.1007/BF02288916), so that the same statistics give the same map.
 
@@ -129,17 +129,17 @@ def mds_maps(statistics: ClassStatistics, *, metric: str) -> ClassMaps:
         SevisError: for another metric, and where fewer than three classes have images.
     """
     rows = _classes(statistics)
-    places: list[Array] = []
+    points: list[Array] = []
     quality = []
     for site in statistics.sites:
         found, stress = _scale(distances(statistics.mean(site)[rows], metric))
-        places.append(found @ _turn(found, places[-1] if places else None))
+        points.append(found @ _turn(found, points[-1] if points else None))
         quality.append(stress)
     none = np.zeros(0, dtype=np.int64)
-    return ClassMaps(statistics.sites, rows, np.array(places), np.array(quality), np.zeros((len(places), 0, 2)), none, none)
+    return ClassMaps(statistics.sites, rows, np.array(points), np.array(quality), np.zeros((len(points), 0, 2)), none, none)
 
 
-def similar_order(matrix: Array) -> Places:
+def similar_order(matrix: Array) -> Indices:
     """Return the order of classes in which neighbours are alike: average linkage (Sokal & Michener 1958) with the leaves ordered optimally.
 
     The leaf order is that of Bar-Joseph, Gifford & Jaakkola (2001), doi:10.1093/bioinformatics/17.suppl_1.S22.
@@ -163,8 +163,8 @@ def similar_order(matrix: Array) -> Places:
     return np.asarray(leaves_list(linkage(squareform(matrix, checks=False), "average", optimal_ordering=True)), dtype=np.intp)
 
 
-def _evenly(size: int, most: int) -> Places:
-    """At most so many of `size` places, evenly spread."""
+def _evenly(size: int, most: int) -> Indices:
+    """Return at most `most` indices below `size`, evenly spread."""
     return np.unique(np.linspace(0, size - 1, min(most, size)).round().astype(np.intp))
 
 
@@ -173,7 +173,7 @@ def _apart(deviation: Array) -> float:
     return float(np.sqrt(2 * np.square(deviation).mean()))
 
 
-def _classes(statistics: ClassStatistics) -> Places:
+def _classes(statistics: ClassStatistics) -> Indices:
     rows = np.flatnonzero(statistics.count)
     if len(rows) < 3:
         raise SevisError(f"a map needs at least three classes with images, and these statistics hold {len(rows)}: collect more")
@@ -218,11 +218,11 @@ def _signed(axes: Array) -> Array:
     return axes * np.where(largest < 0, -1.0, 1.0)
 
 
-def _turn(places: Array, before: Array | None) -> Array:
-    """Return the rotation, perhaps with a mirror, that brings centred places nearest to those before: orthogonal Procrustes, (2, 2).
+def _turn(points: Array, before: Array | None) -> Array:
+    """Return the rotation, perhaps with a mirror, that brings centred points nearest to those before: orthogonal Procrustes, (2, 2).
 
     Schönemann (1966), doi:10.1007/BF02289451. The scale stays, so that growing apart is seen.
     """
     from scipy.linalg import orthogonal_procrustes
 
-    return np.eye(2) if before is None else np.asarray(orthogonal_procrustes(places, before)[0])
+    return np.eye(2) if before is None else np.asarray(orthogonal_procrustes(points, before)[0])

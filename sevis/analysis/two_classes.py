@@ -11,7 +11,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 
 Array = NDArray[np.float64]
-MIN_IMAGES = 5  # of a class: from here on the intervals hold the effect in 92 % of normal samples or more, see tests/test_comparisons.py
+MIN_IMAGES = 5  # of a class: from here on the intervals hold the effect in 92 % of normal samples or more, as its tests show
 RATE = 0.05  # of false discoveries among those made
 
 
@@ -61,11 +61,11 @@ class Effects:
 
     @property
     def chance(self) -> float:
-        """About the median of |g| to expect where no channel differs: 0.6745 sqrt(1/n1 + 1/n2), the normal distribution's."""
+        """Return about the median of |g| to expect where no channel differs: 0.6745 sqrt(1/n1 + 1/n2), the normal distribution's."""
         return float(0.6745 * np.sqrt(np.sum(1 / np.array(self.counts)))) if self.known else np.nan
 
     def largest(self, count: int) -> NDArray[np.intp]:
-        """Return the places of the channels with the largest |g|, the largest first: at most `count`, none of them unknown."""
+        """Return the indices of the channels with the largest |g|, the largest first: at most `count`, none of them unknown."""
         order = np.argsort(-np.abs(self.g), kind="stable")
         return order[: min(count, np.count_nonzero(~np.isnan(self.g)))]
 
@@ -107,7 +107,7 @@ def compare_classes(statistics: ClassStatistics, first: str, second: str, *, sit
 
 
 def standardised_difference(means: Array, variances: Array, counts: tuple[int, int]) -> tuple[Array, Array, Array]:
-    """Hedges' g and the ends of Bonett's 95 % interval, shape (C,) each; see `Effects`.
+    """Return Hedges' g and the ends of Bonett's 95 % interval, shape (C,) each; see `Effects`.
 
     Args:
         means, variances: of two groups, the variances with n - 1, shape (2, C).

@@ -52,7 +52,7 @@ class ModelComparison:
         classes: the names of the K classes that both hold.
         images: how many images of these classes each saw.
         profiles: of the two networks.
-        partner: the place of the second's block that stands for each of the first's: of the same name where all names are the same,
+        partner: the index of the second's block that stands for each of the first's: of the same name where all names are the same,
             otherwise the nearest in relative depth, (L1,).
         named: whether the partners are those of the same name.
         agreement: of each block of the first with each of the second, -1 to 1, (L1, L2).
@@ -81,9 +81,8 @@ def match_classes(first: ClassStatistics, second: ClassStatistics) -> Rows:
     by_id: list[Any] = [statistics.metadata.get("wnids") for statistics in (first, second)]
     known = all(isinstance(ids, list) and len(ids) == len(one.classes) for ids, one in zip(by_id, (first, second), strict=True))
     keys: list[Sequence[Any]] = by_id if known else [first.classes, second.classes]
-    places = [{str(key): row for row, key in reversed(list(enumerate(one)))} for one in keys]  # the first of those of one name
-    common = [name for name in map(str, dict.fromkeys(keys[0])) if name in places[1]]
-    rows = [(places[0][name], places[1][name]) for name in common]
+    found = [{str(key): row for row, key in reversed(list(enumerate(one)))} for one in keys]  # the first of those of one name
+    rows = [(found[0][name], found[1][name]) for name in map(str, dict.fromkeys(keys[0])) if name in found[1]]
     seen = [(left, right) for left, right in rows if first.count[left] and second.count[right]]
     left, right = np.array(seen, dtype=np.intp).reshape(-1, 2).T
     return left, right
@@ -118,7 +117,7 @@ def compare_models(
         partner=partner,
         named=named,
         agreement=np.array([[_correlation(one, other) for other in vectors[1]] for one in vectors[0]]),
-        chance=np.array([_chance(one, vectors[1][place]) for one, place in zip(vectors[0], partner, strict=True)]),
+        chance=np.array([_chance(one, vectors[1][index]) for one, index in zip(vectors[0], partner, strict=True)]),
         difference=_differences(first, second, rows) if named else np.full(len(first.sites), np.nan),
         same_images=_same(first.metadata.get("fingerprint"), second.metadata.get("fingerprint")),
     )
@@ -160,7 +159,7 @@ def _partners(first: Sequence[str], second: Sequence[str], *, named: bool) -> ND
 
 
 def _differences(first: ClassStatistics, second: ClassStatistics, rows: Rows) -> Array:
-    """Of the class means, by block; NaN where the numbers of channels differ."""
+    """Return the mean differences of the class means by block; NaN where the numbers of channels differ."""
     return np.array(
         [
             np.abs(first.mean(site)[rows[0]] - second.mean(site)[rows[1]]).mean() if second.channels[site] == width else np.nan
@@ -185,7 +184,7 @@ def _ranks(matrix: Array) -> Array:
 
 
 def _correlation(one: Array, other: Array) -> float:
-    """Of the distances above the diagonal, which count twice in the sum."""
+    """Return the correlation of the distances above the diagonal, which count twice in the sum."""
     return float(np.vdot(one, other) / 2)
 
 

@@ -51,10 +51,10 @@ def test_a_pca_map_is_scikit_learns_up_to_a_turn(statistics, scales):
     for place, (site, width) in enumerate(WIDTHS.items()):
         means = means_of(scales[site])
         expected = PCA(2).fit(means)
-        np.testing.assert_allclose(pdist(maps.places[place]), pdist(expected.transform(means)) / np.sqrt(width), atol=1e-10)
+        np.testing.assert_allclose(pdist(maps.points[place]), pdist(expected.transform(means)) / np.sqrt(width), atol=1e-10)
         assert maps.quality[place] == pytest.approx(expected.explained_variance_ratio_.sum())
         apart = squareform(cdist(means, means) / np.sqrt(width), checks=False)
-        assert (pdist(maps.places[place]) <= apart + 1e-12).all()
+        assert (pdist(maps.points[place]) <= apart + 1e-12).all()
 
 
 def test_photos_lie_where_their_gates_put_them(statistics, scales):
@@ -64,7 +64,7 @@ def test_photos_lie_where_their_gates_put_them(statistics, scales):
     assert sorted(set(maps.labels.tolist())) == list(range(CLASSES))
     for place, (site, width) in enumerate(WIDTHS.items()):
         centred = (means_of(scales[site]) - means_of(scales[site]).mean(axis=0)) / np.sqrt(width)
-        axes = np.linalg.pinv(centred @ centred.T) @ maps.places[place]  # the axes as sums of class means, shape (K, 2)
+        axes = np.linalg.pinv(centred @ centred.T) @ maps.points[place]  # the axes as sums of class means, shape (K, 2)
         image = (scales[site][maps.ids].astype(np.float16).astype(float) - means_of(scales[site]).mean(axis=0)) / np.sqrt(width)
         np.testing.assert_allclose(maps.photos[place], image @ centred.T @ axes, atol=1e-6)
 
@@ -88,7 +88,7 @@ def test_a_scaled_map_has_the_stress_that_it_says(statistics, scales, metric):
     for place, site in enumerate(WIDTHS):
         means = means_of(scales[site])
         wanted = pdist(means, "cosine") if metric == "cosine" else pdist(means, "cityblock") / means.shape[1]
-        drawn = pdist(maps.places[place])
+        drawn = pdist(maps.points[place])
         stress = np.sqrt(np.sum((drawn - wanted) ** 2) / np.sum(drawn**2))
         assert maps.quality[place] == pytest.approx(stress, rel=1e-6)
         classical = pdist(PCA(2).fit_transform(means))
@@ -100,12 +100,12 @@ def test_what_fits_on_a_plane_is_mapped_without_stress():
     spots = np.random.default_rng(1).uniform(0.2, 0.8, size=(CLASSES, 1))
     maps = mds_maps(collected({"SE_2_1": spots.astype(np.float32)}, sample=None), metric="l1")  # on a line, even
     assert maps.quality[0] < 1e-3
-    np.testing.assert_allclose(pdist(maps.places[0]), pdist(spots), atol=1e-3)
+    np.testing.assert_allclose(pdist(maps.points[0]), pdist(spots), atol=1e-3)
 
 
 @pytest.mark.parametrize("make", [pca_maps, lambda statistics: mds_maps(statistics, metric="cosine")])
 def test_each_map_is_turned_as_near_as_can_be_to_the_one_before(statistics, make):
-    places = make(statistics).places
+    places = make(statistics).points
     for before, after in pairwise(places):
         least = np.sum((after - before) ** 2)
         for angle in np.linspace(0, 2 * np.pi, 360, endpoint=False):
@@ -119,19 +119,19 @@ def test_classes_twice_as_far_apart_are_drawn_twice_as_far_apart(make):
     random = np.random.default_rng(2)
     far = gates(random, 40, between=0.08, within=0)
     near = (0.5 + (far - 0.5) / 2).astype(np.float32)
-    places = make(collected({"SE_2_1": near, "SE_3_1": far}, sample=None)).places
+    places = make(collected({"SE_2_1": near, "SE_3_1": far}, sample=None)).points
     np.testing.assert_allclose(places[1], 2 * places[0], atol=2e-4)  # which also says that the turn is found
 
 
 @pytest.mark.parametrize("make", [pca_maps, lambda statistics: mds_maps(statistics, metric="cosine")])
 def test_the_same_statistics_give_the_same_map(statistics, scales, make):
-    np.testing.assert_array_equal(make(statistics).places, make(collected(scales)).places)
+    np.testing.assert_array_equal(make(statistics).points, make(collected(scales)).points)
 
 
 def test_dead_gates_lie_on_one_spot_and_have_no_quality():
     still = {"SE_2_1": np.full((CLASSES * EACH, 9), 0.5, np.float32)}
     for maps in (pca_maps(collected(still)), mds_maps(collected(still), metric="cosine"), mds_maps(collected(still), metric="l1")):
-        np.testing.assert_allclose(maps.places, 0, atol=1e-7)
+        np.testing.assert_allclose(maps.points, 0, atol=1e-7)
         assert np.isnan(maps.quality).all()
 
 
@@ -139,7 +139,7 @@ def test_a_map_takes_three_classes():
     random = np.random.default_rng(0)
     with pytest.raises(SevisError, match="at least three classes with images, and these statistics hold 2"):
         pca_maps(collected({"SE_2_1": gates(random, 5, between=0.1, classes=2)}, classes=2))
-    assert mds_maps(collected({"SE_2_1": gates(random, 5, between=0.1, classes=3)}, classes=3), metric="l1").places.shape == (1, 3, 2)
+    assert mds_maps(collected({"SE_2_1": gates(random, 5, between=0.1, classes=3)}, classes=3), metric="l1").points.shape == (1, 3, 2)
     with pytest.raises(SevisError, match="unknown distance 'furlong'"):
         mds_maps(collected({"SE_2_1": gates(random, 5, between=0.1, classes=3)}, classes=3), metric="furlong")
 

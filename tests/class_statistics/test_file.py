@@ -169,9 +169,7 @@ def test_a_file_that_others_wrote_opens_and_goes_on(path) -> None:
 
 def test_a_file_of_the_old_format_is_refused_with_the_cure(path) -> None:
     write_ones(path, header=HEADER | {"format": OLD})
-    with pytest.raises(
-        SevisError, match=r"some.safetensors is of a format that sevis no longer reads .*: make it again with python"
-    ):
+    with pytest.raises(SevisError, match=r"some.safetensors is of a format that sevis no longer reads .*: make it again with python"):
         ClassStatistics.load(path)
 
 

@@ -31,7 +31,7 @@ def reach(maps: ClassMaps, *, block: int | None = None, photos: bool = False) ->
         block: the index of the block whose map it is; None takes what all blocks need, so that they share one scale.
     """
     chosen = slice(None) if block is None else slice(block, block + 1)
-    far = np.abs(maps.places[chosen]).max(initial=0)
+    far = np.abs(maps.points[chosen]).max(initial=0)
     if photos and maps.photos.size:
         far = max(far, *np.quantile(np.abs(maps.photos[chosen]).max(axis=2), 0.99, axis=1))
     return float(far * MARGIN) or 1.0
@@ -59,7 +59,7 @@ def class_map(
         photos: whether single images are drawn, too.
     """
     colours = dict(zip(dict.fromkeys(marked), PALETTE, strict=False))
-    shown, points = [names[row] for row in maps.rows], maps.places[block]
+    shown, points = [names[row] for row in maps.rows], maps.points[block]
     span = reach(maps, block=None if common else block, photos=photos)
     figure = go.Figure()
     if photos and len(maps.labels):
@@ -82,7 +82,7 @@ def class_map(
 def _map_table(maps: ClassMaps, block: int, names: Sequence[str]) -> Table:
     """Return a row for each class, and one for each photo, whose number in the data set is `photo` (-1 for a mean)."""
     rows = np.concatenate([maps.rows, maps.labels])
-    points = np.concatenate([maps.places[block], maps.photos[block]])
+    points = np.concatenate([maps.points[block], maps.photos[block]])
     return {
         "class": np.array([names[row] for row in rows]),
         "photo": np.concatenate([np.full(len(maps.rows), -1), maps.ids]),

@@ -124,7 +124,7 @@ def test_no_name_covers_another_and_the_marked_come_first():
 
 def test_of_many_classes_few_are_named():
     maps, _ = large(1000)
-    shown = readable(maps.places[0], [f"class {row}" for row in range(1000)], span=4.0)
+    shown = readable(maps.points[0], [f"class {row}" for row in range(1000)], span=4.0)
     assert 0 < len(shown) < 40
 
 
