@@ -8,7 +8,7 @@ from sevis.paper import (
     SENET_154,
     TABLES_2_AND_3,
     TIMINGS,
-    Variant,
+    PrintedVariant,
     address_of,
     by_stage,
     printed_costs,
@@ -56,7 +56,7 @@ def test_se_adds_operations_and_takes_errors_in_every_row() -> None:
             assert (printed.parameters is not None) == (row.table == 3)
 
 
-def is_the_standard(variant: Variant) -> bool:
+def is_the_standard(variant: PrintedVariant) -> bool:
     return variant.name == "se_resnet50" and all(
         variant.options.get(option, value) == value
         for option, value in {"reduction": 16, "squeeze": "avg", "gate": "sigmoid", "placement": "standard", "stages": None}.items()
