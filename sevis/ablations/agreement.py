@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from sevis.ablations.grid import Row, Table
+from sevis.ablations.grid import AblationRow, Table
 from sevis.ablations.results import Ablations, Estimate
 from sevis.analysis.intervals import LEVEL
 
@@ -28,8 +28,8 @@ class Pair:
         diverged: whether runs of one of the two did, and left nothing to measure.
     """
 
-    first: Row
-    second: Row
+    first: AblationRow
+    second: AblationRow
     printed: float
     measured: Estimate | None
     level: float = LEVEL

@@ -60,7 +60,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
     """A row of a table.
 
     Attributes:
@@ -80,7 +80,7 @@ class Table:
 
     number: int
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[AblationRow, ...]
 
 
 def _grid() -> tuple[Variant, ...]:
@@ -107,17 +107,17 @@ def find_variant(key: str) -> Variant:
 
 def tables() -> tuple[Table, ...]:
     """Return the paper's tables 10 to 16, in its order, and for every row the variant that is measured here."""
-    more = {13: (Row("SE Stage 5", "stages 5", None), Row("SE Stages 2 to 4", "stages 2,3,4", None))}
+    more = {13: (AblationRow("SE Stage 5", "stages 5", None), AblationRow("SE Stages 2 to 4", "stages 2,3,4", None))}
     return tuple(
         Table(number, title, tuple(_row(entry) for entry in paper.ABLATIONS if entry.table == number) + more.get(number, ()))
         for number, title in TITLES.items()
     )
 
 
-def _row(entry: paper.PrintedVariant) -> Row:
+def _row(entry: paper.PrintedVariant) -> AblationRow:
     """Return a row of the paper's, and the variant that is built as it is."""
     if not entry.options:
-        return Row(entry.label, PLAIN, entry.printed)
+        return AblationRow(entry.label, PLAIN, entry.printed)
     options = {**entry.options, "stages": ",".join(map(str, entry.options.get("stages", ()))) or "all"}
     changes = {name: value for name, value in options.items() if name != "bias" and value != DEFAULTS[name]}
-    return Row(entry.label, next(variant.key for variant in VARIANTS if variant.changes == changes), entry.printed)
+    return AblationRow(entry.label, next(variant.key for variant in VARIANTS if variant.changes == changes), entry.printed)

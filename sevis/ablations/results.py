@@ -1,6 +1,6 @@
 """The paper's ablations measured here: every run in one file, and what the seeds of each variant say together. No torch.
 
-`sevis.ablation_grid` says which variants there are, `sevis.agreement` whether their order is the paper's.
+`sevis.ablations.grid` says which variants there are, `sevis.ablations.agreement` whether their order is the paper's.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from sevis.ablations.grid import BASELINE, KEYS, PLAIN, VARIANTS, Row, Table, Variant, find_variant, tables
+from sevis.ablations.grid import BASELINE, KEYS, find_variant
 from sevis.ablations.runs import AGAIN, Divergence, Record, as_record, base_recipe, check_alike, check_run, from_record, read_json
 from sevis.analysis.intervals import LEVEL, Interval, student
 from sevis.errors import SevisError
@@ -22,21 +22,6 @@ from sevis.recipe import Recipe
 from sevis.settings import pretrained_folder
 from sevis.training.run_record import Run
 
-__all__ = [
-    "BASELINE",
-    "KEYS",
-    "PLAIN",
-    "VARIANTS",
-    "Ablations",
-    "Divergence",
-    "Estimate",
-    "Row",
-    "Summary",
-    "Table",
-    "Variant",
-    "read_ablations",
-    "tables",
-]
 FORMAT: Literal["sevis-ablations-1"] = "sevis-ablations-1"
 
 
@@ -65,7 +50,7 @@ class Estimate:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the whole interval lies above or below zero, else 0: too noisy to tell."""
+        """Return 1 or -1 where the whole interval lies above or below zero, else 0: too noisy to tell."""
         return 0 if self.interval is None else int(self.interval[0] > 0) - int(self.interval[1] < 0)
 
 
@@ -117,12 +102,12 @@ class Ablations:
 
     @property
     def everything(self) -> tuple[tuple[str, Record], ...]:
-        """The runs, and behind them those that diverged."""
+        """Return the runs, and behind them those that diverged."""
         return (*self.runs, *self.diverged)
 
     @cached_property
     def base(self) -> Recipe:
-        """The recipe of the baseline with seed 0. Raises SevisError where there is no run."""
+        """Return the recipe of the baseline with seed 0. Raises SevisError where there is no run."""
         if not self.runs:
             raise SevisError("there is no run yet: make some with python -m sevis ablate")
         return base_recipe(self.runs[0][1])
@@ -136,7 +121,7 @@ class Ablations:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The variants that there are runs of, in the order of the grid."""
+        """Return the variants that there are runs of, in the order of the grid."""
         return tuple(key for key in KEYS if self._by_key[key])
 
     def seeds(self, key: str) -> Mapping[int, Run]:

@@ -11,7 +11,7 @@ from sevis.ablations.results import Ablations
 from sevis.ablations.runs import Divergence, Record, check_alike, load_record, save_record
 from sevis.errors import Diverged, SevisError
 from sevis.recipe import Recipe
-from sevis.weights.card import TrainingData
+from sevis.training.run_record import describe_data
 
 if TYPE_CHECKING:
     from sevis.data.datasets import ImageDataset
@@ -65,7 +65,7 @@ class Grid:
             on_meta(recipe.architecture(len(self.data[0].wnids)))
         for _, run in self.gather().everything:
             try:
-                check_alike(run, self.base, self._facts())
+                check_alike(run, self.base, describe_data(self.data))
             except SevisError as error:
                 raise SevisError(f"{self.out} or {self.folder} holds other runs ({error}): name others with --out and --folder") from None
 
@@ -84,31 +84,26 @@ class Grid:
                 return found
 
     def run(self, variant: Variant, seed: int) -> str:
-        """Make one run, if it is not done, or go on with it; returns what came of it in words. Raises what training raises."""
-        place = self.folder / f"{variant.slug}-seed{seed}"
+        """Make one run, if it is not done, or go on with it; return what came of it in words. Raises what training raises."""
+        folder = self.folder / f"{variant.slug}-seed{seed}"
         done = {(key, run.recipe.seed): run for key, run in self.gather().everything}
         known = done.get((variant.key, seed))
         if known is not None:
-            shutil.rmtree(place, ignore_errors=True)  # of a process that was killed when it had just finished
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed when it had just finished
             return f"done already, {_in_words(known)}"
-        run = self._train(variant.recipe(self.base, seed), place)
-        save_record(place.with_suffix(".json"), variant.key, run)
-        shutil.rmtree(place, ignore_errors=True)  # checkpoints that nobody needs any more
+        run = self._train(variant.recipe(self.base, seed), folder)
+        save_record(folder.with_suffix(".json"), variant.key, run)
+        shutil.rmtree(folder, ignore_errors=True)  # checkpoints that nobody needs any more
         self.collect()
         return _in_words(run)
 
-    def _train(self, recipe: Recipe, place: Path) -> Record:
+    def _train(self, recipe: Recipe, folder: Path) -> Record:
         from sevis.training.training import TrainOptions, train_and_measure
 
         try:
-            return train_and_measure(recipe, self.data, place, options=TrainOptions(resume=True))[1]
+            return train_and_measure(recipe, self.data, folder, options=TrainOptions(resume=True))[1]
         except Diverged as error:  # a result, too, and the same again however often it is run
-            return Divergence(recipe=recipe, data=self._facts(), reason=error.reason)
-
-    def _facts(self) -> TrainingData:
-        """Return what the record of a run says of the data."""
-        training, validation = self.data
-        return TrainingData(name=training.name, classes=training.wnids, train_images=len(training), val_images=len(validation))
+            return Divergence(recipe=recipe, data=describe_data(self.data), reason=error.reason)
 
     def _records(self) -> list[Path]:
         return sorted(self.folder.glob("*-seed*.json"))

@@ -3,14 +3,9 @@
 Every command imports what it needs when it runs, so that --help does not wait for torch.
 """
 
-from typing import TYPE_CHECKING
-
 from sevis.cli.columns import align
 from sevis.cli.data import Arguments, load_network, read_lines
 from sevis.weights.card import check_name
-
-if TYPE_CHECKING:
-    pass
 
 
 def models(_: Arguments) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sevis import recipe
-from sevis.cli.ablations import DEFAULTS, KEYS, VARIED, ablate_command
+from sevis.ablations.grid import KEYS, VARIED
+from sevis.cli.ablations import ABLATION_DEFAULTS, ablate_command
 from sevis.cli.costs import costs_command
 from sevis.cli.data import Arguments, data_command
 from sevis.cli.networks import add_command, models, sites_command
@@ -72,7 +73,7 @@ def _parser() -> Parser:
 
 
 def _networks(words: Any) -> None:
-    """Which there are, what is in them, and how one's own is added."""
+    """Add the commands that say which networks there are and what is in them, and that add one's own."""
     _add(words, "models", models, "list the networks that can be built, and those that come trained")
 
     sites = _add(words, "sites", sites_command, "list the SE blocks of a network, without loading its weights")
@@ -141,11 +142,11 @@ def _ablations(words: Any) -> None:
     )
     ablate.add_argument("--classes", help="as of train, or `all`; by default the 20 of pretrained/tiny20.txt, of other data all")
     _data_option(ablate)
-    recipe_options(ablate, defaults=DEFAULTS, without=VARIED)
+    recipe_options(ablate, defaults=ABLATION_DEFAULTS, without=VARIED)
 
 
 def _statistics(words: Any) -> None:
-    """What takes a data set and a network."""
+    """Add the commands that take a data set and a network."""
     collect = _add(words, "collect", collect_command, "collect the class statistics of a network over a data set")
     collect.add_argument("--split", default="val", help="train, val or test (default: val)")
     collect.add_argument("--labels", type=Path, metavar="FILE", help="for images that are not sorted into folders: lines of file and class")
@@ -175,7 +176,7 @@ def _statistics(words: Any) -> None:
 
 
 def _figures(words: Any) -> None:
-    """What shows."""
+    """Add the commands that show something."""
     explain = _add(words, "explain", explain_command, "show how a network gates its channels for one image")
     explain.add_argument("image", type=Path, help=f"a {FORMAT_NAMES}")
     explain.add_argument("--json", action="store_true", help="print everything as JSON")
@@ -255,7 +256,7 @@ def _data_option(parser: Parser) -> None:
 
 
 def recipe_options(parser: Parser, *, defaults: Mapping[str, Any] | None = None, without: Collection[str] = ()) -> None:
-    """An option for each field of a recipe but those in `without`; `defaults` go before the recipe's own."""
+    """Add an option for each field of a recipe but those in `without`; `defaults` go before the recipe's own."""
     for name, own in recipe.DEFAULTS.items():
         if name in without:
             continue

@@ -1,6 +1,7 @@
 """What python -m sevis train, curve and twins do."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,18 +42,20 @@ def train_command(arguments: Arguments) -> None:
     if arguments.publish:
         from sevis.training.publishing import publish
 
-        place = None if arguments.data is None else arguments.data.name  # where it lies here is nobody else's business
-        words = command(recipe, publish=arguments.publish, classes=arguments.classes, data=place, processes=shard.world)
+        data_name = None if arguments.data is None else arguments.data.name  # where it lies here is nobody else's business
+        words = command(recipe, publish=arguments.publish, classes=arguments.classes, data=data_name, processes=shard.world)
         card = publish(arguments.publish, trained, recipe, data, command=words)
         print(f"published {card.name}: top-1 {card.top1:.4f}, top-5 {card.top5:.4f}")
 
 
-def read_recipe(arguments: Arguments) -> Recipe:
-    """Return the recipe that the options of the command line say; bfloat16 is used on a GPU unless they say otherwise."""
+def read_recipe(arguments: Arguments, *, without: Collection[str] = ()) -> Recipe:
+    """Return the recipe that the options of the command line say, but for those in `without`; bfloat16 is used on a GPU unless they say
+    otherwise.
+    """
     import torch
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for equal results, and read when CUDA starts
-    values = {name: getattr(arguments, name) for name in OPTIONS}
+    values = {name: getattr(arguments, name) for name in OPTIONS if name not in without}
     return Recipe(**values | {"bf16": torch.cuda.is_available() if arguments.bf16 is None else arguments.bf16})
 
 

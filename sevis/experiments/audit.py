@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Sample:
+class AuditSample:
     """The images that are tested, in a random order in which a batch mixes the classes.
 
     Attributes:
@@ -82,7 +82,7 @@ def audit(
     """
     sites = require_sites(ready.model)
     sample = draw_sample(ready, dataset, seed)
-    run = _Run(sample, batch_size, say or tqdm.write)
+    run = _Passes(sample, batch_size, say or tqdm.write)
     with torch.inference_mode():
         means = run.mean_scales(ready, sites)
         right = run.right(ready, _variants(sites), means)
@@ -96,7 +96,7 @@ def audit(
     return Audit(outcomes=outcomes, parameters=parameters, metadata=msgspec.convert(known, AuditProvenance))
 
 
-def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> Sample:
+def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> AuditSample:
     """Return the images whose classes the network knows, in a random order and two halves, the same for the same seed.
 
     Raises:
@@ -109,7 +109,7 @@ def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> Sample:
         raise SevisError(f"expected at least two images of {dataset.name} in classes of {ready.card.name}, got {len(order)}")
     halves = np.empty(len(order), dtype=np.intp)
     halves[np.argsort(labels[order], kind="stable")] = np.arange(len(order)) % 2  # in turns: so every class is divided evenly
-    return Sample(dataset, ready.preprocess, order, labels[order], halves)
+    return AuditSample(dataset, ready.preprocess, order, labels[order], halves)
 
 
 def _outputs(ready: ReadyModel, dataset: ImageDataset) -> NDArray[np.int64]:
@@ -133,10 +133,10 @@ def _outputs(ready: ReadyModel, dataset: ImageDataset) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Passes:
     """The passes of an audit over its sample."""
 
-    sample: Sample
+    sample: AuditSample
     batch_size: int
     say: Callable[[str], None]
 
@@ -207,7 +207,7 @@ def _count(*modules: nn.Module) -> int:
     return sum(parameter.numel() for parameter in {parameter for module in modules for parameter in module.parameters()})
 
 
-def _describe(sample: Sample) -> dict[str, str | int]:
+def _describe(sample: AuditSample) -> dict[str, str | int]:
     dataset, classes = sample.dataset, len(np.unique(sample.outputs))
     left_out = len(dataset) - len(sample)
     told: dict[str, str | int] = {

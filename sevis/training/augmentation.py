@@ -100,7 +100,7 @@ def augment(
 
 @contextmanager
 def _seeded(rng: np.random.Generator) -> Iterator[None]:
-    """PyTorch's generator on the CPU, which torchvision draws from, set by `rng` inside and put back afterwards."""
+    """Set PyTorch's generator on the CPU, which torchvision draws from, by `rng` inside, and put it back afterwards."""
     before = torch.get_rng_state()
     torch.default_generator.manual_seed(int(rng.integers(2**63)))
     try:

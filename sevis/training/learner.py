@@ -32,7 +32,7 @@ def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for the convolutions and the classifier only.
+    """Return the parameters in two groups: weight decay is for the convolutions and the classifier only.
 
     None on norms and biases, and none on the two projections of an SE block: with it they shrink, and every gate dies at sigmoid(0) = 0.5.
     """
@@ -97,7 +97,7 @@ class Learner:
 
     @contextmanager
     def _dropping(self, rng: np.random.Generator) -> Iterator[None]:
-        """What dropout draws depends on `rng` alone, and PyTorch's generators are afterwards as they were."""
+        """Let what dropout draws depend on `rng` alone; PyTorch's generators are afterwards as they were."""
         if not self._drops:
             yield
             return
@@ -147,7 +147,7 @@ def _decay(decay: float) -> Any:
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """Inside, a GPU computes the same in every run; PyTorch warns of what it cannot. A CPU does so anyway, with the same threads."""
+    """Make a GPU compute the same in every run, inside; PyTorch warns of what it cannot. A CPU does so anyway, with the same threads."""
     if device.type != "cuda":
         yield
         return

@@ -22,7 +22,7 @@ from sevis.experiments.explanation import explain
 from sevis.files import replace_file
 from sevis.recipe import Recipe
 from sevis.training.run_record import Run
-from sevis.training.training import Trained, record
+from sevis.training.training import Trained, measure_run
 from sevis.weights.card import Aliveness, Card, add_to_index, check_name
 from sevis.weights.loading import ReadyModel, make_ready
 
@@ -47,7 +47,7 @@ def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDatase
     state = {key: _rounded(value.cpu()) for key, value in trained.model.state_dict().items()}
     stored = copy.deepcopy(trained.model).float()
     stored.load_state_dict(state)
-    run = record(replace(trained, model=stored), recipe, data)
+    run = measure_run(replace(trained, model=stored), recipe, data)
     if run.gates is not None:
         _check_alive(run.gates)
     about = {name: msgspec.to_builtins(getattr(run, name)) for name in ("recipe", "data")}
@@ -71,7 +71,7 @@ def score(ready: ReadyModel, dataset: ImageDataset) -> Score:
 
 
 def _rounded(value: torch.Tensor) -> torch.Tensor:
-    """Half precision for the weights; norms, biases and running statistics are few and stay as they are."""
+    """Return weights in half precision; norms, biases and running statistics are few and stay as they are."""
     return value.half().contiguous() if value.is_floating_point() and value.ndim > 1 else value.contiguous()
 
 

@@ -13,7 +13,6 @@ from sevis.errors import SevisError
 from sevis.files import replace_file
 
 NEWEST, BEFORE = "checkpoint.pt", "checkpoint.before.pt"
-NEEDED = ("model", "optimizer", "rows", "step", "loss", "spent")
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
@@ -43,23 +42,11 @@ def read_checkpoint(folder: Path, facts: Mapping[str, Mapping[str, Any]]) -> dic
         if not path.exists():
             continue
         try:
-            with zipfile.ZipFile(path) as archive:  # torch.load does not look at its checksums
-                if damage := archive.testzip():
-                    raise zipfile.BadZipFile(damage)
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            differing = {part: _differing(state[part], values) for part, values in facts.items()}
-            missing = [name for name in NEEDED if name not in state]
-            if missing:
-                raise KeyError(missing[0])
+            state = _load(path)
         except Exception as error:  # a damaged archive raises whatever its damage leads to
             damaged.append(f"{path} cannot be read ({type(error).__name__})")
             continue
-        for part, names in differing.items():
-            if names:
-                raise SevisError(
-                    f"{path} belongs to another run, whose {part} differs in {', '.join(names)}: "
-                    "repeat the command it was started with, or train into another folder"
-                )
+        _check(path, state, facts)
         if damaged:  # the next one would otherwise be kept beside a damaged one
             path.replace(folder / NEWEST)
         return state
@@ -68,9 +55,23 @@ def read_checkpoint(folder: Path, facts: Mapping[str, Mapping[str, Any]]) -> dic
     return None
 
 
-def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Return the names whose values differ, but for those that an older version did not write down."""
-    return [name for name, value in wanted.items() if name in found and found[name] != value]
+def _load(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:  # torch.load does not look at its checksums
+        if damage := archive.testzip():
+            raise zipfile.BadZipFile(damage)
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _check(path: Path, state: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise SevisError for the checkpoint of another run; a fact that an older version did not write down is passed over."""
+    for part, wanted in facts.items():
+        names = [name for name, value in wanted.items() if name in state[part] and state[part][name] != value]
+        if names:
+            raise SevisError(
+                f"{path} belongs to another run, whose {part} differs in {', '.join(names)}: "
+                "repeat the command it was started with, or train into another folder"
+            )
 
 
 def is_started(folder: Path) -> bool:
@@ -93,7 +94,7 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     try:
         with path.open(newline="") as file:
             rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    except (OSError, ValueError, TypeError, AttributeError, csv.Error):
+    except (OSError, ValueError, TypeError):
         rows = []
     if not rows:
         raise SevisError(f"there is no log at {path}: name the folder of a run of sevis train that has finished an epoch")

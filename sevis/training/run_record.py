@@ -1,11 +1,14 @@
 """The record of one finished training run: what it was told, how it went, what came of it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from sevis.recipe import Recipe
 from sevis.weights.card import HIGHEST, Aliveness, Curve, Fraction, Positive, TrainingData
+
+if TYPE_CHECKING:
+    from sevis.data.datasets import ImageDataset
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,3 +35,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     torch: str
     date: str
+
+
+def describe_data(data: "tuple[ImageDataset, ImageDataset]") -> TrainingData:
+    """Return what a record says of the training and the validation images."""
+    training, validation = data
+    return TrainingData(name=training.name, classes=training.wnids, train_images=len(training), val_images=len(validation))

@@ -27,12 +27,10 @@ from sevis.experiments.evaluation import evaluate, measure_gates
 from sevis.recipe import Recipe
 from sevis.training.learner import Learner, deterministic
 from sevis.training.run_folder import is_started, read_checkpoint, save_checkpoint, write_log
-from sevis.training.run_record import Run
-from sevis.weights.card import TrainingData
+from sevis.training.run_record import Run, describe_data
 
-Row = dict[str, float]
-
-
+LogRow = dict[str, float]
+FROZEN_OVER = 4000  # training images, at most, whose means frozen gates keep: to 0.016 of a scale's deviation over images
 CHECKED = 20  # steps after which their losses are looked at on a GPU, where looking waits for it; on a CPU, it is every step
 
 
@@ -47,7 +45,7 @@ class Trained:
     """
 
     model: nn.Module
-    rows: list[Row]
+    rows: list[LogRow]
     images: tuple[Images, Images]
 
 
@@ -66,10 +64,21 @@ class TrainOptions:
 
     resume: bool = False
     save_every: float = 300.0
-    on_epoch: Callable[[Row], None] | None = None
+    on_epoch: Callable[[LogRow], None] | None = None
     on_step: Callable[[int, float], None] | None = None
     bar: bool = True
     shard: Shard = field(default_factory=Shard)
+
+
+def train_and_measure(
+    recipe: Recipe, data: tuple[ImageDataset, ImageDataset], folder: Path, *, options: TrainOptions | None = None
+) -> tuple[Trained, Run]:
+    """Train as `train` does, and measure the final weights on the validation images, in float32.
+
+    Frozen gates keep their means over the training images. Raises what `train` raises.
+    """
+    trained = train(recipe, data, folder, options=options)
+    return trained, measure_run(trained, recipe, data)
 
 
 def train(recipe: Recipe, data: tuple[ImageDataset, ImageDataset], folder: Path, *, options: TrainOptions | None = None) -> Trained:
@@ -95,7 +104,7 @@ def train(recipe: Recipe, data: tuple[ImageDataset, ImageDataset], folder: Path,
         raise SevisError(f"{folder} holds a run already: go on with it (--resume), or train into another folder (--folder)")
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     learner = Learner(recipe, len(data[0].wnids), device=device, world=options.shard.world)
-    run = _Run(recipe, learner, folder, facts=_facts(recipe, data[0], options.shard), options=options)
+    run = _Training(recipe, learner, folder, facts=_facts(recipe, data[0], options.shard), options=options)
     if options.resume:
         run.restore()
     preprocess = Preprocessing.square(recipe.size)
@@ -105,8 +114,50 @@ def train(recipe: Recipe, data: tuple[ImageDataset, ImageDataset], folder: Path,
     return Trained(learner.result(), run.rows, (training, validation))
 
 
+def measure_run(trained: Trained, recipe: Recipe, data: tuple[ImageDataset, ImageDataset]) -> Run:
+    """Return the record of a run: measure the network at its end."""
+    model = trained.model
+    device = next(model.parameters()).device
+    preprocess = Preprocessing.square(recipe.size)
+    training, validation = trained.images
+    score = evaluate(model, evaluation_batches(validation, preprocess, EVALUATED))
+    gates = None
+    if find_sites(model):
+        gates = measure_gates(
+            model,
+            lambda: evaluation_batches(training, preprocess, EVALUATED, per_class=max(1, FROZEN_OVER // training.num_classes)),
+            lambda: evaluation_batches(validation, preprocess, EVALUATED),
+        )
+    return Run(
+        recipe=recipe,
+        data=describe_data(data),
+        rows=tuple(trained.rows),
+        top1=score.top1,
+        top5=score.top5,
+        gates=gates,
+        parameters=count_parameters(model),
+        seconds=round(sum(row["seconds"] for row in trained.rows), 1),
+        device=device_name(device),
+        torch=torch.__version__.partition("+")[0],
+        date=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return how many numbers a network learns."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def device_name(device: torch.device) -> str:
+    """Return what people call a device: the name of a GPU, or `cpu` and its threads, on which results depend in their last bits."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"cpu, {threads} thread{'s' if threads > 1 else ''}"
+
+
 @dataclass
-class _Run:
+class _Training:
     """A run on its way; `step`, `loss` and `spent` are of its present epoch: steps done, sum of their images' losses, and seconds."""
 
     recipe: Recipe
@@ -114,7 +165,7 @@ class _Run:
     folder: Path
     facts: dict[str, dict[str, Any]]
     options: TrainOptions
-    rows: list[Row] = field(default_factory=list)
+    rows: list[LogRow] = field(default_factory=list)
     step: int = 0
     loss: float = 0.0
     spent: float = 0.0
@@ -143,7 +194,7 @@ class _Run:
                 bar.set_postfix({name: f"{self.rows[-1].get(name, 0):.3f}" for name in ("train_loss", "top1")})
 
     def _train(self, data: Images, epoch: int, bar: Any) -> None:
-        """What is left of one pass over the training images."""
+        """Train what is left of one pass over the training images."""
         shard = self.options.shard
         order = torch.from_numpy(np.random.default_rng((self.recipe.seed, epoch)).permutation(len(data.labels)))
         batches = self._batches(order)
@@ -193,11 +244,11 @@ class _Run:
         return Diverged(what, cure=cure + (", or leave bf16 out" if self.recipe.bf16 else ""))
 
     def _close(self, validation: Images, epoch: int, images: int) -> None:
-        """Evaluate, writes and tells of an epoch; the other processes wait."""
+        """Evaluate an epoch, write it down and tell of it; the other processes wait."""
         started = time.perf_counter()
         if not self.learner.sound():
             raise self._diverged(f"the weights are no longer numbers after step {(epoch + 1) * self.step}, the last of epoch {epoch + 1}")
-        row: Row = {"epoch": epoch + 1, "size": self.recipe.side(epoch), "train_loss": self.loss / images}
+        row: LogRow = {"epoch": epoch + 1, "size": self.recipe.side(epoch), "train_loss": self.loss / images}
         if self.options.shard.rank == 0:
             preprocess = Preprocessing.square(self.recipe.size)
             with torch.autocast(self.learner.device.type, torch.bfloat16, enabled=self.recipe.bf16):
@@ -224,59 +275,3 @@ def _facts(recipe: Recipe, dataset: ImageDataset, shard: Shard) -> dict[str, dic
         "data": {"classes": list(dataset.wnids), "number of training images": len(dataset), "fingerprint": dataset.fingerprint()},
         "machine": {"number of processes": shard.world},
     }
-
-
-FROZEN_OVER = 4000  # training images, at most, whose means frozen gates keep: to 0.016 of a scale's deviation over images
-
-
-def train_and_measure(
-    recipe: Recipe, data: tuple[ImageDataset, ImageDataset], folder: Path, *, options: TrainOptions | None = None
-) -> tuple[Trained, Run]:
-    """Train as `sevis.training.train` does, and measures the final weights on the validation images, in float32.
-
-    Frozen gates keep their means over the training images. Raises what `train` raises.
-    """
-    trained = train(recipe, data, folder, options=options)
-    return trained, record(trained, recipe, data)
-
-
-def record(trained: Trained, recipe: Recipe, data: tuple[ImageDataset, ImageDataset]) -> Run:
-    """Measure the network at the end of a run."""
-    model = trained.model
-    device = next(model.parameters()).device
-    preprocess = Preprocessing.square(recipe.size)
-    training, validation = trained.images
-    score = evaluate(model, evaluation_batches(validation, preprocess, EVALUATED))
-    gates = None
-    if find_sites(model):
-        gates = measure_gates(
-            model,
-            lambda: evaluation_batches(training, preprocess, EVALUATED, per_class=max(1, FROZEN_OVER // training.num_classes)),
-            lambda: evaluation_batches(validation, preprocess, EVALUATED),
-        )
-    return Run(
-        recipe=recipe,
-        data=TrainingData(name=data[0].name, classes=data[0].wnids, train_images=len(data[0]), val_images=len(data[1])),
-        rows=tuple(trained.rows),
-        top1=score.top1,
-        top5=score.top5,
-        gates=gates,
-        parameters=count_parameters(model),
-        seconds=round(sum(row["seconds"] for row in trained.rows), 1),
-        device=device_name(device),
-        torch=torch.__version__.partition("+")[0],
-        date=datetime.now(UTC).date().isoformat(),
-    )
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Return how many numbers a network learns."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def device_name(device: torch.device) -> str:
-    """Return what people call a device: the name of a GPU, or `cpu` and its threads, on which results depend in their last bits."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"cpu, {threads} thread{'s' if threads > 1 else ''}"

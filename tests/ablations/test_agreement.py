@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from sevis.ablations.agreement import AGREES, CLOSE, DISAGREES, DIVERGED, MISSING, NOISY, SINGLE, Pair, compare, count_verdicts
-from sevis.ablations.grid import KEYS, Row, Table, tables
+from sevis.ablations.grid import KEYS, AblationRow, Table, tables
 from sevis.ablations.report import list_agreement, tally
 from sevis.ablations.results import Ablations, Estimate
 from sevis.analysis.intervals import student
@@ -19,7 +19,7 @@ def test_pairs_agree_disagree_or_are_too_noisy():
     table = Table(
         0,
         "made up",
-        tuple(Row(key, key, Printed(error, 5)) for key, error in (("SE", 22.0), ("max", 23.0), ("relu", 21.0), ("tanh", 20.0))),
+        tuple(AblationRow(key, key, Printed(error, 5)) for key, error in (("SE", 22.0), ("max", 23.0), ("relu", 21.0), ("tanh", 20.0))),
     )
     found = several(SE=[0.50, 0.51, 0.49], max=[0.45, 0.46, 0.441], relu=[0.40, 0.411, 0.391], tanh=[0.30, 0.51, 0.7], pre=[0.5])
     pairs = {(pair.first.key, pair.second.key): pair for pair in compare(table, found)}
@@ -88,7 +88,7 @@ def test_rows_that_the_paper_does_not_tell_apart_are_not_judged():
 
 
 def test_a_single_seed_tells_nothing_and_a_missing_one_says_so():
-    table = Table(0, "made up", tuple(Row(key, key, Printed(22 + place, 5)) for place, key in enumerate(("SE", "max", "relu"))))
+    table = Table(0, "made up", tuple(AblationRow(key, key, Printed(22 + place, 5)) for place, key in enumerate(("SE", "max", "relu"))))
     pairs = compare(table, several(SE=[0.9], max=[0.1]))
     assert [pair.verdict for pair in pairs] == [SINGLE, MISSING, MISSING]
     assert tally(pairs) == "Of 3 different pairs of variants, 1 with one seed each, 2 not measured."

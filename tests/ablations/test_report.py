@@ -4,12 +4,14 @@ import pytest
 
 from sevis.ablations.agreement import compare
 from sevis.ablations.grid import BASELINE, KEYS, tables
-from sevis.ablations.report import brief_source, describe_deaths, describe_order, say_seeds
-from sevis.ablations.results import Ablations
+from sevis.ablations.report import brief_source, caveats, describe, describe_deaths, describe_order, is_dead, report, say, say_seeds
+from sevis.ablations.results import Ablations, Estimate
 from sevis.analysis.dead_gates import DEAD
-from tests.helpers.made_up_runs import make_grid, make_run
+from sevis.errors import SevisError
+from tests.helpers.made_up_runs import make_divergence, make_grid, make_run, several
 
-TABLE_11 = next(table for table in tables() if table.number == 11)
+TABLES = {table.number: table for table in tables()}
+TABLE_11 = TABLES[11]
 
 
 def agreeing(*top1):
@@ -112,3 +114,76 @@ def test_device_seeds_and_date_are_those_of_the_runs_that_are_drawn():
     assert brief_source(later, ("SE", "plain")) == "on cpu, seeds 0 to 1, 2026-11-26"
     assert brief_source(Ablations((runs[0],)), ("max",)) == ""
     assert say_seeds([3]) == "seed 3"
+
+
+def test_the_report_says_what_was_run_and_what_it_means():
+    runs = [(key, make_run(key, run.recipe.seed, top1=run.top1, std=0.001) if key == "r=32" else run) for key, run in make_grid()]
+    found = Ablations(tuple(runs))
+    text = report(found)
+    for words in (
+        "se_resnet50 at 0.25 of its width, on 36 images of 3 classes of made-up at 16 pixels, 2 epochs; tested on 1,000 others,",
+        "57 runs of 19 of the 19 variants, 3 of each (seeds 0, 1, 2), on cpu, 2026-11-26.",
+        "Dead gates (s varies by less than 0.05 over images): r=32.",
+        "## Table 13 of the paper: Stages with SE",
+        "| SE Stage 5 (not in the paper) | – |",
+        "| ResNet-50 | 23.30 |",
+        "Without the squeeze (none, NoSqueeze) s differs from place to place",
+        "was measured with sigmoid gates",
+        "10 too close in the paper",
+        "Of 37 different pairs of variants, ",
+    ):
+        assert words in text
+    assert say(found.summary("max").error) in text
+    assert is_dead(found.summary("r=32"))
+    assert not is_dead(found.summary("SE"))
+    partial = report(several(SE=[0.5, 0.6], max=[0.4]))
+    assert "3 runs of 2 of the 19 variants, 1 to 2 of each" in partial
+    assert "- not measured: 9 of 10 pairs" in partial
+    assert "sigmoid gates" not in partial
+    with pytest.raises(SevisError, match="no run yet"):
+        describe(Ablations())
+
+
+def test_numbers_in_words():
+    assert say(Estimate(51.26, (50.01, 52.5), 3)) == "51.3 (50.0 to 52.5)"
+    assert say(Estimate(-1.26, (-3.0, 0.5), 3), sign=True) == "−1.3 (−3.0 to +0.5)"
+    assert say(Estimate(0.12345, None, 1), 3) == "0.123"
+    assert say(-0.03, 2, sign=True) == "−0.03"
+    assert say(22.5, 2) == "22.50"
+    assert say(None) == "–"
+
+
+def test_what_must_be_known_of_some_gates_is_said_of_them_alone():
+    assert caveats(["SE", "max"]) == ""
+    assert "sigmoid gates" in caveats(["SE", "relu"])
+    assert "NoSqueeze" in caveats(["none"])
+    assert "sigmoid gates" not in caveats(["none"])
+
+
+def test_the_report_says_what_diverged_and_why():
+    found = several(SE=[0.5, 0.6, 0.5], tanh=[0.4, 0.5])
+    reasons = ["the loss became nan in step 47 of epoch 1", *2 * ["the loss became inf in step 3 of epoch 2"]]
+    diverged = [("relu", make_divergence("relu", seed, reason=reason)) for seed, reason in enumerate(reasons)]
+    text = report(found.with_runs([*diverged, ("tanh", make_divergence("tanh", 2))]))
+    for words in (
+        "5 runs of 2 of the 19 variants, 2 to 3 of each (seeds 0, 1, 2), on cpu, 2026-11-26. 4 more runs diverged.",
+        "| relu | 0 | diverged | – | – | – | – |",
+        "| tanh | 2 | 55.0 (",
+        "relu: diverged in 3 of 3 seeds (with seed 0 the loss became nan in step 47 of epoch 1).\n",
+        "tanh: diverged in 1 of 3 seeds (the loss became nan in step 27 of epoch 1); its numbers are of the other seeds.\n",
+        "| ReLU | 23.47 | diverged | – |",
+        "- with a variant that diverged: 2 of 3 pairs",
+        ", 2 with a variant that diverged, ",
+    ):
+        assert words in text
+    assert "diverged" not in report(found)
+
+
+def test_what_diverged_is_not_called_unmeasured():
+    runs = tuple((key, make_run(key, seed, top1=top1 + seed / 500)) for key, top1 in ((BASELINE, 0.6), ("tanh", 0.5)) for seed in range(3))
+    text = describe_order(compare(TABLES[12], Ablations(runs, (("relu", make_divergence("relu")),))))
+    assert text.startswith(
+        "**Where it can be told, the order is the paper's.** Of 3 pairs of rows: 1 in the paper's order, 2 with a variant that diverged. An"
+    )
+    diverged = Ablations(runs, (("max", make_divergence("max")),))
+    assert describe_order(compare(TABLES[11], diverged)) == "**What diverged has no order.**"

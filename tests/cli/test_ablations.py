@@ -17,7 +17,7 @@ from sevis.ablations.results import Ablations
 from sevis.ablations.run_grid import choose_jobs
 from sevis.cli.parser import main
 from sevis.data.preprocessing import Preprocessing
-from sevis.errors import SevisError
+from sevis.errors import Diverged, SevisError
 from sevis.training import training as experiments
 from sevis.training.training import train_and_measure
 from sevis.weights.card import TrainingData
@@ -25,6 +25,7 @@ from tests.helpers.made_up_runs import make_grid
 from tests.helpers.pictures import open_colours, write_colours
 
 SMALL = ["se_resnet18", "--width", "0.25", "--size", "16", "--epochs", "2", "--batch-size", "8"]
+ONLY_RELU = ["ablate", "se_resnet18", "--width", "0.25", "--size", "16", "--data", "pictures", "--out", "all.json", "--only", "relu"]
 
 
 @pytest.fixture
@@ -151,6 +152,32 @@ def test_a_run_that_fails_does_not_keep_the_others_from_running(place, capsys, m
     assert "2/2 plain, seed 0: top-1" in text.out
     assert "1 of 2 runs failed, the first of them max with seed 0: the disk is full" in text.err
     assert Ablations.load("all.json").keys == ("plain",)
+
+
+def test_a_run_that_diverges_is_a_result_and_is_not_repeated(place, capsys, monkeypatch):
+    def train(recipe, data, folder, *, options):
+        folder.mkdir(parents=True)
+        raise Diverged(f"the loss became nan in step {recipe.seed} of epoch 1", cure="lower the learning rate")
+
+    monkeypatch.setattr(experiments, "train_and_measure", train)
+    assert main([*ONLY_RELU, "--seeds", "2"]) == 0
+    text = capsys.readouterr().out
+    assert "2/2 relu, seed 1: diverged: the loss became nan in step 1 of epoch 1\n" in text
+    assert "0 runs are in all.json, and 2 that diverged: python -m sevis" in text
+    assert Ablations.load("all.json").reasons("relu") == {seed: f"the loss became nan in step {seed} of epoch 1" for seed in range(2)}
+    folder = Path("runs/ablations")
+    assert sorted(path.name for path in folder.iterdir()) == ["relu-seed0.json", "relu-seed1.json"]
+
+    monkeypatch.setattr(experiments, "train_and_measure", refuse)
+    Path("all.json").unlink()  # the files of the runs are enough
+    assert main([*ONLY_RELU, "--seeds", "2"]) == 0
+    assert "1/2 relu, seed 0: done already, diverged: the loss became nan in step 0" in capsys.readouterr().out
+    for path in folder.iterdir():  # and so is that of all
+        path.unlink()
+    assert main([*ONLY_RELU, "--seeds", "2"]) == 0
+    assert capsys.readouterr().out.count("done already") == 2
+    assert main([*ONLY_RELU, "--seeds", "2", "--epochs", "1"]) == 2
+    assert "epochs is 1 in one and 3 in another" in capsys.readouterr().err
 
 
 def test_the_report_trains_nothing_and_needs_no_torch(tmp_path):

@@ -9,12 +9,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from scipy.stats import binomtest
 from torch import nn
 
 import sevis
 from sevis.analysis.audit import ALL, CHANGES, Audit, Outcome, ParameterCounts
-from sevis.analysis.intervals import paired_change, wilson
 from sevis.cli.parser import main
 from sevis.data.datasets import open_dataset
 from sevis.data.preprocessing import Preprocessing
@@ -228,40 +226,6 @@ def test_a_saved_audit_is_the_same(ready, dataset, tmp_path):
     table = loaded.table()
     assert {len(column) for column in table.values()} == {len(CHANGES) * (len(loaded.blocks) + 2)}
     assert table["top1"][-1] == pytest.approx(loaded.outcomes[ALL]["shuffled"].top1, abs=1e-6)
-
-
-@pytest.mark.parametrize(("hits", "count"), [(0, 1), (0, 1000), (1, 7), (795, 1000), (1000, 1000), (3, 3)])
-def test_wilson_equals_scipys(hits, count):
-    expected = binomtest(hits, count).proportion_ci(method="wilson")
-    assert wilson(hits, count) == (pytest.approx(expected.low, abs=1e-12), pytest.approx(expected.high, abs=1e-12))
-
-
-def test_the_paired_interval_is_the_published_one():
-    # The example of diffpropci.mp in the R package PropCIs, which implements Agresti and Min's interval.
-    assert paired_change(lost=40, won=20, count=160) == (pytest.approx(-0.21601726, abs=1e-8), pytest.approx(-0.03089632, abs=1e-8))
-
-
-def test_the_paired_interval_does_not_collapse():
-    low, high = paired_change(0, 0, 1000)
-    assert -0.003 < low < 0 < high < 0.003
-    assert paired_change(5, 0, 5)[0] == -1
-
-
-@pytest.mark.parametrize(("lost", "won", "count"), [(0.001, 0.001, 1000), (0.02, 0.01, 1000), (0.3, 0.1, 200), (0.7, 0.0, 1000)])
-def test_the_paired_interval_covers_the_truth(lost, won, count):
-    draws = np.random.default_rng(0).multinomial(count, [lost, won, 1 - lost - won], size=4000)
-    ends = np.array([paired_change(one, other, count) for one, other, _ in draws.tolist()])
-    covered = np.mean((ends[:, 0] <= won - lost) & (won - lost <= ends[:, 1]))
-    assert 0.94 < covered <= 1
-
-
-@pytest.mark.parametrize("call", [lambda: wilson(2, 1), lambda: wilson(-1, 5), lambda: wilson(0, 0)])
-def test_impossible_counts(call):
-    with pytest.raises(SevisError, match="expected"):
-        call()
-    for counts in ((3, 3, 5), (-1, 0, 5), (0, 0, 0)):
-        with pytest.raises(SevisError, match="to change sides"):
-            paired_change(*counts)
 
 
 def test_the_command_prints_the_table_and_writes_the_file(ready, dataset, tmp_path, monkeypatch, capsys):

@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,14 +16,15 @@ import numpy as np
 import pytest
 import torch
 
+from sevis.ablations.runs import REASON
 from sevis.data.pixels import open_images
 from sevis.data.preprocessing import Preprocessing
 from sevis.data.sources import Folder
-from sevis.errors import SevisError
+from sevis.errors import Diverged, SevisError
 from sevis.recipe import Recipe
 from sevis.training.learner import Learner
 from sevis.training.run_folder import read_log
-from sevis.training.training import TrainOptions, train
+from sevis.training.training import TrainOptions, train, train_and_measure
 from tests.helpers.paths import ROOT
 from tests.helpers.pictures import open_colours, write_colours
 
@@ -266,3 +268,11 @@ def test_different_classes_are_refused(colours: Path, tmp_path: Path) -> None:
     data = open_colours(colours)
     with pytest.raises(SevisError, match="different classes"):
         train(SMALL, (data[0], data[1].select(["red", "blue"])), tmp_path)
+
+
+def test_training_says_that_it_diverged_and_why(colours: Path, tmp_path: Path) -> None:
+    recipe = Recipe(model="se_resnet18", width=0.25, size=16, epochs=4, batch_size=8, gate="relu", learning_rate=100)
+    with pytest.raises(Diverged, match="lower the learning rate") as caught:
+        train_and_measure(recipe, open_colours(colours), tmp_path)
+    assert str(caught.value).startswith(f"{caught.value.reason}: ")
+    assert re.search(REASON, caught.value.reason)

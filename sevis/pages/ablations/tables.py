@@ -3,7 +3,7 @@
 import streamlit as st
 
 from sevis.ablations.agreement import compare
-from sevis.ablations.grid import BASELINE, PLAIN, Row, Table, tables
+from sevis.ablations.grid import BASELINE, PLAIN, AblationRow, Table, tables
 from sevis.ablations.report import (
     INTERVALS,
     PRINTED,
@@ -97,11 +97,11 @@ def _show_table(table: Table, ablations: Ablations) -> None:
         )
 
 
-def _dot(row: Row, summary: Summary | None) -> Dot:
+def _dot(row: AblationRow, summary: Summary | None) -> Dot:
     return Dot(row.label, summary.error if summary else None, row.printed.top1 if row.printed else None, row.key == BASELINE)
 
 
-def _cells(row: Row, ablations: Ablations, base: float) -> dict[str, str]:
+def _cells(row: AblationRow, ablations: Ablations, base: float) -> dict[str, str]:
     """Return a row of the table that is read; `base` is the paper's error of SE as it is by default."""
     summary = ablations.summary(row.key)
     printed = row.printed.top1 if row.printed else None

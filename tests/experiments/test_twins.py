@@ -1,4 +1,4 @@
-"""A run and its record, its twin, and its figure."""
+"""A network with SE and its plain twin, compared image by image."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,6 @@ from sevis.errors import SevisError
 from sevis.experiments.twins import compare_twins
 from sevis.recipe import Recipe
 from sevis.training import publishing
-from sevis.training.run_record import Run
 from sevis.training.training import train_and_measure
 from sevis.weights.loading import load
 from tests.helpers.pictures import open_colours, write_colours
@@ -31,36 +30,6 @@ def colours(tmp_path_factory) -> Path:
 def runs(colours: Path, tmp_path_factory):
     data, folder = open_colours(colours), tmp_path_factory.mktemp("runs")
     return {name: train_and_measure(msgspec.structs.replace(TINY, model=name), data, folder / name) for name in ("se_resnet18", "resnet18")}
-
-
-def test_a_record_says_what_the_network_does(colours: Path, runs) -> None:
-    data = open_colours(colours)
-    for name, (trained, run) in runs.items():
-        assert (run.recipe.model, run.data.classes) == (name, ("blue", "green", "red"))
-        assert (run.data.train_images, run.data.val_images, list(run.rows)) == (36, 12, trained.rows)
-        assert run.parameters == sum(p.numel() for p in trained.model.parameters())
-        assert run.seconds == pytest.approx(sum(row["seconds"] for row in trained.rows), abs=0.1)
-        views = np.stack([np.asarray(image.resize((32, 32)), dtype=np.float32) for image, _ in data[1]]).transpose(0, 3, 1, 2) / 255
-        mean, std = (np.array(values, dtype=np.float32)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-        with torch.no_grad():
-            right = trained.model(torch.from_numpy((views - mean) / std)).argmax(1).numpy() == np.array(data[1].labels)
-        assert run.top1 == pytest.approx(right.mean())
-    assert runs["resnet18"][1].gates is None
-    gates = runs["se_resnet18"][1].gates
-    assert gates is not None
-    assert len(gates.blocks) == 8
-
-
-def test_a_record_comes_back_from_json_and_a_damaged_one_does_not(runs) -> None:
-    for _, run in runs.values():
-        stored = json.loads(msgspec.json.encode(run))
-        assert msgspec.convert(stored, Run) == run
-        for name, value in (("rows", 3), ("top1", "high"), ("top1", float("nan")), ("recipe", None), ("device", 1)):
-            with pytest.raises(msgspec.ValidationError, match=rf"at `\$\.{name}`"):
-                msgspec.convert(stored | {name: value}, Run)
-    for other in (None, [], "text"):
-        with pytest.raises(msgspec.ValidationError, match="Expected `object`"):
-            msgspec.convert(other, Run)
 
 
 @pytest.fixture
@@ -100,11 +69,3 @@ def test_networks_of_other_recipes_are_no_twins(colours: Path, shelf: Path, runs
         compare_twins(gated, longer, open_colours(colours)[1])
     with pytest.raises(SevisError, match="are no twins"):
         compare_twins(plain, gated, open_colours(colours)[1])
-
-
-def test_the_logs_of_runs_are_drawn(colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train_and_measure(TINY, open_colours(colours), tmp_path / "se")
-    assert main(["curve", str(tmp_path / "se"), "--out", str(tmp_path / "curve.html")]) == 0
-    assert "Training curves" in (tmp_path / "curve.html").read_text()
-    assert main(["curve", str(tmp_path / "none"), "--out", str(tmp_path / "curve.html")]) == 2
-    assert "there is no log at" in capsys.readouterr().err

@@ -1,0 +1,58 @@
+"""Intervals of proportions and means, compared with scipy's and published ones."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.stats import binomtest
+
+from sevis.analysis.intervals import paired_change, student, wilson
+from sevis.errors import SevisError
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 1), (0, 1000), (1, 7), (795, 1000), (1000, 1000), (3, 3)])
+def test_wilson_equals_scipys(hits, count):
+    expected = binomtest(hits, count).proportion_ci(method="wilson")
+    assert wilson(hits, count) == (pytest.approx(expected.low, abs=1e-12), pytest.approx(expected.high, abs=1e-12))
+
+
+def test_the_paired_interval_is_the_published_one():
+    # The example of diffpropci.mp in the R package PropCIs, which implements Agresti and Min's interval.
+    assert paired_change(lost=40, won=20, count=160) == (pytest.approx(-0.21601726, abs=1e-8), pytest.approx(-0.03089632, abs=1e-8))
+
+
+def test_the_paired_interval_does_not_collapse():
+    low, high = paired_change(0, 0, 1000)
+    assert -0.003 < low < 0 < high < 0.003
+    assert paired_change(5, 0, 5)[0] == -1
+
+
+@pytest.mark.parametrize(("lost", "won", "count"), [(0.001, 0.001, 1000), (0.02, 0.01, 1000), (0.3, 0.1, 200), (0.7, 0.0, 1000)])
+def test_the_paired_interval_covers_the_truth(lost, won, count):
+    draws = np.random.default_rng(0).multinomial(count, [lost, won, 1 - lost - won], size=4000)
+    ends = np.array([paired_change(one, other, count) for one, other, _ in draws.tolist()])
+    covered = np.mean((ends[:, 0] <= won - lost) & (won - lost <= ends[:, 1]))
+    assert 0.94 < covered <= 1
+
+
+@pytest.mark.parametrize("call", [lambda: wilson(2, 1), lambda: wilson(-1, 5), lambda: wilson(0, 0)])
+def test_impossible_counts(call):
+    with pytest.raises(SevisError, match="expected"):
+        call()
+    for counts in ((3, 3, 5), (-1, 0, 5), (0, 0, 0)):
+        with pytest.raises(SevisError, match="to change sides"):
+            paired_change(*counts)
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_students_interval_equals_scipys(count):
+    values = np.random.default_rng(count).normal(50, 2, count)
+    expected = stats.t.interval(0.95, count - 1, loc=values.mean(), scale=stats.sem(values))
+    assert student(values.tolist()) == pytest.approx(expected)
+    expected = stats.t.interval(0.995, count - 1, loc=values.mean(), scale=stats.sem(values))
+    assert student(values.tolist(), level=0.995) == pytest.approx(expected)
+
+
+def test_one_value_has_no_interval_and_none_is_an_error():
+    assert student([3.0]) is None
+    with pytest.raises(SevisError, match="at least one value"):
+        student([])
