@@ -1,14 +1,14 @@
 """The page Ablations in a real browser: the choice of a table in the address, a phone, and a training that is cancelled."""
-# ruff: noqa: F401, F811  (fixtures of another file)
 
 import re
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_pages import BROWSER, app_url, assert_no_sideways_scroll, chromium, open_page, settle
+from tests.helpers.browser import needs_browser
+from tests.helpers.visitor import assert_no_sideways_scroll, settle
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on the PATH: apt-get install chromium")
+pytestmark = needs_browser
 
 
 def show_ablations(page: Page, width: int = 1440):

@@ -1,5 +1,6 @@
 """Fresh interpreters, which know nothing of what the tests have loaded."""
 
+import os
 import subprocess
 import sys
 
@@ -14,3 +15,10 @@ def loaded_by(program: str) -> set[str]:
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+def run_sevis(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of sevis as a user does, with these environment variables."""
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE", **environment}
+    command = [sys.executable, "-m", "sevis", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=settings, cwd=ROOT)

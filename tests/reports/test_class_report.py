@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -16,10 +15,10 @@ from sevis.pages.classes.class_report import make_report
 from sevis.pages.shared.cache import identity, keep
 from sevis.pages.shared.growing import Answer
 from sevis.reports.class_report import report_html, write_report
+from tests.helpers.browser import OPTIONS, needs_browser
 from tests.helpers.processes import loaded_by
 from tests.reports.test_html import Page, drawn
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 HOSTILE = '<img src="https://example.org/x.png" onerror="alert(1)">'
 CLASSES = ("goldfish", HOSTILE, "cliff", "lion", "pizza")
 WIDTHS = {"SE_2_1": 8, "SE_2_2": 8, "SE_3_1": 16, "SE_3_2": 16}
@@ -196,14 +195,14 @@ def test_a_report_needs_neither_torch_nor_streamlit():
     assert loaded_by("import sevis.reports.class_report") == set()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on the PATH: apt-get install chromium")
+@needs_browser
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_browser_opens_it_offline_and_every_chart_fits_its_place(html, tmp_path, width):
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     (tmp_path / "report.html").write_text(html)
     faults = []
     with playwright.sync_playwright() as context:
-        browser = context.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = context.chromium.launch(**OPTIONS)
         page = browser.new_page(viewport={"width": width, "height": 900})
         page.set_default_timeout(120_000)
         page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-import shutil
 import sys
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -18,9 +17,8 @@ from sevis.errors import SevisError
 from sevis.experiments.explanation import Explanation
 from sevis.figures.chart import Chart
 from sevis.reports import html as report
+from tests.helpers.browser import OPTIONS, needs_browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed")
 HOSTILE = '<img src="https://example.org/x.png" onerror="alert(1)"> & </script>'
 
 
@@ -196,7 +194,7 @@ def test_a_browser_opens_the_file_without_a_request_or_an_error(figure, tmp_path
     report.write([Chart(figure, "One.", {}), Chart(figure, "Two.", {})], tmp_path / "figure.html")
     faults, asked = [], []
     with playwright.sync_playwright() as context:
-        browser = context.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = context.chromium.launch(**OPTIONS)
         page = browser.new_page()
         page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(str(error)))

@@ -3,13 +3,6 @@
 import base64
 import io
 import json
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from urllib.error import URLError
-from urllib.request import urlopen
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,8 +11,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from sevis.pages.shared.show import as_text, to_csv, to_svg
+from tests.helpers.browser import OPTIONS, needs_browser, serving_pages
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SVG = "{http://www.w3.org/2000/svg}"
 PAGE = """
 import numpy as np, plotly.graph_objects as go
@@ -65,29 +58,15 @@ def test_text_from_outside_is_no_markdown():
 def address(tmp_path):
     """The page above, on a server of its own."""
     (tmp_path / "page.py").write_text(PAGE)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(tmp_path / "page.py"), f"--server.port={port}", "--server.headless=true"]
-    server = subprocess.Popen([*command, "--server.address=127.0.0.1", "--browser.gatherUsageStats=false"], stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            try:
-                with urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5):
-                    break
-            except (URLError, OSError):
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    with serving_pages(tmp_path / "page.py", tmp_path / "log.txt") as address:
+        yield address
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on the PATH: apt-get install chromium")
+@needs_browser
 def test_the_browser_saves_each_chart_as_svg_and_still_as_png(address):
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     with playwright.sync_playwright() as context:
-        browser = context.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = context.chromium.launch(**OPTIONS)
         page = browser.new_page()
         page.set_default_timeout(120_000)
         page.goto(address)

@@ -1,0 +1,83 @@
+"""The commands that list networks, their SE blocks, and take a user's own."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import sevis
+from sevis.cli.parser import main
+from sevis.recipe import Recipe
+from sevis.training.training import train
+from sevis.weights.card import DEFAULT
+from tests.helpers.pictures import open_colours, write_colours
+from tests.helpers.processes import run_sevis
+
+
+def test_models_lists_what_can_be_loaded_and_built() -> None:
+    result = run_sevis("models")
+    assert result.returncode == 0
+    for name in (*sevis.list_pretrained(), *sevis.list_models()):
+        assert name in result.stdout
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenetv3_small_050", "torchvision/mobilenet_v3_small", "torchvision/regnet_y_400mf", "legacy_seresnet18", DEFAULT]
+)
+def test_sites_prints_every_block_without_any_weights(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    if name == DEFAULT:
+        monkeypatch.delenv("SEVIS_PRETRAINED")
+    assert main(["sites", name]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["name", "module", "channels", "hidden", "r", "gate", "bias"]
+    model = sevis.load(name, weights="random", device="cpu").model
+    expected = sevis.find_sites(model)
+    assert len(lines) == len(expected) > 7
+    for line, site in zip(lines, expected, strict=True):
+        block = model.get_submodule(site.path)
+        first, _, gate = (block.get_submodule(part) for part in site.parts)
+        hidden, channels = first.weight.shape[:2]
+        told = [site.name, site.path, str(channels), str(hidden), f"{channels / hidden:.4g}", type(gate).__name__]
+        assert line.split() == [*told, "no" if first.bias is None else "yes"]
+
+
+def test_a_network_of_ones_own_in_one_command(
+    elsewhere: Path, photo: Path, trained: tuple[Path, nn.Module], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (elsewhere / "names.txt").write_text("red fox\ngrey wolf\n\npolar bear\n")
+    words = ["--network", "mobilenetv3_small_050", "--weights", str(trained[0]), "--classes", str(elsewhere / "names.txt")]
+    assert main(["add", "mine", *words]) == 0
+    assert "mine: 3 classes" in capsys.readouterr().out
+    assert main(["models"]) == 0
+    assert "mine: 3 classes\n" in capsys.readouterr().out
+    assert main(["explain", str(photo), "--model", "mine", "--json"]) == 0
+    assert {entry["class"] for entry in json.loads(capsys.readouterr().out)["top"]} == {"red fox", "grey wolf", "polar bear"}
+    assert main(["add", "mine", *words]) == 2
+    assert "there is a network called mine already" in capsys.readouterr().err
+
+
+def test_a_checkpoint_needs_no_name(elsewhere: Path, trained: tuple[Path, nn.Module], capsys: pytest.CaptureFixture[str]) -> None:
+    data = open_colours(write_colours(elsewhere / "colours", train=4, val=1))
+    recipe = Recipe(model="se_resnet18", width=0.125, reduction=4, stem="small", size=32, epochs=1, batch_size=6)
+    train(recipe, data, elsewhere / "run")
+    checkpoint = str(elsewhere / "run" / "checkpoint.pt")
+    assert main(["add", "mine", "--weights", checkpoint]) == 0
+    assert "mine: 3 classes" in capsys.readouterr().out
+    theirs = sevis.load(checkpoint, device="cpu")
+    for key, value in sevis.load("mine", device="cpu").model.state_dict().items():
+        assert torch.equal(value, theirs.model.state_dict()[key])
+    tables = []
+    for words in ([checkpoint], ["mine"], [checkpoint, "--weights", "random"]):
+        assert main(["sites", *words]) == 0
+        tables.append(capsys.readouterr().out)
+    assert tables[0] == tables[1] == tables[2]
+    assert tables[0].count("SE_") == 8
+    for words in (["add", "other", "--weights", "gone.pt"], ["add", "other", "--weights", "gone"], ["sites", "gone.pt"]):
+        assert main(words) == 2
+        assert "there is no file of weights at gone" in capsys.readouterr().err
+    assert main(["add", "other", "--weights", str(trained[0])]) == 2
+    assert "does not say which network it is of" in capsys.readouterr().err
