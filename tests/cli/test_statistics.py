@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ import sevis
 from sevis.cli.parser import main
 from sevis.files import sha256
 from sevis.weights.card import DEFAULT
-from tests.helpers.pictures import write_colours
+from tests.helpers.pictures import write_colours, zipped
 
 
 def test_collect_takes_the_networks_own_classes_by_default(tmp_path: Path, network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,9 +24,7 @@ def test_collect_takes_the_networks_own_classes_by_default(tmp_path: Path, netwo
     for name in (*names, "not of this network"):
         (tmp_path / "data" / "val" / name).mkdir(parents=True)
         Image.new("RGB", (32, 32), (200, 10, 10)).save(tmp_path / "data" / "val" / name / "1.png")
-    with zipfile.ZipFile(tmp_path / "animals.zip", "w") as archive:
-        for path in sorted((tmp_path / "data").rglob("*.png")):
-            archive.write(path, path.relative_to(tmp_path / "data"))
+    archive = zipped(tmp_path / "data")
     shelf = tmp_path / "pretrained"
     shelf.mkdir()
     save_file(network.state_dict(), shelf / "small.safetensors")
@@ -40,7 +37,7 @@ def test_collect_takes_the_networks_own_classes_by_default(tmp_path: Path, netwo
     }
     (shelf / "index.json").write_text(json.dumps({"small": entry}))
     out = tmp_path / "out.safetensors"
-    places = {"SEVIS_PRETRAINED": str(shelf), "SEVIS_DATA": str(tmp_path / "animals.zip")}
+    places = {"SEVIS_PRETRAINED": str(shelf), "SEVIS_DATA": str(archive)}
     for name, value in places.items():
         monkeypatch.setenv(name, value)
     assert main(["collect", "--model", "small", "--out", str(out)]) == 0
@@ -52,11 +49,9 @@ def test_collect_and_figure6_of_any_network(elsewhere: Path, monkeypatch: pytest
     for folder in (goldfish, cat, "of no class"):
         (elsewhere / "photos" / folder).mkdir(parents=True)
         Image.new("RGB", (40, 30), (200, 90, 10)).save(elsewhere / "photos" / folder / "1.png")
-    with zipfile.ZipFile(elsewhere / "photos.zip", "w") as archive:
-        for path in sorted((elsewhere / "photos").rglob("*.png")):
-            archive.write(path, path.relative_to(elsewhere / "photos"))
+    archive = zipped(elsewhere / "photos")
     network = ["--model", "mobilenetv3_small_050", "--weights", "random"]
-    monkeypatch.setenv("SEVIS_DATA", str(elsewhere / "photos.zip"))
+    monkeypatch.setenv("SEVIS_DATA", str(archive))
     assert main(["collect", *network]) == 0
     out = Path(capsys.readouterr().out.split(":")[0])
     ready = sevis.load("mobilenetv3_small_050", weights="random", device="cpu")

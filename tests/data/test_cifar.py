@@ -21,7 +21,7 @@ from sevis.data.datasets import find_data, open_dataset
 from sevis.data.images import read_image
 from sevis.files import sha256
 from sevis.weights.loading import load
-from tests.helpers.class_folders import write_classes
+from tests.helpers.pictures import write_classes
 
 NAMES = {"cifar10": ("airplane", "bird", "cat"), "cifar100": ("apple", "bear", "cloud", "tulip")}
 PER_FILE = 6

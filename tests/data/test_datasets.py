@@ -16,7 +16,7 @@ from sevis.data.datasets import ImageDataset, find_data, match, open_dataset, sa
 from sevis.data.images import read_image
 from sevis.data.sources import Zip
 from sevis.settings import cache_folder
-from tests.helpers.class_folders import WNIDS, colour, png, write_classes, write_tiny_imagenet, zipped
+from tests.helpers.pictures import WNIDS, colour, plain, write_classes, write_tiny_imagenet, zipped
 
 
 def content(data: ImageDataset) -> list[tuple[tuple[int, ...], int]]:
@@ -37,7 +37,7 @@ def test_the_official_layout_is_read(tiny: Path) -> None:
     assert train.wnids == val.wnids == WNIDS
     assert train.classes == val.classes == ("cat", "ant", "bee")
     assert sorted(content(train)) == sorted((colour(wnid, number), WNIDS.index(wnid)) for wnid in WNIDS for number in range(3))
-    assert content(val) == [(colour(WNIDS[number % 3], number), number % 3) for number in range(6)]
+    assert content(val) == [(colour(wnid, number), label) for number in range(2) for label, wnid in enumerate(WNIDS)]
     assert [val[index][1] for index in val.indices_of(1)] == [1, 1]
     assert val.indices_of(77) == []
 
@@ -194,7 +194,7 @@ def test_names_that_point_out_of_the_root_are_not_read_nor_written(tmp_path: Pat
     (tmp_path / "in").mkdir()
     with zipfile.ZipFile(tmp_path / "in" / "evil.zip", "w") as archive:
         for name in ("../escaped/a.png", "cat/../../escaped/b.png", "/escaped/c.png", "cat/good.png"):
-            archive.writestr(name, png("n01", 1))
+            archive.writestr(name, plain("n01", 1))
     data = open_dataset(tmp_path / "in" / "evil.zip")
     assert (data.files, data.classes) == (("cat/good.png",), ("cat",))
     assert data[0][0].size == (8, 6)

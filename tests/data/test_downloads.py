@@ -1,21 +1,19 @@
 """Downloads from a server of the test's own: whole, resumed, refused."""
 
 import hashlib
-import io
 import re
 import socket
 import threading
-import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from sevis import SevisError
 from sevis.data import downloads
 from sevis.data.downloads import check_answers, fetch, fetch_tiny_imagenet
+from tests.helpers.pictures import TINY_IMAGENET, write_tiny_imagenet, zipped
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -281,19 +279,12 @@ def test_the_progress_bar_counts_the_bytes(server: Server, path: Path, capsys: p
     assert shown.out == ""
 
 
-def zip_tiny_imagenet() -> bytes:
-    """One class and one image in the official layout."""
-    picture, archive = io.BytesIO(), io.BytesIO()
-    Image.new("RGB", (8, 8)).save(picture, "JPEG")
-    with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("tiny-imagenet-200/wnids.txt", "n01\n")
-        file.writestr("tiny-imagenet-200/val/val_annotations.txt", "val_0.JPEG\tn01\t0\t0\t7\t7\n")
-        file.writestr("tiny-imagenet-200/val/images/val_0.JPEG", picture.getvalue())
-    return archive.getvalue()
+def zip_tiny_imagenet(folder: Path) -> bytes:
+    return zipped(write_tiny_imagenet(folder / "made" / TINY_IMAGENET), within=f"{TINY_IMAGENET}/").read_bytes()
 
 
 def test_tiny_imagenet_goes_to_the_cache_once(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = zip_tiny_imagenet()
+    content = zip_tiny_imagenet(tmp_path)
     server.content = content
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEVIS_DATA", raising=False)
@@ -313,7 +304,7 @@ def test_tiny_imagenet_goes_to_the_cache_once(server: Server, tmp_path: Path, mo
 def test_a_zip_that_is_there_must_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEVIS_DATA", str(tmp_path))
     path = tmp_path / "tiny-imagenet-200.zip"
-    whole = zip_tiny_imagenet()
+    whole = zip_tiny_imagenet(tmp_path)
     for damaged in (b"", b"ten bytes.", whole[: len(whole) // 2]):
         path.write_bytes(damaged)
         with pytest.raises(SevisError, match=r"tiny-imagenet-200\.zip is damaged, delete it and run this again"):

@@ -1,6 +1,5 @@
 """Zips from strangers, and folders that an operator lets them look into: what is found, and what is refused with which sentence."""
 
-import io
 import os
 import stat
 import struct
@@ -16,26 +15,16 @@ from sevis.data.datasets import class_folders
 from sevis.data.own_data import find_class_folders, look_through, open_class_zip
 from sevis.errors import SevisError
 from sevis.settings import allowed_roots
+from tests.helpers.pictures import png, zip_of
 
 # --- a zip ---
 
 
-def png(value=0, side=8):
-    file = io.BytesIO()
-    Image.fromarray(np.full((side, side, 3), value, dtype=np.uint8)).save(file, "PNG")
-    return file.getvalue()
+def grey(value=0, side=8):
+    return png(Image.fromarray(np.full((side, side, 3), value, dtype=np.uint8)))
 
 
-PHOTOS = {"cat/1.png": png(1), "cat/2.png": png(2), "dog/3.png": png(3)}
-
-
-def zipped(members, method=zipfile.ZIP_STORED):
-    """A zip of (name or ZipInfo, bytes)."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
-        for member, data in members:
-            archive.writestr(member, data)
-    return file.getvalue()
+PHOTOS = {"cat/1.png": grey(1), "cat/2.png": grey(2), "dog/3.png": grey(3)}
 
 
 def with_member(name, data=b"", **attributes):
@@ -44,7 +33,7 @@ def with_member(name, data=b"", **attributes):
     member.filename = name  # as it is: the constructor would cut a name at its zero byte
     for attribute, value in attributes.items():
         setattr(member, attribute, value)
-    return zipped([*PHOTOS.items(), (member, data)])
+    return zip_of([*PHOTOS.items(), (member, data)])
 
 
 def as_dataset(source, split="val"):
@@ -52,7 +41,7 @@ def as_dataset(source, split="val"):
 
 
 def test_photos_are_read_in_place_with_their_classes():
-    photos = as_dataset(open_class_zip(zipped(PHOTOS.items()), "pets.zip"))
+    photos = as_dataset(open_class_zip(zip_of(PHOTOS.items()), "pets.zip"))
     assert (photos.name, photos.split, photos.classes) == ("pets", "", ("cat", "dog"))
     assert photos.files == tuple(PHOTOS)
     assert photos.labels == (0, 0, 1)
@@ -62,9 +51,9 @@ def test_photos_are_read_in_place_with_their_classes():
 
 
 def test_a_folder_around_everything_and_splits_are_understood():
-    around = open_class_zip(zipped((f"pets/{name}", data) for name, data in PHOTOS.items()), "upload.zip")
+    around = open_class_zip(zip_of((f"pets/{name}", data) for name, data in PHOTOS.items()), "upload.zip")
     assert as_dataset(around).classes == ("cat", "dog")
-    data = zipped((f"{split}/{name}", data) for split in ("train", "val") for name, data in PHOTOS.items())
+    data = zip_of((f"{split}/{name}", data) for split in ("train", "val") for name, data in PHOTOS.items())
     photos = as_dataset(open_class_zip(data, "upload.zip"), "train")
     assert photos.split == "train"
     assert photos.files == tuple(f"train/{name}" for name in PHOTOS)
@@ -72,11 +61,11 @@ def test_a_folder_around_everything_and_splits_are_understood():
 
 def test_what_macos_and_windows_leave_is_no_photo():
     left = [("__MACOSX/cat/._1.png", b"x"), ("cat/.DS_Store", b"x"), ("cat/Thumbs.db", b"x"), ("cat/", b"")]
-    assert as_dataset(open_class_zip(zipped([*PHOTOS.items(), *left]), "pets.zip")).files == tuple(PHOTOS)
+    assert as_dataset(open_class_zip(zip_of([*PHOTOS.items(), *left]), "pets.zip")).files == tuple(PHOTOS)
 
 
 def test_only_the_last_part_of_the_uploads_name_is_kept():
-    assert open_class_zip(zipped(PHOTOS.items()), "../../etc/pets.zip").root.as_posix() == "pets.zip"
+    assert open_class_zip(zip_of(PHOTOS.items()), "../../etc/pets.zip").root.as_posix() == "pets.zip"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +86,7 @@ def test_only_the_last_part_of_the_uploads_name_is_kept():
 )
 def test_names_that_no_zip_of_photos_has_are_refused(name, sentence):
     with pytest.raises(SevisError, match=sentence) as caught:
-        open_class_zip(with_member(name, png()), "pets.zip")
+        open_class_zip(with_member(name, grey()), "pets.zip")
     assert str(caught.value).startswith("pets.zip is refused: its member")
     assert "\n" not in str(caught.value)
 
@@ -113,17 +102,17 @@ def test_files_and_folders_with_the_modes_of_a_unix_are_taken():
     folder.external_attr = (stat.S_IFDIR | 0o755) << 16
     file = zipfile.ZipInfo("bird/4.png")
     file.external_attr = (stat.S_IFREG | 0o644) << 16
-    assert len(open_class_zip(zipped([*PHOTOS.items(), (folder, b""), (file, png(4))]), "pets.zip").names()) == 4
+    assert len(open_class_zip(zip_of([*PHOTOS.items(), (folder, b""), (file, grey(4))]), "pets.zip").names()) == 4
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_methods_that_cannot_be_read_a_little_at_a_time_are_refused(method):
     with pytest.raises(SevisError, match="another method than deflate"):
-        open_class_zip(zipped(PHOTOS.items(), method), "pets.zip")
+        open_class_zip(zip_of(PHOTOS.items(), method), "pets.zip")
 
 
 def test_encrypted_members_are_refused():
-    data = bytearray(zipped(PHOTOS.items()))
+    data = bytearray(zip_of(PHOTOS.items()))
     start = data.rindex(b"PK\x01\x02")
     data[start + 8] |= 1  # the flag in the directory
     with pytest.raises(SevisError, match="is encrypted"):
@@ -132,13 +121,13 @@ def test_encrypted_members_are_refused():
 
 def test_duplicates_are_refused():
     with pytest.warns(UserWarning, match="Duplicate name"):
-        data = zipped([*PHOTOS.items(), ("cat/1.png", png(9))])
+        data = zip_of([*PHOTOS.items(), ("cat/1.png", grey(9))])
     with pytest.raises(SevisError, match=r"holds 'cat/1.png' 2 times"):
         open_class_zip(data, "pets.zip")
 
 
 def test_a_bomb_of_zeros_is_refused_without_unpacking_it(monkeypatch):
-    data = zipped([*PHOTOS.items(), ("cat/4.png", b"\0" * 15_000_000)], zipfile.ZIP_DEFLATED)
+    data = zip_of([*PHOTOS.items(), ("cat/4.png", b"\0" * 15_000_000)], zipfile.ZIP_DEFLATED)
     assert len(data) < 20_000
     monkeypatch.setattr(zipfile.ZipFile, "open", None)  # whoever reads a member fails
     with pytest.raises(SevisError, match="times its size"):
@@ -148,7 +137,7 @@ def test_a_bomb_of_zeros_is_refused_without_unpacking_it(monkeypatch):
 def test_too_much_in_all_is_refused(monkeypatch):
     monkeypatch.setattr(own_data, "UNPACKED", sum(map(len, PHOTOS.values())) - 1)
     with pytest.raises(SevisError, match="more than the 0 MB that are taken"):
-        open_class_zip(zipped(PHOTOS.items()), "pets.zip")
+        open_class_zip(zip_of(PHOTOS.items()), "pets.zip")
 
 
 def test_a_photo_that_unpacks_to_too_much_is_refused():
@@ -157,7 +146,7 @@ def test_a_photo_that_unpacks_to_too_much_is_refused():
 
 
 def test_too_many_members_are_refused_before_they_are_listed(monkeypatch):
-    data = zipped(PHOTOS.items())
+    data = zip_of(PHOTOS.items())
     monkeypatch.setattr(own_data, "MEMBERS", 2)
     monkeypatch.setattr(zipfile, "ZipFile", None)
     with pytest.raises(SevisError, match="holds 3 files, more than the 2"):
@@ -166,7 +155,7 @@ def test_too_many_members_are_refused_before_they_are_listed(monkeypatch):
 
 def overlapping(count):
     """A zip whose directory names the same packed bytes again and again (Fifield 2019)."""
-    body = png()
+    body = grey()
     local = struct.pack("<4s5H3L2H", b"PK\x03\x04", 20, 0, 0, 0, 0, zlib.crc32(body), len(body), len(body), 9, 0) + b"cat/0.png" + body
     directory = b""
     for number in range(count):
@@ -185,14 +174,14 @@ def test_members_that_share_bytes_are_refused():
 
 def test_a_member_gives_no_more_than_its_directory_says():
     body = b"\0" * 1_000_000
-    data = bytearray(zipped([("cat/1.png", body), *list(PHOTOS.items())[1:]], zipfile.ZIP_DEFLATED))
+    data = bytearray(zip_of([("cat/1.png", body), *list(PHOTOS.items())[1:]], zipfile.ZIP_DEFLATED))
     start = data.index(b"PK\x01\x02")
     data[start + 24 : start + 28] = struct.pack("<L", 100)  # it claims to unpack to 100 bytes
     with pytest.raises(SevisError, match="is damaged"):
         open_class_zip(bytes(data), "pets.zip").read("cat/1.png")
 
 
-@pytest.mark.parametrize("data", [b"", b"no zip", zipped(PHOTOS.items())[:-30], zipped(PHOTOS.items())[40:], b"PK\x05\x06" + b"\xff" * 18])
+@pytest.mark.parametrize("data", [b"", b"no zip", zip_of(PHOTOS.items())[:-30], zip_of(PHOTOS.items())[40:], b"PK\x05\x06" + b"\xff" * 18])
 def test_damaged_zips_give_one_sentence(data):
     with pytest.raises(SevisError, match=r"pets.zip is no readable zip file|pets.zip is refused") as caught:
         open_class_zip(data, "pets.zip")
@@ -200,22 +189,22 @@ def test_damaged_zips_give_one_sentence(data):
 
 
 def test_a_damaged_photo_is_named():
-    data = bytearray(zipped(PHOTOS.items()))
+    data = bytearray(zip_of(PHOTOS.items()))
     start = data.index(PHOTOS["cat/2.png"])
     data[start + 20] ^= 255
     with pytest.raises(SevisError, match=r"cat/2.png in pets.zip is damaged"):
         open_class_zip(bytes(data), "pets.zip").read("cat/2.png")
 
 
-@pytest.mark.parametrize("members", [[], [("cat/1.txt", b"x")], [("readme.md", b"x"), ("inner/pets.zip", zipped(PHOTOS.items()))]])
+@pytest.mark.parametrize("members", [[], [("cat/1.txt", b"x")], [("readme.md", b"x"), ("inner/pets.zip", zip_of(PHOTOS.items()))]])
 def test_a_zip_without_photos_is_refused(members):
     with pytest.raises(SevisError, match=r"pets.zip holds no image: expected one folder a class"):
-        open_class_zip(zipped(members), "pets.zip")
+        open_class_zip(zip_of(members), "pets.zip")
 
 
 def test_photos_outside_of_folders_have_no_class():
     with pytest.raises(SevisError, match=r"no images in pets.zip: expected one folder a class"):
-        as_dataset(open_class_zip(zipped([("1.png", png())]), "pets.zip"))
+        as_dataset(open_class_zip(zip_of([("1.png", grey())]), "pets.zip"))
 
 
 # --- a folder ---

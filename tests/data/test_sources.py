@@ -10,7 +10,7 @@ import pytest
 from sevis import SevisError
 from sevis.data import sources
 from sevis.data.datasets import open_dataset
-from tests.helpers.class_folders import WNIDS, write_classes, write_tiny_imagenet, zipped
+from tests.helpers.pictures import WNIDS, write_classes, write_tiny_imagenet, zipped
 
 
 @pytest.fixture

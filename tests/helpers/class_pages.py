@@ -18,7 +18,7 @@ from tests.helpers import pages
 from tests.helpers.cards import ENTRY, make_card
 from tests.helpers.charts import charts, title
 from tests.helpers.networks import stir
-from tests.helpers.pictures import write_tiny_imagenet
+from tests.helpers.pictures import write_photos
 
 open_page = partial(pages.open_page, "classes")
 CLASSES = ("lion", "goldfish", "Chihuahua", "bullet train", "cliff", "pizza")
@@ -72,7 +72,7 @@ def panels(page):
 
 def untold_network(tmp_path, monkeypatch):
     """A network that no statistics came with, and a data set with five of its six classes: three photos of each."""
-    monkeypatch.setenv("SEVIS_DATA", str(write_tiny_imagenet(tmp_path / "data", [f"n0000000{number}" for number in range(1, 6)])))
+    monkeypatch.setenv("SEVIS_DATA", str(write_photos(tmp_path / "data", [f"n0000000{number}" for number in range(1, 6)])))
     st.cache_resource.clear()
     st.cache_data.clear()
     with torch.random.fork_rng(devices=[]):

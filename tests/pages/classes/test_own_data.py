@@ -1,8 +1,5 @@
 """One's own photos on the Classes page, in Streamlit's AppTest: folders that the operator allowed, and zips."""
 
-import io
-import zipfile
-
 import numpy as np
 import pytest
 import streamlit as st
@@ -20,20 +17,15 @@ from tests.helpers import pages
 from tests.helpers.cards import make_card
 from tests.helpers.networks import stir
 from tests.helpers.pages import text
-from tests.helpers.pictures import write_tiny_imagenet
+from tests.helpers.pictures import fill, png, write_photos, zip_of
 
 
 def photo(number):
     return Image.fromarray(np.random.default_rng(number).integers(0, 256, size=(40, 40, 3), dtype=np.uint8))
 
 
-def png(number):
-    file = io.BytesIO()
-    photo(number).save(file, "PNG")
-    return file.getvalue()
-
-
-PHOTOS = {"cat/1.png": png(1), "cat/2.png": png(2), "cat/3.png": png(3), "n00000001/4.png": png(4), "n00000001/5.png": png(5)}
+NAMES = ("cat/1.png", "cat/2.png", "cat/3.png", "n00000001/4.png", "n00000001/5.png")
+PHOTOS = {name: png(photo(number)) for number, name in enumerate(NAMES, 1)}
 
 
 @pytest.fixture
@@ -63,26 +55,12 @@ def root(tmp_path, monkeypatch):
     return root
 
 
-def fill(folder, files):
-    for name, data in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-
-
-def zipped(files):
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return file.getvalue()
-
-
 def open_page(**query):
     return pages.open_page("classes", session={SHOWN: Network("untold", "random")}, **({"figure": "Your data"} | query))
 
 
 def upload(app, files, name="pets.zip"):
-    data = files if isinstance(files, bytes) else zipped(files)
+    data = files if isinstance(files, bytes) else zip_of(files.items())
     app.file_uploader(key="own_zip").set_value((name, data, "application/zip")).run()
     assert not app.exception
     return app
@@ -187,7 +165,7 @@ def test_a_folder_that_became_a_link_is_refused(ready, root, tmp_path):
 
 
 def test_the_data_sets_of_the_app_are_offered_too(ready, root, tmp_path, monkeypatch):
-    monkeypatch.setenv("SEVIS_DATA", str(write_tiny_imagenet(tmp_path / "data", ["n00000001", "n00000002"])))
+    monkeypatch.setenv("SEVIS_DATA", str(write_photos(tmp_path / "data", ["n00000001", "n00000002"])))
     app = open_page()
     assert app.selectbox(key="own_folder").options == ["tiny-imagenet-200", "shared/pets"]
     assert own(collect(app)).statistics.classes == ("goldfish", "name of n00000002")
@@ -201,7 +179,7 @@ def test_a_part_can_be_chosen_where_there_are_some(ready, root):
 
 
 def test_photos_that_cannot_be_read_are_named(ready):
-    many = {f"cat/{number:03}.png": png(0) for number in range(99)} | {"cat/broken.png": b"no picture", "cat/notes.txt": b"notes"}
+    many = {f"cat/{number:03}.png": png(photo(0)) for number in range(99)} | {"cat/broken.png": b"no picture", "cat/notes.txt": b"notes"}
     app = upload(open_page(own_photos="100"), many)
     assert "1 file is no image and was passed over: cat/notes.txt" in text(app)
     app = collect(app)
@@ -221,8 +199,8 @@ def test_more_than_one_photo_in_a_hundred_stops_the_collecting(ready):
     [
         (b"no zip", "Pets.zip is no readable zip file"),
         ({"readme.txt": b""}, "Pets.zip holds no image"),
-        (PHOTOS | {"../6.png": png(6)}, "leads out of the zip"),
-        ({"1.png": png(1)}, "expected one folder a class"),
+        (PHOTOS | {"../6.png": png(photo(6))}, "leads out of the zip"),
+        ({"1.png": png(photo(1))}, "expected one folder a class"),
     ],
 )
 def test_a_zip_that_is_not_taken_gives_one_sentence(ready, files, sentence):

@@ -24,7 +24,7 @@ from sevis.pages.shared.show import to_csv, to_png
 from sevis.weights.card import DEFAULT
 from tests.helpers.charts import by_title, numbers
 from tests.helpers.pages import open_page, sentence
-from tests.helpers.pictures import write_tiny_imagenet
+from tests.helpers.pictures import write_photos
 from tests.helpers.processes import loaded_by
 from tests.helpers.shelves import write_shelf
 
@@ -190,7 +190,7 @@ def test_a_photo_from_the_camera_is_explained(folder):
 
 
 def test_validation_photos_are_offered_by_class_where_the_data_set_is(folder, tmp_path, monkeypatch):
-    data = write_tiny_imagenet(tmp_path / "data", CLASSES)
+    data = write_photos(tmp_path / "data", CLASSES)
     monkeypatch.setenv("SEVIS_DATA", str(data))
     page = run_page(source="Validation photos", photo_class="lion", photo_number="2")
     chosen = data / "tiny-imagenet-200" / "val" / "images" / "n02129165_1.JPEG"
@@ -202,7 +202,7 @@ def test_validation_photos_are_offered_by_class_where_the_data_set_is(folder, tm
 
 
 def test_validation_photos_are_offered_of_those_classes_that_the_data_set_has(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("SEVIS_DATA", str(write_tiny_imagenet(tmp_path / "data", ["n00000001", "n07920052", "n02129165"])))
+    monkeypatch.setenv("SEVIS_DATA", str(write_photos(tmp_path / "data", ["n00000001", "n07920052", "n02129165"])))
     page = run_page(source="Validation photos", photo_class="espresso", photo_number="3")
     assert page.selectbox(key="photo_class").options == ["lion", "espresso"]
     chosen = tmp_path / "data" / "tiny-imagenet-200" / "val" / "images" / "n07920052_2.JPEG"
@@ -213,7 +213,7 @@ def test_a_network_without_word_net_ids_is_offered_all_classes_of_the_data_set(f
     index = json.loads((folder / "index.json").read_text())
     del index[DEFAULT]["wnids"]
     (folder / "index.json").write_text(json.dumps(index))
-    data = write_tiny_imagenet(tmp_path / "data", ["n00000001", "n00000002"])
+    data = write_photos(tmp_path / "data", ["n00000001", "n00000002"])
     words = data / "tiny-imagenet-200" / "words.txt"
     words.write_text("n00000001\tcrane\nn00000002\tcrane, a machine")
     monkeypatch.setenv("SEVIS_DATA", str(data))
@@ -281,7 +281,7 @@ def test_every_forward_waits_for_its_turn(folder, monkeypatch):
 
 
 def test_a_data_set_without_the_network_s_classes_is_refused_in_one_sentence(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("SEVIS_DATA", str(write_tiny_imagenet(tmp_path / "data", ["n00000001"])))
+    monkeypatch.setenv("SEVIS_DATA", str(write_photos(tmp_path / "data", ["n00000001"])))
     page = run_page(source="Validation photos")
     assert "n02123045" in sentence(page)
 
