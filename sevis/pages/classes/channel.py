@@ -16,12 +16,10 @@ from sevis.experiments.explanation import explain
 from sevis.figures.classes import channel as figures
 from sevis.figures.classes.paper_figures import paper_blocks
 from sevis.figures.gates.mosaic import Example, largest, photo_grid
-from sevis.pages.classes.collecting import Amount, pick
 from sevis.pages.classes.own_data import own_photos
 from sevis.pages.shared.explanations import Photo, look, ready_model
 from sevis.pages.shared.growing import Say, show_growing
 from sevis.pages.shared.network import Network
-from sevis.pages.shared.photos import validation_photos
 from sevis.pages.shared.show import show_chart, show_picture
 from sevis.weights.card import Card
 
@@ -92,10 +90,8 @@ def photos_of(statistics: ClassStatistics, card: Card) -> ImageDataset | str:
     if data is None:
         return f"The photos of {known.get('data') or 'the data set'} are not on this machine, so only the scales are shown."
     try:
-        photos, fingerprint = _open(str(data), str(known.get("split") or "val"), tuple(known.get("wnids") or ()))
-        if fingerprint != known.get("fingerprint"):  # then they may be those that are collected on the page
-            photos = pick(validation_photos(data, card), Amount(len(statistics.classes), int(statistics.count.max())))
-            fingerprint = photos.fingerprint()
+        split, wnids = str(known.get("split") or "val"), tuple(known.get("wnids") or ())
+        photos, fingerprint = _open(str(data), split, wnids, known.get("per_class"))
     except SevisError:
         fingerprint = None
     if fingerprint is None or fingerprint != known.get("fingerprint"):
@@ -104,10 +100,11 @@ def photos_of(statistics: ClassStatistics, card: Card) -> ImageDataset | str:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the data set …")
-def _open(path: str, split: str, wnids: tuple[str, ...]) -> tuple[ImageDataset, str]:
-    """Return the photos of these classes and their fingerprint."""
+def _open(path: str, split: str, wnids: tuple[str, ...], per_class: int | None) -> tuple[ImageDataset, str]:
+    """Return the photos of these classes, in the order in which they were collected, and their fingerprint, which tells no order."""
     photos = open_dataset(path, split)
     photos = photos.select(wnids) if wnids else photos
+    photos = photos if per_class is None else photos.first(per_class)  # class after class, as `first` puts them
     return photos, photos.fingerprint()
 
 
