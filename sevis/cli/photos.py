@@ -2,13 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sevis.cli.data import Arguments, load_network, open_data
 from sevis.errors import SevisError
-
-if TYPE_CHECKING:
-    pass
 
 
 def explain_command(arguments: Arguments) -> None:
@@ -35,7 +31,7 @@ def explain_command(arguments: Arguments) -> None:
 def audit_command(arguments: Arguments) -> None:
     """Print what top-1 loses when gates are opened, frozen or shuffled, and write it into a file."""
     from sevis.experiments.audit import audit
-    from sevis.figures.gates.audit import describe_audit, last_stage_answer, reading
+    from sevis.figures.gates.audit import describe_audit, last_stage_answer, last_stage_question, reading
 
     ready = load_network(arguments)
     out = arguments.out or ready.card.audit_path
@@ -53,7 +49,7 @@ def audit_command(arguments: Arguments) -> None:
         cells = [(100 * part.change, *(100 * end for end in part.change_interval)) for part in outcomes.values()]
         print(f"{address:8}" + "".join(f"{'{:+.1f} ({:+.1f} to {:+.1f})'.format(*cell):>24}" for cell in cells))
     print(reading(result))
-    print(last_stage_answer(result).replace("**", ""))
+    print(last_stage_question(result), last_stage_answer(result))
     print(out)
 
 

@@ -63,15 +63,19 @@ class Sensitivity:
             raise SevisError("the blocks were not frozen: give measure_sensitivity the scales to freeze them at (static)")
         return found
 
+    def probability(self, target: int | None = None) -> float:
+        """Return the probability of a class in the unchanged network, in 0..1."""
+        return float(softmax(self.plain)[self.target if target is None else target])
+
     def change(self, way: Way, target: int | None = None) -> Array:
-        """By how much the probability of a class changes, block by block, shape (B,), in -1..1."""
-        place = self.target if target is None else target
-        return np.asarray((softmax(self.logits(way)) - softmax(self.plain))[:, place])
+        """Return by how much the probability of a class changes, block by block, shape (B,), in -1..1."""
+        index = self.target if target is None else target
+        return np.asarray((softmax(self.logits(way)) - softmax(self.plain))[:, index])
 
     def logit_change(self, way: Way, target: int | None = None) -> Array:
-        """By how much the logit of a class changes, block by block, shape (B,)."""
-        place = self.target if target is None else target
-        return np.asarray((self.logits(way) - self.plain)[:, place])
+        """Return by how much the logit of a class changes, block by block, shape (B,)."""
+        index = self.target if target is None else target
+        return np.asarray((self.logits(way) - self.plain)[:, index])
 
     def top1(self, way: Way) -> NDArray[np.intp]:
         """Return the most probable class with one block changed, shape (B,)."""
@@ -105,9 +109,9 @@ class Ablation:
         return len(self.off) / self.channels
 
     def change(self, target: int | None = None) -> Array:
-        """By how much the probability of a class changes without each channel, shape (D,), in -1..1."""
-        place = self.target if target is None else target
-        return np.asarray((softmax(self.off) - softmax(self.plain))[:, place])
+        """Return by how much the probability of a class changes without each channel, shape (D,), in -1..1."""
+        index = self.target if target is None else target
+        return np.asarray((softmax(self.off) - softmax(self.plain))[:, index])
 
 
 def measure_sensitivity(
@@ -119,7 +123,7 @@ def measure_sensitivity(
     batch_size: int | None = None,
     say: Say | None = None,
 ) -> Sensitivity:
-    """Open every block in turn, and freezes it: 1 + 2 B rows of a batch, or 1 + B without `static`.
+    """Open every block in turn, and freeze it: 1 + 2 B rows of a batch, or 1 + B without `static`.
 
     Args:
         ready: the network, from `sevis.load`.
@@ -145,7 +149,7 @@ def scan_blocks(
     batch_size: int | None = None,
     say: Say | None = None,
 ) -> Iterator[Sensitivity]:
-    """`measure_sensitivity` step by step: yields what is known after each batch; the last one is complete."""
+    """Take `measure_sensitivity` step by step: yield what is known after each batch; the last one is complete."""
     from sevis.blocks.changes import Change
     from sevis.blocks.sites import require_sites
 

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,7 +141,8 @@ def explanation_html(explanation: "Explanation", path: str | Path, *, title: str
         "The scale s by which each block multiplies each of its channels, from 0 (off) to 1 (whole); "
         f"each row is stretched to the same width ({describe_channels(explanation.scale)})."
     )
-    charts = [Chart(top_bars(top), answers, {}), Chart(gate_map(explanation.scale), gates, {})]
+    bars, map_of_gates = top_bars(top, classes=len(explanation.classes)), gate_map(explanation.scale)
+    charts = [replace(bars, caption=answers), replace(map_of_gates, caption=gates)]
     photo = _photo(explanation.view, f"What the network sees of the photo: {width} x {height} pixels, drawn large.")
     write_page(to_html(charts, title=title, head=photo), path)
 

@@ -1,12 +1,14 @@
 """The colours of app and figures as a projector needs them: WCAG's contrast, 4.5 of text and 3 of lines, in both themes."""
 
+import colorsys
 import re
 import tomllib
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
-from sevis.figures.theme import NEUTRAL, PALETTE, translucent
+from sevis.figures.theme import NEUTRAL, PALETTE, SCALE_COLOURS, translucent
 from tests.helpers.paths import ROOT
 
 THEME = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
@@ -14,7 +16,7 @@ CAPTION, CHOSEN = 0.6, 0.1  # Streamlit's opacity of the text of a caption, and 
 
 
 def rgb(colour):
-    return np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+    return np.array([int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)])
 
 
 def luminance(colour):
@@ -68,3 +70,13 @@ def test_the_chosen_segment_reads(theme):
 def test_a_primary_button_s_white_label_reads(theme):
     """3 is enough for a label that stands in a button of its own, where no colour gives 4.5 here and on the dark page."""
     assert contrast(rgb(THEME[theme]["primaryColor"]), np.ones(3)) >= 3
+
+
+def test_no_two_curve_colours_are_alike():
+    for one, other in combinations(PALETTE, 2):
+        assert np.abs(np.subtract(rgb(one), rgb(other))).max() > 0.15, (one, other)
+
+
+def test_the_colours_of_the_scale_grow_lighter_and_so_survive_grey_print():
+    assert all(luminance(rgb(dark)) < luminance(rgb(light)) for dark, light in pairwise(SCALE_COLOURS))
+    assert colorsys.rgb_to_hls(*rgb(SCALE_COLOURS[0]))[1] < 0.2

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from sevis.analysis.audit import ALL, CHANGES, Audit, Outcome
+from sevis.figures.chart import Chart
 from sevis.figures.theme import FROZEN, GRID, NEUTRAL, OPENED, SHUFFLED, finish
 
 NAMES = {"open": "open (s = 1)", "frozen": "frozen", "shuffled": "shuffled"}
@@ -19,7 +20,7 @@ PAPER = (
 )
 
 
-def audit_chart(audit: Audit) -> go.Figure:
+def audit_chart(audit: Audit) -> Chart:
     """Draw the change of top-1 in points with its 95 % interval: a row for each block; below, on their own axis, the last stage and all."""
     single, several = audit.blocks, (audit.last_stage, ALL)
     figure = make_subplots(
@@ -40,7 +41,11 @@ def audit_chart(audit: Audit) -> go.Figure:
     )
     figure.update_xaxes(title_text="percentage points, with 95 % intervals", row=2, col=1)
     figure.update_yaxes(showgrid=False, zeroline=False, fixedrange=True)
-    return figure
+    caption = (
+        "A dot left of 0 is a loss. The intervals compare the same photos pairwise (Agresti and Min, 2005); of so many, about one in "
+        "twenty misses 0 by chance alone."
+    )
+    return Chart(figure, caption, audit.table())
 
 
 def reading(audit: Audit) -> str:
@@ -64,18 +69,23 @@ def reading(audit: Audit) -> str:
     )
 
 
+def last_stage_question(audit: Audit) -> str:
+    """Return what the paper asks of the last stage's SE blocks."""
+    return f"What are the SE blocks of the last stage ({audit.last_stage}) worth?"
+
+
 def last_stage_answer(audit: Audit) -> str:
-    """Return the paper's question, and this network's answer: what the last stage's SE blocks are worth, and what they cost."""
+    """Return the paper's answer to `last_stage_question`, and this network's: what these blocks are worth, and what they cost."""
     outcomes, (with_last, without_last) = audit.outcomes[audit.last_stage], audit.shares
     worth = (
         f"Here, with nothing trained anew, top-1 changes by {_with_interval(outcomes['open'])} where they are opened (s = 1), and by "
         f"{_with_interval(outcomes['frozen'])} where they are frozen."
     )
+    if _guesses(audit):
+        worth = "This network only guesses, so it cannot say what they are worth here."
     return (
-        f"**What are the SE blocks of the last stage ({audit.last_stage}) worth?** {PAPER} "
-        f"{'This network only guesses, so it cannot say what they are worth here.' if _guesses(audit) else worth} Opened or frozen, they "
-        "need no parameters, for a constant scale can be multiplied into the weights beside it: without the last stage's, what SE adds "
-        f"falls from {_percent(with_last)} to {_percent(without_last)} of the network without SE."
+        f"{PAPER} {worth} Opened or frozen, they need no parameters, for a constant scale can be multiplied into the weights beside it: "
+        f"without the last stage's, what SE adds falls from {_percent(with_last)} to {_percent(without_last)} of the network without SE."
     )
 
 
@@ -127,7 +137,7 @@ def _labels(audit: Audit, addresses: Iterable[str]) -> list[str]:
 
 
 def _span(audit: Audit, addresses: Iterable[str]) -> list[float]:
-    """From the lowest end of an interval to the highest, zero among them, with a little room."""
+    """Return the span from the lowest end of an interval to the highest, zero among them, with a little room."""
     ends = [100 * end for address in addresses for outcome in audit.outcomes[address].values() for end in outcome.change_interval]
     low, high = min(0.0, *ends), max(0.0, *ends)
     return [low - 0.04 * (high - low), high + 0.04 * (high - low)]

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from sevis.figures.chart import Chart
 from sevis.figures.theme import CHANNELS, LESS, MORE, NEUTRAL, PALETTE, SCALE_COLOURS, TEXT_SIZE, finish, name_rows, translucent
 from sevis.paper import by_stage
 
@@ -15,10 +16,10 @@ BARS = 64  # values: above, a bar is thinner than the gap beside it on a third o
 MANY = 24  # blocks: more of them get thinner rows, LOW pixels each
 LOW = 20
 LABEL = 24  # characters
-POINTS = 64  # the places of a row that answer to the mouse; a row is seldom drawn wider than twenty times as many pixels
+POINTS = 64  # of a row, which answer to the mouse; a row is seldom drawn wider than twenty times as many pixels
 
 
-def gate_map(scale: Mapping[str, Array]) -> go.Figure:
+def gate_map(scale: Mapping[str, Array]) -> Chart:
     """Draw the scales of all blocks as rows of colour, the first block on top, each row stretched over the whole width.
 
     Over the map lie invisible points, for a click on a heatmap's cell does not reach Streamlit: their y is the number of the row.
@@ -52,20 +53,25 @@ def gate_map(scale: Mapping[str, Array]) -> go.Figure:
             },
         )
     )
-    figure.add_traces([_places(name, row, y=y, width=width) for y, (name, row) in enumerate(scale.items())])
+    figure.add_traces([_mouse_points(name, row, y=y, width=width) for y, (name, row) in enumerate(scale.items())])
     finish(figure, title="Scale s of every channel, block by block", height=(ROW if len(scale) <= MANY else LOW) * len(scale) + 116)
     figure.update_layout(showlegend=False, hovermode="closest", margin={"t": 44, "b": 72})
     figure.update_xaxes(visible=False, range=[-0.5, width - 0.5], fixedrange=True)
     name_rows(figure, list(scale))
-    return figure
+    caption = (
+        "Each row is one SE block, each column one of its channels: bright ones pass on nearly whole, dark ones are turned down; "
+        f"every row is stretched to the same width ({describe_channels(scale)})."
+    )
+    return Chart(figure, caption, channel_table(s=scale))
 
 
-def gate_map_table(scale: Mapping[str, Array]) -> dict[str, NDArray[np.generic]]:
-    """Return the data of `gate_map`: one row per channel of each block."""
+def channel_table(**values: Mapping[str, Array]) -> dict[str, NDArray[np.generic]]:
+    """Return the values of all blocks, each an array (C,) by block, as columns of their names: one row per channel of each block."""
+    widths = {name: len(row) for name, row in next(iter(values.values())).items()}
     return {
-        "block": np.concatenate([np.repeat(name, len(row)) for name, row in scale.items()]),
-        "channel": np.concatenate([np.arange(len(row)) for row in scale.values()]),
-        "s": np.concatenate(list(scale.values())),
+        "block": np.repeat(list(widths), list(widths.values())),
+        "channel": np.concatenate([np.arange(width) for width in widths.values()]),
+        **{column: np.concatenate([rows[name] for name in widths]) for column, rows in values.items()},
     }
 
 
@@ -79,11 +85,12 @@ def _range_of(widths: Sequence[int]) -> str:
     return str(widths[0]) if len(set(widths)) == 1 else f"{min(widths)} to {max(widths)}"
 
 
-def top_bars(top: Sequence[tuple[str, float]]) -> go.Figure:
+def top_bars(top: Sequence[tuple[str, float]], *, classes: int) -> Chart:
     """Draw the most probable classes as bars, the first on top.
 
     Args:
         top: names and probabilities in 0..1, highest first, as `Explanation.top` gives them.
+        classes: how many the network knows.
     """
     names, values = [name for name, _ in top], [value for _, value in top]
     figure = go.Figure(
@@ -105,7 +112,8 @@ def top_bars(top: Sequence[tuple[str, float]]) -> go.Figure:
     figure.update_xaxes(visible=False, range=[0, 1.15], fixedrange=True)
     name_rows(figure, [shorten(name) for name in names])
     figure.update_yaxes(tickfont={"size": 16})
-    return figure
+    caption = f"The network knows {classes} classes and spreads 100 % among them, whatever the photo shows."
+    return Chart(figure, caption, {"class": names, "probability": values})
 
 
 def shorten(name: str) -> str:
@@ -113,7 +121,32 @@ def shorten(name: str) -> str:
     return name if len(name) <= LABEL else f"{name[: LABEL - 1].rstrip(' ,')}…"
 
 
-def channel_profile(values: Array, *, title: str, name: str, unit: str = "channel", upper: float | None = None) -> go.Figure:
+def squeeze_profile(squeeze: Array) -> Chart:
+    """Draw the squeeze z of one block, shape (C,), channel by channel."""
+    caption = f"The mean of each of the {len(squeeze)} maps u over all places: one number per channel."
+    return Chart(_profile(squeeze, title="Squeeze z", name="z"), caption, {"channel": np.arange(len(squeeze)), "z": squeeze})
+
+
+def hidden_profile(hidden: Array, *, caption: str) -> Chart:
+    """Draw the hidden layer of one block, shape (C/r,), unit by unit; what it is differs from block to block, so the caption is given."""
+    figure = _profile(hidden, title="Hidden layer h", name="h", unit="unit")
+    return Chart(figure, caption, {"unit": np.arange(len(hidden)), "h": hidden})
+
+
+def scale_profile(scale: Array, logits: Array, *, gate: str, bounded: bool) -> Chart:
+    """Draw the scale s of one block, channel by channel.
+
+    Args:
+        scale, logits: s and the gate's input, shape (C,).
+        gate: what the gate is, in words, such as "σ is the sigmoid".
+        bounded: whether it holds s in 0..1; the axis then shows all of that range.
+    """
+    caption = f"What each channel is multiplied by, on average {scale.mean():.2f}; {gate}."
+    figure = _profile(scale, title="Scale s", name="s", upper=1 if bounded else None)
+    return Chart(figure, caption, {"channel": np.arange(len(scale)), "logit": logits, "s": scale})
+
+
+def _profile(values: Array, *, title: str, name: str, unit: str = "channel", upper: float | None = None) -> go.Figure:
     """Draw one value per channel, in the order of the channels: as bars, or as a skyline where bars would be too thin to see.
 
     Args:
@@ -130,17 +163,19 @@ def channel_profile(values: Array, *, title: str, name: str, unit: str = "channe
     return figure
 
 
-def sorted_scales(scale: Array, *, count: int = 8) -> go.Figure:
+def sorted_scales(scale: Array, *, site: str, order: str, count: int = 8) -> Chart:
     """Draw the scales of one block from the highest to the lowest, with the `count` channels at either end marked.
 
     Args:
         scale: s, shape (C,).
+        site: the block.
+        order: what it means to have the highest scale, in words.
         count: how many are marked; at most half the channels.
     """
     raised, lowered = extremes(scale, count=count)
-    order = np.argsort(-scale, kind="stable")
+    falling = np.argsort(-scale, kind="stable")
     rank = np.arange(1, len(scale) + 1, dtype=np.uint16)
-    figure = go.Figure(_skyline(rank, scale[order], unit="channel", name="s", labels=order))
+    figure = go.Figure(_skyline(rank, scale[falling], unit="channel", name="s", labels=falling))
     for channels, ranks, name, colour in (
         (raised, rank[: len(raised)], "most raised", MORE),
         (lowered[::-1], rank[len(rank) - len(lowered) :], "most lowered", LESS),
@@ -157,7 +192,8 @@ def sorted_scales(scale: Array, *, count: int = 8) -> go.Figure:
     finish(figure, title="Channels sorted by scale s", height=300)
     _axes(figure, x="rank of the channel", count=len(scale) + 1, upper=1 if scale.min() >= 0 and scale.max() <= 1 else None)
     figure.update_layout(hovermode="closest", legend={"x": 1, "xanchor": "right"})
-    return figure
+    caption = f"The {len(scale)} channels of {site} from the highest scale to the lowest, for this photo; {order}."
+    return Chart(figure, caption, {"rank": rank, "channel": falling, "s": scale[falling]})
 
 
 def extremes(scale: Array, *, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -168,11 +204,11 @@ def extremes(scale: Array, *, count: int) -> tuple[NDArray[np.intp], NDArray[np.
 
 
 def _percent(scale: Array) -> NDArray[np.uint8]:
-    """Scale as whole per cent: a heatmap of bytes is an eighth of one of floats on its way to the browser."""
+    """Return the scale as whole per cent: a heatmap of bytes is an eighth of one of floats on its way to the browser."""
     return np.round(100 * np.clip(scale, 0, 1)).astype(np.uint8)
 
 
-def _places(name: str, scale: Array, *, y: int, width: int) -> go.Scatter:
+def _mouse_points(name: str, scale: Array, *, y: int, width: int) -> go.Scatter:
     """Return the invisible points of one row, each over one channel, or over a few where a block has more than POINTS."""
     count = min(len(scale), POINTS)
     edges = np.arange(count + 1) * len(scale) // count

@@ -1,85 +1,112 @@
 """Maps as thumbnails: many of them in one RGB picture, which a browser draws five times faster than as many pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from sevis.figures.chart import Picture
 from sevis.figures.gates.gate_map import shorten
 from sevis.figures.theme import SIGNED_COLOURS
 
 Array = NDArray[np.float32]
-
-
 Pixels = NDArray[np.uint8]
-
-
-Gated = tuple[Array, Array, Pixels | None]
-
-
 SIDE, GAP, GUTTER, LABEL, LEGEND = 144, 16, 48, 48, 52  # pixels: thumbnail, space around it, row names, channel names, colour bar
-
-
 BANNER = 40  # pixels
-
-
+PHOTO_SIDE, PHOTO_LABEL = 192, 30  # pixels: a photo, and the line above it
 GROUND, INK, FAINT = (27, 34, 45), (242, 245, 248), (166, 176, 190)  # its own dark ground, readable in both themes
 
 
-def mosaic(
-    maps: Array, scale: Array, channels: Sequence[int], *, photo: Pixels | None = None, columns: int = 4, limits: Array | None = None
-) -> Pixels:
-    """Return some channels' maps u with s * u below each, in the same colours: blue below zero, white at zero, red above.
+@dataclass(frozen=True)
+class GatedMaps:
+    """What goes into a gate, and the gate.
 
-    Args:
+    Attributes:
         maps: u, shape (C, H, W); values that are not finite are drawn as zero.
         scale: s, shape (C,).
-        channels: which of the C to draw, in this order.
         photo: uint8, shape (S, S, 3): where given, the maps are laid over it, the more opaque the farther from zero.
-        columns: channels per line of the mosaic.
-        limits: the absolute value with the strongest colour, above zero, shape (C,); by default the largest of each channel's map.
-
-    Returns:
-        uint8, shape (height, width, 3); the thumbnail of the n-th channel lies where `corner` says.
     """
+
+    maps: Array
+    scale: Array
+    photo: Pixels | None = None
+
+    @property
+    def size(self) -> str:
+        """Return the height and width of the maps, in words."""
+        return f"{self.maps.shape[1]} × {self.maps.shape[2]}"
+
+
+def mosaic(gated: GatedMaps, channels: Sequence[int], *, columns: int = 4) -> Picture:
+    """Draw some channels' maps u with s * u below each, in the same colours: blue below zero, white at zero, red above.
+
+    Args:
+        gated: the maps and their scales.
+        channels: which of the C to draw, in this order; the thumbnail of the n-th lies where `corner` says.
+        columns: channels per line of the mosaic.
+    """
+    caption = (
+        f"Above, the map u of each channel ({gated.size}; red above zero, blue below, its range under its scale); below, s·u in the same "
+        "colours: the paler, the more it is turned down."
+    )
+    return Picture(_thumbnails(gated, channels, largest(gated.maps), columns), caption, _maps_table(channels, {"": gated}))
+
+
+def _thumbnails(gated: GatedMaps, channels: Sequence[int], limits: Array, columns: int) -> Pixels:
+    """Return the pixels of a mosaic; a channel's limit, above zero, is the absolute value with the strongest colour."""
+    maps, scale = gated.maps, gated.scale
     lines = -(-len(channels) // columns)
     width = GUTTER + columns * (SIDE + GAP)
     canvas = Image.new("RGB", (width, lines * _line_height() + LEGEND), GROUND)
     draw = ImageDraw.Draw(canvas)
-    limits = largest(maps) if limits is None else limits
-    for place, channel in enumerate(channels):
+    for index, channel in enumerate(channels):
         limit = float(limits[channel]) or 1.0
-        top, left = corner(place, scaled=False, columns=columns)
+        top, left = corner(index, scaled=False, columns=columns)
         draw.text((left, top - LABEL + 2), f"ch {channel}", font=font(19), fill=INK)
         draw.text((left + SIDE, top - LABEL + 2), f"s {scale[channel]:.2f}", font=font(19), fill=INK, anchor="ra")
         draw.text((left + SIDE, top - LABEL + 24), f"±{limit:.2g}", font=font(15), fill=FAINT, anchor="ra")
         for scaled, factor in ((False, 1.0), (True, float(scale[channel]))):
-            top, left = corner(place, scaled=scaled, columns=columns)
-            canvas.paste(Image.fromarray(_thumbnail(factor * maps[channel], limit, photo)), (left, top))
-            if place % columns == 0:
+            top, left = corner(index, scaled=scaled, columns=columns)
+            canvas.paste(Image.fromarray(_thumbnail(factor * maps[channel], limit, gated.photo)), (left, top))
+            if index % columns == 0:
                 draw.text((8, top + SIDE // 2), "s·u" if scaled else "u", font=font(19), fill=INK, anchor="lm")
     draw_legend(canvas, draw, left=GUTTER)
     return np.asarray(canvas)
 
 
-def mosaic_pair(first: Gated, second: Gated, channels: Sequence[int], *, columns: int = 4) -> Pixels:
-    """Return the mosaics of the same channels for two photos, A above B; a channel has the same colours in both.
+def mosaic_pair(first: GatedMaps, second: GatedMaps, channels: Sequence[int], *, columns: int = 4) -> Picture:
+    """Draw the mosaics of the same channels for two photos, A above B; a channel has the same colours in both.
 
     Args:
-        first, second: of A and of B: the maps u, shape (C, H, W), the scales s, shape (C,), and the photo to lay the maps over, or None.
+        first, second: of A and of B.
         channels, columns: as for `mosaic`.
     """
-    limits = np.maximum(largest(first[0]), largest(second[0]))
+    limits = np.maximum(largest(first.maps), largest(second.maps))
     parts = []
-    for name, (maps, scale, photo) in (("A", first), ("B", second)):
-        picture = mosaic(maps, scale, channels, photo=photo, columns=columns, limits=limits)
+    for name, gated in (("A", first), ("B", second)):
+        picture = _thumbnails(gated, channels, limits, columns)
         banner = Image.new("RGB", (picture.shape[1], BANNER), GROUND)
         ImageDraw.Draw(banner).text((8, BANNER // 2), f"Photo {name}", font=font(22), fill=INK, anchor="lm")
         parts += [np.asarray(banner), picture[: len(picture) - LEGEND * (name == "A")]]  # one legend, at the end, is enough
-    return np.concatenate(parts)
+    caption = (
+        f"The map u of each channel ({first.size}) for photo A and for photo B, and below each s·u in the same colours (red above zero, "
+        "blue below; a channel's range, under its scale, is the same for both photos)."
+    )
+    return Picture(np.concatenate(parts), caption, _maps_table(channels, {"_A": first, "_B": second}))
+
+
+def _maps_table(channels: Sequence[int], gated: Mapping[str, GatedMaps]) -> dict[str, ArrayLike]:
+    """Return the data of a mosaic, one row per pixel of each channel's map; the keys of `gated` end the names of its columns."""
+    _, height, width = next(iter(gated.values())).maps.shape
+    channel, row, column = (grid.ravel() for grid in np.meshgrid(channels, np.arange(height), np.arange(width), indexing="ij"))
+    table: dict[str, ArrayLike] = {"channel": channel, "row": row, "column": column}
+    for end, one in gated.items():
+        u = one.maps[channel, row, column]
+        table |= {f"u{end}": u, f"s_u{end}": one.scale[channel] * u}
+    return table
 
 
 def largest(maps: Array) -> Array:
@@ -88,9 +115,9 @@ def largest(maps: Array) -> Array:
     return finite
 
 
-def corner(place: int, *, scaled: bool, columns: int = 4) -> tuple[int, int]:
-    """Return the row and column of the top left pixel of a thumbnail: that of u, or of s * u, of the `place`-th channel."""
-    line, column = divmod(place, columns)
+def corner(index: int, *, scaled: bool, columns: int = 4) -> tuple[int, int]:
+    """Return the row and column of the top left pixel of a thumbnail: that of u, or of s * u, of the channel with that index."""
+    line, column = divmod(index, columns)
     top = line * _line_height() + LABEL + (SIDE + GAP if scaled else 0)
     return top, GUTTER + column * (SIDE + GAP)
 
@@ -160,11 +187,8 @@ def _line_height() -> int:
 
 
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font."""
+    """Return Pillow's own font."""
     return ImageFont.load_default(size=size)
-
-
-PHOTO_SIDE, PHOTO_LABEL = 192, 30  # pixels: a photo, and the line above it
 
 
 @dataclass(frozen=True)
@@ -175,41 +199,52 @@ class Example:
         name: of its class.
         scale: s of the channel.
         photo: what the network sees, uint8, shape (S, S, 3).
+        number, file: of the photo in its data set.
         map: u of the channel, shape (H, W); None where it is not known yet.
     """
 
     name: str
     scale: float
     photo: Pixels
+    number: int
+    file: str
     map: Array | None = None
 
 
-def photo_grid(examples: Sequence[Example], *, limit: float, columns: int = 3) -> Pixels:
-    """Return the photos in reading order; over each its map, red above zero, blue below, the more opaque the farther from zero.
+def photo_grid(examples: Sequence[Example], *, of: str, limit: float, columns: int = 3) -> Picture:
+    """Draw the photos in reading order; over each its map, red above zero, blue below, the more opaque the farther from zero.
 
     Args:
-        examples: the photos; one without a map is shown as it is.
+        examples: the photos; one without a map is shown as it is; the n-th lies where `photo_corner` says.
+        of: what they have in common, such as "highest scale of channel 3 of SE_4_1".
         limit: the absolute value with the strongest colour, above zero, the same for all.
         columns: photos per line.
-
-    Returns:
-        uint8, shape (height, width, 3); the n-th photo lies where `photo_corner` says.
     """
     lines = -(-len(examples) // columns)
     canvas = Image.new("RGB", (GAP + columns * (PHOTO_SIDE + GAP), lines * (PHOTO_SIDE + PHOTO_LABEL + GAP) + LEGEND), GROUND)
     draw = ImageDraw.Draw(canvas)
-    for place, example in enumerate(examples):
-        top, left = photo_corner(place, columns=columns)
+    for index, example in enumerate(examples):
+        top, left = photo_corner(index, columns=columns)
         draw.text((left, top - 7), _fit(example.name), font=font(17), fill=INK, anchor="ls")
         draw.text((left + PHOTO_SIDE, top - 7), f"{example.scale:.2f}", font=font(17), fill=FAINT, anchor="rs")
         canvas.paste(Image.fromarray(_picture(example, limit)), (left, top))
     draw_legend(canvas, draw, left=GAP, most=f"{limit:.2g}")
-    return np.asarray(canvas)
+    caption = (
+        f"The {len(examples)} photos with the {of}, which stands beside the class; over each the map u that it scales (red above zero, "
+        "blue below; the same colours for all photos)."
+    )
+    table: dict[str, ArrayLike] = {
+        "photo": [example.number for example in examples],
+        "file": [example.file for example in examples],
+        "class": [example.name for example in examples],
+        "s": [example.scale for example in examples],
+    }
+    return Picture(np.asarray(canvas), caption, table)
 
 
-def photo_corner(place: int, *, columns: int = 3) -> tuple[int, int]:
-    """Return the row and column of the top left pixel of the `place`-th photo."""
-    line, column = divmod(place, columns)
+def photo_corner(index: int, *, columns: int = 3) -> tuple[int, int]:
+    """Return the row and column of the top left pixel of the photo with that index."""
+    line, column = divmod(index, columns)
     return PHOTO_LABEL + line * (PHOTO_SIDE + PHOTO_LABEL + GAP), GAP + column * (PHOTO_SIDE + GAP)
 
 
@@ -219,7 +254,7 @@ def _picture(example: Example, limit: float) -> NDArray[np.uint8]:
 
 
 def _fit(name: str) -> str:
-    """As much of a name as stands beside the number."""
+    """Return as much of a name as stands beside the number."""
     name = shorten(name)
     while name and font(17).getlength(name) > PHOTO_SIDE - 44:
         name = f"{name.rstrip('…')[:-1].rstrip(' ,')}…"

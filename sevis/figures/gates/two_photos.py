@@ -1,26 +1,39 @@
 """Two photos through the same gates: the difference of their scales, block by block and channel by channel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from sevis.figures.gates.gate_map import POINTS, ROW
+from sevis.figures.chart import Chart
+from sevis.figures.gates.gate_map import POINTS, ROW, channel_table, gate_map, top_bars
 from sevis.figures.theme import LESS, MORE, NEUTRAL, SIGNED_COLOURS, TEXT_SIZE, finish
 
 Array = NDArray[np.float32]
 Scales = Mapping[str, Array]
-Table = dict[str, NDArray[np.generic]]
 FIRST, SECOND = "A", "B"
 COLOURS = {FIRST: MORE, SECOND: LESS}
 STEPS = 100  # of the colours, on either side of zero
 MAP, GAP = 0.8, 0.02  # shares of the width: the map, and the space before its rows' means
 
 
-def difference_map(first: Scales, second: Scales) -> go.Figure:
-    """s of A minus s of B for all blocks, as rows of colour like those of `gate_map`, and beside each row its mean absolute difference.
+def one_photos_top(top: Sequence[tuple[str, float]], *, classes: int) -> Chart:
+    """Draw what the network recognises in one of the two photos, as `top_bars` does."""
+    return replace(top_bars(top, classes=classes), caption=f"Out of {classes} classes.")
+
+
+def one_photos_map(name: str, scale: Scales) -> Chart:
+    """Draw the scales of one of the two photos, A or B, as `gate_map` does."""
+    chart = gate_map(scale)
+    chart.figure.update_layout(title_text=f"Scale s of every channel for photo {name}")
+    return replace(chart, caption="Each row is one block, each column one of its channels, stretched to the same width.")
+
+
+def difference_map(first: Scales, second: Scales) -> Chart:
+    """Draw s of A minus s of B for all blocks, as rows of colour like those of `gate_map`, beside each row its mean absolute difference.
 
     Over the map lie invisible points, for a click on a heatmap's cell does not reach Streamlit: their y is the number of the row.
 
@@ -33,7 +46,7 @@ def difference_map(first: Scales, second: Scales) -> go.Figure:
     figure = make_subplots(1, 2, shared_yaxes=True, column_widths=[MAP, 1 - GAP - MAP], horizontal_spacing=GAP)
     figure.add_trace(_rows(differences, limit, width), row=1, col=1)
     for y, name in enumerate(first):
-        figure.add_trace(_places(name, first[name], second[name], y=y, width=width), row=1, col=1)
+        figure.add_trace(_mouse_points(name, first[name], second[name], y=y, width=width), row=1, col=1)
     figure.add_trace(_means(differences), row=1, col=2)
     finish(figure, title="Scale s of A minus scale s of B", height=ROW * len(first) + 136)
     figure.update_layout(showlegend=False, hovermode="closest", margin={"t": 64, "b": 72}, bargap=0.25)
@@ -45,25 +58,16 @@ def difference_map(first: Scales, second: Scales) -> go.Figure:
     figure.add_annotation(
         text="mean |difference|", xref="paper", yref="paper", x=1, y=1, xanchor="right", yanchor="bottom", showarrow=False
     )
-    return figure
+    caption = "Each row is one block, each column one of its channels; at the right, how far A and B are apart on average in the row."
+    return Chart(figure, caption, channel_table(s_A=first, s_B=second, difference=differences))
 
 
-def difference_table(first: Scales, second: Scales) -> Table:
-    """Return the data of `difference_map`: one row per channel of each block."""
-    return {
-        "block": np.concatenate([np.repeat(name, len(row)) for name, row in first.items()]),
-        "channel": np.concatenate([np.arange(len(row)) for row in first.values()]),
-        "s_A": np.concatenate(list(first.values())),
-        "s_B": np.concatenate([second[name] for name in first]),
-        "difference": np.concatenate([first[name] - second[name] for name in first]),
-    }
-
-
-def sorted_differences(first: Array, second: Array, *, count: int) -> go.Figure:
+def sorted_differences(first: Array, second: Array, *, site: str, count: int) -> Chart:
     """Draw the channels of one block, from the one that is opened more for A to the one that is opened more for B, with both scales.
 
     Args:
         first, second: s of A and of B, shape (C,).
+        site: the block.
         count: how many channels at either end are marked.
     """
     order = by_difference(first, second)
@@ -85,14 +89,14 @@ def sorted_differences(first: Array, second: Array, *, count: int) -> go.Figure:
     )
     more, less = most_different(first, second, count=count)
     for name, picked in ((FIRST, more), (SECOND, less)):
-        places = np.flatnonzero(np.isin(order, picked))
+        marked = np.flatnonzero(np.isin(order, picked))
         figure.add_scatter(
-            x=rank[places],
-            y=difference[places],
-            customdata=both[places],
+            x=rank[marked],
+            y=difference[marked],
+            customdata=both[marked],
             mode="markers",
             marker={"color": COLOURS[name], "size": 9},
-            name=f"{len(places)} most for {name}",
+            name=f"{len(marked)} most for {name}",
             hovertemplate=label,
         )
     finish(figure, title="Channels sorted by the difference", height=324)
@@ -101,22 +105,11 @@ def sorted_differences(first: Array, second: Array, *, count: int) -> go.Figure:
         title_text="rank of the channel", range=[-0.5, len(order) + 0.5], showgrid=False, zeroline=False, fixedrange=True, nticks=6
     )
     figure.update_yaxes(title_text="s of A − s of B", fixedrange=True, nticks=5, zeroline=True)
-    return figure
+    caption = f"The {len(first)} channels of {site}: at the left those that it passes on more for A, at the right those for B."
+    return Chart(figure, caption, {"rank": rank, "channel": order, "s_A": first[order], "s_B": second[order], "difference": difference})
 
 
-def sorted_table(first: Array, second: Array) -> Table:
-    """Return the data of `sorted_differences`: one row per channel."""
-    order = by_difference(first, second)
-    return {
-        "rank": np.arange(1, len(order) + 1),
-        "channel": order,
-        "s_A": first[order],
-        "s_B": second[order],
-        "difference": (first - second)[order],
-    }
-
-
-def pairs(first: Array, second: Array, channels: NDArray[np.intp]) -> go.Figure:
+def pairs(first: Array, second: Array, channels: NDArray[np.intp]) -> Chart:
     """Draw some channels of one block, one row each: s of A and s of B as two dots, and the way between them.
 
     Args:
@@ -149,7 +142,8 @@ def pairs(first: Array, second: Array, channels: NDArray[np.intp]) -> go.Figure:
         zeroline=False,
         fixedrange=True,
     )
-    return figure
+    caption = "Both scales of the channels at either end."
+    return Chart(figure, caption, {"channel": channels, "s_A": first[channels], "s_B": second[channels]})
 
 
 def by_difference(first: Array, second: Array) -> NDArray[np.intp]:
@@ -209,7 +203,7 @@ def _rows(differences: Scales, limit: float, width: int) -> go.Heatmap:
     )
 
 
-def _places(name: str, first: Array, second: Array, *, y: int, width: int) -> go.Scatter:
+def _mouse_points(name: str, first: Array, second: Array, *, y: int, width: int) -> go.Scatter:
     """Return the invisible points of one row, each over one channel, or over a few where a block has more than POINTS."""
     count = min(len(first), POINTS)
     edges = np.arange(count + 1) * len(first) // count

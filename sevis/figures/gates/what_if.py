@@ -1,19 +1,29 @@
 """What an intervention does: the classes before and after, the scales that moved, and how sensitive the prediction is to each block."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from sevis.figures.gates.gate_map import LOW, MANY, ROW, gate_map, shorten
+from sevis.figures.chart import Chart
+from sevis.figures.gates.gate_map import LOW, MANY, ROW, channel_table, describe_channels, gate_map, shorten, top_bars
 from sevis.figures.theme import FROZEN, LESS, MORE, NEUTRAL, OPENED, PALETTE, SIGNED_COLOURS, finish, name_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sevis.experiments.sensitivity import Ablation, Sensitivity
 
 Array = NDArray[np.float32]
 BEFORE, AFTER = NEUTRAL, PALETTE[0]
 SMALL, SMALLEST = 0.1, 0.001  # per cent of probability, points of change: less is said to be less
 NARROWEST = 0.01  # percentage points: the reach of an axis on which nothing moves
-PLACES = 41  # points of a row that answer to the mouse
+POINTS = 41  # of a row, which answer to the mouse
+SEEN = 0.01  # a smaller change of s has no colour of its own
+CHANNELS = 12  # are shown, of those that matter most
 
 
 def union_of_top(before: Array, after: Array, *, count: int = 5) -> NDArray[np.intp]:
@@ -22,18 +32,36 @@ def union_of_top(before: Array, after: Array, *, count: int = 5) -> NDArray[np.i
     return np.asarray(chosen[np.argsort(-before[chosen], kind="stable")])
 
 
-def compare_bars(names: Sequence[str], before: Array, after: Array) -> go.Figure:
-    """Draw the probabilities of some classes before and after, as pairs of bars, the first class on top.
+def unchanged_bars(top: Sequence[tuple[str, float]], *, classes: int) -> Chart:
+    """Draw the most probable classes before anything is changed, as `top_bars` does."""
+    caption = "What the network makes of the photo with all gates as they are: once one is changed, both stand side by side."
+    return replace(top_bars(top, classes=classes), caption=caption)
+
+
+def compare_bars(classes: Sequence[str], before: Array, after: Array, *, count: int = 5) -> Chart:
+    """Draw the probabilities of the classes that are among the most probable before or after, as pairs of bars, the first class on top.
 
     Args:
-        names: of the classes.
-        before, after: their probabilities, in 0..1.
+        classes: the names of the K outputs.
+        before, after: their probabilities, shape (K,), in 0..1.
+        count: so many of either are shown.
     """
+    chosen = union_of_top(before, after, count=count)
+    names, was, now = [classes[index] for index in chosen], before[chosen], after[chosen]
+    first, then = int(before.argmax()), int(after.argmax())
+    verdict = "stays" if first == then else f"turns from “{classes[first]}” into"
+    caption = (
+        f"All classes that are among the five most probable before or after; the prediction {verdict} “{classes[then]}”. In brackets, the "
+        "change in percentage points."
+    )
+    return Chart(_pairs_of_bars(names, was, now), caption, {"class": names, "before": was, "after": now, "change": now - was})
+
+
+def _pairs_of_bars(names: Sequence[str], before: Array, after: Array) -> go.Figure:
     figure = go.Figure()
-    places = np.arange(len(names))
     for values, name, colour, offset in ((before, "before", BEFORE, -0.4), (after, "after", AFTER, 0.0)):
         figure.add_bar(
-            y=places,
+            y=np.arange(len(names)),
             x=values,
             orientation="h",
             offset=offset,
@@ -55,20 +83,24 @@ def compare_bars(names: Sequence[str], before: Array, after: Array) -> go.Figure
     return figure
 
 
-def compare_table(names: Sequence[str], before: Array, after: Array) -> dict[str, Sequence[str] | Array]:
-    """Return the data of `compare_bars`."""
-    return {"class": names, "before": before, "after": after, "change": after - before}
+def one_state_map(scale: Mapping[str, Array]) -> Chart:
+    """Draw the scales before or after a change as `gate_map` does; a change may carry them beyond 0 and 1."""
+    beyond = any(row.min() < 0 or row.max() > 1 for row in scale.values())
+    ends = "; values beyond 0 and 1 get the colour of that end" if beyond else ""
+    caption = f"Each row is one SE block, each column one of its channels ({describe_channels(scale)}){ends}."
+    return replace(gate_map(scale), caption=caption)
 
 
-def change_map(before: Mapping[str, Array], after: Mapping[str, Array]) -> go.Figure:
-    """By how much the scale of every channel moved, as rows of colour: red where it rose, blue where it fell.
+def change_map(before: Mapping[str, Array], after: Mapping[str, Array], *, held: Sequence[str]) -> Chart:
+    """Draw by how much the scale of every channel moved, as rows of colour: red where it rose, blue where it fell.
 
     Args:
         before, after: s by block, shape (C,); the colours span -1..1, and what moved further gets the colour of the nearer end.
+        held: the blocks that were changed by hand.
     """
     moved = {name: after[name] - before[name] for name in before}
     width = max(map(len, moved.values()))
-    figure = gate_map(moved)
+    figure = gate_map(moved).figure
     percent = [np.clip(100 * row, -100, 100)[np.arange(width) * len(row) // width] for row in moved.values()]
     figure.update_traces(
         z=np.round(np.stack(percent)).astype(np.int8),
@@ -84,22 +116,58 @@ def change_map(before: Mapping[str, Array], after: Mapping[str, Array]) -> go.Fi
     )
     for trace in figure.data[1:]:
         trace.hovertemplate = trace.hovertemplate.replace(": s = ", ": s changed by ").replace("click to open", "click to choose")
-    return figure.update_layout(title_text="How far the scale of every channel moved")
+    figure.update_layout(title_text="How far the scale of every channel moved")
+    return Chart(figure, _describe_change(before, after, held), channel_table(s=before, s_after=after))
 
 
-def sensitivity_strip(sites: Sequence[str], opened: Array, frozen: Array | None) -> go.Figure:
-    """By how much the probability of a class changes when one block is opened, and when it is frozen: a row for each block.
+def _describe_change(before: Mapping[str, Array], after: Mapping[str, Array], held: Collection[str]) -> str:
+    """Return what moved, and why."""
+    moved = [site for site in before if np.abs(before[site].astype(np.float64) - after[site]).max() > SEEN]
+    if not moved:
+        return f"No scale s differs by more than {SEEN} from that of the unchanged network."
+    text = (
+        f"By how much s of every channel differs from the unchanged network: by more than {SEEN} in {len(moved)} of {len(before)} blocks."
+    )
+    if len(held) == len(before):
+        return f"{text} All of them are changed by hand."
+    named = next(iter(held)) if len(held) == 1 else f"{len(held)} blocks"
+    answer = " the others that moved come later, and answer to what now reaches them." if set(moved) - set(held) else ""
+    return f"{text} Changed by hand {'is' if len(held) == 1 else 'are'} {named}{';' if answer else '.'}{answer}"
+
+
+def sensitivity_strip(answer: "Sensitivity", target: int, *, held_at: str) -> Chart:
+    """Draw by how much the probability of a class changes when one block is opened, and when it is frozen: a row for each block.
 
     Invisible points over the whole row answer to the mouse: their y is the number of the row.
 
     Args:
-        sites: the blocks, the first on top.
-        opened, frozen: the change of the probability, shape (B,), in -1..1; NaN where it is not measured.
+        answer: what is measured so far.
+        target: the class.
+        held_at: over what the mean is that the blocks are frozen at, in words.
     """
+    names = np.array(answer.classes)
+    table: dict[str, ArrayLike] = {"block": answer.sites}
+    for way in ("opened", "frozen") if answer.frozen is not None else ("opened",):
+        table |= {
+            f"{way}_probability_change": answer.change(way, target),
+            f"{way}_logit_change": answer.logit_change(way, target),
+            f"{way}_top1": names[answer.top1(way)],
+        }
+    held = f"; frozen means held at its mean over {held_at}" if answer.frozen is not None else ""
+    caption = (
+        f"How the probability of “{answer.classes[target]}” ({100 * answer.probability(target):.1f} % with no gate changed) moves when one "
+        f"block alone is changed: opened means all of its channels pass whole{held}."
+    )
+    frozen = answer.change("frozen", target) if answer.frozen is not None else None
+    return Chart(_strip(answer.sites, answer.change("opened", target), frozen), caption, table)
+
+
+def _strip(sites: Sequence[str], opened: Array, frozen: Array | None) -> go.Figure:
+    """Draw changes of a probability, shape (B,), in -1..1; NaN where it is not measured."""
     ways = [("opened (s = 1)", opened, OPENED, "diamond", -0.16)]
     ways += [("frozen at its mean", frozen, FROZEN, "circle", 0.16)] if frozen is not None else []
     reach = max(NARROWEST, *(1.12 * float(100 * np.nanmax(np.abs(values), initial=0)) for _, values, *_ in ways))
-    figure = go.Figure([_row_places(sites, [values for _, values, *_ in ways], [label for label, *_ in ways], reach)])
+    figure = go.Figure([_mouse_points(sites, [values for _, values, *_ in ways], [label for label, *_ in ways], reach)])
     for label, values, colour, symbol, offset in ways:
         points, y = (100 * values).astype(np.float32), np.arange(len(sites)) + (offset if len(ways) > 1 else 0)
         gap = np.full_like(points, np.nan)
@@ -121,15 +189,27 @@ def sensitivity_strip(sites: Sequence[str], opened: Array, frozen: Array | None)
     return figure
 
 
-def channel_bars(channels: NDArray[np.intp], change: Array, *, site: str) -> go.Figure:
-    """By how much the probability of a class changes without one channel: a bar for each, the first on top.
+def channel_bars(answer: "Ablation", target: int, *, count: int = CHANNELS) -> Chart:
+    """Draw by how much the probability of a class changes without one channel: a bar for each that matters most, the first on top.
 
     Args:
-        channels: their numbers.
-        change: of the probability when the channel is off, in -1..1.
-        site: the block.
+        answer: what is measured so far: at least one channel.
+        target: the class.
+        count: how many are shown.
     """
-    points = 100 * change
+    change, so_far = answer.change(target), ""
+    most = np.argsort(-np.abs(change), kind="stable")[:count]
+    if answer.done < 1:
+        so_far = f" of the {len(change)} tried so far"
+    caption = (
+        f"The {len(most)} channels of {answer.site}{so_far} whose absence (s = 0), one at a time, moves the probability of "
+        f"“{answer.classes[target]}” most: a bar to the left means that the channel speaks for the class, one to the right, against it."
+    )
+    figure = _signed_bars(most, 100 * change[most], site=answer.site)
+    return Chart(figure, caption, {"channel": np.arange(len(change)), "probability_change": change})
+
+
+def _signed_bars(channels: NDArray[np.intp], points: Array, *, site: str) -> go.Figure:
     reach = max(NARROWEST, 1.45 * float(np.abs(points).max(initial=0)))
     figure = go.Figure(
         go.Bar(
@@ -151,16 +231,16 @@ def channel_bars(channels: NDArray[np.intp], change: Array, *, site: str) -> go.
     return figure
 
 
-def _row_places(sites: Sequence[str], ways: Sequence[Array], labels: Sequence[str], reach: float) -> go.Scatter:
+def _mouse_points(sites: Sequence[str], ways: Sequence[Array], labels: Sequence[str], reach: float) -> go.Scatter:
     """Return the invisible points over the rows."""
-    across = np.linspace(-reach, reach, PLACES, dtype=np.float32)
+    across = np.linspace(-reach, reach, POINTS, dtype=np.float32)
     data = np.stack([100 * values for values in ways], axis=1)
-    texts = "<br>".join(f"{label}: %{{customdata[{place}]:+.2f}} percentage points" for place, label in enumerate(labels))
+    texts = "<br>".join(f"{label}: %{{customdata[{index}]:+.2f}} percentage points" for index, label in enumerate(labels))
     return go.Scatter(
         x=np.tile(across, len(sites)),
-        y=np.repeat(np.arange(len(sites), dtype=np.uint8), PLACES),
-        customdata=np.repeat(data, PLACES, axis=0).astype(np.float32),
-        text=np.repeat(sites, PLACES).tolist(),
+        y=np.repeat(np.arange(len(sites), dtype=np.uint8), POINTS),
+        customdata=np.repeat(data, POINTS, axis=0).astype(np.float32),
+        text=np.repeat(sites, POINTS).tolist(),
         mode="markers",
         marker={"size": 12, "color": NEUTRAL},
         opacity=0,

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from sevis.analysis.paper_figures import SHARE, order_channels
 from sevis.class_statistics.class_statistics import ClassStatistics
@@ -79,7 +79,7 @@ def show_photos(statistics: ClassStatistics, network: Network, card: Card, *, bl
     wanted = tuple(dict.fromkeys(photo for end in ends for photo in end.photos))
     keys = ("channel-photos", card.sha256, str(statistics.metadata.get("fingerprint")), block, str(channel))
     begin = partial(_look_at, network, photos, wanted=wanted, block=block, channel=channel)
-    show_growing("channel-photos", keys, begin, partial(_draw, ends, photos, card, (block, channel)))
+    show_growing("channel-photos", keys, begin, partial(_draw, ends, photos, card, block=block, channel=channel))
 
 
 def photos_of(statistics: ClassStatistics, card: Card) -> ImageDataset | str:
@@ -117,34 +117,20 @@ def _look_at(network: Network, photos: ImageDataset, say: Say, *, wanted: Sequen
         yield Maps(len(wanted), dict(maps))
 
 
-def _draw(ends: Sequence[Extreme], photos: ImageDataset, card: Card, place: tuple[str, int], known: Maps) -> None:
+def _draw(ends: Sequence[Extreme], photos: ImageDataset, card: Card, known: Maps, *, block: str, channel: int) -> None:
     limit = float(largest(np.stack(list(known.by_photo.values()))).max()) or 1.0
     for column, end in zip(st.columns(2, gap="large"), ends, strict=True):
         with column:
             st.markdown(f"**{end.title}**")
             examples = [_example(photos, photo, scale, card, known) for photo, scale in zip(end.photos, end.scales, strict=True)]
-            show_picture(
-                photo_grid(examples, limit=limit),
-                key=f"{place[0]}-{place[1]}-{end.name}",
-                caption=f"The {len(examples)} photos with the {end.name} scale of channel {place[1]} of {place[0]}, which stands beside "
-                "the class; over each the map u that it scales (red above zero, blue below; the same colours for all photos).",
-                table=_table(end, photos),
-            )
+            picture = photo_grid(examples, of=f"{end.name} scale of channel {channel} of {block}", limit=limit)
+            show_picture(picture, key=f"{block}-{channel}-{end.name}")
 
 
 def _example(photos: ImageDataset, number: int, scale: float, card: Card, known: Maps) -> Example:
     name = photos.classes[photos.labels[number]]
     seen = look(Photo(name, photos.read(number)), card).close_up
-    return Example(name, scale, seen, known.by_photo.get(number))
-
-
-def _table(end: Extreme, photos: ImageDataset) -> dict[str, ArrayLike]:
-    return {
-        "photo": list(end.photos),
-        "file": [photos.files[number] for number in end.photos],
-        "class": [photos.classes[photos.labels[number]] for number in end.photos],
-        "s": list(end.scales),
-    }
+    return Example(name, scale, seen, number, photos.files[number], known.by_photo.get(number))
 
 
 def draw(statistics: ClassStatistics, network: Network, card: Card) -> None:

@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from sevis.errors import SevisError
-from sevis.figures.chart import Chart
+from sevis.figures.chart import Chart, Picture
 
 LABEL = "SVG"
-
+# What Markdown, or Streamlit's additions to it, would read as more than a sign. In SE_4_6 and in "rows: columns" nothing does.
+_MARKUP = re.compile(r"[\\`*\[\]$<>~#|]|(?<![^\W_])_|_(?![^\W_])|[:&](?=\S)")
 
 STYLE = """
 button { all: unset; display: inline-flex; align-items: center; gap: .5rem; min-height: 2.5rem; cursor: pointer;
@@ -67,17 +68,34 @@ def show(
     table: Mapping[str, ArrayLike],
     on_select: Callable[[], None] | Literal["ignore"] = "ignore",
 ) -> None:
-    """Draw a figure over the whole width, its caption, and buttons that save it as SVG and its data as CSV.
+    """Draw what `show_chart` does, with a caption in Markdown."""
+    _draw(figure, key=key, alt=caption, on_select=on_select)
+    describe(key=key, caption=caption, table=table, others=partial(svg_button, key))
 
-    As PNG it is saved by the camera button that appears over the figure.
+
+def show_chart(
+    chart: Chart,
+    *,
+    key: str,
+    hint: str = "",
+    on_select: Callable[[], None] | Literal["ignore"] = "ignore",
+) -> None:
+    """Draw a chart over the whole width, its caption, and buttons that save it as SVG and its data as CSV.
+
+    As PNG it is saved by the camera button that appears over the figure. The caption is read out as the alternative text, too.
 
     Args:
-        figure: from `sevis.figures`.
+        chart: from `sevis.figures`.
         key: unique on the page; also the name of the downloaded files.
-        caption: one sentence that says what one sees; read out as the alternative text, too.
-        table: the figure's data by column name; columns of one length.
+        hint: Markdown that follows the caption: what a click does.
         on_select: called when a point is clicked; the points are then in `st.session_state[key]`.
     """
+    _draw(chart.figure, key=key, alt=chart.caption, on_select=on_select)
+    caption = f"{as_text(chart.caption)} {hint}".strip()
+    describe(key=key, caption=caption, table=chart.table, others=partial(svg_button, key))
+
+
+def _draw(figure: go.Figure, *, key: str, alt: str, on_select: Callable[[], None] | Literal["ignore"]) -> None:
     st.plotly_chart(
         _in_theme_ink(figure),
         width="stretch",
@@ -92,46 +110,24 @@ def show(
             "scrollZoom": False,
             "doubleClick": False,
         },
-        alt=caption,
+        alt=alt,
     )
-    describe(key=key, caption=caption, table=table, others=partial(svg_button, key))
 
 
-def show_chart(
-    chart: Chart,
-    *,
-    key: str,
-    hint: str = "",
-    on_select: Callable[[], None] | Literal["ignore"] = "ignore",
-) -> None:
-    """Draw a chart over the whole width, its caption, and buttons that save it as SVG and its data as CSV.
-
-    As PNG it is saved by the camera button that appears over the figure.
-
-    Args:
-        chart: from `sevis.figures`.
-        key: unique on the page; also the name of the downloaded files.
-        hint: Markdown that follows the caption: what a click does.
-        on_select: called when a point is clicked; the points are then in `st.session_state[key]`.
-    """
-    caption = f"{as_text(chart.caption)} {hint}".strip()
-    show(chart.figure, key=key, caption=caption, table=chart.table, on_select=on_select)
-
-
-def show_picture(picture: NDArray[np.uint8], *, key: str, caption: str, table: Mapping[str, ArrayLike]) -> None:
+def show_picture(picture: Picture, *, key: str) -> None:
     """Draw a picture over the whole width, with its caption and buttons that save it and its data.
 
     Args:
-        picture: RGB or RGBA, shape (height, width, 3 or 4).
-        key, caption, table: as for `show`.
+        picture: from `sevis.figures`.
+        key: as for `show_chart`.
     """
-    st.image(picture, width="stretch", output_format="PNG", alt=caption)
+    st.image(picture.pixels, width="stretch", output_format="PNG", alt=picture.caption)
 
     def others() -> None:
-        _save_button("PNG", partial(to_png, picture), key=key, help="Download this picture")
-        _save_button("SVG", partial(to_svg, picture), key=key, help="Download this picture as SVG")
+        _save_button("PNG", partial(to_png, picture.pixels), key=key, help="Download this picture")
+        _save_button("SVG", partial(to_svg, picture.pixels), key=key, help="Download this picture as SVG")
 
-    describe(key=key, caption=caption, table=table, others=others)
+    describe(key=key, caption=as_text(picture.caption), table=picture.table, others=others)
 
 
 def describe(*, key: str, caption: str, table: Mapping[str, ArrayLike], others: Callable[[], None]) -> None:
@@ -146,22 +142,6 @@ def clicked_row(key: str) -> int | None:
     """Return the row of the map `key` that was clicked, counted from the top; None after a click that takes the choice back."""
     points = st.session_state[key]["selection"]["points"]
     return round(points[0]["y"]) if points else None
-
-
-def maps_table(channels: NDArray[np.intp], gated: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]) -> dict[str, ArrayLike]:
-    """Return the data of a mosaic: one row per place of each channel.
-
-    Args:
-        channels: the channels that it shows.
-        gated: the maps u, shape (C, H, W), and the scales s, shape (C,), by what their columns' names end in, such as `_A`.
-    """
-    _, height, width = next(iter(gated.values()))[0].shape
-    channel, row, column = (grid.ravel() for grid in np.meshgrid(channels, np.arange(height), np.arange(width), indexing="ij"))
-    table: dict[str, ArrayLike] = {"channel": channel, "row": row, "column": column}
-    for end, (maps, scale) in gated.items():
-        u = maps[channel, row, column]
-        table |= {f"u{end}": u, f"s_u{end}": scale[channel] * u}
-    return table
 
 
 def _in_theme_ink(figure: go.Figure) -> go.Figure:
@@ -216,4 +196,4 @@ def show_error(error: SevisError) -> None:
 
 def as_text(text: str) -> str:
     """Return a text from outside, such as a file's name, as Markdown that shows it as it is."""
-    return re.sub(r"([\\`*\[\]$<>~#|])", r"\\\1", text)
+    return _MARKUP.sub(r"\\\g<0>", text)

@@ -10,24 +10,23 @@ from streamlit.delta_generator import DeltaGenerator
 
 from sevis.errors import SevisError
 from sevis.experiments.explanation import Explanation
-from sevis.figures.gates.gate_map import gate_map, gate_map_table, top_bars
-from sevis.figures.gates.mosaic import mosaic_pair
+from sevis.figures.gates.mosaic import GatedMaps, mosaic_pair
 from sevis.figures.gates.two_photos import (
     FIRST,
     SECOND,
     block_means,
     difference_map,
-    difference_table,
     most_different,
+    one_photos_map,
+    one_photos_top,
     pairs,
     sorted_differences,
-    sorted_table,
 )
 from sevis.pages.shared.explanations import Look, Photo, blocks_of, card_of, explanation_of, look, read_example
 from sevis.pages.shared.growing import leave
 from sevis.pages.shared.network import Network, chosen
 from sevis.pages.shared.photos import choose_photo
-from sevis.pages.shared.show import clicked_row, maps_table, show, show_error, show_picture
+from sevis.pages.shared.show import clicked_row, show_chart, show_error, show_picture
 from sevis.weights.card import Card
 
 MAPS, OVERLAYS = "As maps", "On the photo"
@@ -92,7 +91,7 @@ def _choose_block(blocks: tuple[str, ...]) -> str | None:
 
 
 def _open_clicked_block(blocks: tuple[str, ...], key: str) -> None:
-    """After a click on a map."""
+    """Open the block whose row of a map was clicked."""
     row = clicked_row(key)
     if row is not None:
         st.session_state["block"] = blocks[row]
@@ -109,19 +108,11 @@ def _look_at(name: str, photo: Photo, network: Network, *, block: str | None, sh
     left, right = st.columns([2, 3], gap="medium")
     caption = f"{photo.title}: the network sees the bright part" if pictures.cropped else photo.title
     left.image(pictures.photo, caption=caption, width="stretch", output_format="JPEG")
-    top = explanation.top(5)
     with right:
-        show(
-            top_bars(top),
-            key=f"top-{name}",
-            caption=f"Out of {len(explanation.classes)} classes.",
-            table={"class": [label for label, _ in top], "probability": [value for _, value in top]},
-        )
-    show(
-        gate_map(explanation.scale).update_layout(title_text=f"Scale s of every channel for photo {name}"),
+        show_chart(one_photos_top(explanation.top(5), classes=len(explanation.classes)), key=f"top-{name}")
+    show_chart(
+        one_photos_map(name, explanation.scale),
         key=f"gates-{name}",
-        caption="Each row is one block, each column one of its channels, stretched to the same width.",
-        table=gate_map_table(explanation.scale),
         on_select=lambda: _open_clicked_block(explanation.sites, f"gates-{name}"),
     )
     return Seen(pictures, explanation)
@@ -130,12 +121,10 @@ def _look_at(name: str, photo: Photo, network: Network, *, block: str | None, sh
 def _show_difference(first: Explanation, second: Explanation) -> None:
     st.header("Where the gates differ", anchor="difference")
     st.markdown(_describe(block_means(first.scale, second.scale)))
-    show(
+    show_chart(
         difference_map(first.scale, second.scale),
         key="difference-map",
-        caption="Each row is one block, each column one of its channels; at the right, how far A and B are apart on average in the row. "
-        "**Click a row to open that block.**",
-        table=difference_table(first.scale, second.scale),
+        hint="**Click a row to open that block.**",
         on_select=lambda: _open_clicked_block(first.sites, "difference-map"),
     )
 
@@ -160,20 +149,9 @@ def _show_block(block: str, seen: Mapping[str, Seen]) -> None:
         return
     left, right = st.columns([3, 2], gap="large")
     with left:
-        show(
-            sorted_differences(first, second, count=COUNT),
-            key=f"{block}-differences",
-            caption=f"The {len(first)} channels of {block}: at the left those that it passes on more for A, at the right those for B.",
-            table=sorted_table(first, second),
-        )
+        show_chart(sorted_differences(first, second, site=block, count=COUNT), key=f"{block}-differences")
     with right:
-        picked = np.concatenate([more, less[::-1]])
-        show(
-            pairs(first, second, picked),
-            key=f"{block}-pairs",
-            caption="Both scales of the channels at either end.",
-            table={"channel": picked, "s_A": first[picked], "s_B": second[picked]},
-        )
+        show_chart(pairs(first, second, np.concatenate([more, less[::-1]])), key=f"{block}-pairs")
     st.subheader(f"The maps of these channels of {block}")
     style = st.segmented_control("Show them", [MAPS, OVERLAYS], default=MAPS, required=True, key="maps", bind="query-params")
     for column, channels, name in zip(st.columns(2, gap="large"), (more, less), KEYS, strict=True):
@@ -186,17 +164,11 @@ def _show_maps(block: str, seen: Mapping[str, Seen], channels: NDArray[np.intp],
     if not len(channels):
         st.caption(f"No channel of {block} is opened more for {name}.")
         return
-    gated = [
-        (one.explanation.maps[block], one.explanation.scale[block], one.pictures.close_up if overlaid else None) for one in seen.values()
-    ]
-    size = "{1} × {2}".format(*gated[0][0].shape)
-    show_picture(
-        mosaic_pair(gated[0], gated[1], channels.tolist()),
-        key=f"{block}-more-for-{name}",
-        caption=f"The map u of each channel ({size}) for photo A and for photo B, and below each s·u in the same colours "
-        "(red above zero, blue below; a channel's range, under its scale, is the same for both photos).",
-        table=maps_table(channels, {f"_{name}": (one.explanation.maps[block], one.explanation.scale[block]) for name, one in seen.items()}),
+    first, second = (
+        GatedMaps(one.explanation.maps[block], one.explanation.scale[block], one.pictures.close_up if overlaid else None)
+        for one in seen.values()
     )
+    show_picture(mosaic_pair(first, second, channels.tolist()), key=f"{block}-more-for-{name}")
 
 
 leave()

@@ -6,8 +6,8 @@ import streamlit as st
 
 from sevis.analysis.audit import Audit
 from sevis.errors import SevisError
-from sevis.figures.gates.audit import audit_chart, describe_audit, last_stage_answer, reading
-from sevis.pages.shared.show import show, show_error
+from sevis.figures.gates.audit import audit_chart, describe_audit, last_stage_answer, last_stage_question, reading
+from sevis.pages.shared.show import as_text, show_chart, show_error
 from sevis.weights.card import RANDOM, Card
 
 ABOUT = (
@@ -18,7 +18,7 @@ ABOUT = (
 
 
 def show_audit(card: Card) -> None:
-    """Draw the audit of a network where one is stored, else says how to make it."""
+    """Draw the audit of a network where one is stored, else say how to make it."""
     st.header("Is the gate dynamic?", anchor="audit")
     st.markdown(ABOUT)
     if not card.audit_path.is_file():
@@ -31,15 +31,9 @@ def show_audit(card: Card) -> None:
         show_error(error)
         return
     st.markdown(reading(audit))
-    show(
-        audit_chart(audit),
-        key="audit",
-        caption="A dot left of 0 is a loss. The intervals compare the same photos pairwise (Agresti and Min, 2005); of so many, about "
-        "one in twenty misses 0 by chance alone.",
-        table=audit.table(),
-    )
-    st.markdown(last_stage_answer(audit))
-    st.caption(describe_audit(audit))
+    show_chart(audit_chart(audit), key="audit")
+    st.markdown(f"**{last_stage_question(audit)}** {last_stage_answer(audit)}")
+    st.caption(as_text(describe_audit(audit)))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import streamlit as st
-from numpy.typing import ArrayLike
 
 from sevis.data.images import read_image
 from sevis.experiments.explanation import Explanation
@@ -16,7 +14,7 @@ from sevis.pages.shared.cache import look_up
 from sevis.pages.shared.explanations import Photo, ready_model, seconds_of
 from sevis.pages.shared.growing import Say, drop, show_growing
 from sevis.pages.shared.network import Network
-from sevis.pages.shared.show import clicked_row, show
+from sevis.pages.shared.show import clicked_row, show_chart
 from sevis.pages.what_if.counterfactuals import Means
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 20.0  # seconds: what would take longer waits until it is asked for
 WORK = 0.5  # seconds: about one forward pass of a batch
-CHANNELS = 12  # are shown
 WANTED = "ablate"
 
 
@@ -44,11 +41,6 @@ class Question:
     before: Explanation
     means: Means
     target: int
-
-    @property
-    def name(self) -> str:
-        """Of the class."""
-        return self.before.classes[self.target]
 
     @property
     def seconds(self) -> float:
@@ -117,8 +109,6 @@ def _begin_channels(question: Question, block: str, say: Say) -> "Iterator[Ablat
 
 
 def _draw_strip(question: Question, choose: Callable[[str], None], answer: "Sensitivity") -> None:
-    opened = answer.change("opened", question.target)
-    frozen = None if answer.frozen is None else answer.change("frozen", question.target)
     key, sites = "sensitivity", answer.sites
 
     def clicked() -> None:
@@ -126,40 +116,10 @@ def _draw_strip(question: Question, choose: Callable[[str], None], answer: "Sens
         if row is not None:
             choose(sites[row])
 
-    probability = question.before.probabilities[question.target]
-    held = f"; frozen means held at its mean over {question.means.said}" if frozen is not None else ""
-    show(
-        sensitivity_strip(sites, opened, frozen),
-        key=key,
-        caption=f"How the probability of “{question.name}” ({100 * probability:.1f} % with no gate changed) moves when one block alone is "
-        f"changed: opened means all of its channels pass whole{held}. **Click a row to choose that block above.**",
-        table=_strip_table(answer, question.target),
-        on_select=clicked,
-    )
-
-
-def _strip_table(answer: "Sensitivity", target: int) -> dict[str, ArrayLike]:
-    names = np.array(answer.classes)
-    table: dict[str, ArrayLike] = {"block": answer.sites}
-    for way in ("opened", "frozen") if answer.frozen is not None else ("opened",):
-        table |= {
-            f"{way}_probability_change": answer.change(way, target),
-            f"{way}_logit_change": answer.logit_change(way, target),
-            f"{way}_top1": names[answer.top1(way)],
-        }
-    return table
+    chart = sensitivity_strip(answer, question.target, held_at=question.means.said)
+    show_chart(chart, key=key, hint="**Click a row to choose that block above.**", on_select=clicked)
 
 
 def _draw_channels(question: Question, answer: "Ablation") -> None:
-    change = answer.change(question.target)
-    if not len(change):
-        return
-    most = np.argsort(-np.abs(change), kind="stable")[:CHANNELS]
-    so_far = "" if answer.done >= 1 else f" of the {len(change)} tried so far"
-    show(
-        channel_bars(most, change[most], site=answer.site),
-        key=f"{answer.site}-channels",
-        caption=f"The {len(most)} channels of {answer.site}{so_far} whose absence (s = 0), one at a time, moves the probability of "
-        f"“{question.name}” most: a bar to the left means that the channel speaks for the class, one to the right, against it.",
-        table={"channel": np.arange(len(change)), "probability_change": change},
-    )
+    if len(answer.off):
+        show_chart(channel_bars(answer, question.target), key=f"{answer.site}-channels")

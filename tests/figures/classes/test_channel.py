@@ -158,22 +158,35 @@ def test_the_grid_holds_each_photo_with_its_map_over_it():
     random = np.random.default_rng(0)
     photos = [random.integers(0, 256, size=(64, 64, 3), dtype=np.uint8) for _ in range(5)]
     maps = [random.normal(size=(4, 4)).astype(np.float32) for _ in range(4)]
-    examples = [Example("tabby, tabby cat", 0.5, photo, map) for photo, map in zip(photos, [*maps, None], strict=True)]
-    picture = photo_grid(examples, limit=2.0)
+    examples = [
+        Example("tabby, tabby cat", 0.5, photo, number, f"{number}.jpg", map)
+        for number, (photo, map) in enumerate(zip(photos, [*maps, None], strict=True))
+    ]
+    shown = photo_grid(examples, of="lowest scale of channel 7 of SE_4_1", limit=2.0)
+    assert shown.caption.startswith("The 5 photos with the lowest scale of channel 7 of SE_4_1, which")
+    assert shown.table == {
+        "photo": [0, 1, 2, 3, 4],
+        "file": ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg"],
+        "class": ["tabby, tabby cat"] * 5,
+        "s": [0.5] * 5,
+    }
+    picture = shown.pixels
     for place, (photo, values) in enumerate(zip(photos, [*maps, None], strict=True)):
         top, left = photo_corner(place)
         large = np.asarray(Image.fromarray(photo).resize((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.BOX))
         expected = large if values is None else overlay(values, 2.0, large)
         np.testing.assert_array_equal(picture[top : top + PHOTO_SIDE, left : left + PHOTO_SIDE], expected)
     assert photo_corner(3)[0] > photo_corner(2)[0] + PHOTO_SIDE
-    assert photo_grid(examples[:1], limit=1.0).shape[1] == picture.shape[1]
+    assert photo_grid(examples[:1], of="", limit=1.0).pixels.shape[1] == picture.shape[1]
 
 
 def test_a_long_name_does_not_reach_into_the_number():
     photo = np.zeros((64, 64, 3), dtype=np.uint8)
     top, left = photo_corner(0)
     for number in (0.25, 0.5):
-        long, none = (photo_grid([Example(name, number, photo)], limit=1.0) for name in ("wwwwwwwwwwwwwwwwwwwwwwwwwwwwwww", ""))
+        long, none = (
+            photo_grid([Example(name, number, photo, 0, "")], of="", limit=1.0).pixels for name in ("wwwwwwwwwwwwwwwwwwwwwwwwwwwwwww", "")
+        )
         end = (slice(0, top), slice(left + PHOTO_SIDE - 40, left + PHOTO_SIDE))
         np.testing.assert_array_equal(long[end], none[end])
         assert (long != none).any()

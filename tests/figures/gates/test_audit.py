@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sevis.analysis.audit import ALL, CHANGES, Audit, AuditProvenance, Outcome, ParameterCounts
-from sevis.figures.gates.audit import audit_chart, describe_audit, last_stage_answer, reading
+from sevis.figures.gates.audit import audit_chart, describe_audit, last_stage_answer, last_stage_question, reading
 
 BLOCKS = ("SE_2_1", "SE_4_1", "SE_5_1", "SE_5_2")
 
@@ -26,7 +26,7 @@ MIXED = make([(40, 10), (12, 10), (5, 5), (30, 9)])
 
 
 def test_every_dot_stands_at_its_change_with_its_interval():
-    figure = audit_chart(MIXED)
+    figure = audit_chart(MIXED).figure
     assert len(figure.data) == 2 * len(CHANGES)
     for place, addresses in enumerate((BLOCKS, ("SE_5", ALL))):
         for change, trace in zip(CHANGES, figure.data[3 * place : 3 * place + 3], strict=True):
@@ -45,7 +45,7 @@ def test_every_dot_stands_at_its_change_with_its_interval():
 
 
 def test_the_dots_of_a_row_do_not_hide_each_other():
-    figure = audit_chart(MIXED)
+    figure = audit_chart(MIXED).figure
     assert len({trace.y[0] for trace in figure.data[:3]}) == len({trace.marker.color for trace in figure.data[:3]}) == 3
     assert len({trace.marker.symbol for trace in figure.data[:3]}) == 3
 
@@ -85,7 +85,7 @@ def test_a_network_that_guesses_has_nothing_to_lose(outputs, guesses):
 
 def test_the_answer_about_the_last_stage():
     text = last_stage_answer(MIXED)
-    assert "last stage (SE_5)" in text
+    assert last_stage_question(MIXED) == "What are the SE blocks of the last stage (SE_5) worth?"
     assert "by −10.6 points (" in text
     assert "by −0.6 points (" in text
     assert "from 10.0 % to 3.0 %" in text
@@ -100,7 +100,7 @@ def test_for_a_network_that_guesses_there_is_no_answer_but_the_parameters():
 
 def test_the_legend_has_room_below_the_title():
     """On a phone, 366 pixels wide, the legend wraps: each entry takes about 8 pixels a letter, and 45 for its mark and the gaps."""
-    figure = audit_chart(MIXED)
+    figure = audit_chart(MIXED).figure
     entries = [8 * len(trace.name) + 45 for trace in figure.data if trace.showlegend]
     lines, left = 1, 0
     for entry in entries:

@@ -9,6 +9,7 @@ import torch
 
 import sevis
 from sevis.data.datasets import open_dataset
+from sevis.figures.gates.mosaic import photo_grid
 from sevis.pages.classes import channel as channel_photos
 from sevis.pages.shared import growing
 from sevis.pages.shared.network import Network
@@ -114,9 +115,12 @@ def show_channel(app):
 
 def test_the_photos_are_those_with_the_extreme_scales_and_the_maps_those_of_the_network(untold, monkeypatch):
     pictures = []
-    monkeypatch.setattr(
-        channel_photos, "photo_grid", lambda examples, limit: pictures.append((examples, limit)) or np.zeros((2, 2, 3), np.uint8)
-    )
+
+    def keep(examples, *, of, limit):
+        pictures.append((examples, limit))
+        return photo_grid(examples, of=of, limit=limit)
+
+    monkeypatch.setattr(channel_photos, "photo_grid", keep)
     app = show_channel(collect_here())
     assert not app.exception
     assert not app.error

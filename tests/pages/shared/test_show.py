@@ -16,11 +16,13 @@ from tests.helpers.browser import OPTIONS, needs_browser, serving_pages
 SVG = "{http://www.w3.org/2000/svg}"
 PAGE = """
 import numpy as np, plotly.graph_objects as go
-from sevis.pages.shared.show import show, show_picture
+from sevis.figures.chart import Chart, Picture
+from sevis.pages.shared.show import show_chart, show_picture
 
 for key, values in (("curve-SE 5.1", [0.25, 0.5, 1.0]), ("other", [1.0, 0.0])):
-    show(go.Figure(go.Scatter(y=values), layout={"height": 300}), key=key, caption=f"The {key}.", table={"channel": [0, 1]})
-show_picture(np.zeros((4, 8, 3), dtype=np.uint8), key="maps", caption="The maps.", table={"channel": [0]})
+    figure = go.Figure(go.Scatter(y=values), layout={"height": 300})
+    show_chart(Chart(figure, f"The *{key}*.", {"channel": [0, 1]}), key=key, hint="**Click.**")
+show_picture(Picture(np.zeros((4, 8, 3), dtype=np.uint8), "The maps of [SE_5_1].", {"channel": [0]}), key="maps")
 """
 
 
@@ -32,6 +34,9 @@ def test_every_figure_has_its_buttons():
     assert charts == ["st-key-curve-SE-5-1", "st-key-other"]
     cameras = [json.loads(chart.proto.config)["toImageButtonOptions"] for chart in app.get("plotly_chart")]
     assert [(camera["format"], camera["filename"]) for camera in cameras] == [("png", "curve-SE 5.1"), ("png", "other")]
+    captions = [r"The \*curve-SE 5.1\*. **Click.**", r"The \*other\*. **Click.**", r"The maps of \[SE_5_1\]."]
+    assert [caption.value for caption in app.caption] == captions
+    assert [chart.proto.alt for chart in app.get("plotly_chart")] == ["The *curve-SE 5.1*.", "The *other*."], "plain, as it is read out"
 
 
 def test_a_picture_in_an_svg_keeps_its_pixels():
@@ -49,9 +54,18 @@ def test_a_table_needs_columns_of_one_length():
         to_csv({"a": [1, 2], "b": [1]})
 
 
-def test_text_from_outside_is_no_markdown():
-    app = AppTest.from_string(f"import streamlit as st\nst.markdown({as_text('*a* [b](c) <d> $e$')!r})").run()
-    assert app.markdown[0].value == r"\*a\* \[b\](c) \<d\> \$e\$"
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("*a* [b](c) <d> $e$", r"\*a\* \[b\](c) \<d\> \$e\$"),
+        ("_a_ b_c __d__", r"\_a\_ b_c \_\_d\_\_"),  # inside a word, such as SE_4_6, an underscore is one
+        (":material/x: :red[a] http://y", r"\:material/x: \:red\[a\] http\://y"),
+        ("SE_4_6, channel 3: s = 0.5", "SE_4_6, channel 3: s = 0.5"),
+        ("black &amp; white & R&D", r"black \&amp; white & R\&D"),
+    ],
+)
+def test_text_from_outside_is_no_markdown(text, markdown):
+    assert as_text(text) == markdown
 
 
 @pytest.fixture
