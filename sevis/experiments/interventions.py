@@ -212,7 +212,7 @@ def _read_name(text: str) -> str:
 
 def _write_channels(channels: Sequence[int]) -> str:
     """Return channels in their order, runs of them as ranges."""
-    breaks = [0, *(place for place, (left, right) in enumerate(pairwise(channels), start=1) if right != left + 1), len(channels)]
+    breaks = [0, *(index for index, (left, right) in enumerate(pairwise(channels), start=1) if right != left + 1), len(channels)]
     runs = [(channels[start], channels[end - 1]) for start, end in pairwise(breaks) if end > start]
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 

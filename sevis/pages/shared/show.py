@@ -18,8 +18,10 @@ from sevis.errors import SevisError
 from sevis.figures.chart import Chart, Picture
 
 LABEL = "SVG"
-# What Markdown, or Streamlit's additions to it, would read as more than a sign. In SE_4_6 and in "rows: columns" nothing does.
-_MARKUP = re.compile(r"[\\`*\[\]$<>~#|]|(?<![^\W_])_|_(?![^\W_])|[:&](?=\S)")
+# What Markdown would read as more than a sign: an underscore inside a word, as in SE_4_6, is none of it.
+_MARKUP = re.compile(r"[\\`*\[\]$<>~#|]|(?<![^\W_])_|_(?![^\W_])|&(?=\S)")
+# Of :smile:, :material/home: and :red[a] Streamlit makes pictures and colours in spite of a backslash: an invisible sign prevents it.
+_SHORTCODE, _WORD_JOINER = re.compile(r":(?=[\w+/-]+[:\[])"), "\u2060"
 
 STYLE = """
 button { all: unset; display: inline-flex; align-items: center; gap: .5rem; min-height: 2.5rem; cursor: pointer;
@@ -196,4 +198,4 @@ def show_error(error: SevisError) -> None:
 
 def as_text(text: str) -> str:
     """Return a text from outside, such as a file's name, as Markdown that shows it as it is."""
-    return _MARKUP.sub(r"\\\g<0>", text)
+    return _MARKUP.sub(r"\\\g<0>", _SHORTCODE.sub(f":{_WORD_JOINER}", text))

@@ -14,10 +14,10 @@ GLANCE = 0.2  # seconds between two looks at the row, after which Streamlit may 
 
 
 class Turns:
-    """A row of waiting threads, first come, first served, the first `places` of which are let through."""
+    """A row of waiting threads, first come, first served, the first `count` of which are let through."""
 
-    def __init__(self, places: int) -> None:
-        self._places = places
+    def __init__(self, count: int) -> None:
+        self._count = count
         self._row: deque[object] = deque()
         self._changed = threading.Condition()
 
@@ -47,7 +47,7 @@ class Turns:
             return self._before(ticket)
 
     def _before(self, ticket: object) -> int:
-        return max(0, self._row.index(ticket) - self._places + 1)
+        return max(0, self._row.index(ticket) - self._count + 1)
 
 
 _holding: ContextVar[bool] = ContextVar("sevis_turn", default=False)
@@ -88,10 +88,10 @@ def describe_row(before: int, what: str = "The network is busy") -> str:
 
 
 def shared_turns() -> Turns:
-    """Return the row that `turn` waits in, for a thread that works beside the pages. Raises SevisError as `places`."""
+    """Return the row that `turn` waits in, for a thread that works beside the pages. Raises SevisError as `turn`."""
     return _turns(forwards_at_once())
 
 
 @st.cache_resource(show_spinner=False)
-def _turns(places: int) -> Turns:
-    return Turns(places)
+def _turns(count: int) -> Turns:
+    return Turns(count)

@@ -50,12 +50,12 @@ class Means:
         """
         if self.statistics is not None:
             return self.statistics.gates()
-        samples, scales, place = sample_photos(), [], st.empty()
+        samples, scales, slot = sample_photos(), [], st.empty()
         for done, (title, file) in enumerate(samples.items()):
-            with place.container():
+            with slot.container():
                 st.progress(done / len(samples), f"Mean over the {len(samples)} samples: {done} of {len(samples)}")
             scales.append(explanation_of(Photo(title, file.read_bytes()), self.network, block=None).scale)
-        place.empty()
+        slot.empty()
         return {block: np.mean([scale[block] for scale in scales], axis=0) for block in scales[0]} if scales else {}
 
 

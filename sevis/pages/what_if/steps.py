@@ -1,6 +1,5 @@
 """The editor of the page What if?: where to change the gates, how, and the changes so far, which the URL holds as text."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -14,7 +13,7 @@ from sevis.experiments.explanation import Explanation
 from sevis.experiments.interventions import Step, format_steps, parse_channels, parse_steps
 from sevis.pages.shared.explanations import Photo, look
 from sevis.pages.shared.photos import choose_photo
-from sevis.pages.shared.show import show_error
+from sevis.pages.shared.show import as_text, show_error
 from sevis.pages.what_if.counterfactuals import LENT, Means, lend, name_of
 from sevis.paper import address_of, by_stage
 from sevis.weights.card import Card
@@ -112,11 +111,11 @@ def _show_steps(steps: Sequence[Step]) -> None:
         st.caption("Nothing is changed yet: choose where, and press one of the buttons.")
         return
     with st.container(horizontal=True, gap="small"):
-        for place, step in enumerate(steps):
-            rest = (*steps[:place], *steps[place + 1 :])
+        for index, step in enumerate(steps):
+            rest = (*steps[:index], *steps[index + 1 :])
             st.button(
                 describe(step),
-                key=f"step-{place}",
+                key=f"step-{index}",
                 on_click=_set,
                 args=(rest,),
                 icon=":material/close:",
@@ -175,7 +174,7 @@ def _of_photo(scope: Scope, card: Card) -> None:
         if photo:
             st.image(look(photo, card).photo, width=160, output_format="JPEG")
             step = Step(scope.address, "photo", name=name_of(photo, card), channels=scope.channels)
-            st.button(f"Take the gates of {plain(photo.title)}", key="take-photo", on_click=_borrow, args=(photo, step))
+            st.button(f"Take the gates of {as_text(photo.title)}", key="take-photo", on_click=_borrow, args=(photo, step))
     except SevisError as error:
         show_error(error)
 
@@ -219,7 +218,7 @@ def describe(step: Step) -> str:
     if step.channels is not None:
         listed = str(step)[len(step.where) + 1 :].partition("]")[0].replace(",", ", ")
         where += f", {len(step.channels)} channels" if len(listed) > 20 else f", channel{'s'[: len(step.channels) > 1]} {listed}"
-    return plain(f"{where}: {_what(step)}")
+    return as_text(f"{where}: {_what(step)}")
 
 
 def _what(step: Step) -> str:
@@ -228,8 +227,3 @@ def _what(step: Step) -> str:
     if step.value is not None:
         return "open (s = 1)" if step.value == 1 else f"s = {step.value:g}"
     return f"gates of the {step.action} {step.name}" if step.name else "frozen at its mean"
-
-
-def plain(text: str) -> str:
-    """Text as Markdown that is shown as it is."""
-    return re.sub(r"([\\`*_\[\]$<>~#|:])", r"\\\1", text)

@@ -331,4 +331,4 @@ def test_an_error_is_shown_as_text_not_as_markup():
         show_error(SevisError("no file at /tmp/*a*_b_[x](http://y)"))
 
     shown = AppTest.from_function(script).run().error[0].value
-    assert shown == r"No file at /tmp/\*a\*_b_\[x\](http://y)."
+    assert shown == r"No file at /tmp/\*a\*\_b\_\[x\](http://y)."
