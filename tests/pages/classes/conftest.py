@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sevis.weights.card import DEFAULT
+from tests.helpers.cards import ENTRY
 from tests.helpers.class_pages import CLASSES, growing_scales, view_statistics
 
 
@@ -20,7 +21,7 @@ def folder(tmp_path, monkeypatch, scales):
     monkeypatch.setenv("SEVIS_DATA", str(tmp_path / "cache"))
     (tmp_path / "shipped").mkdir()
     (tmp_path / "cache").mkdir()
-    index = {DEFAULT: {"sha256": "a1b2c3d4e5", "classes": CLASSES}}
+    index = {DEFAULT: ENTRY | {"sha256": "a1b2c3d4e5", "classes": CLASSES}}
     (tmp_path / "shipped" / "index.json").write_text(json.dumps(index))
     view_statistics(scales, model=DEFAULT, weights="a1b2c3d4e5").save(tmp_path / "shipped" / f"{DEFAULT}.statistics.safetensors")
     return tmp_path
