@@ -59,18 +59,7 @@ def effects_by_depth(effects: Effects) -> Chart:
         row=1,
         col=1,
     )
-    figure.add_bar(
-        x=blocks,
-        y=100 * table["share that differs"],
-        marker={"color": PALETTE[3]},
-        name=f"channels that differ ({RATE:.0%} false discoveries)",
-        customdata=np.stack([table["channels that differ"], table["channels"]], axis=1),
-        text=None,
-        hovertext=table["block"],
-        hovertemplate="<b>%{hovertext}</b>: %{customdata[0]} of %{customdata[1]} channels (%{y:.1f} %)<extra></extra>",
-        row=2,
-        col=1,
-    )
+    figure.add_trace(_share_bars(table), row=2, col=1)
     finish(figure, title="Effects by depth", height=620)
     figure.update_layout(hovermode="closest", legend={"y": -0.2, "yanchor": "top"})
     figure.update_xaxes(
@@ -88,6 +77,19 @@ def effects_by_depth(effects: Effects) -> Chart:
         "are discoveries."
     )
     return Chart(figure, caption, table)
+
+
+def _share_bars(table: Table) -> go.Bar:
+    return go.Bar(
+        x=np.arange(len(table["block"])),
+        y=100 * table["share that differs"],
+        marker={"color": PALETTE[3]},
+        name=f"channels that differ ({RATE:.0%} false discoveries)",
+        customdata=np.stack([table["channels that differ"], table["channels"]], axis=1),
+        text=None,
+        hovertext=[escape(str(block)) for block in table["block"]],
+        hovertemplate="<b>%{hovertext}</b>: %{customdata[0]} of %{customdata[1]} channels (%{y:.1f} %)<extra></extra>",
+    )
 
 
 def sorted_effects(effects: Effects) -> Chart:
