@@ -23,7 +23,7 @@ from sevis.ablations.results import Ablations, Summary, read_ablations, shipped_
 from sevis.errors import SevisError
 from sevis.figures.networks.ablations import Dot, Life, error_dots, life_map
 from sevis.figures.networks.training_curves import WITH_AND_WITHOUT, seed_curves
-from sevis.pages.shared.show import as_text, show_chart, show_error
+from sevis.pages.shared.show import as_text, show, show_error
 
 COMMAND = "python -m sevis ablate"
 
@@ -83,7 +83,7 @@ def _show_table(table: Table, ablations: Ablations) -> None:
     if deaths:
         st.warning(deaths, icon=":material/heart_broken:")
     title = f"Table {table.number}: {table.title}"
-    show_chart(error_dots(dots, title=title, source=brief_source(ablations, summaries)), key=f"table-{table.number}")
+    show(error_dots(dots, title=title, source=brief_source(ablations, summaries)), key=f"table-{table.number}")
     if ablations.runs:
         base = next(row.printed.top1 for row in table.rows if row.key == BASELINE and row.printed)
         rows = [_cells(row, ablations, base) for row in table.rows]
@@ -128,11 +128,11 @@ def _show_lives(table: Table, ablations: Ablations) -> None:
     }
     if not drawn:
         return
-    show_chart(life_map(list(drawn.values()), source=brief_source(ablations, drawn), caveats=caveats(drawn)), key="lives")
+    show(life_map(list(drawn.values()), source=brief_source(ablations, drawn), caveats=caveats(drawn)), key="lives")
 
 
 def _show_curves(ablations: Ablations) -> None:
     groups = {name_variant(key): [run.rows for run in ablations.seeds(key).values()] for key in (BASELINE, PLAIN) if ablations.seeds(key)}
     if groups:
         source = brief_source(ablations, (BASELINE, PLAIN))
-        show_chart(seed_curves(groups, what=WITH_AND_WITHOUT, source=source), key="seed-curves")
+        show(seed_curves(groups, what=WITH_AND_WITHOUT, source=source), key="seed-curves")

@@ -8,7 +8,7 @@ from sevis.figures.networks.training_curves import LiveCurve, live_curves
 from sevis.pages.ablations.live_data import TrialData, find_trial_data
 from sevis.pages.ablations.live_training import ALONE, RATIOS, STAGES, TRAINING, Trial, TrialChoice, TrialOutcome
 from sevis.pages.architectures.designs import GATES, PLACEMENTS, SQUEEZES
-from sevis.pages.shared.show import show_chart, show_error
+from sevis.pages.shared.show import show, show_error
 from sevis.pages.shared.turns import Turns, describe_row, shared_turns
 
 RUNNING, FINISHED, ENDED = "trial", "trials", "trial-ended"
@@ -154,7 +154,7 @@ def _show_curves(data: TrialData, trial: Trial | None) -> None:
     if not curves:
         return
     last = trial or outcomes[-1]
-    show_chart(live_curves(curves, epochs=data.epochs, source=f"on {last.device}, {last.date}"), key="trial-curves")
+    show(live_curves(curves, epochs=data.epochs, source=f"on {last.device}, {last.date}"), key="trial-curves")
 
 
 def _cells(number: int, outcome: TrialOutcome) -> dict[str, str]:

@@ -12,7 +12,7 @@ from sevis.architecture import Architecture
 from sevis.errors import SevisError
 from sevis.figures.networks.ablations import Gain, gain_dots, gate_bars
 from sevis.figures.networks.training_curves import WITH_AND_WITHOUT, training_curves
-from sevis.pages.shared.show import as_text, show_chart, show_error
+from sevis.pages.shared.show import as_text, show, show_error
 from sevis.paper import TABLES_2_AND_3
 from sevis.weights.card import Aliveness, Card, list_pretrained, read_card
 
@@ -147,13 +147,13 @@ def _show_difference(difference: Difference, cards: Mapping[str, Card]) -> None:
         Gain("here", points.mean, points.interval, f"{GATED} minus {PLAIN}"),
         Gain("paper", PRINTED, None, f"{PAPER.title} on ImageNet, Table {PAPER.table}", printed=True),
     ]
-    show_chart(gain_dots(gains, source=f"{how}; {_sources(cards)}"), key="twin-difference")
+    show(gain_dots(gains, source=f"{how}; {_sources(cards)}"), key="twin-difference")
 
 
 def _show_curves(cards: Mapping[str, Card]) -> None:
     curves = {way: card.curve for way, card in cards.items() if card.curve}
     if curves:
-        show_chart(training_curves(curves, what=WITH_AND_WITHOUT, source=_sources(cards)), key="twin-curves")
+        show(training_curves(curves, what=WITH_AND_WITHOUT, source=_sources(cards)), key="twin-curves")
 
 
 def _show_gates(card: Card, gates: Aliveness) -> None:
@@ -162,7 +162,7 @@ def _show_gates(card: Card, gates: Aliveness) -> None:
         f"{gates.std_over_images:.2f}, mean over channels and blocks; with every s held at its mean over the training images, top-1 goes "
         f"from {100 * gates.top1:.1f} to {100 * gates.top1_frozen:.1f} %."
     )
-    show_chart(gate_bars(gates.blocks, network=card.name, source=_source(card)), key="twin-gates")
+    show(gate_bars(gates.blocks, network=card.name, source=_source(card)), key="twin-gates")
 
 
 def _source(card: Card) -> str:

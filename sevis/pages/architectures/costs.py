@@ -6,7 +6,7 @@ import streamlit as st
 
 from sevis.figures.networks.architectures import MULTIPLY_ADDS, PARAMETERS, reduction_curve, stage_bars
 from sevis.pages.architectures.designs import SENET_154, Design, cost_of, parameters_by_ratio, stages_of
-from sevis.pages.shared.show import show_chart
+from sevis.pages.shared.show import show
 from sevis.paper import TABLE_10, PrintedCost, printed_costs
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def show_stages(design: Design, cost: "Cost") -> None:
     for column, what in zip(st.columns(2, gap="large"), (MULTIPLY_ADDS, PARAMETERS), strict=True):
         with column:
             stages = stages_of(cost, parameters=what == PARAMETERS)
-            show_chart(stage_bars(stages, what=what, network=design.title), key=f"stages-{what}")
+            show(stage_bars(stages, what=what, network=design.title), key=f"stages-{what}")
 
 
 def show_ratios(design: Design, plain: "Cost") -> None:
@@ -49,7 +49,7 @@ def show_ratios(design: Design, plain: "Cost") -> None:
     counts = parameters_by_ratio(plain.parameters, sites, bias=design.bias)
     printed = _printed_ratios(design)
     chart = reduction_curve(counts, plain.parameters, chosen=design.reduction, printed=printed, network=design.title)
-    show_chart(chart, key="ratios")
+    show(chart, key="ratios")
 
 
 def _totals(design: Design, plain: "Cost", cost: "Cost") -> list[dict[str, str]]:

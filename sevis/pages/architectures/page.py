@@ -22,7 +22,7 @@ from sevis.pages.architectures.designs import (
 )
 from sevis.pages.architectures.paper_tables import show_paper
 from sevis.pages.architectures.timing import show_overhead
-from sevis.pages.shared.show import show_chart, show_error
+from sevis.pages.shared.show import show, show_error
 
 if TYPE_CHECKING:
     from sevis.networks.costs import Cost
@@ -137,7 +137,7 @@ def _show_blocks(design: Design, family: Family, cost: "Cost") -> None:
     st.header("Where the blocks sit", anchor="blocks")
     cells = cells_of(family, cost)
     hint = "**Click a cell to see how it is put together.**"
-    show_chart(block_strip(cells, network=design.title), key="blocks-strip", hint=hint, on_select=_choose_clicked)
+    show(block_strip(cells, network=design.title), key="blocks-strip", hint=hint, on_select=_choose_clicked)
     names = [unit.name for unit in family.units]
     gated = [cell.unit for cell in cells if cell.gate]
     start = names.index(gated[0]) if gated else 0
@@ -161,7 +161,7 @@ def _show_unit(design: Design, family: Family, name: str, *, gated: bool) -> Non
         with column:
             source = _source(one) if one == design else ""
             chart = block_drawing(drawing_of(one, name), path=path, network=design.title, source=source)
-            show_chart(chart, key=f"{name}-{way.replace(' ', '-')}")
+            show(chart, key=f"{name}-{way.replace(' ', '-')}")
     if not gated:
         st.info(f"{name} has no SE block: its stage is not among those chosen above.", icon=":material/info:")
 

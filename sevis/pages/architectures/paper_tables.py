@@ -8,7 +8,7 @@ import streamlit as st
 from sevis.figures.networks.costs import Point, error_and_cost
 from sevis.pages.architectures.designs import SENET_154, TITLES, Design, cost_of
 from sevis.pages.shared.growing import show_growing
-from sevis.pages.shared.show import show_chart
+from sevis.pages.shared.show import show
 from sevis.paper import SENET_154 as SENET_154_PRINTED
 from sevis.paper import TABLES_2_AND_3, Printed
 
@@ -45,7 +45,7 @@ def _count() -> Iterator[Counted]:
 
 def _draw(known: Counted) -> None:
     counted = known if known.done >= 1 else Counted()
-    show_chart(error_and_cost(points_of(counted)), key="error-and-cost")
+    show(error_and_cost(points_of(counted)), key="error-and-cost")
     _show_rows(counted)
 
 

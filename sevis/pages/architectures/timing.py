@@ -12,7 +12,7 @@ from sevis.figures.networks.costs import slowdown_chart
 from sevis.pages.architectures.designs import Design, cost_of, family_of
 from sevis.pages.shared.cache import look_up
 from sevis.pages.shared.growing import drop, show_growing
-from sevis.pages.shared.show import show_chart
+from sevis.pages.shared.show import show
 from sevis.paper import TIMINGS
 from sevis.settings import most_parameters
 
@@ -94,7 +94,7 @@ def _draw(design: Design, device: str, ratio: Ratio) -> None:
         f"**{ratio.median:.3f} times** the time (quartiles {ratio.low:.3f} to {ratio.high:.3f} of {ratio.pairs} pairs): {plain:.1f} ms "
         f"without SE, so about {plain * ratio.median:.1f} ms with."
     )
-    show_chart(slowdown_chart(ratio, network=design.title, device=device), key="overhead")
+    show(slowdown_chart(ratio, network=design.title, device=device), key="overhead")
 
 
 def _papers() -> str:

@@ -20,7 +20,7 @@ from sevis.pages.classes.own_data import own_photos
 from sevis.pages.shared.explanations import Photo, look, ready_model
 from sevis.pages.shared.growing import Say, show_growing
 from sevis.pages.shared.network import Network
-from sevis.pages.shared.show import show_chart, show_picture
+from sevis.pages.shared.show import show, show_picture
 from sevis.weights.card import Card
 
 Map = NDArray[np.float32]
@@ -145,7 +145,7 @@ def draw(statistics: ClassStatistics, network: Network, card: Card) -> None:
         return
     left, right = st.columns(2, gap="large")
     with left:
-        show_chart(figures.class_bars(statistics, block, channel), key=f"{block}-{channel}-classes")
+        show(figures.class_bars(statistics, block, channel), key=f"{block}-{channel}-classes")
     with right:
         _show_histogram(statistics, block, channel)
     if statistics.detailed:
@@ -184,4 +184,4 @@ def _show_histogram(statistics: ClassStatistics, block: str, channel: int) -> No
         )
         return
     values, histogram = statistics.sample(block).values[:, channel], statistics.histogram(block)
-    show_chart(figures.scale_histogram(values, histogram, site=block, channel=channel), key=f"{block}-{channel}-scales")
+    show(figures.scale_histogram(values, histogram, site=block, channel=channel), key=f"{block}-{channel}-scales")

@@ -13,7 +13,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.classes.class_map import MARKED, METRICS, class_map, distance_matrix
 from sevis.figures.classes.paper_figures import paper_blocks, paper_classes
 from sevis.pages.shared.cache import identity
-from sevis.pages.shared.show import show_chart
+from sevis.pages.shared.show import show
 
 PCA, MDS = "PCA", "MDS"
 COMMON, OWN = "the same for all blocks", "of this block"
@@ -99,7 +99,7 @@ def _show_map(statistics: ClassStatistics, choice: MapChoice) -> None:
     metric = None if choice.kind == PCA else choice.metric
     maps = _pca(key, _statistics=statistics) if metric is None else _mds(key, metric, _statistics=statistics)
     chart = class_map(maps, block, statistics.classes, metric=metric, marked=choice.marked, common=choice.common, photos=choice.photos)
-    show_chart(chart, key=f"{choice.site}-class-map")
+    show(chart, key=f"{choice.site}-class-map")
 
 
 def _show_matrix(statistics: ClassStatistics, choice: MapChoice) -> None:
@@ -109,7 +109,7 @@ def _show_matrix(statistics: ClassStatistics, choice: MapChoice) -> None:
     far = _furthest(key, choice.metric, _statistics=statistics)
     limit = float(np.nanmax(far) if choice.common else far[statistics.sites.index(choice.site)]) or 1.0
     names = [statistics.classes[row] for row in order]
-    show_chart(distance_matrix(matrix, names, site=choice.site, metric=choice.metric, furthest=limit), key=f"{choice.site}-distances")
+    show(distance_matrix(matrix, names, site=choice.site, metric=choice.metric, furthest=limit), key=f"{choice.site}-distances")
 
 
 PLACING = "Placing the classes of all blocks …"

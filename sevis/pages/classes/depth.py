@@ -8,7 +8,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.classes.depth import measure_chart, offered, statement_chart
 from sevis.pages.shared.cache import identity
 from sevis.pages.shared.growing import show_growing
-from sevis.pages.shared.show import show_chart
+from sevis.pages.shared.show import show
 
 COLUMNS, NARROWEST = 2, 420  # pixels: a column
 TITLES = {
@@ -56,7 +56,7 @@ def _draw_statement(profile: DepthProfile, statement: Statement) -> None:
     st.subheader(f"{TITLES[statement.name]} :{colour}-badge[:material/{icon}: {statement.verdict}]", anchor=False)
     st.markdown(f"**The paper:** {statement.sentence}\n\n**Here:** {statement.finding}")
     st.caption(f"Seen if: {statement.criterion}")
-    show_chart(statement_chart(profile, statement), key=f"profile-{statement.name}")
+    show(statement_chart(profile, statement), key=f"profile-{statement.name}")
 
 
 def _draw_others(profile: DepthProfile) -> None:
@@ -64,7 +64,7 @@ def _draw_others(profile: DepthProfile) -> None:
     measure = choices[st.selectbox("Measure", list(choices), key="profile_measure", bind="query-params")]
     if measure.warning:
         st.warning(measure.warning, icon=":material/warning:")
-    show_chart(measure_chart(profile, measure.name), key="profile-measure")
+    show(measure_chart(profile, measure.name), key="profile-measure")
 
 
 def _describe(profile: DepthProfile) -> str:

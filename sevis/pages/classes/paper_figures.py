@@ -13,7 +13,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.chart import Chart
 from sevis.figures.classes import paper_figures as figures
 from sevis.figures.classes.paper_figures import MAX_CURVES, Stroke, entries
-from sevis.pages.shared.show import show_chart
+from sevis.pages.shared.show import show
 from sevis.reports.html import to_html
 
 SAMPLED, ALL = str(PAPER_CHANNELS), "all"
@@ -125,7 +125,7 @@ def draw_means(statistics: ClassStatistics) -> None:
     grid = st.grid(figures.COLUMNS, min_column_width=300, gap="medium")
     for site in choice.blocks:
         with grid.cell():
-            show_chart(figures.mean_panel(statistics, site, curves, channels=channels, order=order), key=f"figure6-{site}")
+            show(figures.mean_panel(statistics, site, curves, channels=channels, order=order), key=f"figure6-{site}")
     offer("figure6", "Figure 6", partial(figures.figure6, statistics, choice.blocks, curves, channels=channels, order=order))
 
 
@@ -144,7 +144,7 @@ def draw_spreads(statistics: ClassStatistics) -> None:
     for site in choice.blocks:
         panel = figures.spread_panel(statistics, site, curve, stroke=strokes[label], channels=channels, order=order)
         with grid.cell():
-            show_chart(panel, key=f"figure7-{site}")
+            show(panel, key=f"figure7-{site}")
     offer("figure7", "Figure 7", partial(figures.figure7, statistics, choice.blocks, choice.curves, channels=channels, order=order))
 
 

@@ -7,7 +7,7 @@ from sevis.analysis.two_classes import MIN_IMAGES, RATE, Effects, compare_classe
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.classes.paper_figures import paper_classes
 from sevis.figures.classes.two_classes import depth_table, effects_by_depth, largest_effects, sorted_effects
-from sevis.pages.shared.show import show_chart
+from sevis.pages.shared.show import show
 
 EVERY = "all blocks"
 FORMULA = (
@@ -82,13 +82,13 @@ def describe_effects(effects: Effects, block: str) -> str:
 
 def _show_largest(effects: Effects, block: str) -> None:
     if np.isfinite(effects.g).any():
-        show_chart(largest_effects(effects), key=f"{block.replace(' ', '-')}-largest-effects")
+        show(largest_effects(effects), key=f"{block.replace(' ', '-')}-largest-effects")
     else:
         st.info("No channel's scale moves within either class, so no effect is known.", icon=":material/info:")
 
 
 def _show_all(effects: Effects, block: str) -> None:
     if block == EVERY:
-        show_chart(effects_by_depth(effects), key="effects-by-depth")
+        show(effects_by_depth(effects), key="effects-by-depth")
     elif np.isfinite(effects.g).any():
-        show_chart(sorted_effects(effects), key=f"{block}-all-effects")
+        show(sorted_effects(effects), key=f"{block}-all-effects")

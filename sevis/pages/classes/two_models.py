@@ -19,7 +19,7 @@ from sevis.pages.classes.collecting import collected
 from sevis.pages.classes.own_data import KEPT, Own
 from sevis.pages.shared.cache import identity
 from sevis.pages.shared.explanations import read_statistics
-from sevis.pages.shared.show import show_chart, show_error
+from sevis.pages.shared.show import show, show_error
 from sevis.settings import results_folder
 from sevis.weights.card import Card, sound_cards
 
@@ -140,6 +140,6 @@ def _show(comparison: ModelComparison) -> None:
     grid = st.grid(3, min_column_width=300, gap="medium")
     for key, chart in charts.items():
         with grid.cell():
-            show_chart(chart, key=key)
+            show(chart, key=key)
     one, two = comparison.images
     st.caption(f"Over the {len(comparison.classes)} classes that both saw, with {one:,} and {two:,} photos.")

@@ -14,7 +14,7 @@ from sevis.pages.shared.explanations import SHOWN, Look, blocks_of, card_of, exa
 from sevis.pages.shared.growing import leave
 from sevis.pages.shared.network import Network, chosen
 from sevis.pages.shared.photos import choose_photo
-from sevis.pages.shared.show import clicked_row, show_chart, show_error, show_picture
+from sevis.pages.shared.show import clicked_row, show, show_error, show_picture
 from sevis.weights.card import Card
 
 MAPS, OVERLAYS = "As maps", "On the photo"
@@ -71,7 +71,7 @@ def _show_prediction(explanation: Explanation, pictures: Look, *, title: str, st
         photo.image(pictures.photo, caption=caption, width="stretch", output_format="JPEG")
         view.image(enlarged, caption=f"What it sees: {side} × {side} pixels", width="stretch", output_format="PNG")
     with right:
-        show_chart(top_bars(explanation.top(5), classes=len(explanation.classes)), key="top-classes")
+        show(top_bars(explanation.top(5), classes=len(explanation.classes)), key="top-classes")
         milliseconds = f"{1000 * explanation.seconds:.0f} ms"
         when = ", measured when the network was published" if stored else ""
         st.caption(f":material/timer: Forward pass: **{milliseconds}** on {explanation.device}{when} · {explanation.model}")
@@ -89,7 +89,7 @@ def _for_the_page(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _show_gates(explanation: Explanation) -> None:
     st.header("Every gate of the network", anchor="gates")
-    show_chart(
+    show(
         gate_map(explanation.scale),
         key="gate-map",
         hint="**Click a row to open that block.**",
@@ -100,7 +100,7 @@ def _show_gates(explanation: Explanation) -> None:
 def _show_block(explanation: Explanation, block: str, pictures: Look, form: BlockForm) -> None:
     scale = explanation.scale[block]
     _show_equations(explanation, block, form)
-    show_chart(sorted_scales(scale, site=block, order=form.describe_order(), count=COUNT), key=f"{block}-sorted")
+    show(sorted_scales(scale, site=block, order=form.describe_order(), count=COUNT), key=f"{block}-sorted")
     st.subheader(f"The maps that {block} gates")
     style = st.segmented_control("Show them", [MAPS, OVERLAYS], default=MAPS, required=True, key="maps", bind="query-params")
     st.latex(r"\tilde{\mathbf{x}}_c = s_c \cdot \mathbf{u}_c \qquad (4)")
@@ -117,14 +117,14 @@ def _show_equations(explanation: Explanation, block: str, form: BlockForm) -> No
     squeeze, excite, gate = st.columns(3, gap="medium")
     with squeeze:
         st.latex(r"z_c = \frac{1}{H W} \sum_{i,j} u_c(i, j) \qquad (2)")
-        show_chart(squeeze_profile(z), key=f"{block}-squeeze")
+        show(squeeze_profile(z), key=f"{block}-squeeze")
     with excite:
         st.latex(form.hidden)
-        show_chart(hidden_profile(hidden, caption=form.describe_hidden(len(z), len(hidden))), key=f"{block}-hidden")
+        show(hidden_profile(hidden, caption=form.describe_hidden(len(z), len(hidden))), key=f"{block}-hidden")
     with gate:
         st.latex(form.excitation)
         chart = scale_profile(scale, explanation.logits[block], gate=form.describe_gate(), bounded=form.bounded)
-        show_chart(chart, key=f"{block}-scale")
+        show(chart, key=f"{block}-scale")
 
 
 leave()

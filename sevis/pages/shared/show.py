@@ -63,19 +63,6 @@ def svg_button(key: str) -> None:
 
 
 def show(
-    figure: go.Figure,
-    *,
-    key: str,
-    caption: str,
-    table: Mapping[str, ArrayLike],
-    on_select: Callable[[], None] | Literal["ignore"] = "ignore",
-) -> None:
-    """Draw what `show_chart` does, with a caption in Markdown."""
-    _draw(figure, key=key, alt=caption, on_select=on_select)
-    describe(key=key, caption=caption, table=table, others=partial(svg_button, key))
-
-
-def show_chart(
     chart: Chart,
     *,
     key: str,
@@ -92,14 +79,8 @@ def show_chart(
         hint: Markdown that follows the caption: what a click does.
         on_select: called when a point is clicked; the points are then in `st.session_state[key]`.
     """
-    _draw(chart.figure, key=key, alt=chart.caption, on_select=on_select)
-    caption = f"{as_text(chart.caption)} {hint}".strip()
-    describe(key=key, caption=caption, table=chart.table, others=partial(svg_button, key))
-
-
-def _draw(figure: go.Figure, *, key: str, alt: str, on_select: Callable[[], None] | Literal["ignore"]) -> None:
     st.plotly_chart(
-        _in_theme_ink(figure),
+        _in_theme_ink(chart.figure),
         width="stretch",
         theme="streamlit",
         key=key,
@@ -112,8 +93,10 @@ def _draw(figure: go.Figure, *, key: str, alt: str, on_select: Callable[[], None
             "scrollZoom": False,
             "doubleClick": False,
         },
-        alt=alt,
+        alt=chart.caption,
     )
+    caption = f"{as_text(chart.caption)} {hint}".strip()
+    describe(key=key, caption=caption, table=chart.table, others=partial(svg_button, key))
 
 
 def show_picture(picture: Picture, *, key: str) -> None:
@@ -121,7 +104,7 @@ def show_picture(picture: Picture, *, key: str) -> None:
 
     Args:
         picture: from `sevis.figures`.
-        key: as for `show_chart`.
+        key: as for `show`.
     """
     st.image(picture.pixels, width="stretch", output_format="PNG", alt=picture.caption)
 

@@ -26,7 +26,7 @@ from sevis.pages.shared.explanations import Look, Photo, blocks_of, card_of, exp
 from sevis.pages.shared.growing import leave
 from sevis.pages.shared.network import Network, chosen
 from sevis.pages.shared.photos import choose_photo
-from sevis.pages.shared.show import clicked_row, show_chart, show_error, show_picture
+from sevis.pages.shared.show import clicked_row, show, show_error, show_picture
 from sevis.weights.card import Card
 
 MAPS, OVERLAYS = "As maps", "On the photo"
@@ -109,8 +109,8 @@ def _look_at(name: str, photo: Photo, network: Network, *, block: str | None, sh
     caption = f"{photo.title}: the network sees the bright part" if pictures.cropped else photo.title
     left.image(pictures.photo, caption=caption, width="stretch", output_format="JPEG")
     with right:
-        show_chart(one_photos_top(explanation.top(5), classes=len(explanation.classes)), key=f"top-{name}")
-    show_chart(
+        show(one_photos_top(explanation.top(5), classes=len(explanation.classes)), key=f"top-{name}")
+    show(
         one_photos_map(name, explanation.scale),
         key=f"gates-{name}",
         on_select=lambda: _open_clicked_block(explanation.sites, f"gates-{name}"),
@@ -121,7 +121,7 @@ def _look_at(name: str, photo: Photo, network: Network, *, block: str | None, sh
 def _show_difference(first: Explanation, second: Explanation) -> None:
     st.header("Where the gates differ", anchor="difference")
     st.markdown(_describe(block_means(first.scale, second.scale)))
-    show_chart(
+    show(
         difference_map(first.scale, second.scale),
         key="difference-map",
         hint="**Click a row to open that block.**",
@@ -149,9 +149,9 @@ def _show_block(block: str, seen: Mapping[str, Seen]) -> None:
         return
     left, right = st.columns([3, 2], gap="large")
     with left:
-        show_chart(sorted_differences(first, second, site=block, count=COUNT), key=f"{block}-differences")
+        show(sorted_differences(first, second, site=block, count=COUNT), key=f"{block}-differences")
     with right:
-        show_chart(pairs(first, second, np.concatenate([more, less[::-1]])), key=f"{block}-pairs")
+        show(pairs(first, second, np.concatenate([more, less[::-1]])), key=f"{block}-pairs")
     st.subheader(f"The maps of these channels of {block}")
     style = st.segmented_control("Show them", [MAPS, OVERLAYS], default=MAPS, required=True, key="maps", bind="query-params")
     for column, channels, name in zip(st.columns(2, gap="large"), (more, less), KEYS, strict=True):

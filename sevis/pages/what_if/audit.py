@@ -7,7 +7,7 @@ import streamlit as st
 from sevis.analysis.audit import Audit
 from sevis.errors import SevisError
 from sevis.figures.gates.audit import audit_chart, describe_audit, last_stage_answer, last_stage_question, reading
-from sevis.pages.shared.show import as_text, show_chart, show_error
+from sevis.pages.shared.show import as_text, show, show_error
 from sevis.weights.card import RANDOM, Card
 
 ABOUT = (
@@ -31,7 +31,7 @@ def show_audit(card: Card) -> None:
         show_error(error)
         return
     st.markdown(reading(audit))
-    show_chart(audit_chart(audit), key="audit")
+    show(audit_chart(audit), key="audit")
     st.markdown(f"**{last_stage_question(audit)}** {last_stage_answer(audit)}")
     st.caption(as_text(describe_audit(audit)))
 

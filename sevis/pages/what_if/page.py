@@ -13,7 +13,7 @@ from sevis.figures.gates.what_if import change_map, compare_bars, one_state_map,
 from sevis.pages.shared.explanations import Photo, card_of, example_of, explanation_of, look
 from sevis.pages.shared.network import Network, chosen
 from sevis.pages.shared.photos import choose_photo
-from sevis.pages.shared.show import clicked_row, show_chart, show_error
+from sevis.pages.shared.show import clicked_row, show, show_error
 from sevis.pages.what_if.audit import show_audit
 from sevis.pages.what_if.counterfactuals import Means, changed, means_of
 from sevis.pages.what_if.sensitivity import Question, show_channels, show_strip
@@ -75,9 +75,9 @@ def _apply(photo: Photo, network: Network, before: Explanation, steps: Sequence[
 
 def _show_comparison(before: Explanation, after: Explanation) -> None:
     if after is before:
-        show_chart(unchanged_bars(before.top(5), classes=len(before.classes)), key="before")
+        show(unchanged_bars(before.top(5), classes=len(before.classes)), key="before")
     else:
-        show_chart(compare_bars(before.classes, before.probabilities, after.probabilities), key="before-after")
+        show(compare_bars(before.classes, before.probabilities, after.probabilities), key="before-after")
 
 
 def _show_gates(before: Explanation, after: Explanation, steps: Sequence[Step]) -> None:
@@ -87,7 +87,7 @@ def _show_gates(before: Explanation, after: Explanation, steps: Sequence[Step]) 
         return
     view = st.segmented_control("Show the gates", [MOVED, AFTER, BEFORE], default=MOVED, required=True, key="gates", bind="query-params")
     if view == MOVED:
-        show_chart(
+        show(
             change_map(before.scale, after.scale, held=touched(steps, before.sites)),
             key="gate-change",
             hint=CHOOSE,
@@ -99,7 +99,7 @@ def _show_gates(before: Explanation, after: Explanation, steps: Sequence[Step]) 
 
 def _show_map(shown: Explanation) -> None:
     clicked = partial(_choose_clicked, shown.sites, "gate-map")
-    show_chart(one_state_map(shown.scale), key="gate-map", hint=CHOOSE, on_select=clicked)
+    show(one_state_map(shown.scale), key="gate-map", hint=CHOOSE, on_select=clicked)
 
 
 def _choose_clicked(sites: tuple[str, ...], key: str) -> None:

@@ -14,7 +14,7 @@ from sevis.pages.shared.cache import look_up
 from sevis.pages.shared.explanations import Photo, ready_model, seconds_of
 from sevis.pages.shared.growing import Say, drop, show_growing
 from sevis.pages.shared.network import Network
-from sevis.pages.shared.show import clicked_row, show_chart
+from sevis.pages.shared.show import clicked_row, show
 from sevis.pages.what_if.counterfactuals import Means
 
 if TYPE_CHECKING:
@@ -117,9 +117,9 @@ def _draw_strip(question: Question, choose: Callable[[str], None], answer: "Sens
             choose(sites[row])
 
     chart = sensitivity_strip(answer, question.target, held_at=question.means.said)
-    show_chart(chart, key=key, hint="**Click a row to choose that block above.**", on_select=clicked)
+    show(chart, key=key, hint="**Click a row to choose that block above.**", on_select=clicked)
 
 
 def _draw_channels(question: Question, answer: "Ablation") -> None:
     if len(answer.off):
-        show_chart(channel_bars(answer, question.target), key=f"{answer.site}-channels")
+        show(channel_bars(answer, question.target), key=f"{answer.site}-channels")

@@ -17,11 +17,11 @@ SVG = "{http://www.w3.org/2000/svg}"
 PAGE = """
 import numpy as np, plotly.graph_objects as go
 from sevis.figures.chart import Chart, Picture
-from sevis.pages.shared.show import show_chart, show_picture
+from sevis.pages.shared.show import show, show_picture
 
 for key, values in (("curve-SE 5.1", [0.25, 0.5, 1.0]), ("other", [1.0, 0.0])):
     figure = go.Figure(go.Scatter(y=values), layout={"height": 300})
-    show_chart(Chart(figure, f"The *{key}*.", {"channel": [0, 1]}), key=key, hint="**Click.**")
+    show(Chart(figure, f"The *{key}*.", {"channel": [0, 1]}), key=key, hint="**Click.**")
 show_picture(Picture(np.zeros((4, 8, 3), dtype=np.uint8), "The maps of [SE_5_1].", {"channel": [0]}), key="maps")
 """
 
