@@ -3,6 +3,8 @@
 The class share alone does not find them: a tiny variance can lie wholly between the classes.
 """
 
+from sevis.analysis.formulas import HIGH, LOW
+
 # The one limit, for blocks, for networks (the mean over their blocks) and for what is published: below it, the mean over channels of the
 # standard deviation of s over images, gates are called dead. Measured for this project in two ways.
 # - In pretrained/ablations.json, of the networks with sigmoid gates that learned (top-1 above 30 %), freezing a single block at its mean
@@ -16,7 +18,7 @@ DEAD = 0.05
 STILL = 0.05  # the same of z; in a network whose gates live it was 0.4 to 1.6
 FLAT = 0.9  # the share of the scales beyond HIGH and LOW above which a block is called saturated
 CAUSES = {
-    "saturated": "nearly all scales are above 0.9 or below 0.1, where the gate is flat",
+    "saturated": f"nearly all scales are above {HIGH} or below {LOW}, where the gate is flat",
     "still": "the squeeze z hardly varies either: the last norm of the branch probably started at zero, so that the squeeze did, too",
     "flat": "the squeeze z varies, but s does not follow: weight decay probably kept the two projections small",
 }
@@ -27,7 +29,7 @@ def dead_cause(scale_spread: float, squeeze_spread: float, saturated: float) -> 
 
     Args:
         scale_spread, squeeze_spread: the means over channels of the standard deviations of s and of z over images.
-        saturated: the share of the channels whose scale is where the gate is flat, above 0.9 or below 0.1.
+        saturated: the share of the channels whose scale is where the gate is flat, above HIGH or below LOW.
     """
     if not scale_spread < DEAD:
         return None

@@ -53,7 +53,7 @@ class Measure:
         beside: the measure in whose chart it is drawn; empty: in its own, which the following describe.
         title, axis: of the chart, and of its y-axis.
         about: what one sees there, in a sentence or two.
-        lines: limits, by what is written beside them.
+        limits: for what one sees, by what is written beside them.
         choice: what the chart is called in the choice on the page; empty: it is not offered there, for a statement of the paper shows it.
         warning: what is to be known before one reads the chart.
     """
@@ -71,7 +71,7 @@ class Measure:
     title: str = ""
     axis: str = ""
     about: str = ""
-    lines: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
     choice: str = ""
     warning: str = ""
 
@@ -168,7 +168,7 @@ MEASURES = (
     ),
     Measure(
         name="high",
-        meaning="the share of scales above 0.9",
+        meaning=f"the share of scales above {formulas.HIGH}",
         needs=Needs.IMAGE,
         formula=formulas.open_share,
         exact=partial(_exact_share, "high"),
@@ -179,7 +179,7 @@ MEASURES = (
     ),
     Measure(
         name="low",
-        meaning="the share of scales below 0.1, unknown where some are negative",
+        meaning=f"the share of scales below {formulas.LOW}, unknown where some are negative",
         needs=Needs.IMAGE,
         formula=formulas.shut_share,
         exact=partial(_exact_share, "low"),
@@ -208,7 +208,7 @@ MEASURES = (
         title="Spread of a scale over all photos",
         axis="standard deviation of s",
         about="How far a scale varies from photo to photo (the mean channel). Below the line gates are dead: the same for every photo.",
-        lines={"dead below": DEAD},
+        limits={"dead below": DEAD},
         choice="Spread over photos",
     ),
     Measure(

@@ -14,11 +14,12 @@ import numpy as np
 from sevis.analysis.block_measures import FEWEST, Value
 from sevis.analysis.dead_gates import CAUSES, DEAD
 from sevis.analysis.depth import DepthProfile
+from sevis.analysis.formulas import HIGH, LOW
 from sevis.paper import by_stage
 
 # Cohen (1988), Statistical Power Analysis, sec. 8.2.3, calls a share of the variance of 5.9 % medium and of 13.8 % large.
 AGNOSTIC, SPECIFIC = 0.06, 0.14
-MOST = 0.5  # of the scales above 0.9: a block is saturated
+MOST = 0.5  # of the scales above HIGH: a block is saturated
 LEFT = 0.5  # of the differences between classes, after one factor each: they differ mainly in scale
 MODEST = 0.25  # |a - 1| of these factors, on average
 PARTS = 3  # of a network whose blocks all belong to one stage
@@ -165,11 +166,11 @@ def _saturated(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         "saturated",
         "The last block but one, SE_5_2, tends towards a saturated state, in which most activations are close to one and the block to the "
         "identity.",
-        f"More than {100 * MOST:.0f} % of its scales are above 0.9, with the whole interval.",
+        f"More than {100 * MOST:.0f} % of its scales are above {HIGH}, with the whole interval.",
         (site,),
         high.low > MOST and not alone,
         _told(high),
-        f"The share of scales above 0.9 in {site} is {percent(high)}, that of scales below 0.1 {percent(low)}.{alone}"
+        f"The share of scales above {HIGH} in {site} is {percent(high)}, that of scales below {LOW} {percent(low)}.{alone}"
         f"{_unknown(profile, high)}",
         measure="high",
         limits={"most above": MOST},
@@ -247,14 +248,14 @@ def _saturated_region(profile: DepthProfile) -> str:
         return f"**Saturated: unknown.** {_why_unknown(profile)}"
     ends = {site: value for part in values.values() for site, value in part.items() if value.low > MOST}
     if ends:
-        return _region("Saturated", ends, f"more than {100 * MOST:.0f} % of the scales are above 0.9, or below 0.1", profile)
+        return _region("Saturated", ends, f"more than {100 * MOST:.0f} % of the scales are above {HIGH}, or below {LOW}", profile)
     said = []
-    for name, where in (("high", "above 0.9"), ("low", "below 0.1")):
+    for name, where in (("high", f"above {HIGH}"), ("low", f"below {LOW}")):
         known = [(value.estimate, site) for site, value in values[name].items() if not isnan(value.estimate)]
         if known:
             site = max(known)[1]
             said.append(f"{site} has most {where}, {percent(values[name][site])}")
-    return f"**Saturated: no block** (more than {100 * MOST:.0f} % of the scales above 0.9, or below 0.1): {_listed(said)}."
+    return f"**Saturated: no block** (more than {100 * MOST:.0f} % of the scales above {HIGH}, or below {LOW}): {_listed(said)}."
 
 
 def _dead_region(profile: DepthProfile) -> str:

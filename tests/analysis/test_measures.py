@@ -80,7 +80,7 @@ def test_every_row_is_whole():
     assert len(BY_NAME) == len(MEASURES) == 17
     for measure in MEASURES:
         described = (measure.title, measure.axis, measure.about)
-        assert all(described) if not measure.beside else not any((*described, measure.choice, measure.warning, measure.lines))
+        assert all(described) if not measure.beside else not any((*described, measure.choice, measure.warning, measure.limits))
         assert measure.beside == "" or BY_NAME[measure.beside].beside == ""
         assert measure.range[0] < measure.range[1]
         assert measure.unit in ("%", "s", "")

@@ -22,7 +22,7 @@ JUDGED = "Diamonds are the blocks that are judged."
 def measure_chart(profile: DepthProfile, name: str) -> Chart:
     """Draw a measure, with those beside it, over the blocks; a block whose measure is unknown has no point. The data are all measures."""
     measure = _named(profile, name)
-    figure = _draw(profile, measure, limits=measure.lines)
+    figure = _draw(profile, measure, limits=measure.limits)
     return Chart(figure, f"{measure.about} {INTERVALS}", profile_table(profile))
 
 

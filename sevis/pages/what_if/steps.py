@@ -15,7 +15,7 @@ from sevis.pages.shared.explanations import Photo, look
 from sevis.pages.shared.photos import choose_photo
 from sevis.pages.shared.show import as_text, show_error
 from sevis.pages.what_if.counterfactuals import LENT, Means, lend, name_of
-from sevis.paper import address_of, by_stage
+from sevis.paper import address_of, by_stage, short_name, stage_of
 from sevis.weights.card import Card
 
 STEPS, WHERE = "steps", "where"
@@ -214,7 +214,7 @@ def touched(steps: Sequence[Step], sites: Sequence[str]) -> list[str]:
 
 def describe(step: Step) -> str:
     """Return a step in words, as Markdown that shows every name as it is."""
-    where = EVERYWHERE if step.where == "SE" else step.where if step.where.count("_") > 1 else step.where.replace("SE_", "stage ")
+    where = EVERYWHERE if step.where == "SE" else step.where if stage_of(step.where) else f"stage {short_name(step.where)}"
     if step.channels is not None:
         listed = str(step)[len(step.where) + 1 :].partition("]")[0].replace(",", ", ")
         where += f", {len(step.channels)} channels" if len(listed) > 20 else f", channel{'s'[: len(step.channels) > 1]} {listed}"
