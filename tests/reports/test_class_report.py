@@ -16,8 +16,8 @@ from sevis.pages.shared.cache import identity, keep
 from sevis.pages.shared.growing import Answer
 from sevis.reports.class_report import report_html, write_report
 from tests.helpers.browser import OPTIONS, needs_browser
+from tests.helpers.html_pages import Page, drawn
 from tests.helpers.processes import loaded_by
-from tests.reports.test_html import Page, drawn
 
 HOSTILE = '<img src="https://example.org/x.png" onerror="alert(1)">'
 CLASSES = ("goldfish", HOSTILE, "cliff", "lion", "pizza")

@@ -2,10 +2,8 @@
 
 import base64
 import io
-import json
 import re
 import sys
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,28 +16,9 @@ from sevis.experiments.explanation import Explanation
 from sevis.figures.chart import Chart
 from sevis.reports import html as report
 from tests.helpers.browser import OPTIONS, needs_browser
+from tests.helpers.html_pages import Page, drawn
 
 HOSTILE = '<img src="https://example.org/x.png" onerror="alert(1)"> & </script>'
-
-
-class Page(HTMLParser):
-    """What a browser would read: the addresses it is asked to load, and the text outside scripts and styles."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.addresses, self.tags, self.text, self.scripts, self._inside = [], [], [], [], ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self._inside = tag
-        self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "poster", "action")]
-
-    def handle_endtag(self, tag):
-        self._inside = ""
-
-    def handle_data(self, data):
-        (self.scripts if self._inside == "script" else self.text).append(data)
 
 
 @pytest.fixture
@@ -70,15 +49,6 @@ def explanation():
         seconds=0.01,
         device="cpu",
     )
-
-
-def drawn(html):
-    """The y values of every trace that a page draws, in order."""
-    found = []
-    for script in Page(html).scripts:
-        match = re.search(r'Plotly\.newPlot\(\s*"[^"]+",\s*(\[.*?\]),\s*\{"', script, re.DOTALL)
-        found += [trace["y"] for trace in json.loads(match[1])] if match else []
-    return found
 
 
 def test_html_asks_for_nothing_outside_itself(figure, tmp_path):
