@@ -10,33 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.file import FORMAT, OLD
 from sevis.errors import SevisError
+from tests.helpers.statistics import CHANNELS, CLASSES, batch, change, detailed
 
-CHANNELS = {"SE_2_1": 6, "SE_3_1": 9}
-CLASSES = ("goldfish", "lion", "pizza", "never seen")
-METADATA = {"model": "a", "images": 60, "seed": 3}
 HEADER = {"format": FORMAT, "channels": {"a": 3}, "classes": ["x"], "metadata": {"model": "old"}}  # of `write_ones`
-
-
-def batch(seed: int, count: int = 30, channels: dict[str, int] = CHANNELS) -> dict[str, Any]:
-    """What `update` takes."""
-    rng = np.random.default_rng(seed)
-    values = {
-        site: {"squeeze": rng.normal(3, 9, (count, width)).astype(np.float32), "scale": rng.random((count, width), np.float32)}
-        for site, width in channels.items()
-    }
-    return {"labels": rng.integers(0, 3, count), "values": values, "ids": seed * 1000 + np.arange(count), "right": rng.random(count) < 0.7}
-
-
-def detailed(*seeds: int) -> ClassStatistics:
-    statistics = ClassStatistics(CHANNELS, CLASSES, METADATA, sample=4)
-    for seed in seeds:
-        statistics.update(**batch(seed))
-    return statistics
 
 
 def answers(statistics: ClassStatistics) -> dict[str, Any]:
@@ -245,15 +226,6 @@ def test_a_damaged_file_is_refused(path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(SevisError, match="damaged"):
             ClassStatistics.load(path)
-
-
-def change(path: Path, name: str, place: Any, value: Any) -> None:
-    """Writes one value of a saved file anew."""
-    with safe_open(path, framework="numpy") as file:
-        metadata = file.metadata()
-    arrays = load_file(path)
-    arrays[name][place] = value
-    save_file(arrays, path, metadata=metadata)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.file import COMPACT
 from sevis.class_statistics.moments import compact_sample, pack, unpack
 from sevis.errors import SevisError
-from tests.class_statistics.test_file import CHANNELS, CLASSES, METADATA, batch, change, detailed
+from tests.helpers.statistics import CHANNELS, CLASSES, METADATA, batch, change, detailed
 
 STEPS = {"squeeze": 2**8 - 1, "scale": 2**16 - 1}
 
