@@ -15,7 +15,7 @@ from sevis.analysis.measures import MEASURES, Measure, Needs
 from sevis.analysis.resampling import bootstrap_weights, choose_images, resampled_moments, shuffled_means
 from sevis.class_statistics.class_statistics import ClassStatistics
 
-Moments = tuple[Array, Array, Counts]  # mean, m2 and count of the classes that have images
+ClassMoments = tuple[Array, Array, Counts]  # mean, m2 and count of the classes that have images
 IMAGES = 10_000  # are resampled at most
 FEWEST = 5  # images of a class, at the median: of fewer no interval is given
 EFFORT = 2 * 1_000 * 7_552  # images times channels up to which as many replicates and permutations are drawn as were asked for
@@ -130,7 +130,7 @@ def measure_block(statistics: ClassStatistics, site: str, drawn: Drawn, measures
     return BlockMeasures(values, p_value, _dead(statistics, site))
 
 
-def _estimate(measure: Measure, statistics: ClassStatistics, site: str, moments: Moments) -> float:
+def _estimate(measure: Measure, statistics: ClassStatistics, site: str, moments: ClassMoments) -> float:
     """Return the measure over all images, as far as moments and histogram give it; NaN otherwise."""
     if not statistics.count.any():
         return nan

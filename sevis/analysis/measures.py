@@ -17,6 +17,7 @@ from sevis.analysis import formulas
 from sevis.analysis.dead_gates import DEAD
 from sevis.analysis.formulas import Array, Counts, middle
 from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.errors import SevisError
 
 
 class Needs(Enum):
@@ -74,6 +75,10 @@ class Measure:
     limits: Mapping[str, float] = field(default_factory=dict)
     choice: str = ""
     warning: str = ""
+
+    def __post_init__(self) -> None:
+        if self.null and self.needs is not Needs.MOMENTS:
+            raise SevisError(f"labels are shuffled for measures of moments only, and {self.name} needs {self.needs.value}: leave null at 0")
 
 
 # Formulas have names, for a page keeps a profile with its measures, and what has no name cannot be kept (pickled).

@@ -1,11 +1,14 @@
 """The table of measures is whole, and a new row is all that a new measure takes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sevis.analysis.depth import depth_profile
 from sevis.analysis.measures import MEASURES, Measure, Needs
 from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.errors import SevisError
 from sevis.figures.classes.depth import measure_chart, offered, profile_table
 
 BY_NAME = {measure.name: measure for measure in MEASURES}
@@ -88,6 +91,11 @@ def test_every_row_is_whole():
         assert measure.meaning
     choices = [measure.choice for measure in MEASURES if measure.choice]
     assert len(set(choices)) == len(choices)
+
+
+def test_only_measures_of_moments_have_a_null_by_shuffled_labels():
+    with pytest.raises(SevisError, match="and gini needs images, one by one: leave null at 0"):
+        replace(GINI, null=1)
 
 
 def test_rows_that_are_not_offered_are_those_of_the_statements():
