@@ -1,17 +1,21 @@
-"""One channel of one block: its mean scale by class, how its scale is spread over photos, and both in words."""
+"""One channel of one block: its mean scale by class, how its scale is spread over photos, the photos at both ends, and all in words."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw
 
 from sevis.analysis.formulas import HIGH, LOW, RESOLUTION, class_share, open_share, shut_share
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.histograms import Histogram
-from sevis.figures.chart import Chart
+from sevis.figures.chart import Chart, Picture
 from sevis.figures.gates.gate_map import shorten
+from sevis.figures.gates.mosaic import FAINT, GAP, GROUND, INK, LEGEND, draw_legend, font, overlay
 from sevis.figures.theme import CHANNELS, LESS, MORE, NEUTRAL, TEXT_SIZE, finish, name_rows
 
 Array = NDArray[np.float64]
@@ -19,6 +23,7 @@ Table = dict[str, NDArray[Any]]
 SHOWN = 10  # classes at either end
 BINS = 50
 ROW = 25  # pixels
+PHOTO_SIDE, PHOTO_LABEL = 192, 30  # pixels: a photo, and the line above it
 
 
 def extreme_classes(statistics: ClassStatistics, site: str, channel: int, *, count: int = SHOWN) -> tuple[list[int], list[int]]:
@@ -133,6 +138,76 @@ def _histogram_caption(values: NDArray[np.float32], site: str, channel: int) -> 
         f"The bars: channel {channel} in the {len(values):,} photos whose gates the file keeps whole; the line: all channels of {site} in "
         f"all photos; in steps of {1 / BINS:g}{beyond}."
     )
+
+
+@dataclass(frozen=True)
+class ExtremePhoto:
+    """A photo that raises or lowers a channel.
+
+    Attributes:
+        name: of its class.
+        scale: s of the channel.
+        photo: what the network sees, uint8, shape (S, S, 3).
+        number, file: of the photo in its data set.
+        map: u of the channel, shape (H, W); None where it is not known yet.
+    """
+
+    name: str
+    scale: float
+    photo: NDArray[np.uint8]
+    number: int
+    file: str
+    map: NDArray[np.float32] | None = None
+
+
+def photo_grid(examples: Sequence[ExtremePhoto], *, of: str, limit: float, columns: int = 3) -> Picture:
+    """Draw the photos in reading order; over each its map, red above zero, blue below, the more opaque the farther from zero.
+
+    Args:
+        examples: the photos; one without a map is shown as it is; the n-th lies where `photo_corner` says.
+        of: what they have in common, such as "highest scale of channel 3 of SE_4_1".
+        limit: the absolute value with the strongest colour, above zero, the same for all.
+        columns: photos per line.
+    """
+    lines = -(-len(examples) // columns)
+    canvas = Image.new("RGB", (GAP + columns * (PHOTO_SIDE + GAP), lines * (PHOTO_SIDE + PHOTO_LABEL + GAP) + LEGEND), GROUND)
+    draw = ImageDraw.Draw(canvas)
+    for index, example in enumerate(examples):
+        top, left = photo_corner(index, columns=columns)
+        draw.text((left, top - 7), _fit(example.name), font=font(17), fill=INK, anchor="ls")
+        draw.text((left + PHOTO_SIDE, top - 7), f"{example.scale:.2f}", font=font(17), fill=FAINT, anchor="rs")
+        canvas.paste(Image.fromarray(_picture(example, limit)), (left, top))
+    draw_legend(canvas, draw, left=GAP, most=f"{limit:.2g}")
+    caption = (
+        f"The {len(examples)} photos with the {of}, which stands beside the class; over each the map u that it scales (red above zero, "
+        "blue below; the same colours for all photos)."
+    )
+    table: dict[str, ArrayLike] = {
+        "photo": [example.number for example in examples],
+        "file": [example.file for example in examples],
+        "class": [example.name for example in examples],
+        "s": [example.scale for example in examples],
+    }
+    return Picture(np.asarray(canvas), caption, table)
+
+
+def photo_corner(index: int, *, columns: int = 3) -> tuple[int, int]:
+    """Return the row and column of the top left pixel of the photo with that index."""
+    line, column = divmod(index, columns)
+    return PHOTO_LABEL + line * (PHOTO_SIDE + PHOTO_LABEL + GAP), GAP + column * (PHOTO_SIDE + GAP)
+
+
+def _picture(example: ExtremePhoto, limit: float) -> NDArray[np.uint8]:
+    photo = np.asarray(Image.fromarray(example.photo).resize((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.BOX))
+    return photo if example.map is None else overlay(example.map, limit, photo)
+
+
+def _fit(name: str) -> str:
+    """Return as much of a name as stands beside the number."""
+    name = shorten(name)
+    while name and font(17).getlength(name) > PHOTO_SIDE - 44:
+        name = f"{name.rstrip('…')[:-1].rstrip(' ,')}…"
+    return name
 
 
 def describe_channel(statistics: ClassStatistics, site: str, channel: int) -> str:

@@ -15,7 +15,7 @@ from sevis.errors import SevisError
 from sevis.experiments.explanation import explain
 from sevis.figures.classes import channel as figures
 from sevis.figures.classes.paper_figures import paper_blocks
-from sevis.figures.gates.mosaic import Example, largest, photo_grid
+from sevis.figures.gates.mosaic import largest
 from sevis.pages.classes.own_data import own_photos
 from sevis.pages.shared.explanations import Photo, look, ready_model
 from sevis.pages.shared.growing import Say, show_growing
@@ -123,14 +123,14 @@ def _draw(ends: Sequence[Extreme], photos: ImageDataset, card: Card, known: Maps
         with column:
             st.markdown(f"**{end.title}**")
             examples = [_example(photos, photo, scale, card, known) for photo, scale in zip(end.photos, end.scales, strict=True)]
-            picture = photo_grid(examples, of=f"{end.name} scale of channel {channel} of {block}", limit=limit)
+            picture = figures.photo_grid(examples, of=f"{end.name} scale of channel {channel} of {block}", limit=limit)
             show_picture(picture, key=f"{block}-{channel}-{end.name}")
 
 
-def _example(photos: ImageDataset, number: int, scale: float, card: Card, known: Maps) -> Example:
+def _example(photos: ImageDataset, number: int, scale: float, card: Card, known: Maps) -> figures.ExtremePhoto:
     name = photos.classes[photos.labels[number]]
     seen = look(Photo(name, photos.read(number)), card).close_up
-    return Example(name, scale, seen, number, photos.files[number], known.by_photo.get(number))
+    return figures.ExtremePhoto(name, scale, seen, number, photos.files[number], known.by_photo.get(number))
 
 
 def draw(statistics: ClassStatistics, network: Network, card: Card) -> None:

@@ -8,8 +8,17 @@ from PIL import Image
 
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.histograms import Histogram
-from sevis.figures.classes.channel import class_bars, describe_channel, extreme_classes, scale_histogram
-from sevis.figures.gates.mosaic import PHOTO_SIDE, Example, overlay, photo_corner, photo_grid
+from sevis.figures.classes.channel import (
+    PHOTO_SIDE,
+    ExtremePhoto,
+    class_bars,
+    describe_channel,
+    extreme_classes,
+    photo_corner,
+    photo_grid,
+    scale_histogram,
+)
+from sevis.figures.gates.mosaic import overlay
 from sevis.figures.theme import LESS, MORE
 
 SITE, WIDTH, CHANNEL = "SE_4_6", 12, 5
@@ -159,7 +168,7 @@ def test_the_grid_holds_each_photo_with_its_map_over_it():
     photos = [random.integers(0, 256, size=(64, 64, 3), dtype=np.uint8) for _ in range(5)]
     maps = [random.normal(size=(4, 4)).astype(np.float32) for _ in range(4)]
     examples = [
-        Example("tabby, tabby cat", 0.5, photo, number, f"{number}.jpg", map)
+        ExtremePhoto("tabby, tabby cat", 0.5, photo, number, f"{number}.jpg", map)
         for number, (photo, map) in enumerate(zip(photos, [*maps, None], strict=True))
     ]
     shown = photo_grid(examples, of="lowest scale of channel 7 of SE_4_1", limit=2.0)
@@ -185,7 +194,8 @@ def test_a_long_name_does_not_reach_into_the_number():
     top, left = photo_corner(0)
     for number in (0.25, 0.5):
         long, none = (
-            photo_grid([Example(name, number, photo, 0, "")], of="", limit=1.0).pixels for name in ("wwwwwwwwwwwwwwwwwwwwwwwwwwwwwww", "")
+            photo_grid([ExtremePhoto(name, number, photo, 0, "")], of="", limit=1.0).pixels
+            for name in ("wwwwwwwwwwwwwwwwwwwwwwwwwwwwwww", "")
         )
         end = (slice(0, top), slice(left + PHOTO_SIDE - 40, left + PHOTO_SIDE))
         np.testing.assert_array_equal(long[end], none[end])

@@ -9,7 +9,7 @@ import torch
 
 import sevis
 from sevis.data.datasets import open_dataset
-from sevis.figures.gates.mosaic import photo_grid
+from sevis.figures.classes import channel as figures
 from sevis.pages.classes import channel as channel_photos
 from sevis.pages.shared import growing
 from sevis.pages.shared.network import Network
@@ -114,13 +114,13 @@ def show_channel(app):
 
 
 def test_the_photos_are_those_with_the_extreme_scales_and_the_maps_those_of_the_network(untold, monkeypatch):
-    pictures = []
+    pictures, draw = [], figures.photo_grid
 
     def keep(examples, *, of, limit):
         pictures.append((examples, limit))
-        return photo_grid(examples, of=of, limit=limit)
+        return draw(examples, of=of, limit=limit)
 
-    monkeypatch.setattr(channel_photos, "photo_grid", keep)
+    monkeypatch.setattr(figures, "photo_grid", keep)
     app = show_channel(collect_here())
     assert not app.exception
     assert not app.error
