@@ -90,7 +90,8 @@ def test_the_rooms_below_know_nothing_above_them() -> None:
 
 
 def test_only_the_zoo_asks_timm_and_torchvision_and_training_for_mixtures_and_all_only_when_they_run() -> None:
-    rooms = ["sevis.training.augmentation", "sevis.weights.published", "sevis.networks.libraries"]
+    libraries = ["class_names", "timm_library", "torchvision_library"]
+    rooms = [*(f"sevis.networks.libraries.{name}" for name in libraries), "sevis.training.augmentation"]
     assert [module for module in MODULES if reaches(module, "timm", "torchvision")] == rooms
     assert loaded_by("import sevis.sources, sevis.zoo") == set()
     assert loaded_by("import sevis.training, sevis.experiments") == {"torch"}

@@ -59,10 +59,10 @@ class Grid:
 
     def check(self, jobs: Sequence[Job]) -> None:
         """Raise SevisError, before hours of work, for a network that cannot be built, and for runs of another recipe or other data."""
-        from sevis.weights.build import on_meta
+        from sevis.networks import libraries
 
         for recipe in {variant.key: variant.recipe(self.base, seed) for variant, seed in jobs}.values():
-            on_meta(recipe.architecture(len(self.data[0].wnids)))
+            libraries.read(recipe.architecture(len(self.data[0].wnids))).on_meta()
         for _, run in self.gather().everything:
             try:
                 check_alike(run, self.base, describe_data(self.data))

@@ -57,39 +57,30 @@ def _measure(name: str, options: Mapping[str, Any], side: int | None) -> "Cost":
 
 def _outline(name: str, options: Mapping[str, Any]) -> "tuple[nn.Module, int]":
     """Return a network without its weights, and the side of its input in pixels."""
-    from sevis.networks import input_size, list_models
-    from sevis.weights.build import on_meta
-    from sevis.weights.card import list_pretrained, read_card
+    from sevis.networks import libraries
+    from sevis.networks.libraries.sevis_library import input_size, list_models
     from sevis.weights.describe import describe
 
     if name in list_models():
-        return on_meta(Architecture(name=name, **options)), input_size(name)
+        return libraries.read(Architecture(name=name, **options)).on_meta(), input_size(name)
     if options:
         words = ", ".join("--no-bias" if option == "bias" else f"--{option}" for option in options)
         raise SevisError(f"{words}: only for the networks that sevis builds itself, which python -m sevis models lists, not for {name}")
     try:
-        card = read_card(name) if name in list_pretrained() else describe(name)
+        card = describe(name)
     except NoBlocks:
-        return _outline_of_a_plain_network(name)
+        network = libraries.find(name)
+        if network is None:  # a checkpoint
+            raise
+        return network.on_meta(), network.preprocessing().crop
     except SevisError as error:
         near = get_close_matches(name, list_models(), n=2)
         raise SevisError(f"{error}; of sevis's own, {', '.join(near)}" if near else str(error)) from None
-    return on_meta(card.architecture), card.preprocessing.crop
-
-
-def _outline_of_a_plain_network(name: str) -> "tuple[nn.Module, int]":
-    """Return one of timm or torchvision without SE blocks, which `describe` refuses."""
-    from sevis.networks import libraries
-    from sevis.weights.build import on_meta
-
-    origin = libraries.find(name)
-    if origin is None:
-        raise SevisError(f"there is no network called {name!r}")
-    return on_meta(Architecture(library=origin.library, name=origin.name)), libraries.preprocessing(origin).crop
+    return libraries.read(card.architecture).on_meta(), card.preprocessing.crop
 
 
 def _row(name: str, cost: "Cost", options: Mapping[str, Any]) -> tuple[str, ...]:
-    from sevis.networks import input_size, list_models
+    from sevis.networks.libraries.sevis_library import input_size, list_models
     from sevis.paper import printed_costs
 
     printed = printed_costs(name, options)
@@ -122,7 +113,7 @@ def short(count: float, digit: float | None = None) -> str:
 
 
 def _print_blocks(name: str, cost: "Cost") -> None:
-    """Every block, and every SE block by its three equations."""
+    """Print the cost of every block, and of every SE block by its three equations."""
     rows: Rows = [("block", "output", "parameters", "of SE", "multiply-adds", "of SE")]
     for block in cost.blocks:
         shares = (f"{count:,}" if count else "-" for count in (block.se_parameters, block.se_multiply_adds))

@@ -10,7 +10,7 @@ from sevis.weights.card import check_name
 
 def models(_: Arguments) -> None:
     """Print the trained networks and the names that can be built."""
-    from sevis.networks import list_models
+    from sevis.networks.libraries.sevis_library import list_models
     from sevis.weights.card import list_pretrained, read_card
 
     print("trained, here:")

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
@@ -14,29 +14,29 @@ from sevis.errors import SevisError, one_line
 from sevis.networks.grafting import Gated, find_units
 from sevis.networks.meta import Size, meta_copy, run_meta
 
-if TYPE_CHECKING:
-    from torch import nn
+SUMS = (operator.add, operator.iadd, torch.add)
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid)
+POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
-
-KINDS = ("input", "convolution", "activation", "pool", "sum", "concat", "product", "squeeze", "projection", "gate", "other")
+Kind = Literal["input", "convolution", "activation", "pool", "sum", "concat", "product", "squeeze", "projection", "gate", "other"]
 
 
 @dataclass(frozen=True)
-class Step:
+class Operation:
     """One operation.
 
     Attributes:
         label: what it does, such as `3 × 3 conv, 64`.
         notes: what is done right after it, or how: `BN · ReLU`, `stride 2`; empty for nothing.
         shape: of its output, as the paper writes it: C × H × W.
-        kind: one of KINDS.
+        kind: what it is drawn as.
         gated: whether it belongs to an SE block.
     """
 
     label: str
     notes: str
     shape: str
-    kind: str
+    kind: Kind
     gated: bool = False
 
     @property
@@ -52,15 +52,15 @@ class Drawing:
     Attributes:
         title: the unit's name, or its path.
         steps: the first is the input.
-        arrows: from which step to which, by their positions; each points forward.
+        arrows: from which step to which, by their indices; each points forward.
     """
 
     title: str
-    steps: tuple[Step, ...]
+    steps: tuple[Operation, ...]
     arrows: tuple[tuple[int, int], ...]
 
 
-def draw_unit(model: "nn.Module", unit: str, *, size: tuple[int, int, int] = (3, 224, 224)) -> Drawing:
+def draw_unit(model: nn.Module, unit: str, *, size: Size = (3, 224, 224)) -> Drawing:
     """Read a unit off a network, without computing anything.
 
     Args:
@@ -71,21 +71,6 @@ def draw_unit(model: "nn.Module", unit: str, *, size: tuple[int, int, int] = (3,
     Raises:
         SevisError: for a unit that the network does not have, that does not run, or whose way depends on what it computes.
     """
-
-    return trace_unit(model, unit, size)
-
-
-SUMS = (operator.add, operator.iadd, torch.add)
-
-
-ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid)
-
-
-POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
-
-
-def trace_unit(model: nn.Module, unit: str, size: Size) -> Drawing:
-    """See `sevis.drawings.draw_unit`."""
     skeleton = meta_copy(model)
     path = _path_of(model, unit, size)
     whole = _whole(skeleton, path)
@@ -115,9 +100,7 @@ def _path_of(model: nn.Module, unit: str, size: Size) -> str:
 
 
 def _whole(skeleton: nn.Module, path: str) -> list[nn.Module]:
-    """Return the unit, with the SE block that was grafted beside it, and of a non-linearity in a sequence, what comes before it since the
-    last.
-    """
+    """Return the unit with the SE block grafted beside it; for a non-linearity in a sequence, its convolution and all that follows, too."""
     parent, _, key = path.rpartition(".")
     while isinstance(skeleton.get_submodule(parent), Gated):
         path = parent
@@ -128,8 +111,8 @@ def _whole(skeleton: nn.Module, path: str) -> list[nn.Module]:
         return [unit]
     keys = list(holder._modules)
     end = keys.index(key)
-    start = max((place for place in range(end) if isinstance(holder[place], nn.Conv2d)), default=end)
-    return [holder[place] for place in range(start, end + 1)]
+    start = max((index for index in range(end) if isinstance(holder[index], nn.Conv2d)), default=end)
+    return [holder[index] for index in range(start, end + 1)]
 
 
 def _input_shape(skeleton: nn.Module, whole: list[nn.Module], size: Size) -> tuple[int, ...]:
@@ -178,7 +161,7 @@ class _Sketch:
 
     def __init__(self, module: nn.Module, sites: dict[str, Site], shapes: dict[str, str]) -> None:
         self.module, self.sites, self.shapes = module, sites, shapes
-        self.steps: list[Step] = []
+        self.steps: list[Operation] = []
         self.arrows: list[tuple[int, int]] = []
         self.ends: dict[fx.Node, int] = {}
 
@@ -189,13 +172,13 @@ class _Sketch:
             return
         shape = self.shapes.get(node.name, "")
         if node.op == "placeholder":
-            self.ends[node] = self._step(Step("Input", "", shape, "input"), [])
+            self.ends[node] = self._step(Operation("Input", "", shape, "input"), [])
         elif node.op == "call_module":
             self.ends[node] = self._module(node, str(node.target), before, shape)
         else:
             self.ends[node] = self._function(node, before, shape)
 
-    def _step(self, step: Step, before: list[int]) -> int:
+    def _step(self, step: Operation, before: list[int]) -> int:
         self.steps.append(step)
         here = len(self.steps) - 1
         self.arrows += [(start, here) for start in dict.fromkeys(before)]
@@ -219,54 +202,55 @@ class _Sketch:
             return self._follow(node, before[0], "ReLU", shape)
         if name in ("getitem", "getattr", "size", "contiguous"):
             return before[0]
-        label, kind = name.replace("_pool2d", " pool").replace("avg", "average").replace("_", " "), "pool" if "pool2d" in name else "other"
+        label = name.replace("_pool2d", " pool").replace("avg", "average").replace("_", " ")
+        kind: Kind = "pool" if "pool2d" in name else "other"
         if node.target in SUMS and len(node.all_input_nodes) > 1:
             label, kind = "+", "sum"
         elif name in ("cat", "concat"):
             label, kind = "Concatenation", "concat"
         elif name in ("mul", "imul") and len(before) == 1:
             label = " × ".join(["", *(f"{given}" for given in node.args if isinstance(given, int | float))]).strip()
-        return self._step(Step(label, "", shape, kind), before)
+        return self._step(Operation(label, "", shape, kind), before)
 
     def _follow(self, node: fx.Node, before: int, what: str, shape: str) -> int:
-        """Return a norm or an activation: a note on what it follows, where nothing else takes that; else a step of its own."""
+        """Note a norm or an activation on the step that it follows, where nothing else takes that; else add a step of its own."""
         step = self.steps[before]
         alone = len(node.all_input_nodes[0].users) == 1
         if alone and step.kind in ("convolution", "sum", "activation") and not step.gated:
             notes = " · ".join(filter(None, [step.notes, what]))
-            self.steps[before] = Step(step.label, notes, shape, step.kind)
+            self.steps[before] = Operation(step.label, notes, shape, step.kind)
             return before
-        return self._step(Step(what, "", shape, "activation"), [before])
+        return self._step(Operation(what, "", shape, "activation"), [before])
 
     def _gate(self, block: nn.Module, site: Site, before: int, shape: str) -> int:
-        """Return the column of the paper's Figure 3: from the map to its product with the scales."""
-        places = shape.partition(" × ")[2]
+        """Add the column of the paper's Figure 3, from the map to its product with the scales; returns the product's index."""
+        size = shape.partition(" × ")[2] if site.spatial else "1 × 1"
         column = before
 
-        def place(label: str, channels: int, kind: str) -> None:
+        def put_below(label: str, channels: int, kind: Kind) -> None:
             nonlocal column
-            column = self._step(Step(label, "", f"{channels} × {places if site.spatial else '1 × 1'}", kind, gated=True), [column])
+            column = self._step(Operation(label, "", f"{channels} × {size}", kind, gated=True), [column])
 
         if not site.spatial:
-            place("Global max pooling" if _squeezes_by_maximum(block) else "Global pooling", site.channels, "squeeze")
+            put_below("Global max pooling" if _squeezes_by_maximum(block) else "Global pooling", site.channels, "squeeze")
         project = "1 × 1 conv" if site.spatial else "FC"
-        place(project, site.hidden, "projection")
-        place(_middle(block), site.hidden, "activation")
-        place(project, site.channels, "projection")
-        place(site.gate.replace("DoubledSigmoid", "2 × Sigmoid"), site.channels, "gate")
-        return self._step(Step("Scale", "", shape, "product", gated=True), [before, column])
+        put_below(project, site.hidden, "projection")
+        put_below(_middle(block), site.hidden, "activation")
+        put_below(project, site.channels, "projection")
+        put_below(site.gate.replace("DoubledSigmoid", "2 × Sigmoid"), site.channels, "gate")
+        return self._step(Operation("Scale", "", shape, "product", gated=True), [before, column])
 
 
-def _step_of(module: nn.Module, shape: str) -> Step:
+def _step_of(module: nn.Module, shape: str) -> Operation:
     """Return the step that a layer is."""
     if isinstance(module, nn.Conv2d):
-        return Step(_convolution(module), _notes(module), shape, "convolution")
+        return Operation(_convolution(module), _notes(module), shape, "convolution")
     if isinstance(module, POOLS):
         kind = "max" if "Max" in type(module).__name__ else "average"
         if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
-            return Step(f"{_square(module.kernel_size)} {kind} pool", _stride(module.stride), shape, "pool")
-        return Step(f"Adaptive {kind} pool", "", shape, "pool")
-    return Step("Channel shuffle" if isinstance(module, nn.ChannelShuffle) else type(module).__name__, "", shape, "other")
+            return Operation(f"{_square(module.kernel_size)} {kind} pool", _stride(module.stride), shape, "pool")
+        return Operation(f"Adaptive {kind} pool", "", shape, "pool")
+    return Operation("Channel shuffle" if isinstance(module, nn.ChannelShuffle) else type(module).__name__, "", shape, "other")
 
 
 def _squeezes_by_maximum(block: nn.Module) -> bool:

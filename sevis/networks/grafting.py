@@ -19,7 +19,7 @@ from sevis.blocks.block import SqueezeExcitation
 from sevis.blocks.sites import find_sites
 from sevis.errors import SevisError
 from sevis.networks.meta import Size, meta_copy, run_meta
-from sevis.networks.placements import PLACEMENTS, SEQUENCES, UNITS, Place
+from sevis.networks.placements import PLACEMENTS, SEQUENCES, UNITS, Slot
 from sevis.networks.placements import after as only_after
 
 
@@ -31,14 +31,14 @@ class Unit:
         name: that of its SE block, SE_stage_block.
         stage: `layerN` is stage N + 1 and `stageN` stage N; of others, the number of times that the input was halved, as in ResNet.
         path: the module's path, for `model.get_submodule`.
-        places: where SE stands, by placement.
+        slots: where SE stands, by placement.
         channels: of the maps there, by placement.
     """
 
     name: str
     stage: int
     path: str
-    places: Mapping[str, Place]
+    slots: Mapping[str, Slot]
     channels: Mapping[str, int]
 
 
@@ -63,7 +63,7 @@ def graft(
     """Return a copy of a network, weights and all, with SE blocks in it; the network itself stays as it is.
 
     Args:
-        model: of sevis, torchvision or timm; the families that have a rule are in `sevis.networks.rules`.
+        model: of sevis, torchvision or timm; the families that have a rule are in `sevis.networks.placements`.
         placement: one of PLACEMENTS (the paper's Figure 5 and Table 15): before the sum of a residual unit (standard), before the unit, on
             its branch (pre), after the sum (post), on the identity connection (identity), or after the 3x3 convolution (3x3). Most other
             families have the standard one only.
@@ -129,7 +129,7 @@ def find_units(model: nn.Module, *, after: Sequence[str] = (), size: Size | None
     for path, shapes in _measure(model, rules, size).items():
         stage = stages.get(path) or _stage(path) or max(1, round(log2(size[1] / shapes[_whole(path)][-2])))
         number = 1 + sum(unit.stage == stage for unit in units)
-        channels = {placement: shapes[_spot(path, place)][1] for placement, place in rules[path].items()}
+        channels = {placement: shapes[_spot(path, slot)][1] for placement, slot in rules[path].items()}
         units.append(Unit(f"SE_{stage}_{number}", stage, path, rules[path], channels))
     return tuple(units)
 
@@ -149,31 +149,31 @@ def _insert(
     blocks = [make_block(unit.channels[placement]) for unit in chosen]
     for unit, block in zip(reversed(chosen), reversed(blocks), strict=True):  # one inside another first, while its path still leads there
         block.site = unit.name  # type: ignore[assignment]  # what `find_sites` calls it
-        _put(network, unit, unit.places[placement], block)
+        _put(network, unit, unit.slots[placement], block)
     return network
 
 
-def _put(network: nn.Module, unit: Unit, place: Place, block: nn.Module) -> None:
-    """Fill a place that holds nothing, or replaces the module there by itself and the block."""
+def _put(network: nn.Module, unit: Unit, slot: Slot, block: nn.Module) -> None:
+    """Fill a slot that holds nothing, or replace the module there by itself and the block."""
     whole = network.get_submodule(unit.path)
     like = next(whole.parameters(), None)
     like = next(network.parameters()) if like is None else like
     block.to(like.device, like.dtype).train(whole.training)
-    path, _, key = _join(unit.path, place.module).rpartition(".")
+    path, _, key = _join(unit.path, slot.module).rpartition(".")
     parent = network.get_submodule(path)
     body = getattr(parent, key)
     if body is None or isinstance(body, nn.Identity):
         setattr(parent, key, block)
         return
-    children = [("se", block), ("body", body)] if place.before else [("body", body), ("se", block)]
+    children = [("se", block), ("body", body)] if slot.before else [("body", body), ("se", block)]
     setattr(parent, key, Gated(OrderedDict(children)).train(whole.training))
 
 
 def _common(units: Sequence[Unit]) -> tuple[str, ...]:
-    return tuple(placement for placement in PLACEMENTS if all(placement in unit.places for unit in units))
+    return tuple(placement for placement in PLACEMENTS if all(placement in unit.slots for unit in units))
 
 
-def _rules(model: nn.Module) -> dict[str, Mapping[str, Place]]:
+def _rules(model: nn.Module) -> dict[str, Mapping[str, Slot]]:
     """Return the rules of all units by their paths."""
     stages = _sequence_stages(model)
     if stages:
@@ -181,7 +181,7 @@ def _rules(model: nn.Module) -> dict[str, Mapping[str, Place]]:
     return {path: UNITS[name] for path, module in model.named_modules() if path and (name := _class_of(module)) in UNITS}
 
 
-def _rules_at(model: nn.Module, paths: Sequence[str]) -> dict[str, Mapping[str, Place]]:
+def _rules_at(model: nn.Module, paths: Sequence[str]) -> dict[str, Mapping[str, Slot]]:
     if isinstance(paths, str):
         raise SevisError(f"expected a sequence of paths, such as [{paths!r}], got {paths!r}")
     modules = dict(model.named_modules())
@@ -214,25 +214,25 @@ def _stage(path: str) -> int:
     return 0
 
 
-def _measure(model: nn.Module, rules: Mapping[str, Mapping[str, Place]], size: Size) -> dict[str, dict[tuple[str, bool], torch.Size]]:
-    """Return the shapes at all places of every unit that runs, in the order in which they run.
+def _measure(model: nn.Module, rules: Mapping[str, Mapping[str, Slot]], size: Size) -> dict[str, dict[tuple[str, bool], torch.Size]]:
+    """Return the shapes at all slots of every unit that runs, in the order in which they run.
 
-    A place that holds nothing has the shape of the unit's output.
+    A slot that holds nothing has the shape of the unit's output.
     """
     skeleton = meta_copy(model)
     seen: dict[tuple[str, bool], torch.Size] = {}
     order: dict[str, None] = {}
-    for path, places in rules.items():
+    for path, slots in rules.items():
         skeleton.get_submodule(path).register_forward_pre_hook(lambda _, __, path=path: order.setdefault(path))
-        for place in (Place(""), *places.values()):
-            module = _module_at(skeleton, _join(path, place.module))
+        for slot in (Slot(""), *slots.values()):
+            module = _module_at(skeleton, _join(path, slot.module))
             if module is not None:
-                _note_shape(module, _spot(path, place), seen)
+                _note_shape(module, _spot(path, slot), seen)
     run_meta(skeleton, size)
     shapes = {}
     for path in order:
         whole = seen[_whole(path)]
-        shapes[path] = {spot: seen.get(spot, whole) for spot in [_whole(path), *(_spot(path, place) for place in rules[path].values())]}
+        shapes[path] = {spot: seen.get(spot, whole) for spot in [_whole(path), *(_spot(path, slot) for slot in rules[path].values())]}
         if any(len(shape) != 4 for shape in shapes[path].values()):
             raise SevisError(f"expected maps of shape (N, C, H, W) out of {path}, got {tuple(whole)}: SE gates the channels of maps")
     return shapes
@@ -251,8 +251,8 @@ def _note_shape(module: nn.Module, spot: tuple[str, bool], seen: dict[tuple[str,
         module.register_forward_hook(note_output)
 
 
-def _spot(path: str, place: Place) -> tuple[str, bool]:
-    return _join(path, place.module), place.before
+def _spot(path: str, slot: Slot) -> tuple[str, bool]:
+    return _join(path, slot.module), slot.before
 
 
 def _whole(path: str) -> tuple[str, bool]:

@@ -14,7 +14,7 @@ from sevis.networks.initialisation import he_initialise
 
 
 @dataclass(frozen=True)
-class Row:
+class InceptionRow:
     """One module of the table: the channels of its convolutions, 0 where it lacks one.
 
     Attributes:
@@ -35,20 +35,20 @@ class Row:
 
 STAGES = (  # modules 3a to 3c, 4a to 4e, 5a and 5b
     (
-        Row(64, (64, 64), (64, 96), "avg", 32),
-        Row(64, (64, 96), (64, 96), "avg", 64),
-        Row(0, (128, 160), (64, 96), "max", 0, stride=2),
+        InceptionRow(64, (64, 64), (64, 96), "avg", 32),
+        InceptionRow(64, (64, 96), (64, 96), "avg", 64),
+        InceptionRow(0, (128, 160), (64, 96), "max", 0, stride=2),
     ),
     (
-        Row(224, (64, 96), (96, 128), "avg", 128),
-        Row(192, (96, 128), (96, 128), "avg", 128),
-        Row(160, (128, 160), (128, 160), "avg", 128),
-        Row(96, (128, 192), (160, 192), "avg", 128),
-        Row(0, (128, 192), (192, 256), "max", 0, stride=2),
+        InceptionRow(224, (64, 96), (96, 128), "avg", 128),
+        InceptionRow(192, (96, 128), (96, 128), "avg", 128),
+        InceptionRow(160, (128, 160), (128, 160), "avg", 128),
+        InceptionRow(96, (128, 192), (160, 192), "avg", 128),
+        InceptionRow(0, (128, 192), (192, 256), "max", 0, stride=2),
     ),
     (
-        Row(352, (192, 320), (160, 224), "avg", 128),
-        Row(352, (192, 320), (192, 224), "max", 128),
+        InceptionRow(352, (192, 320), (160, 224), "avg", 128),
+        InceptionRow(352, (192, 320), (192, 224), "max", 128),
     ),
 )
 
@@ -56,7 +56,7 @@ STAGES = (  # modules 3a to 3c, 4a to 4e, 5a and 5b
 class Inception(nn.Module):
     """Branches side by side, their maps one after the other, the SE block on all of them."""
 
-    def __init__(self, inputs: int, row: Row) -> None:
+    def __init__(self, inputs: int, row: InceptionRow) -> None:
         super().__init__()
         (reduced, three), (narrow, double) = row.three, row.double
         branches = [
@@ -113,7 +113,7 @@ def _convolution(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Se
     )
 
 
-def _pool(row: Row) -> nn.Module:
+def _pool(row: InceptionRow) -> nn.Module:
     if row.stride > 1:
         return nn.MaxPool2d(3, row.stride, ceil_mode=True)
     return nn.MaxPool2d(3, 1, padding=1) if row.pool == "max" else nn.AvgPool2d(3, 1, padding=1)

@@ -1,8 +1,22 @@
 """How a fresh network starts."""
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import torch
 from torch import nn
+
+# Fresh weights come from PyTorch's one generator, and are the same at every call only if no other thread draws from it.
+_BUILDING = threading.RLock()
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Let one thread at a time build a network, and leave PyTorch's generator as it was."""
+    with _BUILDING, torch.random.fork_rng(devices=[]):
+        yield
 
 
 def he_initialise(network: nn.Module) -> None:

@@ -7,8 +7,8 @@ PLACEMENTS = ("standard", "pre", "post", "identity", "3x3")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Before or after a module.
+class Slot:
+    """Where an SE block stands: before or after a module.
 
     Attributes:
         module: its path below the unit; empty for the unit itself.
@@ -19,30 +19,34 @@ class Place:
     before: bool = False
 
 
-def after(module: str) -> Mapping[str, Place]:
+def after(module: str) -> Mapping[str, Slot]:
     """Return the rule of a family that has the standard placement only."""
-    return {"standard": Place(module)}
+    return {"standard": Slot(module)}
 
 
-def residual(last: str, *, first: str = "conv1", shortcut: str = "downsample", wide: str = "") -> Mapping[str, Place]:
-    """Return the rule of residual units: their first and last module of the branch, the shortcut, if every unit has one, and what follows
-    the 3x3
-    convolution, if SE behind that is no other placement already (in a unit of two 3x3 convolutions, it is the standard one).
+def residual(last: str, *, first: str = "conv1", shortcut: str = "downsample", wide: str = "") -> Mapping[str, Slot]:
+    """Return the rule of residual units.
+
+    Args:
+        last, first: the last and the first module of the branch.
+        shortcut: the module on the identity connection; empty where not every unit has one.
+        wide: what follows the 3x3 convolution; empty where SE behind that is another placement already, as in a unit of two 3x3
+            convolutions, whose standard one it is.
     """
-    places = {
-        "standard": Place(last),  # before the sum
-        "pre": Place(first, before=True),  # on the branch, before the residual unit
-        "post": Place(""),  # after the sum and its ReLU
+    slots = {
+        "standard": Slot(last),  # before the sum
+        "pre": Slot(first, before=True),  # on the branch, before the residual unit
+        "post": Slot(""),  # after the sum and its ReLU
     }
     if shortcut:
-        places["identity"] = Place(shortcut)  # on the identity connection, after the projection where there is one
+        slots["identity"] = Slot(shortcut)  # on the identity connection, after the projection where there is one
     if wide:
-        places["3x3"] = Place(wide, before=True)
-    return places
+        slots["3x3"] = Slot(wide, before=True)
+    return slots
 
 
-# By the class of the unit. A place that holds nothing (None, nn.Identity) is filled; any other module is replaced by itself and SE.
-UNITS: Mapping[str, Mapping[str, Place]] = {
+# By the class of the unit. A slot that holds nothing (None, nn.Identity) is filled; any other module is replaced by itself and SE.
+UNITS: Mapping[str, Mapping[str, Slot]] = {
     "sevis.networks.resnet.BasicBlock": residual("se"),
     "sevis.networks.resnet.Bottleneck": residual("se", wide="conv3"),
     "sevis.networks.preactivation.PreactivationBlock": residual("se"),

@@ -19,7 +19,7 @@ from sevis.networks.initialisation import he_initialise
 
 
 @dataclass(frozen=True)
-class Layout:
+class PreactivationLayout:
     """What tells one of these networks from another.
 
     Attributes:
@@ -34,10 +34,10 @@ class Layout:
 
 
 LAYOUTS = {
-    "resnet20": Layout(3),
-    "resnet110": Layout(18),
-    "resnet164": Layout(18, bottleneck=True),
-    "wrn16_8": Layout(2, widening=8),
+    "resnet20": PreactivationLayout(3),
+    "resnet110": PreactivationLayout(18),
+    "resnet164": PreactivationLayout(18, bottleneck=True),
+    "wrn16_8": PreactivationLayout(2, widening=8),
 }
 
 
@@ -95,7 +95,7 @@ class PreactivationBottleneck(nn.Module):
 class PreactivationResNet(nn.Module):
     """A pre-activation residual network: images (N, 3, H, W) in, logits (N, num_classes) out; `layout` is one of LAYOUTS."""
 
-    def __init__(self, layout: Layout, *, num_classes: int) -> None:
+    def __init__(self, layout: PreactivationLayout, *, num_classes: int) -> None:
         super().__init__()
         block = PreactivationBottleneck if layout.bottleneck else PreactivationBlock
         channels = 16

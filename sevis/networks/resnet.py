@@ -17,7 +17,7 @@ STEMS = ("paper", "small")
 
 
 @dataclass(frozen=True)
-class Layout:
+class ResNetLayout:
     """What tells one residual network from another.
 
     Attributes:
@@ -43,15 +43,17 @@ class Layout:
 
 
 LAYOUTS = {
-    "resnet18": Layout((2, 2, 2, 2), bottleneck=False),
-    "resnet34": Layout((3, 4, 6, 3), bottleneck=False),
-    "resnet50": Layout((3, 4, 6, 3)),
-    "resnet101": Layout((3, 4, 23, 3)),
-    "resnet152": Layout((3, 8, 36, 3)),
-    "resnext50_32x4d": Layout((3, 4, 6, 3), groups=32, group_width=4, stride_in_3x3=True),
-    "resnext101_32x4d": Layout((3, 4, 23, 3), groups=32, group_width=4, stride_in_3x3=True),
+    "resnet18": ResNetLayout((2, 2, 2, 2), bottleneck=False),
+    "resnet34": ResNetLayout((3, 4, 6, 3), bottleneck=False),
+    "resnet50": ResNetLayout((3, 4, 6, 3)),
+    "resnet101": ResNetLayout((3, 4, 23, 3)),
+    "resnet152": ResNetLayout((3, 8, 36, 3)),
+    "resnext50_32x4d": ResNetLayout((3, 4, 6, 3), groups=32, group_width=4, stride_in_3x3=True),
+    "resnext101_32x4d": ResNetLayout((3, 4, 23, 3), groups=32, group_width=4, stride_in_3x3=True),
 }
-SENET154 = Layout((3, 8, 36, 3), groups=64, group_width=4, stride_in_3x3=True, halved=True, projection=3, stem=(64, 64, 128), dropout=0.2)
+SENET154 = ResNetLayout(
+    (3, 8, 36, 3), groups=64, group_width=4, stride_in_3x3=True, halved=True, projection=3, stem=(64, 64, 128), dropout=0.2
+)
 
 
 class BasicBlock(nn.Module):
@@ -59,7 +61,7 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, layout: Layout, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, layout: ResNetLayout, inputs: int, width: int, stride: int) -> None:
         super().__init__()
         self.channels = width * self.expansion
         self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
@@ -81,7 +83,7 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, layout: Layout, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, layout: ResNetLayout, inputs: int, width: int, stride: int) -> None:
         super().__init__()
         self.channels = width * self.expansion
         middle = layout.groups * max(1, layout.group_width * width // 64)
@@ -111,7 +113,7 @@ class ResNet(nn.Module):
     layout's own, max pool) or `small` (3x3 with stride 1) for images too small to lose a factor of four.
     """
 
-    def __init__(self, layout: Layout, *, num_classes: int, width: float = 1.0, stem: str = "paper") -> None:
+    def __init__(self, layout: ResNetLayout, *, num_classes: int, width: float = 1.0, stem: str = "paper") -> None:
         super().__init__()
         block = Bottleneck if layout.bottleneck else BasicBlock
         base = round(64 * width)
@@ -148,7 +150,7 @@ def _stem(deep: tuple[int, ...], channels: int, *, small: bool) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def _projection(layout: Layout, inputs: int, outputs: int, stride: int) -> nn.Module:
+def _projection(layout: ResNetLayout, inputs: int, outputs: int, stride: int) -> nn.Module:
     if stride == 1 and inputs == outputs:
         return nn.Identity()
     side = layout.projection if stride > 1 else 1

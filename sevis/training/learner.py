@@ -18,10 +18,10 @@ from sevis.blocks.block import SqueezeExcitation
 from sevis.data.pixels import normalise
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
-from sevis.networks import build
+from sevis.networks.initialisation import building
+from sevis.networks.libraries.sevis_library import build
 from sevis.recipe import Recipe
 from sevis.training.augmentation import augment
-from sevis.weights.build import building
 
 
 def build_model(recipe: Recipe, num_classes: int) -> nn.Module:

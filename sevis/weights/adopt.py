@@ -9,7 +9,7 @@ from safetensors.torch import save
 
 from sevis.errors import SevisError
 from sevis.files import replace_file
-from sevis.networks.libraries import name_wnids
+from sevis.networks.libraries.class_names import name_wnids
 from sevis.settings import pretrained_folder
 from sevis.weights.card import Card, add_to_index, check_name, list_pretrained
 from sevis.weights.loading import ReadyModel

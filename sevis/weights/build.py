@@ -1,95 +1,103 @@
-"""A description and weights become a network: one of sevis's, timm's or torchvision's; with fresh weights, the library's, or a file's."""
+"""A card and weights become a network: the shipped weights, fresh ones, those that a library publishes, or a file's."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
-import msgspec
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
-from sevis import networks
-from sevis.architecture import Architecture
 from sevis.errors import SevisError, one_line
+from sevis.files import sha256
 from sevis.networks import libraries
-from sevis.weights.card import Card
-from sevis.weights.checkpoint import Checkpoint, check_fits, count_classes, fits
+from sevis.networks.initialisation import building
+from sevis.networks.libraries.library import LibraryNetwork
+from sevis.weights.card import RANDOM, Card
+from sevis.weights.checkpoint import Checkpoint, check_fits, count_classes, fingerprint, fits, read_checkpoint
+from sevis.weights.describe import class_fields
 
-# Fresh weights come from PyTorch's one generator, and are the same at every call only if no other thread draws from it.
-_BUILDING = threading.RLock()
-
-
-@contextmanager
-def building() -> Iterator[None]:
-    """One network is built at a time, and PyTorch's generator is afterwards as it was."""
-    with _BUILDING, torch.random.fork_rng(devices=[]):
-        yield
+Built = tuple[Card, nn.Module]
 
 
-def build_architecture(architecture: Architecture) -> nn.Module:
-    """Return a network with fresh weights, as an entry of index.json describes it: sevis's own, or that of the `library` it names."""
-    origin = origin_of(architecture)
-    return networks.build(**architecture.arguments()) if origin is None else libraries.build(origin, num_classes=architecture.num_classes)
+def build_shipped(card: Card) -> Built:
+    """Return the network of an entry of index.json, after checking that its file is the one described. Raises SevisError otherwise."""
+    if not card.path.is_file():
+        raise SevisError(f"the weights of {card.name} are missing: expected {card.path}; restore it from the repository")
+    if sha256(card.path) != card.sha256:
+        raise SevisError(f"{card.path} is not the file that index.json describes (its SHA-256 differs): restore it from the repository")
+    try:
+        with building():
+            model = libraries.read(card.architecture).build()
+        model.load_state_dict(load_file(card.path))  # copies, so that weights stored in half precision become float32
+    except (SafetensorError, OSError, RuntimeError, TypeError) as error:
+        raise SevisError(f"{card.path} does not hold the network that index.json describes ({one_line(error)})") from None
+    if len(card.classes) != card.architecture.num_classes:
+        raise SevisError(f"the entry of {card.name} in index.json names {len(card.classes)} classes, not the network's: restore the file")
+    return card, model
 
 
-def on_meta(architecture: Architecture) -> nn.Module:
-    """Return the network without any memory for its weights, where its library can do that: for its blocks and shapes."""
-    with building():
-        try:
-            with torch.device("meta"):
-                return build_architecture(architecture)
-        except NotImplementedError:  # torchvision's RegNets compute their widths with tensors
-            return build_architecture(architecture)
-
-
-def origin_of(architecture: Architecture) -> libraries.Origin | None:
-    """Return which network of a library an architecture is, or None for one of sevis's own."""
-    if architecture.library is None:
-        return None
-    origin = libraries.find(f"{architecture.library}/{architecture.name}")
-    if origin is None:
-        raise SevisError(
-            f"index.json names a network {architecture.name!r} of {architecture.library}, which does not have it: repair the entry"
-        )
-    return origin
-
-
-def fresh(architecture: Architecture) -> nn.Module:
-    """Return the same weights at every call."""
+def build_fresh(card: Card) -> Built:
+    """Return the network with fresh weights, the same at every call, and its card with their hash."""
     with building():
         torch.default_generator.manual_seed(0)  # torch.manual_seed would set those of the accelerators too
-        model = build_architecture(architecture)
+        model = libraries.read(card.architecture).build()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d) and module.weight is not None and not module.weight.any():
             nn.init.ones_(module.weight)  # timm starts the last norm of a branch at 0, and its SE block would see nothing but 0
-    return model
+    return _with(card, sha256=fingerprint(model.state_dict()), weights=RANDOM), model
 
 
-def convert(origin: libraries.Origin, checkpoint: Checkpoint) -> nn.Module:
-    """Return the library's own way from its published files to its network."""
+def build_published(card: Card, path: Path) -> Built:
+    """Return the network with weights as its library publishes them, by the library's own way from file to network, and its card.
+
+    Raises:
+        SevisError: for a file that is damaged or of another network.
+    """
+    network, checkpoint = libraries.read(card.architecture), read_checkpoint(path)
     with building():
         try:
-            return libraries.build(origin, state=checkpoint.state)
+            model = network.convert(checkpoint.state)
         except Exception as error:  # timm's conversions stumble in their own ways over what they do not know
-            check_fits(libraries.build(origin), checkpoint, origin.name)
+            check_fits(network.on_meta(), checkpoint, network.name)
             raise SevisError(
-                f"{checkpoint.path} does not hold the weights of {origin.name} ({one_line(error)}): delete it and fetch it again"
+                f"{path} does not hold the weights of {network.name} ({one_line(error)}): delete it and fetch it again"
             ) from None
+    return _with(card, sha256=sha256(path), weights=path.name), model
 
 
-def fit(card: Card, checkpoint: Checkpoint) -> tuple[nn.Module, int]:
-    """Return a network with the weights of a file, and as many outputs as they have."""
-    num_classes = count_classes(on_meta(card.architecture), checkpoint.state, len(card.classes))
-    architecture = msgspec.structs.replace(card.architecture, num_classes=num_classes)
-    outline, origin = on_meta(architecture), origin_of(architecture)
-    if origin is not None and origin.library == "timm" and not fits(outline, checkpoint.state):
-        with suppress(Exception), building():  # perhaps it has the names of an older timm, or of the project that the network comes from
-            return libraries.build(origin, num_classes=num_classes, state=dict(checkpoint.state)), num_classes
-    check_fits(outline, checkpoint, card.name)  # before any memory is taken
+def build_from_file(card: Card, path: Path) -> Built:
+    """Return the network with the weights of a user's file, and as many outputs as they have; and its card.
+
+    Raises:
+        SevisError: for a file that is missing, damaged or of another network.
+    """
+    network, checkpoint = libraries.read(card.architecture), read_checkpoint(path)
+    num_classes = count_classes(network.on_meta(), checkpoint.state, len(card.classes))
+    network = network.with_outputs(num_classes)
+    classes = {} if num_classes == len(card.classes) else class_fields(num_classes, checkpoint)
+    card = _with(card, architecture=network.architecture, **classes, sha256=sha256(path), weights=path.name)
+    return card, _fill(network, checkpoint, card.name)
+
+
+def _fill(network: LibraryNetwork, checkpoint: Checkpoint, name: str) -> nn.Module:
+    """Return the network with the weights of a file. Raises SevisError for one of another network than that called `name`."""
+    outline = network.on_meta()
+    if network.converts and not fits(outline, checkpoint.state):
+        with suppress(Exception), building():
+            return network.convert(dict(checkpoint.state))
+    check_fits(outline, checkpoint, name)  # before any memory is taken
     with building():
-        model = build_architecture(architecture)
+        model = network.build()
     try:
         model.load_state_dict(checkpoint.state, strict=False)  # only counters that nothing reads may be missing
     except RuntimeError as error:
-        raise SevisError(f"{checkpoint.path} does not hold the weights of {card.name} ({one_line(error)})") from None
-    return model, num_classes
+        raise SevisError(f"{checkpoint.path} does not hold the weights of {name} ({one_line(error)})") from None
+    return model
+
+
+def _with(card: Card, **changed: Any) -> Card:
+    """Return a card for other weights, with what is true of any: not the score, nor the licence."""
+    kept = {name: getattr(card, name) for name in ("name", "architecture", "classes", "wnids", "preprocessing")}
+    return Card(**kept | changed, shipped=False)

@@ -46,6 +46,11 @@ class Checkpoint:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
+def names_a_file(name: str | Path) -> bool:
+    """Return whether a name is that of a file of weights, not of a network."""
+    return isinstance(name, Path) or Path(name).suffix.lower() in SUFFIXES
+
+
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a safetensors file, or a pickle of PyTorch's (.pth, .pt, .bin, ...) of which only tensors and plain values are taken.
 
@@ -101,7 +106,7 @@ def _read_pickle(path: Path) -> Mapping[Any, Any]:
 
 
 def _check_archive(path: Path) -> None:
-    """torch.save stores its tensors as they are, so an archive that unpacks to more than its own size is a trap for memory."""
+    """Refuse an archive that unpacks to more than its own size, a trap for memory: torch.save stores its tensors as they are."""
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())

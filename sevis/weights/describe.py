@@ -1,4 +1,4 @@
-"""A name or a checkpoint becomes a Card: sevis's own, timm's, torchvision's."""
+"""A name or a checkpoint becomes a Card."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -8,16 +8,14 @@ from typing import Any
 import msgspec
 from torch import nn
 
-from sevis import networks
-from sevis.architecture import Architecture
 from sevis.blocks.sites import require_sites
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
 from sevis.networks import libraries
+from sevis.networks.libraries.class_names import name_classes, name_wnids
 from sevis.recipe import Recipe
-from sevis.weights.build import on_meta
 from sevis.weights.card import Card, list_pretrained, read_card
-from sevis.weights.checkpoint import SUFFIXES, Checkpoint, read_checkpoint
+from sevis.weights.checkpoint import Checkpoint, names_a_file, read_checkpoint
 
 
 class _AboutData(msgspec.Struct):
@@ -32,43 +30,40 @@ class _About(msgspec.Struct):
 
 
 def describe(name: str | Path) -> Card:
-    """Return the card of a network of timm, torchvision or sevis, or of a checkpoint that describes itself; it lacks the hash of the
-    weights.
+    """Return the card of a network of index.json, timm, torchvision or sevis, or of a checkpoint that describes itself.
+
+    But for those of index.json, it lacks the hash of the weights, which are still to be found.
 
     Raises:
         SevisError: for an unknown name, a network without SE blocks, and a file that is missing or does not say which network it is of.
     """
-    if isinstance(name, Path) or Path(name).suffix.lower() in SUFFIXES:
+    shipped = list_pretrained()
+    if str(name) in shipped:
+        return read_card(str(name))
+    if names_a_file(name):
         return _describe_checkpoint(Path(name))
-    origin = libraries.find(name)
-    if origin is None and name in networks.list_models():
-        return _describe_own(name)
-    if origin is None:
-        known = dict.fromkeys([*list_pretrained(), *networks.list_models(), *libraries.list_names()])
-        near = get_close_matches(name, known, n=3, cutoff=0.4) or list_pretrained()
+    name = str(name)
+    network = libraries.find(name)
+    if network is None:
+        near = get_close_matches(name, [*shipped, *libraries.list_names()], n=3, cutoff=0.4) or shipped
         raise SevisError(
             f"there are no weights called {name!r}, and no network of timm or torchvision; the nearest are {', '.join(near) or '(none)'}"
         )
-    architecture = Architecture(library=origin.library, name=origin.name)
-    skeleton = on_meta(architecture)
-    require_sites(skeleton)
-    return _card(name, architecture, libraries.preprocessing(origin), **class_fields(libraries.outputs(origin, skeleton)))
+    model = network.on_meta()
+    require_sites(model)
+    return Card(
+        name=name,
+        shipped=False,
+        architecture=network.architecture,
+        preprocessing=network.preprocessing(),
+        sha256="",
+        **class_fields(network.outputs(model)),
+    )
 
 
 def skeleton(name: str) -> nn.Module:
     """Return the network of that name without its weights, for its blocks and shapes. Raises SevisError as `describe`."""
-    return on_meta((read_card(name) if name in list_pretrained() else describe(name)).architecture)
-
-
-def _describe_own(name: str) -> Card:
-    """Return the card of a network that sevis builds by name; pictures are prepared as in the paper (section 5.1)."""
-    architecture = Architecture(name=name)
-    skeleton = on_meta(architecture)
-    require_sites(skeleton)
-    side = networks.input_size(name)
-    preprocess = Preprocessing(resize={224: 256, 299: 352}.get(side, side), crop=side)
-    outputs = [module.out_features for module in skeleton.modules() if isinstance(module, nn.Linear)][-1]
-    return _card(name, architecture, preprocess, **class_fields(outputs))
+    return libraries.read(describe(name).architecture).on_meta()
 
 
 def _describe_checkpoint(path: Path) -> Card:
@@ -82,12 +77,15 @@ def _describe_checkpoint(path: Path) -> Card:
             "(in `sevis add`, --network NAME)"
         ) from None
     recipe, wnids = about.recipe, about.data.classes
-    classes = {"classes": libraries.name_wnids(wnids), "wnids": wnids}
-    return _card(str(path), recipe.architecture(len(wnids)), Preprocessing.square(recipe.size), **classes)
-
-
-def _card(name: str, architecture: Architecture, preprocessing: Preprocessing, **classes: Any) -> Card:
-    return Card(name=name, shipped=False, architecture=architecture, preprocessing=preprocessing, sha256="", **classes)
+    return Card(
+        name=str(path),
+        shipped=False,
+        architecture=recipe.architecture(len(wnids)),
+        preprocessing=Preprocessing.square(recipe.size),
+        sha256="",
+        classes=name_wnids(wnids),
+        wnids=wnids,
+    )
 
 
 def class_fields(num_classes: int, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
@@ -96,6 +94,6 @@ def class_fields(num_classes: int, checkpoint: Checkpoint | None = None) -> dict
     listed = data.get("classes") if isinstance(data, Mapping) else None
     if isinstance(listed, list) and len(listed) == num_classes:
         wnids = tuple(map(str, listed))
-        return {"classes": libraries.name_wnids(wnids), "wnids": wnids}
-    classes, known = libraries.name_classes(num_classes)
+        return {"classes": name_wnids(wnids), "wnids": wnids}
+    classes, known = name_classes(num_classes)
     return {"classes": classes, "wnids": known}

@@ -16,6 +16,13 @@ WORDS = {"n01": "ant, pismire", "n02": "bee", "n03": "cat, true cat", "n99": "no
 ODD_LINES = ("../../wnids.txt\tn01\t0\t0\t1\t1", "n01_gone.JPEG\tn01", "n01_1.JPEG", "n02_0.JPEG\tn77", "")  # of no picture, or of no class
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 
+SIZES = [(224, 224), (303, 257), (257, 303), (640, 481), (100, 333), (51, 50), (1023, 67)]  # width and height, for preprocessings
+
+
+def noise(width: int, height: int) -> Image.Image:
+    rng = np.random.default_rng(width)
+    return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
 
 def a_picture(width: int = 40, height: int = 30, *, seed: int = 0) -> Image.Image:
     """Smooth enough for JPEG, and unlike its mirror images."""

@@ -1,5 +1,7 @@
 """Units read off networks, against the networks themselves, and their drawings."""
 
+from typing import get_args
+
 import pytest
 import timm
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 import sevis
 from sevis import SevisError
 from sevis.figures.networks.drawing import HIGH, WIDE, block_drawing
-from sevis.networks.drawing import KINDS, Drawing, draw_unit
+from sevis.networks.drawing import Drawing, Kind, draw_unit
 from sevis.networks.placements import PLACEMENTS
 
 
@@ -49,7 +51,7 @@ def test_a_drawing_has_the_convolutions_and_blocks_of_its_unit(name: str, option
     assert sorted(int(label.rpartition(", ")[2]) for label in drawn) == sorted(module.out_channels for module in convolutions)
     assert len(find(drawing, "gate")) == sum(isinstance(module, sevis.SqueezeExcitation) for module in modules)
     assert all(start < end for start, end in drawing.arrows)
-    assert {step.kind for step in drawing.steps} <= set(KINDS)
+    assert {step.kind for step in drawing.steps} <= set(get_args(Kind))
     assert all(parents(drawing, place) for place in range(1, len(drawing.steps)))
 
 

@@ -152,7 +152,7 @@ def test_channels_are_those_of_the_maps(name: str) -> None:
         shapes[name] = output.shape[1]
 
     for unit in find_units(model):
-        path = f"{unit.path}.{unit.places['standard'].module}".rstrip(".")
+        path = f"{unit.path}.{unit.slots['standard'].module}".rstrip(".")
         model.get_submodule(path).register_forward_hook(lambda _, __, output, name=unit.name: note(name, output))
     with torch.inference_mode():
         model(images())

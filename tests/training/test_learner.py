@@ -13,7 +13,7 @@ from sevis.blocks.block import SqueezeExcitation
 from sevis.data.pixels import normalise
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
-from sevis.networks.resnet import Layout, ResNet
+from sevis.networks.resnet import ResNet, ResNetLayout
 from sevis.recipe import Recipe
 from sevis.training.augmentation import augment
 from sevis.training.learner import Learner, build_model, parameter_groups
@@ -83,7 +83,7 @@ def test_the_average_follows_the_weights_by_its_rule() -> None:
 
 
 def test_dropout_draws_from_the_generator_of_the_step(monkeypatch) -> None:
-    layout = Layout((1, 1, 1, 1), bottleneck=False, dropout=0.5)
+    layout = ResNetLayout((1, 1, 1, 1), bottleneck=False, dropout=0.5)
     monkeypatch.setattr("sevis.training.learner.build", lambda **_: ResNet(layout, num_classes=3, width=0.125))
     images, labels = (torch.rand(8, 3, 32, 32) * 255).to(torch.uint8), torch.arange(8) % 3
     weights = []

@@ -27,7 +27,6 @@ from sevis.weights.adopt import adopt
 from sevis.weights.card import DEFAULT
 from sevis.weights.checkpoint import fingerprint
 from sevis.weights.describe import skeleton
-from sevis.weights.published import find_source
 from tests.helpers.networks import stir
 from tests.helpers.pictures import open_colours, write_colours
 
@@ -144,11 +143,11 @@ def test_what_cannot_be_loaded_says_why(name: str, message: str) -> None:
 
 def test_timms_weights_through_an_address(cache: Path) -> None:
     theirs = timm_net("legacy_seresnet18")
-    place = find_source(find("legacy_seresnet18")).path
-    place.parent.mkdir(parents=True)
-    torch.save(theirs.state_dict(), place, _use_new_zipfile_serialization=False)  # as those files are
-    hashed = place.with_name(f"se18-{sha256(place)[:8]}.pth")
-    place.rename(hashed)
+    path = find("legacy_seresnet18").published().path
+    path.parent.mkdir(parents=True)
+    torch.save(theirs.state_dict(), path, _use_new_zipfile_serialization=False)  # as those files are
+    hashed = path.with_name(f"se18-{sha256(path)[:8]}.pth")
+    path.rename(hashed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             timm.models._registry._model_pretrained_cfgs["legacy_seresnet18.in1k"], "url", f"https://nowhere.invalid/{hashed.name}"
@@ -161,9 +160,9 @@ def test_timms_weights_through_an_address(cache: Path) -> None:
 
 def test_timms_weights_from_the_hub() -> None:
     theirs = timm_net("mobilenetv3_small_050")
-    place = find_source(find("mobilenetv3_small_050")).path
-    place.parent.mkdir(parents=True)
-    save_file(theirs.state_dict(), place)
+    path = find("mobilenetv3_small_050").published().path
+    path.parent.mkdir(parents=True)
+    save_file(theirs.state_dict(), path)
     ready = load("mobilenetv3_small_050", download=False, device="cpu")
     assert_same_outputs(ready.model, theirs)
     assert all(p.dtype == torch.float32 and not p.requires_grad for p in ready.model.parameters())
@@ -172,9 +171,9 @@ def test_timms_weights_from_the_hub() -> None:
 def test_torchvisions_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = made(torchvision.models.mobilenet_v3_small)
     monkeypatch.setattr(torchvision.models.MobileNet_V3_Small_Weights.DEFAULT.value, "url", "https://nowhere.invalid/small.pth")
-    place = find_source(find("mobilenet_v3_small")).path
-    place.parent.mkdir(parents=True)
-    torch.save(theirs.state_dict(), place)
+    path = find("mobilenet_v3_small").published().path
+    path.parent.mkdir(parents=True)
+    torch.save(theirs.state_dict(), path)
     ready = load("mobilenet_v3_small", download=False, device="cpu")
     assert_same_outputs(ready.model, theirs)
 
@@ -185,18 +184,18 @@ def test_timm_takes_off_a_background_class(monkeypatch: pytest.MonkeyPatch) -> N
     state = theirs.state_dict()
     for part in ("classifier.weight", "classifier.bias"):
         state[part] = torch.cat([torch.full_like(state[part][:1], 9.0), state[part]])
-    place = find_source(find("mobilenetv3_small_050")).path
-    place.parent.mkdir(parents=True)
-    save_file(state, place)
+    path = find("mobilenetv3_small_050").published().path
+    path.parent.mkdir(parents=True)
+    save_file(state, path)
     ready = load("mobilenetv3_small_050", download=False, device="cpu")
     assert len(ready.classes) == 1000
     assert_same_outputs(ready.model, theirs)
 
 
 def test_a_cached_file_of_another_network_is_told(cache: Path) -> None:
-    place = find_source(find("mobilenetv3_small_050")).path
-    place.parent.mkdir(parents=True)
-    save_file(timm_net("mobilenetv3_small_075").state_dict(), place)
+    path = find("mobilenetv3_small_050").published().path
+    path.parent.mkdir(parents=True)
+    save_file(timm_net("mobilenetv3_small_075").state_dict(), path)
     with pytest.raises(SevisError, match=r"does not hold the weights of mobilenetv3_small_050\.lamb_in1k \(of another shape: "):
         load("mobilenetv3_small_050", download=False, device="cpu")
 
@@ -305,9 +304,9 @@ def test_no_way_to_load_changes_the_generator(tmp_path: Path) -> None:
     torch.save(timm_net("mobilenetv3_small_050", num_classes=7).state_dict(), tmp_path / "timm.pth")
     torch.save(made(lambda: torchvision.models.mobilenet_v3_small(num_classes=7)).state_dict(), tmp_path / "torchvision.pth")
     torch.save(made(torchvision.models.regnet_y_400mf).state_dict(), tmp_path / "regnet.pth")
-    place = find_source(find("mobilenetv3_small_050")).path
-    place.parent.mkdir(parents=True)
-    save_file(timm_net("mobilenetv3_small_050").state_dict(), place)
+    path = find("mobilenetv3_small_050").published().path
+    path.parent.mkdir(parents=True)
+    save_file(timm_net("mobilenetv3_small_050").state_dict(), path)
     torch.manual_seed(5)
     state = torch.get_rng_state()
     for name, weights in [

@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 
 from sevis.figures.chart import Chart
 from sevis.figures.theme import NEUTRAL, PALETTE, TEXT_SIZE, WITH_SE, finish
-from sevis.networks.drawing import Drawing, Step
+from sevis.networks.drawing import Drawing, Operation
 
 ROW = 78  # pixels from one row of boxes to the next
 WIDE, HIGH = 0.46, 0.36  # half a box, in columns and rows
@@ -136,7 +136,7 @@ def _add_arrow(figure: go.Figure, corners: list[Position], *, gated: bool) -> No
     )
 
 
-def _add_box(figure: go.Figure, step: Step, centre: Position) -> None:
+def _add_box(figure: go.Figure, step: Operation, centre: Position) -> None:
     x, y = centre
     colour = WITH_SE if step.gated else CONVOLUTION if step.kind in ("convolution", "projection") else NEUTRAL
     figure.add_shape(

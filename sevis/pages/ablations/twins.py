@@ -184,8 +184,8 @@ def _training(card: Card) -> str:
 @st.cache_data(max_entries=8, show_spinner=False, hash_funcs={Architecture: repr})
 def _count(architecture: Architecture, side: int) -> Costs:
     """Return what a network costs for an image of that side; no weights are needed."""
+    from sevis.networks import libraries
     from sevis.networks.costs import measure_cost
-    from sevis.weights.build import on_meta
 
-    cost = measure_cost(on_meta(architecture), (3, side, side))
+    cost = measure_cost(libraries.read(architecture).on_meta(), (3, side, side))
     return {what: getattr(cost, what) for what in COUNTED}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from sevis.networks.costs import BlockCost, Cost, SiteCost
     from sevis.networks.drawing import Drawing
+    from sevis.networks.grafting import Unit
 
 PLACEMENTS = {"standard": "Standard", "pre": "Pre", "post": "Post", "identity": "Identity", "3x3": "3×3"}
 SQUEEZES = {"avg": "Mean", "max": "Maximum", "none": "None (NoSqueeze)"}
@@ -79,15 +80,6 @@ class Design:
 
 
 @dataclass(frozen=True)
-class UnitSite:
-    """A unit in which SE can stand: the name of its block, its stage, and its module's path."""
-
-    name: str
-    stage: int
-    path: str
-
-
-@dataclass(frozen=True)
 class Family:
     """What can be chosen of a network.
 
@@ -101,7 +93,7 @@ class Family:
     side: int
     widens: bool
     placements: tuple[str, ...]
-    units: tuple[UnitSite, ...]
+    units: "tuple[Unit, ...]"
 
     @property
     def stages(self) -> tuple[int, ...]:
@@ -116,7 +108,7 @@ class Family:
 
 def list_families() -> list[str]:
     """Return the networks to choose from, by the names of the plain ones."""
-    from sevis.networks import list_models, plain_twin
+    from sevis.networks.libraries.sevis_library import list_models, plain_twin
 
     return [name for name in list_models() if name == SENET_154 or plain_twin(name) == name]
 
@@ -124,20 +116,19 @@ def list_families() -> list[str]:
 @st.cache_data(max_entries=256, show_spinner=False)
 def family_of(name: str, width: float) -> Family:
     """Return what can be chosen of a network. Raises SevisError where it cannot be built."""
-    from sevis.networks import GATED, PLAIN, input_size
     from sevis.networks.grafting import find_units, list_placements
+    from sevis.networks.libraries.sevis_library import input_size, takes_width
 
     side = input_size(name)
     model = skeleton_of(Design(name, width).plain)
-    units = tuple(UnitSite(unit.name, unit.stage, unit.path) for unit in find_units(model, size=(3, side, side)))
-    return Family(side, "width" in (PLAIN.get(name) or GATED[name]).takes, list_placements(model), units)
+    return Family(side, takes_width(name), list_placements(model), find_units(model, size=(3, side, side)))
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
 def cost_of(design: Design) -> "Cost":
     """Return what a network costs for an image of the size that it is meant for. Raises SevisError where the options do not fit it."""
-    from sevis.networks import input_size
     from sevis.networks.costs import measure_cost
+    from sevis.networks.libraries.sevis_library import input_size
 
     side = input_size(design.name)
     return measure_cost(skeleton_of(design), (3, side, side))
@@ -160,7 +151,7 @@ def skeleton_of(design: Design) -> "nn.Module":
     """
     import torch
 
-    from sevis.networks import build
+    from sevis.networks.libraries.sevis_library import build
 
     name, options = design.arguments()
     with torch.device("meta"):

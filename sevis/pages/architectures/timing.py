@@ -80,8 +80,8 @@ def _measure(design: Design) -> Iterator[Ratio]:
 
 
 def _fresh(design: Design, device: "torch.device") -> "nn.Module":
-    from sevis.networks import build
-    from sevis.weights.build import building
+    from sevis.networks.initialisation import building
+    from sevis.networks.libraries.sevis_library import build
 
     name, options = design.arguments()
     with building():

@@ -9,19 +9,14 @@ import streamlit as st
 
 from sevis.errors import SevisError, WeightsMissing
 from sevis.settings import most_parameters
-from sevis.weights.card import list_pretrained
+from sevis.weights.card import list_pretrained, read_card
 from sevis.weights.loading import load
 
 if TYPE_CHECKING:
     from sevis.weights.loading import ReadyModel
 
-
 HEAD_START = 4.0  # seconds
-
-
 NETWORKS = 4  # are kept; a fifth drives out the one that was used the longest ago
-
-
 GLANCE = 0.2  # seconds between two chances for Streamlit to end a run that nobody waits for any more
 
 
@@ -50,7 +45,7 @@ class Loading:
         return self._result.result(timeout)
 
     def remove_once(self) -> bool:
-        """True for the first caller only, who removes a failed one: the next would remove its successor."""
+        """Return True to the first caller only, who removes a failed one: the next would remove its successor."""
         return self._removed.acquire(blocking=False)
 
     def release(self) -> None:
@@ -89,14 +84,9 @@ def count_parameters(name: str) -> int:
     `load`.
     """
     from sevis.networks import libraries
-    from sevis.weights.describe import skeleton
 
-    shipped = name in list_pretrained()
-    origin = None if shipped else libraries.find(name)
-    if origin is not None and origin.library == "torchvision":  # whose RegNets cannot be built without memory
-        return int(libraries.torchvision_weights(origin).meta["num_params"])
-    known = shipped or origin is not None
-    return sum(parameter.numel() for parameter in skeleton(name).parameters()) if known else 0
+    network = libraries.read(read_card(name).architecture) if name in list_pretrained() else libraries.find(name)
+    return network.count_parameters() if network else 0
 
 
 @st.cache_resource(max_entries=NETWORKS, show_spinner=False, on_release=Loading.release)

@@ -1,0 +1,4 @@
+from .libraries.sevis_library import build as build
+from .libraries.sevis_library import input_size as input_size
+from .libraries.sevis_library import list_models as list_models
+from .libraries.sevis_library import plain_twin as plain_twin
