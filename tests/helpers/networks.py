@@ -1,7 +1,8 @@
 """Networks whose weights hide nothing from a test, and what a test's own hooks see of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,3 +66,23 @@ def plain_gates(model: nn.Module, inputs: torch.Tensor) -> dict[str, tuple[np.nd
         s = 1 / (1 + np.exp(-(np.maximum(z @ w1.T + b1, 0) @ w2.T + b2)))
         result[f"SE_{number // 2 + 2}_{number % 2 + 1}"] = (z, s)
     return result
+
+
+def made(create: Callable[[], nn.Module], seed: int = 3) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return stir(create()).eval()
+
+
+def timm_net(name: str, **options: Any) -> nn.Module:
+    import timm
+
+    return made(lambda: timm.create_model(name, **options))
+
+
+@torch.no_grad()
+def assert_same_outputs(mine: nn.Module, theirs: nn.Module, side: int = 64) -> None:
+    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    expected = theirs(images)
+    assert expected.std() > 0
+    assert torch.equal(mine(images), expected)
