@@ -1,10 +1,14 @@
 """A unit of a network as a drawing of boxes and arrows, the SE block in a colour of its own (the paper's Figures 2, 3 and 5)."""
 
+from typing import TYPE_CHECKING
+
 import plotly.graph_objects as go
 
 from sevis.figures.chart import Chart
 from sevis.figures.theme import NEUTRAL, PALETTE, TEXT_SIZE, WITH_SE, finish
-from sevis.networks.drawing import Drawing, Operation
+
+if TYPE_CHECKING:
+    from sevis.networks.drawing import Drawing, Operation
 
 ROW = 78  # pixels from one row of boxes to the next
 WIDE, HIGH = 0.46, 0.36  # half a box, in columns and rows
@@ -13,7 +17,7 @@ CONVOLUTION = PALETTE[0]
 Position = tuple[float, float]
 
 
-def block_drawing(drawing: Drawing, *, path: str, network: str, source: str = "") -> Chart:
+def block_drawing(drawing: "Drawing", *, path: str, network: str, source: str = "") -> Chart:
     """Draw the operations from top to bottom, shapes as C × H × W.
 
     The main branch is in the middle, the shortcut and other branches are beside it, SE is at the outside.
@@ -32,7 +36,7 @@ def block_drawing(drawing: Drawing, *, path: str, network: str, source: str = ""
     )
 
 
-def _draw_unit(drawing: Drawing, *, title: str) -> go.Figure:
+def _draw_unit(drawing: "Drawing", *, title: str) -> go.Figure:
     rows, columns = _rows(drawing), _columns(drawing)
     figure = go.Figure()
     for start, end in drawing.arrows:
@@ -55,11 +59,11 @@ def _draw_unit(drawing: Drawing, *, title: str) -> go.Figure:
     return figure
 
 
-def _parents(drawing: Drawing, step: int) -> list[int]:
+def _parents(drawing: "Drawing", step: int) -> list[int]:
     return [start for start, end in drawing.arrows if end == step]
 
 
-def _rows(drawing: Drawing) -> list[int]:
+def _rows(drawing: "Drawing") -> list[int]:
     """Return the row of each step: one below the lowest that it needs."""
     rows: list[int] = []
     for step in range(len(drawing.steps)):
@@ -67,7 +71,7 @@ def _rows(drawing: Drawing) -> list[int]:
     return rows
 
 
-def _columns(drawing: Drawing) -> list[int]:
+def _columns(drawing: "Drawing") -> list[int]:
     """Return the column of each step: the first branch stays in the middle, the others go left and right of it in turns, and a join
     returns to the middle.
     """
@@ -136,7 +140,7 @@ def _add_arrow(figure: go.Figure, corners: list[Position], *, gated: bool) -> No
     )
 
 
-def _add_box(figure: go.Figure, step: Operation, centre: Position) -> None:
+def _add_box(figure: go.Figure, step: "Operation", centre: Position) -> None:
     x, y = centre
     colour = WITH_SE if step.gated else CONVOLUTION if step.kind in ("convolution", "projection") else NEUTRAL
     figure.add_shape(
