@@ -1,4 +1,4 @@
-"""Explain, audit."""
+"""The commands explain and audit: what the gates do with one photo, and what they are worth over many."""
 
 import json
 from pathlib import Path

@@ -59,7 +59,7 @@ class Explanation:
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """The names of the blocks, in order."""
+        """Return the names of the blocks, in order."""
         return tuple(self.scale)
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:

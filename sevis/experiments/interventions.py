@@ -38,7 +38,7 @@ _ESCAPED = re.compile(r"[%;\x00-\x1f\x7f]|^\s|\s\Z")  # what would end a name or
 
 
 @dataclass(frozen=True)
-class Step:
+class Intervention:
     """One change of the scales s.
 
     Attributes:
@@ -109,7 +109,7 @@ class Sources:
     photos: Mapping[str, "Explanation"] = field(default_factory=dict)
     static: Gates | None = None
 
-    def gates(self, step: Step, weights: str) -> Gates:
+    def gates(self, step: Intervention, weights: str) -> Gates:
         """Return the scales that a step asks for, by block, shape (C,).
 
         Args:
@@ -127,7 +127,7 @@ class Sources:
             raise SevisError(f"{step} needs class statistics of this network, and there are none: make them with python -m sevis collect")
         return self.statistics.gates(step.name, weights=weights)
 
-    def _photo(self, step: Step, weights: str) -> Gates:
+    def _photo(self, step: Intervention, weights: str) -> Gates:
         other = self.photos.get(step.name or "")
         if other is None:
             known = ", ".join(map(repr, self.photos)) or "none"
@@ -140,7 +140,7 @@ class Sources:
         return other.scale
 
 
-def parse_steps(text: str) -> tuple[Step, ...]:
+def parse_steps(text: str) -> tuple[Intervention, ...]:
     """Read what `format_steps` wrote. Raises SevisError that names the step that cannot be read; none is left out."""
     if len(text) > MAX_TEXT:
         raise SevisError(f"expected at most {MAX_TEXT} characters of steps, got {len(text)}")
@@ -152,7 +152,7 @@ def parse_steps(text: str) -> tuple[Step, ...]:
     return tuple(_parse_step(number, part.strip()) for number, part in enumerate(parts, start=1))
 
 
-def format_steps(steps: Sequence[Step]) -> str:
+def format_steps(steps: Sequence[Intervention]) -> str:
     """Return the steps as one line of text, which fits into a link; `parse_steps` gives them back."""
     return ";".join(map(str, steps))
 
@@ -173,7 +173,7 @@ def parse_channels(text: str) -> tuple[int, ...]:
     return tuple(channels)
 
 
-def _parse_step(number: int, text: str) -> Step:
+def _parse_step(number: int, text: str) -> Intervention:
     where, colon, what = text.partition(":")
     found = _WHERE.fullmatch(where.strip())
     try:
@@ -185,18 +185,18 @@ def _parse_step(number: int, text: str) -> Step:
         raise SevisError(f"step {number}, {text!r:.120}, cannot be read: {error}") from None
 
 
-def _read_what(where: str, what: str, channels: tuple[int, ...] | None) -> Step:
+def _read_what(where: str, what: str, channels: tuple[int, ...] | None) -> Intervention:
     action, equals, name = what.partition("=")
     if equals and action in ("class", "photo"):
-        return Step(where, "class" if action == "class" else "photo", name=_read_name(name), channels=channels)
+        return Intervention(where, "class" if action == "class" else "photo", name=_read_name(name), channels=channels)
     if what == "static":
-        return Step(where, "static", channels=channels)
+        return Intervention(where, "static", channels=channels)
     if what == "open":
-        return Step(where, "set", 1.0, channels=channels)
+        return Intervention(where, "set", 1.0, channels=channels)
     number = what.removeprefix("x")
     if not _NUMBER.fullmatch(number):
         raise SevisError(GRAMMAR)
-    return Step(where, "set" if number == what else "multiply", float(number), channels=channels)
+    return Intervention(where, "set" if number == what else "multiply", float(number), channels=channels)
 
 
 def _read_name(text: str) -> str:
@@ -222,7 +222,7 @@ def _write_number(value: float) -> str:
 
 
 @contextmanager
-def intervene(ready: "ReadyModel", steps: Sequence[Step], sources: Sources | None = None) -> Iterator[None]:
+def intervene(ready: "ReadyModel", steps: Sequence[Intervention], sources: Sources | None = None) -> Iterator[None]:
     """Apply the steps, one after the other, while the body runs the model; see `sevis.override`, which does the work.
 
     Raises:
@@ -237,7 +237,7 @@ def intervene(ready: "ReadyModel", steps: Sequence[Step], sources: Sources | Non
         yield
 
 
-def _changes(ready: "ReadyModel", step: Step, sources: Sources) -> dict[str, "Change"]:
+def _changes(ready: "ReadyModel", step: Intervention, sources: Sources) -> dict[str, "Change"]:
     """Return what `override` takes, by address."""
     from sevis.blocks.changes import Change, addressed
     from sevis.blocks.sites import require_sites
@@ -249,7 +249,7 @@ def _changes(ready: "ReadyModel", step: Step, sources: Sources) -> dict[str, "Ch
     return {block.name: Change(_pick(step, block.name, gates, block.channels), channels=step.channels) for block in blocks}
 
 
-def _pick(step: Step, block: str, gates: Gates, width: int) -> NDArray[np.floating]:
+def _pick(step: Intervention, block: str, gates: Gates, width: int) -> NDArray[np.floating]:
     """Return the scales for one block: those of the step's channels, or all."""
     shape = gates[block].shape if block in gates else None
     if shape != (width,):

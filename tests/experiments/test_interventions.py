@@ -10,7 +10,7 @@ from torch import nn
 
 import sevis
 from sevis.errors import SevisError
-from sevis.experiments.interventions import MAX_STEPS, Sources, Step, format_steps, intervene, parse_channels, parse_steps
+from sevis.experiments.interventions import MAX_STEPS, Intervention, Sources, format_steps, intervene, parse_channels, parse_steps
 from sevis.weights.loading import make_ready
 from tests.helpers.cards import make_card
 from tests.helpers.processes import loaded_by
@@ -18,16 +18,16 @@ from tests.helpers.processes import loaded_by
 SHA, OTHER = "a" * 64, "b" * 64
 CLASSES = ("cat; 100 %", "dog=fish", "none", "owl", "yak")
 WRITTEN = {
-    "SE_4_6:open": Step("SE_4_6", "set", 1.0),
-    "SE_5:x0.5": Step("SE_5", "multiply", 0.5),
-    "SE_5_3[3,17]:0": Step("SE_5_3", "set", 0.0, channels=(3, 17)),
-    "SE_5_3[3-5,17,20-21]:-1.25": Step("SE_5_3", "set", -1.25, channels=(3, 4, 5, 17, 20, 21)),
-    "SE_5_3[9,2]:x1e-07": Step("SE_5_3", "multiply", 1e-07, channels=(9, 2)),
-    "SE:static": Step("SE", "static"),
-    "SE_2_1b:x0": Step("SE_2_1b", "multiply", 0.0),
-    "SE_4_6:class=goldfish": Step("SE_4_6", "class", name="goldfish"),
-    "SE_4[0]:photo=Rocket": Step("SE_4", "photo", name="Rocket", channels=(0,)),
-    "SE:photo=goldfish, photo 3": Step("SE", "photo", name="goldfish, photo 3"),
+    "SE_4_6:open": Intervention("SE_4_6", "set", 1.0),
+    "SE_5:x0.5": Intervention("SE_5", "multiply", 0.5),
+    "SE_5_3[3,17]:0": Intervention("SE_5_3", "set", 0.0, channels=(3, 17)),
+    "SE_5_3[3-5,17,20-21]:-1.25": Intervention("SE_5_3", "set", -1.25, channels=(3, 4, 5, 17, 20, 21)),
+    "SE_5_3[9,2]:x1e-07": Intervention("SE_5_3", "multiply", 1e-07, channels=(9, 2)),
+    "SE:static": Intervention("SE", "static"),
+    "SE_2_1b:x0": Intervention("SE_2_1b", "multiply", 0.0),
+    "SE_4_6:class=goldfish": Intervention("SE_4_6", "class", name="goldfish"),
+    "SE_4[0]:photo=Rocket": Intervention("SE_4", "photo", name="Rocket", channels=(0,)),
+    "SE:photo=goldfish, photo 3": Intervention("SE", "photo", name="goldfish, photo 3"),
 }
 NAMES = (
     ";",
@@ -137,7 +137,7 @@ def test_other_spellings_are_read(text, same):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_with_odd_characters_survive(name):
-    steps = (Step("SE_2", "class", name=name), Step("SE", "photo", name=name, channels=(0, 1)))
+    steps = (Intervention("SE_2", "class", name=name), Intervention("SE", "photo", name=name, channels=(0, 1)))
     text = format_steps(steps)
     assert parse_steps(text) == steps
     assert text.isprintable()
@@ -158,7 +158,7 @@ def random_step(random, letters):
     action = str(random.choice(["set", "multiply", "static", "class", "photo"]))
     value = float(random.normal() * 10.0 ** random.integers(-30, 30)) if action in ("set", "multiply") else None
     name = "".join(random.choice(letters, size=count)) if action in ("class", "photo") else None
-    return Step(where, action, value, name, channels)
+    return Intervention(where, action, value, name, channels)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_too_many_steps_are_refused():
 )
 def test_a_step_that_makes_no_sense_is_refused(fields):
     with pytest.raises(SevisError, match="expected"):
-        Step(**{"where": "SE_2", **fields})
+        Intervention(**{"where": "SE_2", **fields})
 
 
 def test_a_semicolon_at_the_end_is_no_step():
@@ -301,7 +301,9 @@ def test_static_gates_can_come_from_elsewhere(ready, batch, statistics):
 
 def test_class_gates_are_the_mean_over_its_images(ready, batch, statistics):
     made, labels, scales = statistics
-    text = format_steps([Step("SE_3_2", "class", name=CLASSES[0], channels=(5, 2)), Step("SE_5_2", "class", name=CLASSES[1])])
+    text = format_steps(
+        [Intervention("SE_3_2", "class", name=CLASSES[0], channels=(5, 2)), Intervention("SE_5_2", "class", name=CLASSES[1])]
+    )
     first, second = (scales[site][labels == row].mean(axis=0, dtype=np.float64) for site, row in (("SE_3_2", 0), ("SE_5_2", 1)))
     expected = by_hand(ready, {"SE_3_2": replaced(first[[5, 2]], [5, 2]), "SE_5_2": replaced(second)}, batch)
     assert torch.equal(run(ready, text, batch, Sources(made)), expected)

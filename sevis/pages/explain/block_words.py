@@ -45,7 +45,7 @@ class BlockForm:
 
     @property
     def excitation(self) -> str:
-        """Eq. (3) for the hidden layer h; the biases, which the paper does not write, as well."""
+        """Return eq. (3) for the hidden layer h; the biases, which the paper does not write, as well."""
         inner, outer = r"\mathbf{W}_2 \mathbf{h}" + (r" + \mathbf{b}_2" if self.bias else ""), r"\mathrm{gate}"
         if self.bounded:
             outer = r"\bar\sigma" if self.hard else r"\sigma"
@@ -53,7 +53,7 @@ class BlockForm:
 
     @property
     def hidden(self) -> str:
-        """The hidden layer of eq. (3), as it is in this block."""
+        """Return the hidden layer of eq. (3), as it is in this block."""
         inner = r"\mathbf{W}_1 \mathbf{z}" + (r" + \mathbf{b}_1" if self.bias else "")
         inner = rf"\mathrm{{norm}}({inner})" if self.norm else inner
         inner = rf"\delta({inner})" if self.activation else inner

@@ -41,7 +41,7 @@ class Photo:
 
     @cached_property
     def digest(self) -> str:
-        """The SHA-256 of the bytes: what results are kept under, for Streamlit hashes only a sample of a large array."""
+        """Return the SHA-256 of the bytes: what results are kept under, for Streamlit hashes only a sample of a large array."""
         return hashlib.sha256(self.data).hexdigest()
 
 

@@ -14,7 +14,7 @@ from sevis.data.datasets import find_data, sample_photos
 from sevis.data.images import read_image
 from sevis.errors import SevisError
 from sevis.experiments.explanation import Explanation, explain
-from sevis.experiments.interventions import Sources, Step, format_steps, intervene
+from sevis.experiments.interventions import Intervention, Sources, format_steps, intervene
 from sevis.pages.classes.collecting import collected
 from sevis.pages.shared.cache import keep, look_up
 from sevis.pages.shared.explanations import Photo, explanation_of, note_seconds, read_statistics, ready_model
@@ -87,7 +87,7 @@ def _describe(statistics: ClassStatistics) -> str:
     return f"{statistics.count.sum():,} photos{f' ({data})' if data else ''}"
 
 
-def changed(photo: Photo, network: Network, card: Card, steps: Sequence[Step], means: Means) -> Explanation:
+def changed(photo: Photo, network: Network, card: Card, steps: Sequence[Intervention], means: Means) -> Explanation:
     """Return what the network does with a photo after the steps.
 
     Raises:
@@ -128,7 +128,7 @@ def lend(photo: Photo, name: str, *, needed: Collection[str]) -> None:
     st.session_state[LENT] = {key: value for key, value in lent.items() if key in last or key in needed}
 
 
-def find_photo(step: Step, card: Card) -> Photo:
+def find_photo(step: Intervention, card: Card) -> Photo:
     """Return the photo that a step names. Raises SevisError where it is not at hand."""
     name = step.name or ""
     photo = st.session_state.get(LENT, {}).get(name) or _open_photo(name, card)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from sevis.errors import SevisError
 from sevis.experiments.explanation import Explanation
-from sevis.experiments.interventions import Step
+from sevis.experiments.interventions import Intervention
 from sevis.figures.gates.what_if import change_map, compare_bars, one_state_map, unchanged_bars
 from sevis.pages.shared.explanations import Photo, card_of, example_of, explanation_of, look
 from sevis.pages.shared.network import Network, chosen
@@ -64,7 +64,7 @@ def _edit(before: Explanation, means: Means, card: Card) -> str | None:
     return scope.block if scope else None
 
 
-def _apply(photo: Photo, network: Network, before: Explanation, steps: Sequence[Step], means: Means) -> Explanation:
+def _apply(photo: Photo, network: Network, before: Explanation, steps: Sequence[Intervention], means: Means) -> Explanation:
     """Return what the network makes of the photo with the changes; where that cannot be had, the page says so."""
     try:
         return changed(photo, network, card_of(network), steps, means)
@@ -80,7 +80,7 @@ def _show_comparison(before: Explanation, after: Explanation) -> None:
         show(compare_bars(before.classes, before.probabilities, after.probabilities), key="before-after")
 
 
-def _show_gates(before: Explanation, after: Explanation, steps: Sequence[Step]) -> None:
+def _show_gates(before: Explanation, after: Explanation, steps: Sequence[Intervention]) -> None:
     st.header("Every gate of the network" if after is before else "What became of the gates", anchor="gates")
     if after is before:
         _show_map(before)

@@ -44,7 +44,7 @@ class Question:
 
     @property
     def seconds(self) -> float:
-        """Of a forward pass."""
+        """Return the time of a forward pass."""
         return seconds_of(self.before)
 
     @property

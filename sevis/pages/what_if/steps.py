@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sevis.errors import SevisError
 from sevis.experiments.explanation import Explanation
-from sevis.experiments.interventions import Step, format_steps, parse_channels, parse_steps
+from sevis.experiments.interventions import Intervention, format_steps, parse_channels, parse_steps
 from sevis.pages.shared.explanations import Photo, look
 from sevis.pages.shared.photos import choose_photo
 from sevis.pages.shared.show import as_text, show_error
@@ -49,7 +49,7 @@ def choose_scope(sites: Sequence[str]) -> Scope | None:
     address = addresses.get(where or EVERYWHERE, "SE")
     try:
         channels = parse_channels(text) if text and text.strip() else None
-        Step(address, "static", channels=channels)  # the same channel twice, ...
+        Intervention(address, "static", channels=channels)  # the same channel twice, ...
     except SevisError as error:
         show_error(error)
         return None
@@ -61,7 +61,7 @@ def choose_block(block: str) -> None:
     st.session_state[WHERE] = block
 
 
-def read_steps() -> tuple[Step, ...]:
+def read_steps() -> tuple[Intervention, ...]:
     """Return the changes so far: also before `edit_text` is drawn, for then they are in the URL alone. Raises SevisError for a damaged
     text.
     """
@@ -94,7 +94,7 @@ def _edit_text() -> None:
     )
 
 
-def show_steps() -> tuple[Step, ...]:
+def show_steps() -> tuple[Intervention, ...]:
     """Return the changes so far, each with a click to take it back; none where their text is damaged, which the page then says."""
     try:
         steps = read_steps()
@@ -106,7 +106,7 @@ def show_steps() -> tuple[Step, ...]:
     return steps
 
 
-def _show_steps(steps: Sequence[Step]) -> None:
+def _show_steps(steps: Sequence[Intervention]) -> None:
     if not steps:
         st.caption("Nothing is changed yet: choose where, and press one of the buttons.")
         return
@@ -133,8 +133,8 @@ def show_buttons(scope: Scope, before: Explanation, means: Means, card: Card) ->
     """Show what can be done there: each button adds a change."""
     where, channels = scope.address, scope.channels
     with st.container(horizontal=True, gap="small"):
-        _button("Open (s = 1)", Step(where, "set", 1.0, channels=channels), key="open", icon=":material/door_open:")
-        static = Step(where, "static", channels=channels)
+        _button("Open (s = 1)", Intervention(where, "set", 1.0, channels=channels), key="open", icon=":material/door_open:")
+        static = Intervention(where, "static", channels=channels)
         _button("Freeze at its mean", static, key="freeze", icon=":material/ac_unit:", help=f"The mean over {means.said}.")
         single = None if scope.block else "Choose a single block first."
         with st.popover("Shut the most raised", icon=":material/door_front:", disabled=scope.block is None, help=single):
@@ -157,7 +157,7 @@ def _shut(block: str, scale: NDArray[np.float32]) -> None:
     count = st.slider("How many channels", 1, min(MOST, len(scale)), min(8, len(scale)), key="shut_count", bind="query-params")
     raised = np.sort(np.argsort(-scale, kind="stable")[:count]).tolist()
     st.caption(f"Of this photo: {', '.join(map(str, raised))}.")
-    _button(f"Shut them (s = 0) in {block}", Step(block, "set", 0.0, channels=tuple(raised)), key="shut")
+    _button(f"Shut them (s = 0) in {block}", Intervention(block, "set", 0.0, channels=tuple(raised)), key="shut")
 
 
 def _of_class(scope: Scope, means: Means) -> None:
@@ -165,7 +165,7 @@ def _of_class(scope: Scope, means: Means) -> None:
     names = [name for name, count in zip(statistics.classes, statistics.count, strict=True) if count] if statistics else []
     name = st.selectbox("Class", names, key="gates_of", bind="query-params", help="Its mean scales.")
     if name:
-        _button("Take its mean gates", Step(scope.address, "class", name=name, channels=scope.channels), key="take-class")
+        _button("Take its mean gates", Intervention(scope.address, "class", name=name, channels=scope.channels), key="take-class")
 
 
 def _of_photo(scope: Scope, card: Card) -> None:
@@ -173,7 +173,7 @@ def _of_photo(scope: Scope, card: Card) -> None:
         photo = choose_photo(card, key="lend_")
         if photo:
             st.image(look(photo, card).photo, width=160, output_format="JPEG")
-            step = Step(scope.address, "photo", name=name_of(photo, card), channels=scope.channels)
+            step = Intervention(scope.address, "photo", name=name_of(photo, card), channels=scope.channels)
             st.button(f"Take the gates of {as_text(photo.title)}", key="take-photo", on_click=_borrow, args=(photo, step))
     except SevisError as error:
         show_error(error)
@@ -184,35 +184,39 @@ def _number(scope: Scope) -> None:
         "Change", [SET, MULTIPLY], default=SET, required=True, key="how", bind="query-params", label_visibility="collapsed"
     )
     value = st.number_input("Number", value=0.5, step=0.1, key="number", bind="query-params", format="%g")
-    _button("Do it", Step(scope.address, "multiply" if how == MULTIPLY else "set", float(value), channels=scope.channels), key="do-number")
+    _button(
+        "Do it",
+        Intervention(scope.address, "multiply" if how == MULTIPLY else "set", float(value), channels=scope.channels),
+        key="do-number",
+    )
 
 
-def _button(label: str, step: Step, *, key: str, icon: str | None = None, help: str | None = None) -> None:
+def _button(label: str, step: Intervention, *, key: str, icon: str | None = None, help: str | None = None) -> None:
     st.button(label, key=key, on_click=_add, args=(step,), icon=icon, help=help)
 
 
-def _add(step: Step) -> None:
+def _add(step: Intervention) -> None:
     """Append to the text, whatever it is: what cannot be read is not lost."""
     st.session_state[STEPS] = ";".join(filter(None, [_text().strip("; "), str(step)]))
 
 
-def _borrow(photo: Photo, step: Step) -> None:
+def _borrow(photo: Photo, step: Intervention) -> None:
     """Add a step that takes the gates of a photo, and keep the photo for it."""
     _add(step)
     names = unquote(_text())  # also of steps that cannot be read
     lend(photo, step.name or "", needed=[name for name in st.session_state.get(LENT, {}) if name in names])
 
 
-def _set(steps: Sequence[Step]) -> None:
+def _set(steps: Sequence[Intervention]) -> None:
     st.session_state[STEPS] = format_steps(steps)
 
 
-def touched(steps: Sequence[Step], sites: Sequence[str]) -> list[str]:
+def touched(steps: Sequence[Intervention], sites: Sequence[str]) -> list[str]:
     """Return the blocks that the steps are for."""
     return [site for site in sites if any(f"{site}_".startswith(f"{step.where}_") for step in steps)]
 
 
-def describe(step: Step) -> str:
+def describe(step: Intervention) -> str:
     """Return a step in words, as Markdown that shows every name as it is."""
     where = EVERYWHERE if step.where == "SE" else step.where if stage_of(step.where) else f"stage {short_name(step.where)}"
     if step.channels is not None:
@@ -221,7 +225,7 @@ def describe(step: Step) -> str:
     return as_text(f"{where}: {_what(step)}")
 
 
-def _what(step: Step) -> str:
+def _what(step: Intervention) -> str:
     if step.value is not None and step.action == "multiply":
         return f"s × {step.value:g}"
     if step.value is not None:

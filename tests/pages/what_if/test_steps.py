@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sevis.experiments.interventions import Step
+from sevis.experiments.interventions import Intervention
 from sevis.pages.shared.show import as_text
 from sevis.pages.what_if.steps import describe
 from tests.helpers.pages import sentence
@@ -73,7 +73,7 @@ def test_channels_that_cannot_be_read_are_said(ready, channels):
 
 
 def test_names_in_buttons_are_no_markup():
-    steps = (Step("SE", "photo", name="[x](http://y) :material/x: *a*"), Step("SE_2_1", "set", 0.5, channels=(3, 17)))
+    steps = (Intervention("SE", "photo", name="[x](http://y) :material/x: *a*"), Intervention("SE_2_1", "set", 0.5, channels=(3, 17)))
     assert describe(steps[0]) == "every block: gates of the photo \\[x\\](http://y) :\u2060material/x: \\*a\\*"
     assert describe(steps[1]) == "SE_2_1, channels 3, 17: s = 0.5"
 
