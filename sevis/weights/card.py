@@ -202,10 +202,7 @@ def read_card(name: str) -> Card:
     if name not in index:
         near = get_close_matches(str(name), index, n=3, cutoff=0.4) or list(index)
         raise SevisError(f"there are no weights called {name!r}; the nearest are {', '.join(near) or '(none: index.json is empty)'}")
-    try:
-        return msgspec.convert({**index[name], "name": name, "shipped": True}, Card)
-    except UNREADABLE as error:
-        raise SevisError(f"the entry of {name} in index.json is damaged ({one_line(error)}): repair it or restore the file") from None
+    return _card(name, index[name])
 
 
 def sound_cards() -> list[Card]:
@@ -214,10 +211,17 @@ def sound_cards() -> list[Card]:
     Raises SevisError as `read_index`.
     """
     found = []
-    for name in list_pretrained():
+    for name, entry in read_index().items():
         with suppress(SevisError):
-            found.append(read_card(name))
+            found.append(_card(name, entry))
     return found
+
+
+def _card(name: str, entry: Mapping[str, Any]) -> Card:
+    try:
+        return msgspec.convert({**entry, "name": name, "shipped": True}, Card)
+    except UNREADABLE as error:
+        raise SevisError(f"the entry of {name} in index.json is damaged ({one_line(error)}): repair it or restore the file") from None
 
 
 def check_name(name: str) -> None:
