@@ -5,10 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from timm.layers.squeeze_excite import SEModule
+from timm.models._efficientnet_blocks import SqueezeExcite
+from timm.models.senet import SEModule as LegacySEModule
 from torch import Tensor, nn
 
 import sevis
 from sevis import SevisError, capture, find_sites, override
+from tests.helpers.library_networks import TIMM, TORCHVISION, WITHOUT, blocks_of, stirred_network
 from tests.helpers.networks import block_outputs, hook_count
 
 
@@ -238,3 +242,53 @@ def test_of_a_block_that_runs_twice_the_last_run_is_kept_and_says_so() -> None:
         assert torch.equal(record["SE_2_1"].squeeze, between.mean((2, 3)))
         with override(model, {"SE": 0.5}):  # both runs
             assert torch.equal(model(u), 0.5 * (2 * (0.5 * u) - 1))
+
+
+def by_its_own_modules(block: nn.Module, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """z, the hidden layer, the logits and s, as the modules of a block compute them one after the other."""
+    z = u.mean((2, 3), keepdim=True)
+    if isinstance(block, SEModule):
+        hidden = block.act(block.bn(block.fc1(z)))
+        logits, gate = block.fc2(hidden), block.gate
+    elif isinstance(block, SqueezeExcite):
+        hidden = block.act1(block.conv_reduce(z))
+        logits, gate = block.conv_expand(hidden), block.gate
+    elif isinstance(block, LegacySEModule):
+        hidden = block.relu(block.fc1(z))
+        logits, gate = block.fc2(hidden), block.sigmoid
+    else:
+        hidden = block.activation(block.fc1(z))
+        logits, gate = block.fc2(hidden), block.scale_activation
+    return tuple(part.flatten(1) for part in (z, hidden, logits, gate(logits.clone())))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("name", [*(name for name in TIMM if name not in WITHOUT), *(f"tv/{name}" for name in TORCHVISION)])
+def test_a_network_is_read_as_its_own_modules_compute_it(name: str) -> None:
+    model, side = stirred_network(name)
+    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    sites, blocks = find_sites(model), blocks_of(model)
+    assert [site.path for site in sites] == list(blocks)
+    inputs: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
+    for path, block in blocks.items():
+        block.register_forward_pre_hook(lambda _, given, path=path: inputs.update({path: given[0].clone()}))
+        block.register_forward_hook(lambda _, __, given, path=path: outputs.update({path: given.clone()}))
+    with torch.no_grad():
+        with capture(model, maps=[site.name for site in sites]) as record:
+            plain = model(images)
+        for site in sites:
+            kept, u = record[site.name], inputs[site.path]
+            z, hidden, logits, s = by_its_own_modules(blocks[site.path], u)
+            assert u.std() > 0
+            for own, expected in ((kept.squeeze, z), (kept.hidden, hidden), (kept.logits, logits), (kept.scale, s)):
+                torch.testing.assert_close(own, expected, atol=1e-5, rtol=1e-4)
+            assert torch.equal(kept.maps, u)
+            assert torch.equal(kept.scale[:, :, None, None] * kept.maps, outputs[site.path])
+            assert (kept.scale.shape, kept.hidden.shape, kept.run) == ((2, site.channels), (2, site.hidden), 1)
+        with override(model, {site.name: record[site.name].scale for site in sites}):
+            again = model(images)
+        with override(model, {"SE": 1.0}):
+            model(images)
+    assert torch.equal(again, plain)
+    for path in blocks:
+        assert torch.equal(inputs[path], outputs[path])  # s = 1: the block is the identity

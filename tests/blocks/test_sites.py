@@ -1,6 +1,9 @@
 """Where SE blocks are found, how they are named, and what is no SE block."""
 
+import re
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import timm
@@ -9,10 +12,12 @@ import torchvision
 from timm.layers.mlp import GatedMlp
 from timm.models.senet import SEModule
 from torch import nn
+from torchvision.models.regnet import BlockParams
 
 import sevis
 from sevis import SevisError, SqueezeExcitation, find_sites
 from sevis.blocks.sites import require_sites
+from tests.helpers.library_networks import WITHOUT, blocks_of, stirred_network
 
 
 def names(model: nn.Module) -> list[str]:
@@ -236,3 +241,94 @@ def test_a_compiled_gate_is_an_obstacle_and_an_empty_one_is_not() -> None:
     block.gate = torch.compile(nn.Sigmoid())
     with pytest.raises(SevisError, match=r"compiled, .*: pass the model as it was before torch\.compile"):
         find_sites(nn.Sequential(block))
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_members_of_the_same_families_without_se_have_no_site(name: str) -> None:
+    model, _ = stirred_network(name)
+    assert blocks_of(model) == {}
+    assert find_sites(model) == ()
+
+
+@pytest.mark.slow
+def test_all_of_timm_is_found_and_runs_every_block_once() -> None:
+    """On the meta device, where a forward pass has shapes and no numbers."""
+    found = {}
+    for name in timm.list_models():
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if not mentions_se(name):
+                continue
+            model = timm.create_model(name).eval()
+        if blocks := blocks_of(model):
+            found[name] = check_shapes(model, list(blocks), model.default_cfg["input_size"])
+    assert {name: fault for name, fault in found.items() if fault} == {}
+    assert len(found) == 334
+
+
+SOURCES_WITH_SE = [
+    "byobnet",
+    "cspnet",
+    "efficientnet",
+    "efficientvim",
+    "efficientvit_msra",
+    "fastvit",
+    "gcvit",
+    "ghostnet",
+    "hardcorenas",
+    "lcnetv2",
+    "maxxvit",
+    "mobilenetv3",
+    "nfnet",
+    "regnet",
+    "repghost",
+    "repvit",
+    "resnet",
+    "rexnet",
+    "senet",
+    "shvit",
+    "tresnet",
+    "byoanet",
+]
+
+
+def mentions_se(name: str) -> bool:
+    """Whether a network comes from a file of timm that uses one of the three classes: the others need not be built."""
+    return timm.models.model_entrypoint(name).__module__.rpartition(".")[2] in SOURCES_WITH_SE
+
+
+def check_shapes(model: nn.Module, paths: list[str], size: tuple[int, int, int]) -> str:
+    """What is wrong with the blocks that sevis finds; empty when nothing is."""
+    sites = find_sites(model)
+    if [site.path for site in sites] != paths:
+        return "other blocks"
+    if len({site.name for site in sites}) < len(sites) or not all(re.fullmatch(r"SE_[1-9]\d*_[1-9]\d*b*", site.name) for site in sites):
+        return "names"
+    ran: dict[str, tuple[int, ...]] = {}
+    for site in sites:
+        gate = model.get_submodule(site.path).get_submodule(site.parts[2])
+        gate.register_forward_hook(lambda _, __, scale, path=site.path: ran.update({path: tuple(scale.shape)}))
+    with torch.no_grad(), torch.device("meta"):
+        model(torch.empty(2, *size))
+    return "" if ran == {site.path: (2, site.channels, 1, 1) for site in sites} else "shapes"
+
+
+def on_the_cpu(computed: Callable[..., object], **options: object) -> object:
+    """The widths of a RegNet, which are computed as tensors and read."""
+    with torch.device("cpu"):
+        return computed(**options)
+
+
+@pytest.mark.slow
+def test_all_of_torchvisions_classifiers_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nn.init, "trunc_normal_", lambda tensor, **_: tensor)  # looks at values, which the meta device has none of
+    monkeypatch.setattr(BlockParams, "from_init_params", partial(on_the_cpu, BlockParams.from_init_params))
+    found = set()
+    for name in torchvision.models.list_models(module=torchvision.models):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            model = torchvision.models.get_model(name, weights=None)
+        if blocks := blocks_of(model):
+            assert check_shapes(model.eval(), list(blocks), (3, 224, 224)) == "", name
+            found.add(name)
+    assert len(found) == 22
