@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sevis.cli import networks as commands
+from sevis.cli import parser
 from sevis.cli.parser import main
 from tests.helpers.paths import ROOT
 from tests.helpers.pictures import write_colours
@@ -100,7 +100,7 @@ def test_too_little_memory_is_one_line(error: Exception, monkeypatch: pytest.Mon
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(commands, "models", fail)
+    monkeypatch.setattr(parser, "models", fail)
     assert main(["models"]) == 2
     told = capsys.readouterr().err
     assert len(told.splitlines()) == 1
