@@ -1,164 +1,216 @@
-"""The arrows between the rooms: who imports whom, and what is loaded on the way to the app's first page."""
+"""The arrows between the rooms, as docs/architecture.md draws them: who may import whom, and what is loaded on the way to the first page."""
 
 import ast
-import importlib
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import sevis
+from tests.helpers.paths import ROOT
 
-ROOT = Path(sevis.__file__).resolve().parent
-MODULES = {".".join(("sevis", *path.relative_to(ROOT).with_suffix("").parts)): path for path in sorted(ROOT.rglob("*.py"))}
-HEAVY = ("torch", "torchvision", "timm")
+# Each room imports only from itself and from those before it. A new room must be put into this list.
+ORDER = (
+    *("errors", "files", "settings", "paper", "recipe", "distributed"),
+    *("blocks", "data", "networks", "weights", "class_statistics", "analysis", "experiments", "training", "ablations"),
+    *("figures", "reports", "pages", "cli"),
+)
+AROUND = ("sevis", "sevis.__main__")  # they stand around the rooms: the public names, and `python -m sevis`
+PAGES, HEAVY = ("streamlit",), ("torch", "timm", "torchvision")
+# Where timm and torchvision may be asked, and only inside functions.
+ASKING = ("sevis.networks.libraries", "sevis.weights.published", "sevis.training.augmentation")
+# What lives on arrays: a saved file can be looked at without a model, and the app's first page is drawn while torch loads.
+ON_ARRAYS = ("paper", "recipe", "settings", "class_statistics", "analysis", "ablations", "figures", "reports", "weights.card")
+LINES, BODY = 400, 40  # at most: of a file, and of a function without its docstring
+
+Tree = Mapping[str, ast.Module]
 
 
-def imports(module: str) -> set[str]:
-    """What a module imports anywhere, as dotted names."""
+def read_tree(root: Path) -> Tree:
+    """Every file below a package's folder, parsed, by its module's name."""
+    found = {}
+    for path in sorted(root.rglob("*.py")):
+        name = ".".join((root.name, *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
+        found[name] = ast.parse(path.read_text())
+    return found
+
+
+TREE = read_tree(ROOT / "sevis")
+
+
+def imports(tree: Tree, module: str, *, top: bool = False) -> set[str]:
+    """What a module imports, or imports when it is itself imported (`top`), as the names of modules."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+    for node in _runs_at_once(tree[module]) if top else ast.walk(tree[module]):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} imports relatively"
-            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in tree else str(node.module) for name in names}
     return found
 
 
-def reaches(module: str, *targets: str) -> bool:
-    return any(name == target or name.startswith(f"{target}.") for name in imports(module) for target in targets)
+def _runs_at_once(node: ast.AST) -> Iterator[ast.AST]:
+    """What an import of the module runs: neither the bodies of functions nor what only type checkers read."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from _runs_at_once(child)
 
 
-def rooms(*names: str) -> list[str]:
-    found = [module for module in MODULES if any(module == f"sevis.{name}" or module.startswith(f"sevis.{name}.") for name in names)]
-    assert found, f"no module is called {names}"
-    return found
+def room(module: str) -> str:
+    return module.split(".")[1]
 
 
-def test_only_pages_import_streamlit() -> None:
-    assert any(reaches(module, "streamlit") for module in rooms("pages"))
-    assert [module for module in MODULES if reaches(module, "streamlit") and not module.startswith("sevis.pages")] == []
+def turned_arrows(tree: Tree) -> list[tuple[str, str]]:
+    """Imports that point forward, from a room to a later one."""
+    inside = [(module, name) for module in tree if module not in AROUND for name in imports(tree, module) if name in tree]
+    return [(module, name) for module, name in inside if name in AROUND or ORDER.index(room(name)) > ORDER.index(room(module))]
 
 
-def test_nothing_imports_pages() -> None:
-    assert [module for module in MODULES if reaches(module, "sevis.pages") and not module.startswith("sevis.pages")] == []
+def circle(tree: Tree) -> list[str]:
+    """Files that import each other in a circle, wherever the imports stand; empty where none do."""
+    graph = {module: {name for name in imports(tree, module) if name in tree and name != module} for module in tree}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
-def test_what_lives_on_arrays_never_imports_torch() -> None:
-    statistics = rooms("class_statistics", "class_answers", "moments", "packing", "sketches", "reservoir", "statistics_file", "exports")
-    measures = rooms("measures", "block_measures", "resampling", "dead_gates", "profiles", "statements")
-    comparisons = rooms("class_distances", "comparisons", "model_comparisons", "class_groups")
-    ablations = rooms("ablations", "ablation_grid", "ablation_records", "ablation_report", "agreement", "run_record", "recipe", "intervals")
-    arrays = [*rooms("figures"), *statistics, *measures, *comparisons, *ablations]
-    assert [module for module in arrays if reaches(module, *HEAVY)] == []
+def asks(tree: Tree, module: str, *packages: str, top: bool = False) -> bool:
+    return any(name.split(".")[0] in packages for name in imports(tree, module, top=top))
 
 
-def test_hooks_and_sites_work_on_any_model() -> None:
-    assert [
-        module for module in rooms("hooks", "sites") if reaches(module, "sevis.networks", "sevis.blocks.block", "sevis.weights.card")
-    ] == []
+def is_in(module: str, *rooms: str) -> bool:
+    return any(f"{module}.".startswith(f"{name if name.startswith('sevis') else f'sevis.{name}'}.") for name in rooms)
 
 
-def test_networks_and_blocks_know_nothing_above_them() -> None:
-    below = {
-        "sevis.networks",
-        "sevis.blocks.block",
-        "sevis.errors",
-        "sevis.blocks.sites",
-        "sevis.networks.meta",
-        "sevis.networks.libraries",
-    }
-    for module in rooms("networks", "blocks", "meta"):
-        used = {".".join(name.split(".")[:2]) for name in imports(module) if name.startswith("sevis.")}
-        assert used <= (below if module.startswith("sevis.networks") else {"sevis.errors"}), module
+def test_every_room_has_its_place_in_the_order() -> None:
+    assert {room(module) for module in TREE if module not in AROUND} == set(ORDER)
 
 
-def test_the_rooms_below_know_nothing_above_them() -> None:
-    above = (
-        "sevis.pages",
-        "sevis.figures",
-        "sevis.reports.html",
-        "sevis.cli.parser",
-        "sevis.experiments.explanation",
-        "sevis.experiments.collection",
-        "sevis.weights.card",
-    )
-    below = rooms("hooks", "sites", "datasets", "images", "networks", "blocks", "class_statistics", "files", "errors")
-    assert [module for module in below if reaches(module, *above)] == []
+def test_an_import_points_back() -> None:
+    assert turned_arrows(TREE) == []
 
 
-def test_only_the_zoo_asks_timm_and_torchvision_and_training_for_mixtures_and_all_only_when_they_run() -> None:
-    libraries = ["class_names", "timm_library", "torchvision_library"]
-    rooms = [*(f"sevis.networks.libraries.{name}" for name in libraries), "sevis.training.augmentation"]
-    assert [module for module in MODULES if reaches(module, "timm", "torchvision")] == rooms
-    assert loaded_by("import sevis.sources, sevis.zoo") == set()
-    assert loaded_by("import sevis.training, sevis.experiments") == {"torch"}
+def test_no_two_files_import_each_other_in_a_circle() -> None:
+    assert circle(TREE) == []
 
 
-def test_the_shipped_network_loads_without_timm() -> None:
-    assert loaded_by("import sevis; sevis.load(device='cpu')") == {"torch"}
+def test_an_arrow_that_is_turned_round_and_a_circle_are_seen(tmp_path: Path) -> None:
+    root = tmp_path / "sevis"
+    for file, text in {
+        "blocks/block.py": "def f():\n    from sevis.pages.show import show\n",
+        "pages/show.py": "from sevis.blocks import block\nfrom sevis.pages.other import g\n",
+        "pages/other.py": "import streamlit\nfrom sevis.pages.show import show\n",
+    }.items():
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text(text)
+    tree = read_tree(root)
+    assert turned_arrows(tree) == [("sevis.blocks.block", "sevis.pages.show")]
+    assert len(circle(tree)) > 2
+    assert asks(tree, "sevis.pages.other", "streamlit")
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "sevis",
-        "sevis.weights.card",
-        "sevis.experiments.explanation",
-        "sevis.class_statistics.class_statistics",
-        "sevis.data.datasets",
-        "sevis.data.images",
-        "sevis.cli.networks",
-    ],
-)
-def test_light_rooms_load_without_torch(module: str) -> None:
-    assert loaded_by(f"import {module}") == set()
+def test_only_pages_ask_streamlit() -> None:
+    asking = {module for module in TREE if asks(TREE, module, *PAGES)}
+    assert asking
+    assert [module for module in asking if not is_in(module, "pages")] == []
 
 
-def test_figures_load_without_torch() -> None:
-    names = [name.removesuffix(".__init__") for name in rooms("figures")]
-    assert loaded_by(f"import {', '.join(names)}") == set()
+def test_timm_and_torchvision_are_asked_in_three_rooms_and_only_when_they_run() -> None:
+    asking = {module for module in TREE if asks(TREE, module, "timm", "torchvision")}
+    assert asking
+    assert [module for module in asking if not is_in(module, *ASKING)] == []
+    assert [module for module in asking if asks(TREE, module, "timm", "torchvision", top=True)] == []
 
 
-def test_torch_is_loaded_by_the_rooms_that_need_it() -> None:
-    assert "torch" in loaded_by("import sevis; sevis.build")  # so that the two tests above can fail
+def test_what_lives_on_arrays_does_not_ask_torch() -> None:
+    assert [module for module in TREE if is_in(module, *ON_ARRAYS) and asks(TREE, module, *HEAVY, top=True)] == []
+
+
+def test_blocks_know_no_network_of_ours() -> None:
+    assert {room(name) for module in TREE if is_in(module, "blocks") for name in imports(TREE, module) if name in TREE} <= {"blocks", "errors"}
+
+
+def test_what_lives_on_arrays_loads_without_torch() -> None:
+    """Also through what it imports; so do the public names, the cards, and the words of the command line."""
+    light = [module for module in TREE if is_in(module, *ON_ARRAYS, "cli", "weights.loading")]
+    assert len(light) > len(ON_ARRAYS)
+    assert loaded_by(f"import sevis, {', '.join(light)}") == set()
+
+
+def test_everything_loads_without_timm_and_torchvision_and_so_does_the_shipped_network() -> None:
+    """That torch is loaded shows that the test before this one can fail."""
+    rest = [module for module in TREE if not is_in(module, "pages") and module != "sevis.__main__"]
+    assert loaded_by(f"import {', '.join(rest)}; sevis.load(device='cpu')") == {"torch"}
 
 
 def loaded_by(statement: str) -> set[str]:
     """Which heavy packages a fresh interpreter has loaded after a statement."""
-    program = f"import sys; {statement}; print(*({set(HEAVY)} & set(sys.modules)))"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    program = f"import sys; {statement}; print(*({set(HEAVY + PAGES)} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     return set(result.stdout.split())
 
 
-def test_all_equals_the_importable_public_names() -> None:
-    assert sevis.__all__ == sorted(sevis.__all__)
-    assert dir(sevis) == sevis.__all__
-    tree = ast.parse((ROOT / "__init__.py").read_text())
-    typed = {
-        alias.asname
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sevis")
-        for alias in node.names
-    }
-    assert typed == set(sevis.__all__)  # what type checkers see is what there is
-    for name in sevis.__all__:
-        thing = getattr(sevis, name)
-        assert thing.__name__ == name
-        assert getattr(importlib.import_module(thing.__module__), name) is thing
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+def test_the_public_names_are_those_of_the_stub() -> None:
+    stub = ast.parse((ROOT / "sevis" / "__init__.pyi").read_text())
+    named = {str(alias.asname): str(node.module) for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert sorted(sevis.__all__) == sorted(named)
+    assert set(sevis.__all__) <= set(dir(sevis))
+    for name, home in named.items():
+        assert f"sevis.{home}" in TREE
+        assert getattr(sevis, name).__name__ == name
+        assert getattr(sevis, name).__module__.startswith(f"sevis.{home}")
+    with pytest.raises(AttributeError, match="nothing"):
         _ = sevis.nothing
 
 
-def test_files_stay_readable() -> None:
-    long = {module: lines for module, path in MODULES.items() if (lines := len(path.read_text().splitlines())) > 300}
+def test_files_and_functions_stay_readable() -> None:
+    long = {str(path): lines for path in sorted(ROOT.rglob("*.py")) if (lines := len(path.read_text().splitlines())) > LINES}
+    long |= {
+        f"{module}.{node.name}": lines
+        for module, tree in TREE.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (lines := _body(node)) > BODY
+    }
     assert long == {}
 
 
-def test_user_mistakes_are_no_assertions() -> None:
+def _body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """How many lines a function has below its docstring."""
+    first = function.body[1] if ast.get_docstring(function) and len(function.body) > 1 else function.body[0]
+    return int(function.body[-1].end_lineno or 0) - first.lineno + 1
+
+
+def test_a_class_name_exists_once() -> None:
+    names = [node.name for tree in TREE.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
+def test_docstrings_begin_with_what_a_function_does() -> None:
+    """A noun does for a property; a verb stands first elsewhere: Return, Draw, Write."""
+    words = ("How", "What", "Whether", "Which", "Why", "Where", "Of", "By", "The", "A", "An", "As", "From", "Those")
     found = [
-        module for module, path in MODULES.items() if any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(path.read_text())))
+        f"{module}.{node.name}"
+        for module, tree in TREE.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and (text := ast.get_docstring(node)) and text.split()[0] in words and not _is_property(node)
     ]
     assert found == []
+
+
+def _is_property(function: ast.FunctionDef) -> bool:
+    return any("property" in ast.unparse(decorator) for decorator in function.decorator_list)
+
+
+def test_user_mistakes_are_no_assertions() -> None:
+    assert [module for module, tree in TREE.items() if any(isinstance(node, ast.Assert) for node in ast.walk(tree))] == []
