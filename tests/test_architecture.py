@@ -1,8 +1,6 @@
-"""The arrows between the rooms, as docs/architecture.md draws them: who may import whom, and what is loaded on the way to the first page."""
+"""The arrows between the rooms, as docs/architecture.md draws them: who may import whom, and what loads without torch."""
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -11,19 +9,31 @@ import pytest
 
 import sevis
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import loaded_by
 
 # Each room imports only from itself and from those before it. A new room must be put into this list.
 ORDER = (
-    *("errors", "files", "settings", "paper", "recipe", "distributed"),
+    *("errors", "files", "settings", "paper", "architecture", "recipe", "distributed"),
     *("blocks", "data", "networks", "weights", "class_statistics", "analysis", "experiments", "training", "ablations"),
     *("figures", "reports", "pages", "cli"),
 )
 AROUND = ("sevis", "sevis.__main__")  # they stand around the rooms: the public names, and `python -m sevis`
-PAGES, HEAVY = ("streamlit",), ("torch", "timm", "torchvision")
+HEAVY = ("torch", "timm", "torchvision")
 # Where timm and torchvision may be asked, and only inside functions.
 ASKING = ("sevis.networks.libraries", "sevis.weights.published", "sevis.training.augmentation")
 # What lives on arrays: a saved file can be looked at without a model, and the app's first page is drawn while torch loads.
-ON_ARRAYS = ("paper", "recipe", "settings", "class_statistics", "analysis", "ablations", "figures", "reports", "weights.card")
+ON_ARRAYS = (
+    "paper",
+    "architecture",
+    "recipe",
+    "settings",
+    "class_statistics",
+    "analysis",
+    "ablations",
+    "figures",
+    "reports",
+    "weights.card",
+)
 LINES, BODY = 400, 40  # at most: of a file, and of a function without its docstring
 
 Tree = Mapping[str, ast.Module]
@@ -121,7 +131,7 @@ def test_an_arrow_that_is_turned_round_and_a_circle_are_seen(tmp_path: Path) -> 
 
 
 def test_only_pages_ask_streamlit() -> None:
-    asking = {module for module in TREE if asks(TREE, module, *PAGES)}
+    asking = {module for module in TREE if asks(TREE, module, "streamlit")}
     assert asking
     assert [module for module in asking if not is_in(module, "pages")] == []
 
@@ -138,7 +148,11 @@ def test_what_lives_on_arrays_does_not_ask_torch() -> None:
 
 
 def test_blocks_know_no_network_of_ours() -> None:
-    assert {room(name) for module in TREE if is_in(module, "blocks") for name in imports(TREE, module) if name in TREE} <= {"blocks", "errors", "paper"}
+    assert {room(name) for module in TREE if is_in(module, "blocks") for name in imports(TREE, module) if name in TREE} <= {
+        "blocks",
+        "errors",
+        "paper",
+    }
 
 
 def test_what_lives_on_arrays_loads_without_torch() -> None:
@@ -152,13 +166,6 @@ def test_everything_loads_without_timm_and_torchvision_and_so_does_the_shipped_n
     """That torch is loaded shows that the test before this one can fail."""
     rest = [module for module in TREE if not is_in(module, "pages") and module != "sevis.__main__"]
     assert loaded_by(f"import {', '.join(rest)}; sevis.load(device='cpu')") == {"torch"}
-
-
-def loaded_by(statement: str) -> set[str]:
-    """Which heavy packages a fresh interpreter has loaded after a statement."""
-    program = f"import sys; {statement}; print(*({set(HEAVY + PAGES)} & set(sys.modules)))"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-    return set(result.stdout.split())
 
 
 def test_the_public_names_are_those_of_the_stub() -> None:
