@@ -32,7 +32,6 @@ class ClassStatistics:
     """
 
     _moments: Mapping[str, Moments | PackedMoments]
-    _wrong: Moments | None = None  # of the scales of the images that were predicted wrong; None: the predictions are unknown
     _sketches: Sketches | None = None
     _file: StatisticsFile | None = None  # that the arrays are read from; None: they were collected here
 
@@ -56,11 +55,6 @@ class ClassStatistics:
         return self._moments["scale"].count
 
     @property
-    def wrong_count(self) -> NDArray[np.int64] | None:
-        """The number of images by class that the network predicted wrong, shape (K,); None where its predictions are unknown."""
-        return self._wrong.count if self._wrong else None
-
-    @property
     def detailed(self) -> bool:
         """Return whether there are histograms, extremes and a sample, beside the moments."""
         return self._sketches is not None
@@ -78,7 +72,6 @@ class ClassStatistics:
         values: Mapping[str, Mapping[str, NDArray[np.float32]]],
         *,
         ids: NDArray[np.int64] | None = None,
-        right: NDArray[np.bool_] | None = None,
     ) -> None:
         """Add a batch.
 
@@ -86,7 +79,6 @@ class ClassStatistics:
             labels: the class of each image, shape (N,).
             values: `values[site]["squeeze" or "scale"]` has shape (N, C).
             ids: the index of each image in the data set, from 0, no two the same, shape (N,); None: counted on from the images so far.
-            right: whether the network predicted each image right, shape (N,). It counts only if it is known of every image.
 
         Raises:
             SevisError: for a label outside 0..K-1, shapes that do not fit, ids that cannot be, values that are no numbers, and compact
@@ -99,17 +91,11 @@ class ClassStatistics:
             raise SevisError(f"expected labels from 0 to {len(self.classes) - 1}, got {labels.min()} to {labels.max()}")
         ids = np.arange(len(labels)) + self.count.sum() if ids is None else np.asarray(ids)
         check_ids(ids, images=len(labels))
-        right = None if right is None else np.asarray(right, dtype=bool)
-        if right is not None and right.shape != labels.shape:
-            raise SevisError(f"expected {len(labels)} predictions, right or wrong, got shape {right.shape}")
         self._check("all")
         growing = self._growing()
         batches = {name: side_by_side(values, name, channels=self.channels, images=len(labels)) for name in QUANTITIES}
-        self._keep_wrong(known=right is not None)
         for name, batch in batches.items():
             growing[name].add(labels, batch)
-        if self._wrong and right is not None:
-            self._wrong.add(labels[~right], batches["scale"][~right])
         if self._sketches:
             self._sketches.add(labels, ids, batches["scale"])
 
@@ -127,20 +113,10 @@ class ClassStatistics:
         if not other.count.any():
             return
         other._check_all()
-        self._keep_wrong(known=other._wrong is not None)
         for name, moments in growing.items():
             moments.absorb(more[name])
-        if self._wrong and other._wrong:
-            self._wrong.absorb(other._wrong)
         if self._sketches and other._sketches:
             self._sketches.absorb(other._sketches)
-
-    def _keep_wrong(self, *, known: bool) -> None:
-        """Begin to keep wrong predictions apart, or end it where they are not known of every image."""
-        if not known:
-            self._wrong = None
-        elif not self.count.any():
-            self._wrong = Moments.empty(len(self.classes), self._width, bounds=False)
 
     # Reading
 
@@ -182,16 +158,6 @@ class ClassStatistics:
         moments, centre = self._of(site, quantity, "mean", "m2"), self.overall_mean(site, quantity)
         squares = moments.m2.sum(axis=0) + self.count @ np.square(moments.mean - centre)
         return np.asarray(np.sqrt(squares / max(self.count.sum() - 1, 1)))
-
-    def mean_of(self, site: str, *, right: bool) -> Array:
-        """Return the mean scale over the images of each class that were predicted right, or wrong, shape (K, C); NaN where there are
-        none.
-        """
-        return self._predicted(site, right).seen("mean")
-
-    def std_of(self, site: str, *, right: bool) -> Array:
-        """Return the standard deviation of the scale over the same images as `mean_of`, with n - 1; NaN where there are fewer than two."""
-        return self._predicted(site, right).deviations()
 
     def histogram(self, site: str) -> Histogram:
         """Return how often the scales of a block take which value, by class; raises SevisError where only moments are kept."""
@@ -249,7 +215,7 @@ class ClassStatistics:
     def compacted(self, *, sample: int | None = None) -> "ClassStatistics":
         """Return the same in an eighth of the space or less, to be looked at; `sevis.class_statistics.moments` says how exactly.
 
-        Left out are the minimum and maximum by class and the predictions (right or wrong). No image can be added to it.
+        Left out are the minimum and maximum by class. No image can be added to it.
 
         Args:
             sample: whole gate vectors of each class that are kept; None: as many as fit into 11 MiB, but 5 to 50.
@@ -262,7 +228,6 @@ class ClassStatistics:
         self._check_all()
         small = copy.copy(self)
         small._moments = {name: PackedMoments.of(moments, CODES[name]) for name, moments in self._growing().items()}
-        small._wrong = None
         if self._sketches:
             size = compact_sample(len(self.classes), self._width) if sample is None else sample
             small._sketches = self._sketches.packed(size)
@@ -282,8 +247,7 @@ class ClassStatistics:
             self.compacted().save(path)
             return
         self._check("all")
-        moments = {**self._moments, "wrong": self._wrong}
-        arrays = {f"{part}.{name}": array for part, held in moments.items() if held for name, array in held.arrays().items()}
+        arrays = {f"{part}.{name}": array for part, held in self._moments.items() for name, array in held.arrays().items()}
         arrays |= self._sketches.arrays() if self._sketches else {}
         size = self._sketches.reservoir.ids.shape[1] if self._sketches else None
         header = Header(COMPACT if self.compact else FORMAT, self.channels, self.classes, self.metadata, size)
@@ -297,8 +261,6 @@ class ClassStatistics:
         statistics._describe(file.header.channels, file.header.classes, file.header.metadata)
         kind = PackedMoments if file.compact else Moments
         statistics._moments = {name: kind(**file.part(name)) for name in QUANTITIES}
-        if wrong := file.part("wrong"):
-            statistics._wrong = Moments(**wrong)
         if file.detailed:
             widths = tuple(statistics.channels.values())
             statistics._sketches = Sketches.of_arrays(file.arrays, widths, seed=statistics.metadata.get("seed", 0))
@@ -342,12 +304,6 @@ class ClassStatistics:
             raise SevisError(f"no SE block is called {site!r}: there are {', '.join(self._columns)}")
         return self._columns[site]
 
-    def _predicted(self, site: str, right: bool) -> Moments:
-        if self._wrong is None:
-            raise self._lacking("does not say which images the network predicted right")
-        wrong = self._checked(site, self._wrong.part(self._columns_of(site)), "mean", "m2")
-        return self._of(site, "scale", "mean", "m2").without(wrong) if right else wrong
-
     def _detail(self, site: str) -> Sketches:
         self._columns_of(site)
         if self._sketches is None:
@@ -370,8 +326,6 @@ class ClassStatistics:
         for site in self.sites if self._file else ():
             for quantity in QUANTITIES:
                 self._of(site, quantity, "mean", "m2", "low", "high")
-            if self._wrong:
-                self._predicted(site, False)
             if self._sketches:
                 self.extremes(site)
                 self.sample(site)

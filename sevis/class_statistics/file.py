@@ -24,7 +24,7 @@ from sevis.files import replacing
 AGAIN = "make it again with python -m sevis collect"
 FORMAT = "sevis-class-statistics-2"
 COMPACT = "sevis-class-statistics-2-compact"
-OLD = "sevis-class-statistics-1"  # of moments only, without predictions
+OLD = "sevis-class-statistics-1"  # of moments only
 Form = tuple[tuple[int, ...], np.dtype[Any]]  # of an array: its shape and type
 DTYPES = {"U8": np.dtype("u1"), "U16": np.dtype("<u2")}
 DTYPES |= {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I64": np.dtype("<i8"), "U64": np.dtype("<u8")}
@@ -113,7 +113,7 @@ def _open(path: Path) -> StatisticsFile:
     _check_format(path, told.get("format", "no class statistics"))
     header = msgspec.convert(told, Header)
     msgspec.convert(header.metadata, _Metadata)
-    expected = _expected(header, wrong="wrong.count" in table)
+    expected = _expected(header)
     _check_arrays(path, expected, {name: (tuple(entry["shape"]), DTYPES.get(entry["dtype"])) for name, entry in table.items()})
     arrays = {name: np.ndarray(*form, mapping, start + table[name]["data_offsets"][0]) for name, form in expected.items()}
     return StatisticsFile(path, header, arrays, mapping)
@@ -126,11 +126,11 @@ def _check_format(path: Path, form: object) -> None:
         raise SevisError(f"{path} holds {form!r}, expected {FORMAT!r}; a newer sevis may open it")
 
 
-def _expected(header: Header, *, wrong: bool) -> dict[str, Form]:
+def _expected(header: Header) -> dict[str, Form]:
     """Return the shape and type of every array of a file with this header."""
     widths, size, compact = list(header.channels.values()), header.sample, header.format == COMPACT
     classes, channels = len(header.classes), sum(widths)
-    expected = _packed_moments(classes, channels) if compact else _moments(classes, channels, wrong=wrong)
+    expected = _packed_moments(classes, channels) if compact else _moments(classes, channels)
     if size is None:
         return expected
     whole, key = np.dtype("<i8"), np.dtype("<u8")
@@ -145,15 +145,15 @@ def _expected(header: Header, *, wrong: bool) -> dict[str, Form]:
     }
 
 
-def _moments(classes: int, channels: int, *, wrong: bool) -> dict[str, Form]:
+def _moments(classes: int, channels: int) -> dict[str, Form]:
     """Return the shape and type of every array of moments."""
     plane = (classes, channels)
     double, single, whole = (np.dtype(name) for name in ("<f8", "<f4", "<i8"))
     expected: dict[str, Form] = {}
-    for part in (*QUANTITIES, *(["wrong"] if wrong else [])):
+    for part in QUANTITIES:
         expected[f"{part}.count"] = ((classes,), whole)
         expected |= {f"{part}.{name}": (plane, double) for name in ("mean", "m2")}
-        expected |= {} if part == "wrong" else {f"{part}.{name}": (plane, single) for name in ("low", "high")}
+        expected |= {f"{part}.{name}": (plane, single) for name in ("low", "high")}
     return expected
 
 
@@ -180,8 +180,6 @@ def _counts_fit(header: Header, arrays: Mapping[str, NDArray[Any]]) -> bool:
     """Return whether the counts of images agree with each other."""
     count = arrays["scale.count"]
     if (count < 0).any() or (count != arrays["squeeze.count"]).any():
-        return False
-    if "wrong.count" in arrays and not ((arrays["wrong.count"] >= 0) & (arrays["wrong.count"] <= count)).all():
         return False
     if "histogram.bins" in arrays:
         bins, ids = arrays["histogram.bins"], arrays["sample.ids"]

@@ -38,9 +38,9 @@ class Moments:
     high: NDArray[np.float32] | None = None
 
     @classmethod
-    def empty(cls, classes: int, channels: int, *, bounds: bool = True) -> "Moments":
+    def empty(cls, classes: int, channels: int) -> "Moments":
         shape = (classes, channels)
-        low, high = (np.full(shape, value, np.float32) if bounds else None for value in (np.inf, -np.inf))
+        low, high = (np.full(shape, value, np.float32) for value in (np.inf, -np.inf))
         return cls(np.zeros(classes, np.int64), np.zeros(shape), np.zeros(shape), low, high)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -85,17 +85,6 @@ class Moments:
         if self.low is None or self.high is None or not held.any():
             return np.full((2, self.mean.shape[1]), np.nan, np.float32)
         return np.stack([self.low[held].min(axis=0), self.high[held].max(axis=0)])
-
-    def without(self, other: "Moments") -> "Moments":
-        """Return the moments of these images less those of another, which are among them: the reverse of `absorb`, but for minimum and
-        maximum.
-        """
-        count = self.count - other.count
-        left, gone = count[:, None], other.count[:, None]
-        share = np.divide(gone, left, out=np.zeros(left.shape), where=left > 0)
-        delta = np.where(gone > 0, self.mean - other.mean, 0)
-        m2 = self.m2 - other.m2 - np.square(delta) * (share * self.count[:, None])
-        return Moments(count, self.mean + delta * share, np.maximum(m2, 0))
 
     def seen(self, name: str) -> Array:
         """Return an array of these, such as "mean", shape (K, C), with NaN for a class without images."""

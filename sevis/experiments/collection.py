@@ -14,10 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
 from sevis.blocks.hooks import capture
@@ -26,7 +23,6 @@ from sevis.blocks.sites import require_sites
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.histograms import default_sample
 from sevis.class_statistics.moments import QUANTITIES
-from sevis.data.datasets import match
 from sevis.data.loader import Batch, Broken, LabelledImages, about, class_names, make_loader
 from sevis.distributed import Shard
 from sevis.errors import SevisError
@@ -86,8 +82,7 @@ def collect(
     """
     names = tuple(classes or ready.classes)
     statistics = _empty(ready, names, provenance(ready), sample)
-    outputs = np.arange(len(names)) if classes is None else outputs_of(ready, names)
-    work = _Pass(ready, statistics, outputs, CollectOptions())
+    work = _Pass(ready, statistics, CollectOptions())
     work.run(loader)
     _finish(statistics, work.broken)
     return statistics
@@ -117,7 +112,7 @@ def collect_dataset(
     names, told = class_names(dataset), about(dataset)
     metadata = provenance(ready, bf16=options.bf16) | told | {"seed": options.seed}
     statistics, done = _empty(ready, names, metadata, options.sample), 0
-    work = _Pass(ready, statistics, outputs_of(ready, names, told["wnids"]), options)
+    work = _Pass(ready, statistics, options)
     facts = _facts(statistics, options)
     partial = None if options.out is None else PartialFile(options.out, facts, shard, options.save_every, _say)
     if partial and (left := partial.open(resume=options.resume)):
@@ -177,13 +172,11 @@ class _Pass:
     """One pass of a network over labelled images.
 
     Attributes:
-        outputs: the network's output for each label, shape (K,); None where they are not known.
         beside: the one thread that touches the statistics, in the order of the batches, while the network computes the next one.
     """
 
     ready: ReadyModel
     statistics: ClassStatistics
-    outputs: NDArray[np.int64] | None
     options: CollectOptions
     broken: _BrokenImages = field(default_factory=_BrokenImages)
     beside: Executor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
@@ -199,12 +192,12 @@ class _Pass:
                 ids, unreadable = more[0] if more else None, more[1] if len(more) > 1 else ()
                 self.broken.add(unreadable, count=len(unreadable))
                 if len(labels):
-                    logits = model(inputs.to(device, non_blocking=True).contiguous(memory_format=layout))
+                    model(inputs.to(device, non_blocking=True).contiguous(memory_format=layout))
                     known, indices = labels.cpu().numpy(), None if ids is None else ids.cpu().numpy()
-                    gates, right = gates_of(record), _right(logits, known, self.outputs)
+                    gates = gates_of(record)
                     if update:
                         update.result()
-                    update = self.beside.submit(self.statistics.update, known, gates, ids=indices, right=right)
+                    update = self.beside.submit(self.statistics.update, known, gates, ids=indices)
             if update:
                 update.result()
 
@@ -255,23 +248,6 @@ def _empty(ready: ReadyModel, classes: tuple[str, ...], metadata: dict[str, Any]
     channels = {site.name: site.channels for site in require_sites(ready.model)}
     size = default_sample(len(classes), sum(channels.values())) if sample is None else sample
     return ClassStatistics(channels, classes, metadata, sample=size)
-
-
-def _right(logits: Any, labels: NDArray[np.int64], outputs: NDArray[np.int64] | None) -> NDArray[np.bool_] | None:
-    """Return whether the highest output of each image is that of its label; None where that is not known."""
-    if outputs is None or not isinstance(logits, Tensor) or logits.ndim != 2:
-        return None
-    expected = outputs.take(labels, mode="clip")  # labels without a class are refused by `update`
-    return np.asarray(logits.argmax(dim=1).cpu().numpy() == expected)
-
-
-def outputs_of(ready: ReadyModel, classes: Sequence[str], wnids: Sequence[str] | None = None) -> NDArray[np.int64] | None:
-    """Return the network's output for each class of a data set, shape (K,), by WordNet ids, else by names; None where one has none."""
-    for known, wanted in ((ready.card.wnids, wnids), (ready.classes, classes)):
-        found = match(wanted or (), known or ())
-        if len(found) and found.min() >= 0:
-            return found
-    return None
 
 
 def _finish(statistics: ClassStatistics, broken: _BrokenImages) -> None:

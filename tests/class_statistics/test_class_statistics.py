@@ -59,48 +59,6 @@ def test_any_order_split_and_merge_equals_numpy(seed: int) -> None:
     assert_equal_to_numpy(shards[0], labels, values)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_right_and_wrong_predictions_apart_equal_numpy(seed: int) -> None:
-    labels, values = random_images(seed)
-    rng = np.random.default_rng(seed + 200)
-    right = (rng.random(len(labels)) < 0.6) & (labels != 2) | (labels == 1)  # all of class 1, none of class 2
-    shards = [ClassStatistics(CHANNELS, CLASSES) for _ in range(3)]
-    for number, rows in enumerate(np.array_split(rng.permutation(len(labels)), 9)):
-        shards[number % 3].update(labels[rows], part(values, rows), right=right[rows])
-    for shard in shards[1:]:
-        shards[0].merge(shard)
-    np.testing.assert_array_equal(shards[0].wrong_count, np.bincount(labels[~right], minlength=len(CLASSES)))
-    for site, block in values.items():
-        exact = block["scale"].astype(np.float64)
-        for judged in (True, False):
-            mean, std = shards[0].mean_of(site, right=judged), shards[0].std_of(site, right=judged)
-            for row in range(len(CLASSES)):
-                chosen = exact[(labels == row) & (right == judged)]
-                if len(chosen):
-                    np.testing.assert_allclose(mean[row], chosen.mean(axis=0), rtol=1e-11)
-                    np.testing.assert_allclose(std[row], chosen.std(axis=0, ddof=1), rtol=1e-7)
-                else:
-                    assert np.isnan([mean[row], std[row]]).all()
-    assert_equal_to_numpy(shards[0], labels, values)
-
-
-def test_predictions_that_are_not_known_of_every_image_are_unknown() -> None:
-    labels, values = random_images(4)
-    known, unknown = ClassStatistics(CHANNELS, CLASSES), ClassStatistics(CHANNELS, CLASSES)
-    known.update(labels, values, right=labels > 0)
-    unknown.update(labels, values)
-    for first, second in ((known, unknown), (unknown, known)):
-        both = ClassStatistics(CHANNELS, CLASSES)
-        both.merge(first)
-        assert (both.wrong_count is None) == (first is unknown)
-        both.merge(ClassStatistics(CHANNELS, CLASSES))  # without an image: it changes nothing
-        assert (both.wrong_count is None) == (first is unknown)
-        both.merge(second)
-        assert both.wrong_count is None
-        with pytest.raises(SevisError, match="does not say which images the network predicted right"):
-            both.mean_of("SE_2_1", right=True)
-
-
 def test_the_sum_of_squared_deviations_is_that_of_numpy() -> None:
     labels, values = random_images(5)
     statistics = ClassStatistics(CHANNELS, CLASSES)
@@ -146,8 +104,6 @@ def test_wrong_input_is_refused() -> None:
         statistics.update(labels, values, ids=np.arange(96))
     with pytest.raises(SevisError, match="from 0 to 4294967294 as ids, got -1 to 95"):
         statistics.update(labels, values, ids=np.arange(97) - 1)
-    with pytest.raises(SevisError, match="97 predictions"):
-        statistics.update(labels, values, right=np.ones(3, dtype=bool))
     assert statistics.count.sum() == 0
     with pytest.raises(SevisError, match="no SE block is called 'SE_9_9'"):
         statistics.mean("SE_9_9")

@@ -22,14 +22,11 @@ HEADER = {"format": FORMAT, "channels": {"a": 3}, "classes": ["x"], "metadata": 
 
 def answers(statistics: ClassStatistics) -> dict[str, Any]:
     """Everything that statistics tell."""
-    found: dict[str, Any] = {"count": statistics.count, "wrong": statistics.wrong_count}
+    found: dict[str, Any] = {"count": statistics.count}
     for site in statistics.sites:
         for quantity in ("squeeze", "scale"):
             for name in ("mean", "m2", "std", "min", "max", "overall_mean", "overall_std"):
                 found[f"{site}.{quantity}.{name}"] = getattr(statistics, name)(site, quantity)
-        for right in (True, False):
-            found[f"{site}.{right}"] = statistics.mean_of(site, right=right)
-            found[f"{site}.{right}.std"] = statistics.std_of(site, right=right)
         for sketch in ("histogram", "extremes", "sample"):
             found |= {f"{site}.{sketch}.{name}": array for name, array in vars(getattr(statistics, sketch)(site)).items()}
     return found
@@ -95,7 +92,6 @@ def test_moments_only_are_saved_without_the_rest(path) -> None:
     statistics.save(path)
     loaded = ClassStatistics.load(path)
     np.testing.assert_array_equal(loaded.std("SE_3_1"), statistics.std("SE_3_1"))
-    assert loaded.wrong_count is None
     assert not loaded.detailed
     with pytest.raises(SevisError, match=r"some.safetensors holds only means: collect it again with python -m sevis collect"):
         loaded.histogram("SE_3_1")
@@ -132,12 +128,7 @@ def write_ones(path: Path, *, channels: Any = None, count: Any = None, width: in
 
 def test_a_file_that_others_wrote_opens_and_goes_on(path) -> None:
     statistics = ClassStatistics.load(write_ones(path))
-    assert (statistics.detailed, statistics.wrong_count, statistics.count.tolist(), statistics.metadata) == (
-        False,
-        None,
-        [1],
-        {"model": "old"},
-    )
+    assert (statistics.detailed, statistics.count.tolist(), statistics.metadata) == (False, [1], {"model": "old"})
     ones = {"a": {"squeeze": np.ones((1, 3), np.float32), "scale": np.ones((1, 3), np.float32)}}
     statistics.update(np.array([0]), ones)
     assert statistics.count.tolist() == [2]
@@ -237,8 +228,6 @@ def test_a_damaged_file_is_refused(path) -> None:
         ("scale.m2", (1, 7), np.nan, lambda statistics: statistics.overall_std("SE_3_1")),
         ("scale.low", (1, 7), np.nan, lambda statistics: statistics.min("SE_3_1")),
         ("scale.high", (1, 7), np.inf, lambda statistics: statistics.max("SE_3_1")),
-        ("wrong.mean", (1, 7), np.nan, lambda statistics: statistics.mean_of("SE_3_1", right=True)),
-        ("wrong.m2", (1, 7), -1, lambda statistics: statistics.std_of("SE_3_1", right=False)),
         ("sample.values", (1, 0, 7), np.nan, lambda statistics: statistics.sample("SE_3_1")),
         ("extremes.highest", (7, 0), 2**64 - 1, lambda statistics: statistics.extremes("SE_3_1")),
     ],
@@ -259,8 +248,6 @@ def test_values_that_are_no_numbers_are_said_when_they_are_read(path, name: str,
     [
         ("scale.count", 1, 99),
         ("squeeze.count", 1, -1),
-        ("wrong.count", 1, 99),
-        ("wrong.count", 1, -1),
         ("histogram.bins", (1, 0, 5), 1000),
         ("histogram.bins", (1, 0, 5), -1),
         ("histogram.exact", (1, 0, 0), -1),
@@ -306,3 +293,11 @@ def test_a_full_disk_keeps_the_old_file(path, monkeypatch, code: int) -> None:
         detailed(2).save(path)
     assert [found.name for found in path.parent.iterdir()] == ["some.safetensors"]
     assert path.read_bytes() == before
+
+
+def test_what_an_older_sevis_kept_of_wrong_predictions_is_left_alone(path) -> None:
+    write_ones(path)
+    with safe_open(path, framework="numpy") as file:
+        arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118  (it is no dictionary)
+    save_file({**arrays, "wrong.count": np.ones(1, np.int64), "wrong.mean": np.ones((1, 3))}, path, metadata=metadata)
+    assert ClassStatistics.load(path).mean("a").tolist() == [[1, 1, 1]]

@@ -151,9 +151,6 @@ def test_what_was_left_out_is_said_in_a_sentence(small) -> None:
     for name in ("min", "max"):
         with pytest.raises(SevisError, match=r"compact and holds no minimum and maximum by class: collect it again .* without --compact"):
             getattr(small, name)("SE_2_1")
-    assert small.wrong_count is None
-    with pytest.raises(SevisError, match=r"does not say which images the network predicted right: .* without --compact"):
-        small.mean_of("SE_2_1", right=False)
 
 
 def test_no_image_can_be_added(small, whole) -> None:

@@ -12,7 +12,7 @@ from torchvision.transforms import ToTensor
 from sevis.data.datasets import open_dataset
 from sevis.data.loader import make_loader
 from sevis.errors import SevisError
-from sevis.experiments.collection import CollectOptions, collect, collect_dataset, outputs_of
+from sevis.experiments.collection import CollectOptions, collect, collect_dataset
 from sevis.weights.loading import ReadyModel, make_ready
 from tests.helpers.cards import make_card
 from tests.helpers.networks import plain_gates
@@ -68,37 +68,6 @@ def test_collecting_leaves_the_model_as_it_was(ready: ReadyModel, colours: Path)
     with pytest.raises(SevisError, match="labels from 0 to 1"):
         collect(ready, loader, classes=["only", "two"])
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in ready.model.modules())
-
-
-def test_predictions_are_told_apart_where_the_classes_are_the_networks(network: nn.Module, colours: Path) -> None:
-    dataset = open_colours(colours)[0]
-    ready = make_ready(make_card(classes=("x", "green", "red", "blue", "y")), network, device="cpu")
-    inputs = torch.stack([torch.from_numpy(ready.preprocess(image)) for image, _ in dataset])
-    with torch.no_grad():
-        network.fc.bias -= network(inputs).mean(dim=0)  # so that every output has its turn
-    statistics = collect_dataset(ready, dataset, options=CollectOptions(batch_size=5, progress=False))
-    with torch.no_grad():
-        predicted = network(inputs).argmax(dim=1).numpy()
-    labels = np.array(dataset.labels)
-    right = predicted == np.array([3, 1, 2])[labels]
-    assert 0 < right.sum() < len(right), "the test needs both"
-    assert statistics.wrong_count.tolist() == [int((~right[labels == row]).sum()) for row in range(3)]
-    scales = plain_gates(network, inputs)["SE_4_1"][1]
-    for row in range(3):
-        for told in (True, False):
-            chosen = scales[(labels == row) & (right == told)]
-            found = statistics.mean_of("SE_4_1", right=told)[row]
-            assert np.isnan(found).all() if not len(chosen) else np.allclose(found, chosen.mean(axis=0), atol=1e-5)
-
-
-def test_wnids_come_before_names_and_an_unknown_class_leaves_the_predictions_unknown(network: nn.Module, colours: Path) -> None:
-    ready = make_ready(make_card(classes=tuple("abcde"), wnids=("n5", "n4", "n3", "n2", "n1")), network, device="cpu")
-    assert outputs_of(ready, ["a", "b"], ["n1", "n3"]).tolist() == [4, 2]
-    assert outputs_of(ready, ["e", "b"]).tolist() == [4, 1]
-    assert outputs_of(ready, ["e", "z"], ["n1", "n9"]) is None
-    assert collect_dataset(ready, open_colours(colours)[1], options=CollectOptions(progress=False)).wrong_count is None
-    twins = make_ready(make_card("twins", classes=tuple("aabcd")), network, device="cpu")
-    assert outputs_of(twins, ["b"]) is None, "two outputs of one name"
 
 
 def test_ids_are_indices_in_the_data_set(ready: ReadyModel, colours: Path) -> None:

@@ -21,7 +21,7 @@ def batch(seed: int, count: int = 30, channels: dict[str, int] = CHANNELS) -> di
         site: {"squeeze": rng.normal(3, 9, (count, width)).astype(np.float32), "scale": rng.random((count, width), np.float32)}
         for site, width in channels.items()
     }
-    return {"labels": rng.integers(0, 3, count), "values": values, "ids": seed * 1000 + np.arange(count), "right": rng.random(count) < 0.7}
+    return {"labels": rng.integers(0, 3, count), "values": values, "ids": seed * 1000 + np.arange(count)}
 
 
 def change(path: Path, name: str, place: Any, value: Any) -> None:
