@@ -300,4 +300,4 @@ def test_what_an_older_sevis_kept_of_wrong_predictions_is_left_alone(path) -> No
     with safe_open(path, framework="numpy") as file:
         arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118  (it is no dictionary)
     save_file({**arrays, "wrong.count": np.ones(1, np.int64), "wrong.mean": np.ones((1, 3))}, path, metadata=metadata)
-    assert ClassStatistics.load(path).mean("a").tolist() == [[1, 1, 1]]
+    assert ClassStatistics.load(path).mean("a").tolist() == [[0, 0, 0]]

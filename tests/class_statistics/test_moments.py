@@ -173,13 +173,13 @@ def test_a_compact_file_is_written_again_as_it_is(small, path, tmp_path) -> None
         assert (file.get_tensor("scale.mean").dtype, file.get_tensor("sample.values").dtype) == (np.uint16, np.uint8)
 
 
-def test_a_compact_file_of_many_classes_is_a_sixth_of_the_whole_one(tmp_path) -> None:
+def test_a_compact_file_of_many_classes_is_less_than_a_third_of_the_whole_one(tmp_path) -> None:
     channels = {f"SE_{stage}_1": 256 for stage in range(2, 6)}
     statistics = ClassStatistics(channels, tuple(map(str, range(60))), sample=8)
     statistics.update(**batch(1, 600, channels) | {"labels": np.arange(600) % 60})
     for name in ("whole", "small"):
         statistics.save(tmp_path / name, compact=name == "small")
-    assert (tmp_path / "small").stat().st_size < (tmp_path / "whole").stat().st_size / 4
+    assert (tmp_path / "small").stat().st_size < (tmp_path / "whole").stat().st_size / 3
 
 
 def damage(path: Path, name: str, place: Any, value: Any) -> None:
