@@ -7,7 +7,7 @@ import torch
 import sevis
 from sevis.analysis.dead_gates import DEAD
 from sevis.data.datasets import open_dataset, sample_photos
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from sevis.files import sha256
 from sevis.training.publishing import score
 from sevis.weights.card import DEFAULT, read_card

@@ -6,10 +6,10 @@ from math import nan
 
 import numpy as np
 
-from sevis.analysis.block_measures import Value, draw_images, measure_block
+from sevis.analysis.block_profile import Value, draw_images, measure_block
+from sevis.analysis.depth_measures import MEASURES, Measure
 from sevis.analysis.formulas import Array
 from sevis.analysis.intervals import LEVEL
-from sevis.analysis.measures import MEASURES, Measure
 from sevis.class_statistics.class_statistics import ClassStatistics
 
 
@@ -89,13 +89,13 @@ def depth_profile(
     Tibshirani, 1993, An Introduction to the Bootstrap, sec. 6.4). Images are drawn within their class. The interval of the accuracy is
     Wilson's. Without whole gates in the file, or with fewer than five of a class, all intervals are NaN.
 
-    Of many images or classes fewer replicates and permutations are drawn, see `sevis.analysis.block_measures.draw_images`.
+    Of many images or classes fewer replicates and permutations are drawn, see `sevis.analysis.block_profile.draw_images`.
 
     Args:
         statistics: of any network; best with whole gates of each class.
         replicates, permutations: how many to draw at most.
         seed: of what is drawn.
-        measures: what to measure; each is a row of `sevis.analysis.measures`.
+        measures: what to measure; each is a row of `sevis.analysis.depth_measures`.
         progress: told the share of the blocks that are measured, after each.
     """
     for profile in scan_depth(statistics, replicates=replicates, permutations=permutations, seed=seed, measures=measures):

@@ -11,7 +11,7 @@ from math import isnan
 
 import numpy as np
 
-from sevis.analysis.block_measures import FEWEST, Value
+from sevis.analysis.block_profile import FEWEST, Value
 from sevis.analysis.dead_gates import CAUSES, DEAD
 from sevis.analysis.depth import DepthProfile
 from sevis.analysis.formulas import HIGH, LOW

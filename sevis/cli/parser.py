@@ -19,7 +19,7 @@ from sevis.cli.networks import add_command, models, sites_command
 from sevis.cli.photos import audit_command, explain_command
 from sevis.cli.statistics import collect_command, export_command, figure6_command, report_command
 from sevis.cli.training import curve_command, train_command, twins_command
-from sevis.data.images import FORMAT_NAMES
+from sevis.data.image_formats import FORMAT_NAMES
 from sevis.errors import SevisError
 from sevis.weights.card import DEFAULT
 

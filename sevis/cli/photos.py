@@ -9,7 +9,7 @@ from sevis.errors import SevisError
 
 def explain_command(arguments: Arguments) -> None:
     """Explain one image, as text, JSON or HTML."""
-    from sevis.data.images import MAX_BYTES, read_image
+    from sevis.data.image_formats import MAX_BYTES, read_image
     from sevis.experiments.explanation import explain
 
     image = read_image(_read_bytes(arguments.image, MAX_BYTES + 1))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sevis.data.cifar import LAYOUTS, Layout, Records, recognise
-from sevis.data.images import SUFFIXES, is_image, read_image
+from sevis.data.image_formats import SUFFIXES, is_image, read_image
 from sevis.data.sources import Folder, Source, Zip, printable
 from sevis.errors import SevisError
 from sevis.settings import cache_folder, named_data

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sevis.data.datasets import SPLITS
-from sevis.data.images import MAX_BYTES, SUFFIXES, is_image
+from sevis.data.image_formats import MAX_BYTES, SUFFIXES, is_image
 from sevis.data.sources import Folder, Source, Zip, printable
 from sevis.errors import SevisError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from sevis.data.images import MAX_BYTES
+from sevis.data.image_formats import MAX_BYTES
 from sevis.errors import SevisError
 
 MAX_FILES = 5_000_000  # of one folder; ImageNet's training images are 1.3 million, and a million names take about 0.1 GB

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from sevis.analysis.dead_gates import DEAD
 from sevis.blocks.sites import find_sites
 from sevis.data.datasets import TINY_IMAGENET, ImageDataset, sample_photos
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from sevis.data.pixels import EVALUATED, evaluation_batches, open_images
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError

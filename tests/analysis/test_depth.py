@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from sevis.analysis import formulas
-from sevis.analysis.block_measures import EFFORT, draw_images
+from sevis.analysis.block_profile import EFFORT, draw_images
 from sevis.analysis.depth import depth_profile, scan_depth
+from sevis.analysis.depth_measures import MEASURES, Needs
 from sevis.analysis.intervals import wilson
-from sevis.analysis.measures import MEASURES, Needs
 from sevis.class_statistics.class_statistics import ClassStatistics
 
 CLASSES, WIDTH = 4, 30

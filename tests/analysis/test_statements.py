@@ -6,10 +6,10 @@ from math import nan
 import numpy as np
 import pytest
 
-from sevis.analysis.block_measures import Value
+from sevis.analysis.block_profile import Value
 from sevis.analysis.dead_gates import CAUSES
 from sevis.analysis.depth import Curve, DepthProfile
-from sevis.analysis.measures import MEASURES
+from sevis.analysis.depth_measures import MEASURES
 from sevis.analysis.statements import describe_regions, judge, percent, split_stages
 
 RESNET50 = tuple(f"SE_{stage}_{block}" for stage, blocks in zip((2, 3, 4, 5), (3, 4, 6, 3), strict=True) for block in range(1, blocks + 1))

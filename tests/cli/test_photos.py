@@ -13,7 +13,7 @@ from torch import nn
 
 import sevis
 from sevis.cli.parser import main
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from tests.helpers.hub import serving
 from tests.helpers.networks import stir
 from tests.helpers.processes import run_sevis

@@ -18,7 +18,7 @@ from sevis.cli.parser import main
 from sevis.data import cifar, downloads
 from sevis.data.cifar import LAYOUTS, unpack
 from sevis.data.datasets import find_data, open_dataset
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from sevis.files import sha256
 from sevis.weights.loading import load
 from tests.helpers.pictures import write_classes

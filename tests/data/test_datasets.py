@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from sevis import SevisError
 from sevis.data.datasets import ImageDataset, find_data, match, open_dataset, sample_photos
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from sevis.data.sources import Zip
 from sevis.settings import cache_folder
 from tests.helpers.pictures import WNIDS, colour, plain, write_classes, write_tiny_imagenet, zipped

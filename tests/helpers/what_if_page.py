@@ -10,7 +10,7 @@ from torch import nn
 
 import sevis
 from sevis.data.datasets import sample_photos
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from tests.helpers.charts import by_title, numbers
 from tests.helpers.pages import open_page
 

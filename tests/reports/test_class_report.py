@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sevis.analysis.depth import depth_profile
-from sevis.analysis.measures import MEASURES
+from sevis.analysis.depth_measures import MEASURES
 from sevis.analysis.statements import judge
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError

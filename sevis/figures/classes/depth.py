@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from sevis.analysis.dead_gates import CAUSES
 from sevis.analysis.depth import DepthProfile
-from sevis.analysis.measures import Measure
+from sevis.analysis.depth_measures import Measure
 from sevis.analysis.statements import Statement
 from sevis.figures.chart import Chart
 from sevis.figures.theme import NEUTRAL, PALETTE, finish, translucent

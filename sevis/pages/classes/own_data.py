@@ -11,7 +11,7 @@ import streamlit as st
 
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.data.datasets import ImageDataset, class_folders, find_data, open_dataset
-from sevis.data.images import is_image
+from sevis.data.image_formats import is_image
 from sevis.data.own_data import ClassZip, find_class_folders, look_through, open_class_zip, splits_in
 from sevis.data.sources import Folder, Zip
 from sevis.errors import SevisError

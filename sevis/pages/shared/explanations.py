@@ -12,7 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
 from sevis.experiments.explanation import Explanation, explain

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from sevis.data.datasets import ImageDataset, find_data, open_dataset, sample_photos
-from sevis.data.images import MAX_BYTES, SUFFIXES
+from sevis.data.image_formats import MAX_BYTES, SUFFIXES
 from sevis.pages.shared.explanations import Photo
 from sevis.weights.card import Card
 

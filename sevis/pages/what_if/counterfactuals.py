@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.data.datasets import find_data, sample_photos
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from sevis.errors import SevisError
 from sevis.experiments.explanation import Explanation, explain
 from sevis.experiments.interventions import Intervention, Sources, format_steps, intervene

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from sevis.experiments.explanation import Explanation
 from sevis.figures.gates.what_if import channel_bars, sensitivity_strip
 from sevis.pages.shared.cache import look_up

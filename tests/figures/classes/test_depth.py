@@ -8,7 +8,7 @@ import pytest
 
 from sevis.analysis.dead_gates import CAUSES, DEAD
 from sevis.analysis.depth import Curve, DepthProfile
-from sevis.analysis.measures import MEASURES
+from sevis.analysis.depth_measures import MEASURES
 from sevis.analysis.statements import judge
 from sevis.figures.classes.depth import INTERVALS, JUDGED, measure_chart, profile_table, statement_chart
 from sevis.figures.theme import NEUTRAL, PALETTE

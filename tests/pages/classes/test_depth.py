@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from sevis.analysis.measures import MEASURES
+from sevis.analysis.depth_measures import MEASURES
 from sevis.class_statistics.class_statistics import ClassStatistics
 from tests.helpers.charts import titles
 from tests.helpers.pages import text

@@ -11,7 +11,7 @@ import streamlit as st
 
 import sevis
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from sevis.pages.classes import collecting
 from sevis.pages.shared import turns
 from sevis.pages.shared.photos import validation_photos

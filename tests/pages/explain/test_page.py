@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 import sevis
 from sevis.data.datasets import sample_photos
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from sevis.experiments import explanation
 from sevis.pages.shared import explanations as models
 from sevis.pages.shared import loading

@@ -10,7 +10,7 @@ import torch
 
 import sevis
 from sevis.data.datasets import sample_photos
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from sevis.errors import SevisError
 from sevis.pages.shared import loading, network
 from sevis.pages.shared.loading import wait_for

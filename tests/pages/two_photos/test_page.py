@@ -10,7 +10,7 @@ from PIL import Image
 
 import sevis
 from sevis.data.datasets import sample_photos
-from sevis.data.images import read_image
+from sevis.data.image_formats import read_image
 from sevis.weights.card import DEFAULT
 from tests.helpers.charts import charts, numbers, title, titles
 from tests.helpers.pages import open_page

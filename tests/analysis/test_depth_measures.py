@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sevis.analysis.depth import depth_profile
-from sevis.analysis.measures import MEASURES, Measure, Needs
+from sevis.analysis.depth_measures import MEASURES, Measure, Needs
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.figures.classes.depth import measure_chart, offered, profile_table

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from sevis.analysis.dead_gates import dead_cause
+from sevis.analysis.depth_measures import MEASURES, Measure, Needs
 from sevis.analysis.formulas import Array, Counts, overall_spread, saturated_share
 from sevis.analysis.intervals import LEVEL, wilson
-from sevis.analysis.measures import MEASURES, Measure, Needs
 from sevis.analysis.resampling import bootstrap_weights, choose_images, resampled_moments, shuffled_means
 from sevis.class_statistics.class_statistics import ClassStatistics
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sevis import SevisError
-from sevis.data.images import FORMATS, MAX_BYTES, is_image, read_image
+from sevis.data.image_formats import FORMATS, MAX_BYTES, is_image, read_image
 from tests.helpers.pictures import a_picture
 
 
