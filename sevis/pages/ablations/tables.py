@@ -23,6 +23,7 @@ from sevis.ablations.results import Ablations, Summary, read_ablations, shipped_
 from sevis.errors import SevisError
 from sevis.figures.networks.ablations import Dot, Life, error_dots, life_map
 from sevis.figures.networks.training_curves import WITH_AND_WITHOUT, seed_curves
+from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.show import as_text, show, show_error
 
 COMMAND = "python -m sevis ablate"
@@ -32,17 +33,8 @@ COMMAND = "python -m sevis ablate"
 def show_tables() -> None:
     """Show the chosen table; the choice is kept in the address."""
     by_number = {table.number: table for table in tables()}
-    number = st.segmented_control(
-        "Table of the paper",
-        list(by_number),
-        default=next(iter(by_number)),
-        required=True,
-        format_func=lambda one: f"{one}: {by_number[one].title}",
-        key="table",
-        bind="query-params",
-        wrap=True,
-    )
-    table = by_number.get(number) or next(iter(by_number.values()))
+    titles = {number: f"{number}: {table.title}" for number, table in by_number.items()}
+    table = by_number[choose_one("Table of the paper", list(by_number), key="table", titles=titles, wrap=True)]
     ablations = _read_or_say()
     _show_table(table, ablations)
     if ablations.runs:

@@ -8,6 +8,7 @@ from sevis.figures.networks.training_curves import LiveCurve, live_curves
 from sevis.pages.ablations.live_data import TrialData, find_trial_data
 from sevis.pages.ablations.live_training import ALONE, RATIOS, STAGES, TRAINING, Trial, TrialChoice, TrialOutcome
 from sevis.pages.architectures.designs import GATES, PLACEMENTS, SQUEEZES
+from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.show import show, show_error
 from sevis.pages.shared.turns import Turns, describe_row, shared_turns
 
@@ -46,7 +47,7 @@ def show_training() -> None:
 def _choose() -> TrialChoice:
     """Show the controls, whose state is kept in the address, and return what is chosen."""
     with st.container(horizontal=True, gap="medium"):
-        network = _segments("Network", {WITH: WITH, WITHOUT: WITHOUT}, "try_network")
+        network = choose_one("Network", [WITH, WITHOUT], key="try_network", wrap=True)
         seed = st.number_input(
             "Seed", 0, 999, 0, key="try_seed", bind="query-params", width=130, help="Of weights, order and augmentation."
         )
@@ -54,27 +55,13 @@ def _choose() -> TrialChoice:
         return TrialChoice(gated=False, seed=int(seed))
     with st.container(horizontal=True, gap="medium"):
         reduction = st.select_slider("Reduction ratio r", RATIOS, 16, key="try_r", bind="query-params", width=260)
-        squeeze = _segments("Squeeze", SQUEEZES, "try_squeeze")
-        gate = _segments("Gate", GATES, "try_gate")
-        placement = _segments("Placement", {name: title for name, title in PLACEMENTS.items() if name != "3x3"}, "try_placement")
+        squeeze = choose_one("Squeeze", list(SQUEEZES), key="try_squeeze", titles=SQUEEZES, wrap=True)
+        gate = choose_one("Gate", list(GATES), key="try_gate", titles=GATES, wrap=True)
+        placements = [name for name in PLACEMENTS if name != "3x3"]
+        placement = choose_one("Placement", placements, key="try_placement", titles=PLACEMENTS, wrap=True)
         stages = st.multiselect("Stages with SE", STAGES, list(STAGES), key="try_stages", bind="query-params", width=330)
     wanted = tuple(stage for stage in STAGES if stage in stages)
     return TrialChoice(reduction=reduction, squeeze=squeeze, gate=gate, placement=placement, stages=wanted, seed=int(seed))
-
-
-def _segments(label: str, options: dict[str, str], key: str) -> str:
-    first = next(iter(options))
-    chosen = st.segmented_control(
-        label,
-        list(options),
-        default=first,
-        required=True,
-        format_func=lambda one: options.get(one, one),
-        key=key,
-        bind="query-params",
-        wrap=True,
-    )
-    return chosen or first
 
 
 def _start(choice: TrialChoice, data: TrialData) -> None:

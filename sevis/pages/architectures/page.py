@@ -22,6 +22,7 @@ from sevis.pages.architectures.designs import (
 )
 from sevis.pages.architectures.paper_tables import show_paper
 from sevis.pages.architectures.timing import show_overhead
+from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.show import show, show_error
 
 if TYPE_CHECKING:
@@ -93,14 +94,12 @@ def _choose(name: str, family: Family) -> Design:
     reduction = st.select_slider(
         "Reduction ratio r", RATIOS, 16, key="r", bind="query-params", width=300, help="The hidden layer has C / r units (Table 10)."
     )
-    placement = st.segmented_control(
+    placement = choose_one(
         "Placement",
         family.placements,
-        default="standard",
-        required=True,
-        format_func=lambda one: PLACEMENTS.get(one, one),
         key="placement",
-        bind="query-params",
+        titles=PLACEMENTS,
+        default="standard",
         wrap=True,
         help="Where SE stands in a residual unit (Figure 5, Tables 14 and 15): before the sum (Standard), on the branch before its first "
         "convolution (Pre), after the sum (Post), on the shortcut (Identity), or after the 3×3 convolution. Other families have one place.",
@@ -108,29 +107,14 @@ def _choose(name: str, family: Family) -> Design:
     stages = st.multiselect(
         "Stages", family.stages, list(family.stages), key="stages", bind="query-params", width=330, help="Which have SE (Table 13)."
     )
-    squeeze = _segments("Squeeze", SQUEEZES, "squeeze", "Table 11; NoSqueeze, Table 16, projects the maps themselves.")
-    gate = _segments("Gate", GATES, "gate", "The non-linearity at the end of the excitation (Table 12).")
-    width = 1.0
-    if family.widens:
-        width = st.segmented_control("Width", WIDTHS, default=1.0, required=True, key="width", bind="query-params", wrap=True) or 1.0
+    about = "Table 11; NoSqueeze, Table 16, projects the maps themselves."
+    squeeze = choose_one("Squeeze", list(SQUEEZES), key="squeeze", titles=SQUEEZES, wrap=True, help=about)
+    about = "The non-linearity at the end of the excitation (Table 12)."
+    gate = choose_one("Gate", list(GATES), key="gate", titles=GATES, wrap=True, help=about)
+    width = choose_one("Width", WIDTHS, key="width", default=1.0, wrap=True) if family.widens else 1.0
     bias = st.toggle("Biases", value=True, key="bias", bind="query-params", help="The released networks have them, the ablations not.")
     wanted = tuple(stage for stage in family.stages if stage in stages)
-    return Design(name, width, reduction, placement or "standard", None if wanted == family.stages else wanted, squeeze, gate, bias)
-
-
-def _segments(label: str, options: dict[str, str], key: str, help: str) -> str:
-    chosen = st.segmented_control(
-        label,
-        list(options),
-        default=next(iter(options)),
-        required=True,
-        format_func=lambda one: options.get(one, one),
-        key=key,
-        bind="query-params",
-        wrap=True,
-        help=help,
-    )
-    return chosen or next(iter(options))
+    return Design(name, width, reduction, placement, None if wanted == family.stages else wanted, squeeze, gate, bias)
 
 
 def _show_blocks(design: Design, family: Family, cost: "Cost") -> None:

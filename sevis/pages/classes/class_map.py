@@ -13,6 +13,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.classes.class_map import MARKED, METRICS, class_map, distance_matrix
 from sevis.figures.classes.paper_figures import paper_blocks, paper_classes
 from sevis.pages.shared.cache import identity
+from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.show import show
 
 PCA, MDS = "PCA", "MDS"
@@ -53,9 +54,20 @@ def _choose(statistics: ClassStatistics) -> MapChoice:
     sites, names = statistics.sites, list(dict.fromkeys(statistics.classes))
     site = st.select_slider("Block, from the first to the last", sites, value=paper_blocks(sites)[0], key="map_block", bind="query-params")
     with st.container(horizontal=True, gap="medium"):
-        kind = _one_of("Map", [PCA, MDS], key="map_kind", help="PCA places photos, too; MDS keeps the chosen distances.")
-        metric = _one_of("Distance", list(METRICS), key="map_metric", help="Cosine ignores how far all gates are open; L1 does not.")
-        scale = _one_of("Scale", [COMMON, OWN], key="map_scale", help="One scale for all blocks shows how the classes part.")
+        kind = choose_one(
+            "Map", [PCA, MDS], key="map_kind", wrap=True, width="content", help="PCA places photos, too; MDS keeps the chosen distances."
+        )
+        metric = choose_one(
+            "Distance",
+            list(METRICS),
+            key="map_metric",
+            wrap=True,
+            width="content",
+            help="Cosine ignores how far all gates are open; L1 does not.",
+        )
+        scale = choose_one(
+            "Scale", [COMMON, OWN], key="map_scale", wrap=True, width="content", help="One scale for all blocks shows how the classes part."
+        )
     marked = st.multiselect(
         "Classes to mark",
         names,
@@ -67,13 +79,6 @@ def _choose(statistics: ClassStatistics) -> MapChoice:
     )
     photos = kind == PCA and statistics.detailed and st.toggle("Single photos, too", key="map_photos", bind="query-params")
     return MapChoice(str(site), kind, METRICS[metric], scale == COMMON, marked, bool(photos))
-
-
-def _one_of(label: str, options: list[str], *, key: str, help: str) -> str:
-    chosen = st.segmented_control(
-        label, options, default=options[0], required=True, key=key, bind="query-params", help=help, wrap=True, width="content"
-    )
-    return chosen or options[0]
 
 
 def describe_separation(site: str, apart: Separation) -> str:

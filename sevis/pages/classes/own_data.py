@@ -16,6 +16,7 @@ from sevis.data.own_data import ClassZip, find_class_folders, look_through, open
 from sevis.data.sources import Folder, Zip
 from sevis.errors import SevisError
 from sevis.pages.classes.collecting import choose_amount, collect_in_turns, keep_collected, look_up_collected, pick
+from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.network import Network
 from sevis.pages.shared.show import as_text
 from sevis.settings import DATA_ROOTS, allowed_roots
@@ -112,7 +113,7 @@ def _choose(card: Card) -> Found | None:
     """Show the control for where the photos are, and return those that it stands for."""
     folders, source = _folders(), UPLOAD
     if folders:
-        source = st.segmented_control("Photos", SOURCES, default=FOLDER, required=True, key="own_source", bind="query-params", wrap=True)
+        source = choose_one("Photos", SOURCES, key="own_source", wrap=True)
     if source == FOLDER:
         with st.container(horizontal=True, gap="medium"):
             label = st.selectbox("Data set", list(folders), key="own_folder", bind="query-params", width=380)
@@ -142,7 +143,7 @@ def _choose_split(splits: tuple[str, ...]) -> str:
     """Show the control for training, validation or test, and return the folder; no control where there are none."""
     if not splits:
         return "val"
-    return st.segmented_control("Part", splits, default=splits[0], required=True, key="own_split", bind="query-params") or splits[0]
+    return choose_one("Part", splits, key="own_split")
 
 
 @st.cache_data(ttl=60, max_entries=16, show_spinner=False)

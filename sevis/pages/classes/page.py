@@ -8,6 +8,7 @@ from sevis.errors import SevisError
 from sevis.pages.classes.class_report import offer_report
 from sevis.pages.classes.collecting import collected_here
 from sevis.pages.classes.own_data import own_statistics
+from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.explanations import card_of, read_statistics
 from sevis.pages.shared.growing import leave
 from sevis.pages.shared.network import Network, chosen
@@ -45,7 +46,7 @@ def statistics_of(network: Network, card: Card) -> ClassStatistics | None:
 
 def choose_view() -> str:
     """Show the control that chooses a view, and return that; what the one before was still working on ends."""
-    view = st.segmented_control("Show", VIEWS, default=MEANS, required=True, key="figure", bind="query-params", wrap=True) or MEANS
+    view = choose_one("Show", VIEWS, key="figure", wrap=True)
     if st.session_state.get("shown-view") != view:
         leave()
         st.session_state["shown-view"] = view

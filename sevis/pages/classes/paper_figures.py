@@ -8,11 +8,12 @@ from html import escape
 import streamlit as st
 
 from sevis.analysis.class_groups import groups_of
-from sevis.analysis.paper_figures import INDEX, ORDERS, PAPER_CHANNELS, Curve, label_of, missing, overall_label
+from sevis.analysis.paper_figures import ORDERS, PAPER_CHANNELS, Curve, label_of, missing, overall_label
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.chart import Chart
 from sevis.figures.classes import paper_figures as figures
 from sevis.figures.classes.paper_figures import MAX_CURVES, Stroke, entries
+from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.show import show
 from sevis.reports.html import to_html
 
@@ -45,29 +46,13 @@ def choose(statistics: ClassStatistics) -> PanelChoice | None:
             help="SE_stage_block. The paper shows the last block of each stage, and all of the last stage.",
         )
     with narrow:
-        amount = st.segmented_control(
-            "Channels of each block",
-            [SAMPLED, ALL],
-            default=SAMPLED,
-            required=True,
-            key="channels",
-            bind="query-params",
-            wrap=True,
-            help="The paper draws 50 uniformly sampled channels.",
-        )
-        order = st.segmented_control(
-            "Channels ordered by",
-            ORDERS,
-            default=INDEX,
-            required=True,
-            key="order",
-            bind="query-params",
-            wrap=True,
-            help="Their index, as in the paper; their mean over all images; or the share of their variance that lies between the classes.",
-        )
+        about = "The paper draws 50 uniformly sampled channels."
+        amount = choose_one("Channels of each block", [SAMPLED, ALL], key="channels", wrap=True, help=about)
+        about = "Their index, as in the paper; their mean over all images; or the share of their variance that lies between the classes."
+        order = choose_one("Channels ordered by", ORDERS, key="order", wrap=True, help=about)
     blocks = [site for site in statistics.sites if site in chosen]
     if curves and blocks:
-        return PanelChoice(curves, blocks, None if amount == ALL else PAPER_CHANNELS, order or INDEX)
+        return PanelChoice(curves, blocks, None if amount == ALL else PAPER_CHANNELS, order)
     st.info("Choose at least one class and one block.", icon=":material/info:")
     return None
 
@@ -151,9 +136,8 @@ def draw_spreads(statistics: ClassStatistics) -> None:
 def _choose_curve(curves: Sequence[Curve]) -> Curve:
     """Show the control for the class or group whose spread is drawn, and return that; at first, it is the first of the chosen ones."""
     by_name = {str(curve): curve for curve in curves}
-    first = next(iter(by_name))
-    name = st.segmented_control("Class", list(by_name), default=first, required=True, key="within", bind="query-params", wrap=True)
-    return by_name.get(name or first, by_name[first])
+    name = choose_one("Class", list(by_name), key="within", wrap=True)
+    return by_name.get(name, curves[0])
 
 
 def _name_missing(statistics: ClassStatistics, curves: Sequence[Curve]) -> None:

@@ -18,6 +18,7 @@ from sevis.figures.classes.class_map import METRICS
 from sevis.pages.classes.collecting import collected
 from sevis.pages.classes.own_data import KEPT, Own
 from sevis.pages.shared.cache import identity
+from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.explanations import read_statistics
 from sevis.pages.shared.show import show, show_error
 from sevis.settings import results_folder
@@ -36,15 +37,12 @@ def draw(statistics: ClassStatistics, card: Card) -> None:
     there = others(card)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         name = st.selectbox("Compare with", [*there, UPLOAD], key="models_other", bind="query-params", width=420) or UPLOAD
-        metric = st.segmented_control(
-            "Distance", list(METRICS), default=next(iter(METRICS)), required=True, key="models_metric", bind="query-params"
-        )
-    chosen = METRICS[metric or next(iter(METRICS))]
+        metric = METRICS[choose_one("Distance", list(METRICS), key="models_metric")]
     try:
         if name in there:
-            _compare(statistics, there[name](), chosen)
+            _compare(statistics, there[name](), metric)
         else:
-            _compare_upload(statistics, chosen)
+            _compare_upload(statistics, metric)
     except SevisError as error:
         show_error(error)
 

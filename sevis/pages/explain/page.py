@@ -1,5 +1,7 @@
 """The page Explain: one photo, what the network recognises in it, and how its gates scale every channel."""
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
@@ -10,14 +12,14 @@ from sevis.experiments.explanation import Explanation
 from sevis.figures.gates.gate_map import extremes, gate_map, hidden_profile, scale_profile, sorted_scales, squeeze_profile, top_bars
 from sevis.figures.gates.mosaic import GatedMaps, enlarge, mosaic
 from sevis.pages.explain.block_words import BlockForm, form_of
+from sevis.pages.shared.controls import choose_block, choose_overlays, open_clicked
 from sevis.pages.shared.explanations import SHOWN, Look, blocks_of, card_of, example_of, explanation_of, look
 from sevis.pages.shared.growing import leave
 from sevis.pages.shared.network import Network, chosen
 from sevis.pages.shared.photos import choose_photo
-from sevis.pages.shared.show import clicked_row, show, show_error, show_picture
+from sevis.pages.shared.show import show, show_error, show_picture
 from sevis.weights.card import Card
 
-MAPS, OVERLAYS = "As maps", "On the photo"
 SHARP = 320  # pixels: so wide at least is a picture of few pixels sent, for the browser would blur it
 COUNT = 8  # channels at either end of the order
 
@@ -33,7 +35,7 @@ def explore(network: Network, card: Card) -> None:
             return
         blocks = blocks_of(network, shipped)
         with inside:
-            block = _choose_block(blocks)
+            block = choose_block(blocks)
         with seen:
             pictures = look(photo, card)
             explanation = explanation_of(photo, network, block=block, shipped=shipped)
@@ -45,21 +47,6 @@ def explore(network: Network, card: Card) -> None:
                 _show_block(explanation, block, pictures, form_of(network, card, block))
     except SevisError as error:
         show_error(error)
-
-
-def _choose_block(blocks: tuple[str, ...]) -> str | None:
-    """Return the block to look into; none at first: so much the sooner the first page stands."""
-    st.header("Inside one block", anchor="inside")
-    return st.selectbox(
-        "Block", blocks, index=None, placeholder="Choose a block, or click its row above", key="block", bind="query-params", width=400
-    )
-
-
-def _open_clicked_block(blocks: tuple[str, ...]) -> None:
-    """Open the block whose row of the gate map was clicked."""
-    row = clicked_row("gate-map")
-    if row is not None:
-        st.session_state["block"] = blocks[row]
 
 
 def _show_prediction(explanation: Explanation, pictures: Look, *, title: str, stored: bool) -> None:
@@ -89,12 +76,8 @@ def _for_the_page(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _show_gates(explanation: Explanation) -> None:
     st.header("Every gate of the network", anchor="gates")
-    show(
-        gate_map(explanation.scale),
-        key="gate-map",
-        hint="**Click a row to open that block.**",
-        on_select=lambda: _open_clicked_block(explanation.sites),
-    )
+    clicked = partial(open_clicked, "gate-map", explanation.sites)
+    show(gate_map(explanation.scale), key="gate-map", hint="**Click a row to open that block.**", on_select=clicked)
 
 
 def _show_block(explanation: Explanation, block: str, pictures: Look, form: BlockForm) -> None:
@@ -102,9 +85,9 @@ def _show_block(explanation: Explanation, block: str, pictures: Look, form: Bloc
     _show_equations(explanation, block, form)
     show(sorted_scales(scale, site=block, order=form.describe_order(), count=COUNT), key=f"{block}-sorted")
     st.subheader(f"The maps that {block} gates")
-    style = st.segmented_control("Show them", [MAPS, OVERLAYS], default=MAPS, required=True, key="maps", bind="query-params")
+    overlaid = choose_overlays()
     st.latex(r"\tilde{\mathbf{x}}_c = s_c \cdot \mathbf{u}_c \qquad (4)")
-    gated = GatedMaps(explanation.maps[block], scale, pictures.close_up if style == OVERLAYS else None)
+    gated = GatedMaps(explanation.maps[block], scale, pictures.close_up if overlaid else None)
     for column, channels, name in zip(st.columns(2, gap="large"), extremes(scale, count=COUNT), ("raised", "lowered"), strict=True):
         with column:
             st.markdown(f"**The {len(channels)} most {name} channels**")

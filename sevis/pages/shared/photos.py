@@ -6,6 +6,7 @@ import streamlit as st
 
 from sevis.data.datasets import ImageDataset, find_data, open_dataset, sample_photos
 from sevis.data.image_formats import MAX_BYTES, SUFFIXES
+from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.explanations import Photo
 from sevis.weights.card import Card
 
@@ -25,29 +26,15 @@ def choose_photo(card: Card, *, key: str = "", start: int = 0) -> Photo | None:
     """
     samples, data = sample_photos(), find_data()
     with st.container(horizontal=True, gap="medium"):
-        source = _choose_source(key, samples=bool(samples), validation=data is not None)
+        sources = [*([SAMPLES] if samples else []), *([VALIDATION] if data else []), UPLOAD, CAMERA]
+        source = choose_one("Take the photo from", sources, key=f"{key}source", wrap=True)
         if source == SAMPLES:
             titles = list(samples)
-            title = st.segmented_control(
-                "Photo", titles, default=titles[start % len(titles)], required=True, wrap=True, key=f"{key}sample", bind="query-params"
-            )
-            return Photo(title, samples[title].read_bytes()) if title else None
+            title = choose_one("Photo", titles, key=f"{key}sample", default=titles[start % len(titles)], wrap=True)
+            return Photo(title, samples[title].read_bytes())
         if source == VALIDATION and data:
             return _choose_validation_photo(validation_photos(data, card), key)
     return _take_photo(key) if source == CAMERA else _upload_photo(key)
-
-
-def _choose_source(key: str, *, samples: bool, validation: bool) -> str | None:
-    sources = ([SAMPLES] if samples else []) + ([VALIDATION] if validation else []) + [UPLOAD, CAMERA]
-    return st.segmented_control(
-        "Take the photo from",
-        sources,
-        default=sources[0],
-        required=True,
-        wrap=True,
-        key=f"{key}source",
-        bind="query-params",
-    )
 
 
 def validation_photos(data: Path, card: Card) -> ImageDataset:

@@ -123,12 +123,6 @@ def describe(*, key: str, caption: str, table: Mapping[str, ArrayLike], others: 
         _save_button("CSV", partial(to_csv, table), key=key, help="Download the data of this figure")
 
 
-def clicked_row(key: str) -> int | None:
-    """Return the row of the map `key` that was clicked, counted from the top; None after a click that takes the choice back."""
-    points = st.session_state[key]["selection"]["points"]
-    return round(points[0]["y"]) if points else None
-
-
 def _in_theme_ink(figure: go.Figure) -> go.Figure:
     """Write a figure in the theme's own text colour: Streamlit writes axes in a grey that fades on a projector."""
     theme = st.context.theme.type

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -22,14 +23,14 @@ from sevis.figures.gates.two_photos import (
     pairs,
     sorted_differences,
 )
+from sevis.pages.shared.controls import choose_block, choose_overlays, open_clicked
 from sevis.pages.shared.explanations import Look, Photo, blocks_of, card_of, explanation_of, look, read_example
 from sevis.pages.shared.growing import leave
 from sevis.pages.shared.network import Network, chosen
 from sevis.pages.shared.photos import choose_photo
-from sevis.pages.shared.show import clicked_row, show, show_error, show_picture
+from sevis.pages.shared.show import show, show_error, show_picture
 from sevis.weights.card import Card
 
-MAPS, OVERLAYS = "As maps", "On the photo"
 KEYS = {FIRST: "first", SECOND: "second"}
 COUNT = 4  # channels at either end of the order
 
@@ -51,7 +52,7 @@ def compare(network: Network, card: Card) -> None:
     try:
         shipped = read_example(card)
         with inside:
-            block = _choose_block(blocks_of(network, shipped))
+            block = choose_block(blocks_of(network, shipped))
     except SevisError as error:
         show_error(error)
         return
@@ -83,20 +84,6 @@ def _choose(name: str, card: Card, column: DeltaGenerator) -> Photo | None:
             return None
 
 
-def _choose_block(blocks: tuple[str, ...]) -> str | None:
-    st.header("Inside one block", anchor="inside")
-    return st.selectbox(
-        "Block", blocks, index=None, placeholder="Choose a block, or click its row above", key="block", bind="query-params", width=400
-    )
-
-
-def _open_clicked_block(blocks: tuple[str, ...], key: str) -> None:
-    """Open the block whose row of a map was clicked."""
-    row = clicked_row(key)
-    if row is not None:
-        st.session_state["block"] = blocks[row]
-
-
 def _look_at(name: str, photo: Photo, network: Network, *, block: str | None, shipped: Explanation | None) -> Seen | None:
     """Show one photo, what the network recognises in it, and its gates; None, and why, where it cannot be read."""
     try:
@@ -110,23 +97,16 @@ def _look_at(name: str, photo: Photo, network: Network, *, block: str | None, sh
     left.image(pictures.photo, caption=caption, width="stretch", output_format="JPEG")
     with right:
         show(one_photos_top(explanation.top(5), classes=len(explanation.classes)), key=f"top-{name}")
-    show(
-        one_photos_map(name, explanation.scale),
-        key=f"gates-{name}",
-        on_select=lambda: _open_clicked_block(explanation.sites, f"gates-{name}"),
-    )
+    clicked = partial(open_clicked, f"gates-{name}", explanation.sites)
+    show(one_photos_map(name, explanation.scale), key=f"gates-{name}", on_select=clicked)
     return Seen(pictures, explanation)
 
 
 def _show_difference(first: Explanation, second: Explanation) -> None:
     st.header("Where the gates differ", anchor="difference")
     st.markdown(_describe(block_means(first.scale, second.scale)))
-    show(
-        difference_map(first.scale, second.scale),
-        key="difference-map",
-        hint="**Click a row to open that block.**",
-        on_select=lambda: _open_clicked_block(first.sites, "difference-map"),
-    )
+    chart, clicked = difference_map(first.scale, second.scale), partial(open_clicked, "difference-map", first.sites)
+    show(chart, key="difference-map", hint="**Click a row to open that block.**", on_select=clicked)
 
 
 def _describe(means: Mapping[str, float]) -> str:
@@ -153,10 +133,10 @@ def _show_block(block: str, seen: Mapping[str, Seen]) -> None:
     with right:
         show(pairs(first, second, np.concatenate([more, less[::-1]])), key=f"{block}-pairs")
     st.subheader(f"The maps of these channels of {block}")
-    style = st.segmented_control("Show them", [MAPS, OVERLAYS], default=MAPS, required=True, key="maps", bind="query-params")
+    overlaid = choose_overlays()
     for column, channels, name in zip(st.columns(2, gap="large"), (more, less), KEYS, strict=True):
         with column:
-            _show_maps(block, seen, channels, name=name, overlaid=style == OVERLAYS)
+            _show_maps(block, seen, channels, name=name, overlaid=overlaid)
 
 
 def _show_maps(block: str, seen: Mapping[str, Seen], channels: NDArray[np.intp], *, name: str, overlaid: bool) -> None:

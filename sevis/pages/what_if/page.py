@@ -9,11 +9,13 @@ import streamlit as st
 from sevis.errors import SevisError
 from sevis.experiments.explanation import Explanation
 from sevis.experiments.interventions import Intervention
+from sevis.figures.chart import Chart
 from sevis.figures.gates.what_if import change_map, compare_bars, one_state_map, unchanged_bars
+from sevis.pages.shared.controls import choose_clicked, choose_one
 from sevis.pages.shared.explanations import Photo, card_of, example_of, explanation_of, look
 from sevis.pages.shared.network import Network, chosen
 from sevis.pages.shared.photos import choose_photo
-from sevis.pages.shared.show import clicked_row, show, show_error
+from sevis.pages.shared.show import show, show_error
 from sevis.pages.what_if.audit import show_audit
 from sevis.pages.what_if.counterfactuals import Means, changed, means_of
 from sevis.pages.what_if.sensitivity import Question, show_channels, show_strip
@@ -22,7 +24,6 @@ from sevis.weights.card import Card
 
 MOVED, AFTER, BEFORE = "How far they moved", "After", "Before"
 PREDICTED = "the predicted class"
-CHOOSE = "**Click a row to choose that block.**"
 
 
 @st.fragment
@@ -83,30 +84,18 @@ def _show_comparison(before: Explanation, after: Explanation) -> None:
 def _show_gates(before: Explanation, after: Explanation, steps: Sequence[Intervention]) -> None:
     st.header("Every gate of the network" if after is before else "What became of the gates", anchor="gates")
     if after is before:
-        _show_map(before)
+        _show_map(one_state_map(before.scale), before.sites, key="gate-map")
         return
-    view = st.segmented_control("Show the gates", [MOVED, AFTER, BEFORE], default=MOVED, required=True, key="gates", bind="query-params")
+    view = choose_one("Show the gates", [MOVED, AFTER, BEFORE], key="gates")
     if view == MOVED:
-        show(
-            change_map(before.scale, after.scale, held=touched(steps, before.sites)),
-            key="gate-change",
-            hint=CHOOSE,
-            on_select=partial(_choose_clicked, before.sites, "gate-change"),
-        )
-        return
-    _show_map(after if view == AFTER else before)
+        _show_map(change_map(before.scale, after.scale, held=touched(steps, before.sites)), before.sites, key="gate-change")
+    else:
+        _show_map(one_state_map((after if view == AFTER else before).scale), before.sites, key="gate-map")
 
 
-def _show_map(shown: Explanation) -> None:
-    clicked = partial(_choose_clicked, shown.sites, "gate-map")
-    show(one_state_map(shown.scale), key="gate-map", hint=CHOOSE, on_select=clicked)
-
-
-def _choose_clicked(sites: tuple[str, ...], key: str) -> None:
-    """Choose the block whose row of a gate map was clicked."""
-    row = clicked_row(key)
-    if row is not None:
-        choose_block(sites[row])
+def _show_map(chart: Chart, sites: Sequence[str], *, key: str) -> None:
+    clicked = partial(choose_clicked, key, sites, choose_block)
+    show(chart, key=key, hint="**Click a row to choose that block.**", on_select=clicked)
 
 
 def _show_sensitivity(question: Question, block: str | None) -> None:

@@ -11,10 +11,11 @@ from sevis.data.image_formats import read_image
 from sevis.experiments.explanation import Explanation
 from sevis.figures.gates.what_if import channel_bars, sensitivity_strip
 from sevis.pages.shared.cache import look_up
+from sevis.pages.shared.controls import choose_clicked
 from sevis.pages.shared.explanations import Photo, ready_model, seconds_of
 from sevis.pages.shared.growing import Say, drop, show_growing
 from sevis.pages.shared.network import Network
-from sevis.pages.shared.show import clicked_row, show
+from sevis.pages.shared.show import show
 from sevis.pages.what_if.counterfactuals import Means
 
 if TYPE_CHECKING:
@@ -109,15 +110,9 @@ def _begin_channels(question: Question, block: str, say: Say) -> "Iterator[Ablat
 
 
 def _draw_strip(question: Question, choose: Callable[[str], None], answer: "Sensitivity") -> None:
-    key, sites = "sensitivity", answer.sites
-
-    def clicked() -> None:
-        row = clicked_row(key)
-        if row is not None:
-            choose(sites[row])
-
     chart = sensitivity_strip(answer, question.target, held_at=question.means.said)
-    show(chart, key=key, hint="**Click a row to choose that block above.**", on_select=clicked)
+    clicked = partial(choose_clicked, "sensitivity", answer.sites, choose)
+    show(chart, key="sensitivity", hint="**Click a row to choose that block above.**", on_select=clicked)
 
 
 def _draw_channels(question: Question, answer: "Ablation") -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sevis.errors import SevisError
 from sevis.experiments.explanation import Explanation
 from sevis.experiments.interventions import Intervention, format_steps, parse_channels, parse_steps
+from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.explanations import Photo, look
 from sevis.pages.shared.photos import choose_photo
 from sevis.pages.shared.show import as_text, show_error
@@ -180,15 +181,10 @@ def _of_photo(scope: Scope, card: Card) -> None:
 
 
 def _number(scope: Scope) -> None:
-    how = st.segmented_control(
-        "Change", [SET, MULTIPLY], default=SET, required=True, key="how", bind="query-params", label_visibility="collapsed"
-    )
+    how = choose_one("Change", [SET, MULTIPLY], key="how", label_visibility="collapsed")
     value = st.number_input("Number", value=0.5, step=0.1, key="number", bind="query-params", format="%g")
-    _button(
-        "Do it",
-        Intervention(scope.address, "multiply" if how == MULTIPLY else "set", float(value), channels=scope.channels),
-        key="do-number",
-    )
+    step = Intervention(scope.address, "multiply" if how == MULTIPLY else "set", float(value), channels=scope.channels)
+    _button("Do it", step, key="do-number")
 
 
 def _button(label: str, step: Intervention, *, key: str, icon: str | None = None, help: str | None = None) -> None:
