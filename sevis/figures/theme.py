@@ -8,7 +8,9 @@ is no figure's own: page and text have their colours in `.streamlit/config.toml`
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import ArrayLike
 
 
 def translucent(colour: str, opacity: float) -> str:
@@ -46,7 +48,8 @@ TITLE_SIZE, TEXT_SIZE = 18, 14
 def finish(figure: go.Figure, *, title: str, height: int) -> go.Figure:
     """Give a figure its title and the common look, and return it.
 
-    The template is empty: Streamlit fills in the colours of its light or dark theme, and a file gets Plotly's black on white.
+    No axis can be zoomed into. The template is empty: Streamlit fills in the colours of its light or dark theme, and a file gets Plotly's
+    black on white.
 
     Args:
         figure: it is changed.
@@ -65,8 +68,9 @@ def finish(figure: go.Figure, *, title: str, height: int) -> go.Figure:
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "font": text},
         dragmode=False,
     )
-    figure.update_xaxes(tickfont=text, title_font=text, automargin=True, title_standoff=8)
-    figure.update_yaxes(tickfont=text, title_font=text, automargin=True, title_standoff=8)
+    axis = {"tickfont": text, "title_font": text, "automargin": True, "title_standoff": 8, "fixedrange": True}
+    figure.update_xaxes(axis)
+    figure.update_yaxes(axis)
     return figure
 
 
@@ -78,17 +82,18 @@ def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
         ticktext=list(names),
         showgrid=False,
         zeroline=False,
-        fixedrange=True,
     )
 
 
-def whiskers(values: Sequence[float], intervals: Sequence[tuple[float, float]]) -> dict[str, Any]:
-    """Return intervals, one around each value, as Plotly's `error_x` and `error_y` take them."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [high - value for value, (_, high) in zip(values, intervals, strict=True)],
-        "arrayminus": [value - low for value, (low, _) in zip(values, intervals, strict=True)],
-        "thickness": 2.5,
-        "width": 6,
-    }
+def whiskers(values: ArrayLike, intervals: ArrayLike, *, thin: bool = False) -> dict[str, Any]:
+    """Return intervals, one around each of the n values, shape (n, 2), as Plotly's `error_x` and `error_y` take them."""
+    low, high = np.reshape(intervals, (-1, 2)).T
+    lines = {"thickness": 1.5, "width": 3} if thin else {"thickness": 2.5, "width": 6}
+    return {"type": "data", "symmetric": False, "array": high - values, "arrayminus": values - low, **lines}
+
+
+def arrow(start: tuple[float, float], end: tuple[float, float], *, colour: str) -> dict[str, Any]:
+    """Return an arrow between two points of the axes as one of Plotly's annotations."""
+    (ax, ay), (x, y) = start, end
+    points = {"x": x, "y": y, "ax": ax, "ay": ay, "xref": "x", "yref": "y", "axref": "x", "ayref": "y"}
+    return {**points, "text": "", "showarrow": True, "arrowhead": 2, "arrowwidth": 2, "arrowcolor": colour}

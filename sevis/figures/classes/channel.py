@@ -61,7 +61,7 @@ def class_bars(statistics: ClassStatistics, site: str, channel: int) -> Chart:
     finish(figure, title=f"Channel {channel} by class", height=ROW * len(rows) + 150)
     figure.add_vline(x=overall, line={"color": NEUTRAL, "dash": "dot", "width": 2})
     figure.update_layout(bargap=0.3, margin_t=92, hovermode="closest")
-    figure.update_xaxes(title_text="mean scale s", range=_reach(means), fixedrange=True)
+    figure.update_xaxes(title_text="mean scale s", range=_reach(means))
     name_rows(figure, [_text(shorten(statistics.classes[row])) for row in rows])
     table: Table = {
         "class": np.array([statistics.classes[row] for row in rows]),
@@ -111,8 +111,8 @@ def scale_histogram(values: NDArray[np.float32], block: Histogram, *, site: str,
     )
     finish(figure, title=f"How often channel {channel} has which scale", height=360)
     figure.update_layout(bargap=0, margin_t=92, hovermode="closest")
-    figure.update_xaxes(title_text="scale s", range=[0, 1], fixedrange=True)
-    figure.update_yaxes(title_text="share of photos", tickformat=".0%", rangemode="tozero", fixedrange=True)
+    figure.update_xaxes(title_text="scale s", range=[0, 1])
+    figure.update_yaxes(title_text="share of photos", tickformat=".0%", rangemode="tozero")
     figure.update_yaxes(title_font={"size": TEXT_SIZE})
     return Chart(figure, _histogram_caption(values, site, channel), table)
 

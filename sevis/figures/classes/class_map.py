@@ -73,7 +73,7 @@ def class_map(
     _add_names(figure, points[named], [shown[row] for row in named], colours)
     finish(figure, title=f"{escape(maps.sites[block])} · map of {len(shown)} classes", height=HEIGHT)
     figure.update_layout(hovermode="closest", legend={"y": -0.12, "yanchor": "top", "itemsizing": "constant"})
-    axis = {"range": [-span, span], "showgrid": True, "gridcolor": GRID, "zeroline": False, "fixedrange": True, "nticks": 7}
+    axis = {"range": [-span, span], "showgrid": True, "gridcolor": GRID, "zeroline": False, "nticks": 7}
     figure.update_xaxes(title_text=f"first axis ({UNITS[metric]})", **axis)
     figure.update_yaxes(title_text=f"second axis ({UNITS[metric]})", scaleanchor="x", **axis)
     return Chart(figure, _map_caption(maps, block, metric, common, photos), _map_table(maps, block, names))
@@ -148,15 +148,15 @@ def distance_matrix(matrix: Array, names: Sequence[str], *, site: str, metric: s
             z=shown.astype(np.float32),
             zmin=0,
             zmax=furthest,
-            colorscale=[[step / (len(SCALE_COLOURS) - 1), colour] for step, colour in enumerate(SCALE_COLOURS)],
+            colorscale=list(SCALE_COLOURS),
             colorbar={"title": {"text": UNITS[metric], "side": "top"}, "orientation": "h", "y": -0.04, "yanchor": "top", "thickness": 14},
             hovertemplate="%{y}<br>%{x}<br><b>%{z:.3g}</b><extra></extra>",
         )
     )
     finish(figure, title=title, height=HEIGHT)
     ticks = {"tickvals": list(range(len(groups))), "ticktext": [escape(name) for name in groups], "showgrid": False, "zeroline": False}
-    figure.update_xaxes(**ticks, showticklabels=False, ticks="", fixedrange=True)
-    figure.update_yaxes(**ticks, showticklabels=len(groups) <= NAMED, ticks="", fixedrange=True, autorange="reversed")
+    figure.update_xaxes(**ticks, showticklabels=False, ticks="")
+    figure.update_yaxes(**ticks, showticklabels=len(groups) <= NAMED, ticks="", autorange="reversed")
     return Chart(figure, _distance_caption(matrix, metric), _distance_table(matrix, names))
 
 

@@ -11,7 +11,7 @@ from sevis.analysis.depth import DepthProfile
 from sevis.analysis.depth_measures import Measure
 from sevis.analysis.statements import Statement
 from sevis.figures.chart import Chart
-from sevis.figures.theme import NEUTRAL, PALETTE, finish, translucent
+from sevis.figures.theme import NEUTRAL, PALETTE, finish, translucent, whiskers
 from sevis.paper import short_name, stage_of
 
 MANY = 24  # blocks: of more only the last of each stage is named
@@ -89,7 +89,6 @@ def _draw(profile: DepthProfile, first: Measure, *, limits: Mapping[str, float],
         range=_reach(profile, measures, limits.values()),
         title_text=first.axis,
         tickformat=".0%" if first.unit == "%" else None,
-        fixedrange=True,
         zeroline=False,
     )
     return _name_blocks(figure, profile.sites)
@@ -106,7 +105,6 @@ def _name_blocks(figure: go.Figure, sites: Sequence[str]) -> go.Figure:
         title_text="block, SE_stage_block",
         showgrid=False,
         zeroline=False,
-        fixedrange=True,
     )
 
 
@@ -116,15 +114,7 @@ def _points(profile: DepthProfile, measure: Measure, *, colour: str, judged: Col
     return go.Scatter(
         x=np.arange(len(profile.sites)),
         y=curve.estimate,
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": curve.high - curve.estimate,
-            "arrayminus": curve.estimate - curve.low,
-            "thickness": 1.5,
-            "width": 3,
-            "color": colour,
-        },
+        error_y=whiskers(curve.estimate, np.stack([curve.low, curve.high], axis=1), thin=True) | {"color": colour},
         customdata=[[site, low, high] for site, low, high in zip(profile.sites, curve.low, curve.high, strict=True)],
         mode="lines+markers",
         line={"color": colour, "width": 1.5},

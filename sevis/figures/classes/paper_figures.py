@@ -313,8 +313,6 @@ def _range(traces: Iterable[go.Scatter]) -> tuple[float, float]:
 
 def _dress_axes(figure: go.Figure, axis: str, order: str, low: float, high: float) -> None:
     unit = "channel" if order == INDEX else "rank"
-    figure.update_yaxes(range=[low, high], title_text=axis, fixedrange=True)
-    figure.update_xaxes(
-        title_text="channel" if order == INDEX else f"rank by {order}", fixedrange=True, unifiedhovertitle_text=f"{unit} %{{x}}"
-    )
+    figure.update_yaxes(range=[low, high], title_text=axis)
+    figure.update_xaxes(title_text="channel" if order == INDEX else f"rank by {order}", unifiedhovertitle_text=f"{unit} %{{x}}")
     figure.update_layout(hovermode="x unified")

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from sevis.analysis.two_classes import RATE, Effects
 from sevis.figures.chart import Chart
-from sevis.figures.theme import GRID, LESS, MORE, NEUTRAL, PALETTE, finish, name_rows
+from sevis.figures.theme import GRID, LESS, MORE, NEUTRAL, PALETTE, finish, name_rows, whiskers
 from sevis.paper import short_name
 
 Array = NDArray[np.float64]
@@ -32,9 +32,7 @@ def largest_effects(effects: Effects, *, count: int = LARGEST) -> Chart:
     finish(figure, title="The largest effects", height=ROW * max(len(picked), 1) + SPACE)
     name_rows(figure, [_address(effects, index) for index in picked])
     figure.update_layout(hovermode="closest", margin={"t": 96}, legend={"orientation": "h"})
-    figure.update_xaxes(
-        title_text="Hedges' g (standard deviations), 95 % interval", gridcolor=GRID, zeroline=False, fixedrange=True, nticks=7
-    )
+    figure.update_xaxes(title_text="Hedges' g (standard deviations), 95 % interval", gridcolor=GRID, zeroline=False, nticks=7)
     caption = (
         f"The {len(picked)} channels whose scales differ most, in standard deviations; a hollow dot is no discovery. The CSV holds all "
         "channels."
@@ -67,11 +65,10 @@ def effects_by_depth(effects: Effects) -> Chart:
         ticktext=[escape(short_name(str(block))) for block in table["block"]],
         showgrid=False,
         zeroline=False,
-        fixedrange=True,
     )
     figure.update_xaxes(title_text="block, SE_stage_block", row=2, col=1)
-    figure.update_yaxes(title_text="|g|", title_standoff=14, rangemode="tozero", gridcolor=GRID, fixedrange=True, row=1, col=1)
-    figure.update_yaxes(title_text="% of channels", range=[0, 100], gridcolor=GRID, fixedrange=True, row=2, col=1)
+    figure.update_yaxes(title_text="|g|", title_standoff=14, rangemode="tozero", gridcolor=GRID, row=1, col=1)
+    figure.update_yaxes(title_text="% of channels", range=[0, 100], gridcolor=GRID, row=2, col=1)
     caption = (
         "Above, the size of the effects in each block; dotted, the median to expect if no channel differed. Below, how many channels "
         "are discoveries."
@@ -125,8 +122,8 @@ def sorted_effects(effects: Effects) -> Chart:
         )
     finish(figure, title="All channels by effect", height=480)
     figure.update_layout(hovermode="closest", legend={"y": -0.18, "yanchor": "top"})
-    figure.update_xaxes(title_text="rank of the channel", showgrid=False, zeroline=False, fixedrange=True, nticks=6)
-    figure.update_yaxes(title_text="Hedges' g (standard deviations)", gridcolor=GRID, zeroline=True, zerolinecolor=NEUTRAL, fixedrange=True)
+    figure.update_xaxes(title_text="rank of the channel", showgrid=False, zeroline=False, nticks=6)
+    figure.update_yaxes(title_text="Hedges' g (standard deviations)", gridcolor=GRID, zeroline=True, zerolinecolor=NEUTRAL)
     caption = f"All channels of {effects.block[0]} by their effect, in the band of their 95 % intervals."
     return Chart(figure, caption, _effect_table(effects, np.arange(len(effects.g))))
 
@@ -189,14 +186,7 @@ def _dots(effects: Effects, picked: NDArray[np.intp], rows: NDArray[np.intp], co
     return go.Scatter(
         x=effects.g[picked],
         y=rows,
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": effects.high[picked] - effects.g[picked],
-            "arrayminus": effects.g[picked] - effects.low[picked],
-            "thickness": 1.5,
-            "width": 3,
-        },
+        error_x=whiskers(effects.g[picked], np.stack([effects.low, effects.high], axis=1)[picked], thin=True),
         customdata=_details(effects, picked),
         mode="markers",
         marker={"color": colour, "size": 10, "symbol": ["circle" if one else "circle-open" for one in found]},

@@ -116,7 +116,7 @@ def agreement_map(comparison: ModelComparison) -> Chart:
             z=comparison.agreement.astype(np.float32),
             zmin=0,
             zmax=1,
-            colorscale=[[step / (len(SCALE_COLOURS) - 1), colour] for step, colour in enumerate(SCALE_COLOURS)],
+            colorscale=list(SCALE_COLOURS),
             colorbar={
                 "title": {"text": "rank correlation", "side": "top"},
                 "orientation": "h",
@@ -135,7 +135,6 @@ def agreement_map(comparison: ModelComparison) -> Chart:
             title={"text": escape(name), "standoff": 14},
             showgrid=False,
             zeroline=False,
-            fixedrange=True,
         )
     figure.update_yaxes(autorange="reversed")
     table = {
@@ -168,7 +167,5 @@ def _line(
 def _dress(figure: go.Figure, title: str, axis: str) -> go.Figure:
     finish(figure, title=title, height=400)
     figure.update_layout(hovermode="closest", legend={"y": -0.24, "yanchor": "top", "orientation": "v"})
-    figure.update_xaxes(
-        title_text="depth (first to last block)", range=[-0.03, 1.03], tickvals=[0, 0.5, 1], showgrid=False, zeroline=False, fixedrange=True
-    )
-    return figure.update_yaxes(title_text=axis, rangemode="tozero", gridcolor=GRID, fixedrange=True)
+    figure.update_xaxes(title_text="depth (first to last block)", range=[-0.03, 1.03], tickvals=[0, 0.5, 1], showgrid=False, zeroline=False)
+    return figure.update_yaxes(title_text=axis, rangemode="tozero", gridcolor=GRID)

@@ -1,6 +1,7 @@
 """What the gates did with one image: the map of all blocks, the inside of one block, and the prediction."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -30,33 +31,21 @@ def gate_map(scale: Mapping[str, Array]) -> Chart:
     width = max(len(row) for row in scale.values())
     figure = go.Figure(
         go.Heatmap(
-            z=np.stack([_percent(row)[np.arange(width) * len(row) // width] for row in scale.values()]),
+            z=np.round(100 * np.clip(stretched(scale), 0, 1)).astype(np.uint8),  # an eighth of floats on their way to the browser
             zmin=0,
             zmax=100,
             colorscale=list(SCALE_COLOURS),
             ygap=3 if len(scale) <= MANY else 2,
             hoverinfo="skip",
-            colorbar={
-                "orientation": "h",
-                "y": 0,
-                "yanchor": "top",
-                "xpad": 0,
-                "ypad": 6,
-                "thickness": 14,
-                "len": 1,
-                "outlinewidth": 0,
-                "tickvals": [0, 25, 50, 75, 100],
-                "ticktext": ["0", "0.25", "0.5", "0.75", "1"],
-                "ticklabeloverflow": "allow",
-                "tickfont": {"size": TEXT_SIZE},
-                "title": {"text": "scale s: 0 turns a channel off, 1 passes it whole", "side": "bottom", "font": {"size": TEXT_SIZE}},
-            },
+            colorbar=colour_bar({0: "0", 25: "0.25", 50: "0.5", 75: "0.75", 100: "1"}, "scale s: 0 turns a channel off, 1 passes it whole"),
         )
     )
-    figure.add_traces([_mouse_points(name, row, y=y, width=width) for y, (name, row) in enumerate(scale.items())])
+    one, several = "s = %{customdata[2]:.2f}", "s = %{customdata[2]:.2f} to %{customdata[3]:.2f}"
+    for y, (name, row) in enumerate(scale.items()):
+        figure.add_trace(mouse_points(name, row, (row, row), y=y, width=width, one=one, several=several))
     finish(figure, title="Scale s of every channel, block by block", height=(ROW if len(scale) <= MANY else LOW) * len(scale) + 116)
     figure.update_layout(showlegend=False, hovermode="closest", margin={"t": 44, "b": 72})
-    figure.update_xaxes(visible=False, range=[-0.5, width - 0.5], fixedrange=True)
+    figure.update_xaxes(visible=False, range=[-0.5, width - 0.5])
     name_rows(figure, list(scale))
     caption = (
         "Each row is one SE block, each column one of its channels: bright ones pass on nearly whole, dark ones are turned down; "
@@ -109,7 +98,7 @@ def top_bars(top: Sequence[tuple[str, float]], *, classes: int) -> Chart:
     )
     finish(figure, title=f"The {len(top)} most probable classes", height=46 * len(top) + 60)
     figure.update_layout(bargap=0.35, margin={"b": 12})
-    figure.update_xaxes(visible=False, range=[0, 1.15], fixedrange=True)
+    figure.update_xaxes(visible=False, range=[0, 1.15])
     name_rows(figure, [shorten(name) for name in names])
     figure.update_yaxes(tickfont={"size": 16})
     caption = f"The network knows {classes} classes and spreads 100 % among them, whatever the photo shows."
@@ -203,24 +192,45 @@ def extremes(scale: Array, *, count: int) -> tuple[NDArray[np.intp], NDArray[np.
     return order[:count], order[::-1][:count]
 
 
-def _percent(scale: Array) -> NDArray[np.uint8]:
-    """Return the scale as whole per cent: a heatmap of bytes is an eighth of one of floats on its way to the browser."""
-    return np.round(100 * np.clip(scale, 0, 1)).astype(np.uint8)
+def stretched(rows: Mapping[str, Array]) -> Array:
+    """Return the rows of all blocks, each (C,) with its own C, as wide as the widest of them, shape (blocks, width)."""
+    width = max(map(len, rows.values()))
+    return np.stack([row[np.arange(width) * len(row) // width] for row in rows.values()])
 
 
-def _mouse_points(name: str, scale: Array, *, y: int, width: int) -> go.Scatter:
-    """Return the invisible points of one row, each over one channel, or over a few where a block has more than POINTS."""
-    count = min(len(scale), POINTS)
-    edges = np.arange(count + 1) * len(scale) // count
+def colour_bar(ticks: Mapping[int, str], title: str) -> dict[str, Any]:
+    """Return what the colours of a map mean, for Plotly: a bar below it, over the whole width, with its ticks."""
+    font = {"size": TEXT_SIZE}
+    return {
+        "orientation": "h",
+        **{"y": 0, "yanchor": "top", "xpad": 0, "ypad": 6, "thickness": 14, "len": 1, "outlinewidth": 0},
+        **{"tickvals": list(ticks), "ticktext": list(ticks.values()), "ticklabeloverflow": "allow", "tickfont": font},
+        "title": {"text": title, "side": "bottom", "font": font},
+    }
+
+
+def mouse_points(name: str, row: Array, pair: tuple[Array, Array], *, y: int, width: int, one: str, several: str) -> go.Scatter:
+    """Return the invisible points of one row, each over one channel, or over a few where a block has more than POINTS.
+
+    Args:
+        name: of the block.
+        row: the values of its channels, shape (C,).
+        pair: two values of each channel, shape (C,) each.
+        y, width: the number of the row, and how wide it is drawn.
+        one: says `pair` of a channel, as `customdata[2]` and `customdata[3]`.
+        several: says the lowest and the highest value of some channels, as the same.
+    """
+    count = min(len(row), POINTS)
+    edges = np.arange(count + 1) * len(row) // count
     first, last = edges[:-1], edges[1:] - 1
-    what = "channel %{customdata[0]}: s = %{customdata[2]:.2f}"
-    if count < len(scale):
-        what = "channels %{customdata[0]} to %{customdata[1]}: s = %{customdata[2]:.2f} to %{customdata[3]:.2f}"
-    low, high = np.minimum.reduceat(scale, first), np.maximum.reduceat(scale, first)
+    what, ends = f"channel %{{customdata[0]}}: {one}", pair
+    if count < len(row):
+        what = f"channels %{{customdata[0]}} to %{{customdata[1]}}: {several}"
+        ends = np.minimum.reduceat(row, first), np.maximum.reduceat(row, first)
     return go.Scatter(
-        x=((first + last + 1) / 2 * width / len(scale) - 0.5).astype(np.float32),
+        x=((first + last + 1) / 2 * width / len(row) - 0.5).astype(np.float32),
         y=np.full(count, y, dtype=np.uint8),
-        customdata=np.stack([first, last, low, high], axis=1).astype(np.float32),
+        customdata=np.stack([first, last, *ends], axis=1).astype(np.float32),
         mode="markers",
         marker={"size": 8, "color": NEUTRAL},
         opacity=0,
@@ -250,7 +260,7 @@ def _skyline(x: NDArray[np.uint16], y: Array, *, unit: str, name: str, labels: N
 
 def _axes(figure: go.Figure, *, x: str, count: int, upper: float | None) -> None:
     figure.update_layout(hovermode="x", margin={"l": 40})
-    figure.update_xaxes(title_text=x, range=[-0.5, count - 0.5], showgrid=False, zeroline=False, fixedrange=True, nticks=6)
-    figure.update_yaxes(fixedrange=True, nticks=5, zeroline=True, rangemode="tozero", exponentformat="power")
+    figure.update_xaxes(title_text=x, range=[-0.5, count - 0.5], showgrid=False, zeroline=False, nticks=6)
+    figure.update_yaxes(nticks=5, zeroline=True, rangemode="tozero", exponentformat="power")
     if upper is not None:
         figure.update_yaxes(range=[0, upper * 1.02])

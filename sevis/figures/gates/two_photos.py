@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from sevis.figures.chart import Chart
-from sevis.figures.gates.gate_map import POINTS, ROW, channel_table, gate_map, top_bars
-from sevis.figures.theme import LESS, MORE, NEUTRAL, SIGNED_COLOURS, TEXT_SIZE, finish
+from sevis.figures.gates.gate_map import ROW, channel_table, colour_bar, gate_map, mouse_points, stretched, top_bars
+from sevis.figures.theme import LESS, MORE, NEUTRAL, SIGNED_COLOURS, finish
 
 Array = NDArray[np.float32]
 Scales = Mapping[str, Array]
 FIRST, SECOND = "A", "B"
 COLOURS = {FIRST: MORE, SECOND: LESS}
 STEPS = 100  # of the colours, on either side of zero
+ONE = "A %{customdata[2]:.2f}, B %{customdata[3]:.2f}"
+SEVERAL = "A − B from %{customdata[2]:+.2f} to %{customdata[3]:+.2f}"
 MAP, GAP = 0.8, 0.02  # shares of the width: the map, and the space before its rows' means
 
 
@@ -44,16 +46,17 @@ def difference_map(first: Scales, second: Scales) -> Chart:
     limit = colour_limit(max(float(np.abs(row).max()) for row in differences.values()))
     width = max(len(row) for row in differences.values())
     figure = make_subplots(1, 2, shared_yaxes=True, column_widths=[MAP, 1 - GAP - MAP], horizontal_spacing=GAP)
-    figure.add_trace(_rows(differences, limit, width), row=1, col=1)
+    figure.add_trace(_rows(differences, limit), row=1, col=1)
     for y, name in enumerate(first):
-        figure.add_trace(_mouse_points(name, first[name], second[name], y=y, width=width), row=1, col=1)
+        pair = first[name], second[name]
+        figure.add_trace(mouse_points(name, differences[name], pair, y=y, width=width, one=ONE, several=SEVERAL), row=1, col=1)
     figure.add_trace(_means(differences), row=1, col=2)
     finish(figure, title="Scale s of A minus scale s of B", height=ROW * len(first) + 136)
     figure.update_layout(showlegend=False, hovermode="closest", margin={"t": 64, "b": 72}, bargap=0.25)
-    figure.update_xaxes(visible=False, fixedrange=True)
+    figure.update_xaxes(visible=False)
     figure.update_xaxes(range=[-0.5, width - 0.5], col=1)
     figure.update_xaxes(range=[0, 1.45 * max(float(np.abs(row).mean()) for row in differences.values()) or 1], col=2)
-    figure.update_yaxes(range=[len(first) - 0.5, -0.5], showgrid=False, zeroline=False, fixedrange=True)
+    figure.update_yaxes(range=[len(first) - 0.5, -0.5], showgrid=False, zeroline=False)
     figure.update_yaxes(tickvals=list(range(len(first))), ticktext=list(first), col=1)
     figure.add_annotation(
         text="mean |difference|", xref="paper", yref="paper", x=1, y=1, xanchor="right", yanchor="bottom", showarrow=False
@@ -101,10 +104,8 @@ def sorted_differences(first: Array, second: Array, *, site: str, count: int) ->
         )
     finish(figure, title="Channels sorted by the difference", height=324)
     figure.update_layout(hovermode="closest", margin={"l": 40, "t": 76})
-    figure.update_xaxes(
-        title_text="rank of the channel", range=[-0.5, len(order) + 0.5], showgrid=False, zeroline=False, fixedrange=True, nticks=6
-    )
-    figure.update_yaxes(title_text="s of A − s of B", fixedrange=True, nticks=5, zeroline=True)
+    figure.update_xaxes(title_text="rank of the channel", range=[-0.5, len(order) + 0.5], showgrid=False, zeroline=False, nticks=6)
+    figure.update_yaxes(title_text="s of A − s of B", nticks=5, zeroline=True)
     caption = f"The {len(first)} channels of {site}: at the left those that it passes on more for A, at the right those for B."
     return Chart(figure, caption, {"rank": rank, "channel": order, "s_A": first[order], "s_B": second[order], "difference": difference})
 
@@ -134,13 +135,12 @@ def pairs(first: Array, second: Array, channels: NDArray[np.intp]) -> Chart:
     finish(figure, title="The channels that differ most", height=24 * len(channels) + 132)
     low, high = float(min(0, np.nanmin(gaps))), float(max(1, np.nanmax(gaps)))
     figure.update_layout(hovermode="closest", margin={"t": 76})
-    figure.update_xaxes(title_text="scale s", range=[low - 0.03, high + 0.03], zeroline=False, fixedrange=True, nticks=6)
+    figure.update_xaxes(title_text="scale s", range=[low - 0.03, high + 0.03], zeroline=False, nticks=6)
     figure.update_yaxes(
         range=[len(rows) - 0.5, -0.5],
         tickvals=rows.tolist(),
         ticktext=[f"ch {channel}" for channel in channels],
         zeroline=False,
-        fixedrange=True,
     )
     caption = "Both scales of the channels at either end."
     return Chart(figure, caption, {"channel": channels, "s_A": first[channels], "s_B": second[channels]})
@@ -172,58 +172,17 @@ def colour_limit(largest: float) -> float:
     return float(next(step for step in steps if step >= max(largest, 1e-3) * (1 - 1e-6)))
 
 
-def _rows(differences: Scales, limit: float, width: int) -> go.Heatmap:
+def _rows(differences: Scales, limit: float) -> go.Heatmap:
     """Return differences as whole steps of the colours: a heatmap of bytes is an eighth of one of floats on its way to the browser."""
-    stretched = [row[np.arange(width) * len(row) // width] for row in differences.values()]
-    marks = [-limit, -limit / 2, 0, limit / 2, limit]
+    marks = {int(STEPS * part): f"{part * limit:+g}".replace("-", "−") if part else "0" for part in (-1, -0.5, 0, 0.5, 1)}
     return go.Heatmap(
-        z=np.round(STEPS * np.clip(np.stack(stretched) / limit, -1, 1)).astype(np.int8),
+        z=np.round(STEPS * np.clip(stretched(differences) / limit, -1, 1)).astype(np.int8),
         zmin=-STEPS,
         zmax=STEPS,
         colorscale=list(SIGNED_COLOURS),
         ygap=3,
         hoverinfo="skip",
-        colorbar={
-            "orientation": "h",
-            "y": 0,
-            "yanchor": "top",
-            "xpad": 0,
-            "ypad": 6,
-            "thickness": 14,
-            "x": 0,
-            "xanchor": "left",
-            "len": MAP,
-            "outlinewidth": 0,
-            "tickvals": [-STEPS, -STEPS // 2, 0, STEPS // 2, STEPS],
-            "ticktext": [f"{mark:+g}".replace("-", "−") if mark else "0" for mark in marks],
-            "ticklabeloverflow": "allow",
-            "tickfont": {"size": TEXT_SIZE},
-            "title": {"text": "blue: opened more for B · red: opened more for A", "side": "bottom", "font": {"size": TEXT_SIZE}},
-        },
-    )
-
-
-def _mouse_points(name: str, first: Array, second: Array, *, y: int, width: int) -> go.Scatter:
-    """Return the invisible points of one row, each over one channel, or over a few where a block has more than POINTS."""
-    count = min(len(first), POINTS)
-    edges = np.arange(count + 1) * len(first) // count
-    begin, end = edges[:-1], edges[1:] - 1
-    if count < len(first):
-        difference = first - second
-        low, high = np.minimum.reduceat(difference, begin), np.maximum.reduceat(difference, begin)
-        what = "channels %{customdata[0]} to %{customdata[1]}: A − B from %{customdata[2]:+.2f} to %{customdata[3]:+.2f}"
-    else:
-        low, high = first, second
-        what = "channel %{customdata[0]}: A %{customdata[2]:.2f}, B %{customdata[3]:.2f}"
-    return go.Scatter(
-        x=((begin + end + 1) / 2 * width / len(first) - 0.5).astype(np.float32),
-        y=np.full(count, y, dtype=np.uint8),
-        customdata=np.stack([begin, end, low, high], axis=1).astype(np.float32),
-        mode="markers",
-        marker={"size": 8, "color": NEUTRAL},
-        opacity=0,
-        name=name,
-        hovertemplate=f"<b>{name}</b>, {what}<extra>click to open</extra>",
+        colorbar=colour_bar(marks, "blue: opened more for B · red: opened more for A") | {"x": 0, "xanchor": "left", "len": MAP},
     )
 
 

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from sevis.figures.chart import Chart
-from sevis.figures.gates.gate_map import LOW, MANY, ROW, channel_table, describe_channels, gate_map, shorten, top_bars
+from sevis.figures.gates.gate_map import LOW, MANY, ROW, channel_table, describe_channels, gate_map, shorten, stretched, top_bars
 from sevis.figures.theme import FROZEN, LESS, MORE, NEUTRAL, OPENED, PALETTE, SIGNED_COLOURS, finish, name_rows
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _pairs_of_bars(names: Sequence[str], before: Array, after: Array) -> go.Figu
         )
     finish(figure, title="The most probable classes, before and after", height=58 * len(names) + 92)
     figure.update_layout(barmode="overlay", margin={"b": 12, "t": 74}, hovermode="closest")
-    figure.update_xaxes(visible=False, range=[0, 1.5], fixedrange=True)
+    figure.update_xaxes(visible=False, range=[0, 1.5])
     name_rows(figure, [shorten(name) for name in names])
     figure.update_yaxes(tickfont={"size": 15})
     return figure
@@ -99,11 +99,9 @@ def change_map(before: Mapping[str, Array], after: Mapping[str, Array], *, held:
         held: the blocks that were changed by hand.
     """
     moved = {name: after[name] - before[name] for name in before}
-    width = max(map(len, moved.values()))
     figure = gate_map(moved).figure
-    percent = [np.clip(100 * row, -100, 100)[np.arange(width) * len(row) // width] for row in moved.values()]
     figure.update_traces(
-        z=np.round(np.stack(percent)).astype(np.int8),
+        z=np.round(np.clip(100 * stretched(moved), -100, 100)).astype(np.int8),
         zmin=-100,
         zmax=100,
         colorscale=list(SIGNED_COLOURS),
@@ -261,7 +259,6 @@ def _change_axis(figure: go.Figure, reach: float, *, title: str) -> None:
         tickangle=0,
         zeroline=True,
         zerolinecolor=NEUTRAL,
-        fixedrange=True,
     )
 
 

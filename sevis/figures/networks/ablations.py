@@ -125,7 +125,7 @@ def _draw_errors(dots: Sequence[Dot], title: str) -> go.Figure:
                 figure.add_vline(x=value, line={"color": NEUTRAL, "width": 1.5, "dash": "dot"}, row=1, col=column)
     finish(figure, title=title, height=ROW * len(dots) + 190)
     figure.update_layout(hovermode="closest", margin={"t": 104, "b": 64})
-    figure.update_xaxes(gridcolor=GRID, zeroline=False, fixedrange=True, nticks=5, tickangle=0)
+    figure.update_xaxes(gridcolor=GRID, zeroline=False, nticks=5, tickangle=0)
     figure.update_xaxes(title_text="error here, in %", col=1)
     figure.update_xaxes(title_text="paper, in %", col=2)
     name_rows(figure, [escape(dot.label) for dot in dots])
@@ -176,10 +176,8 @@ def _draw_lives(lives: Sequence[Life]) -> go.Figure:
     figure.update_layout(hovermode="closest", margin={"t": 64 + 20 * ceil(len(groups) / 2), "b": 60})  # a phone has two names in a row
     figure.add_vline(x=DEAD, line={"color": DEAD_LIMIT, "width": 1.5, "dash": "dot"}, annotation={"text": "dead", "yanchor": "top"})
     most = max([DEAD, *(life.alive for life in lives)])
-    figure.update_xaxes(
-        title_text="standard deviation of s over images", range=[0, 1.08 * most], showgrid=False, zeroline=False, fixedrange=True
-    )
-    figure.update_yaxes(title_text="top-1, in %", gridcolor=GRID, zeroline=False, fixedrange=True)
+    figure.update_xaxes(title_text="standard deviation of s over images", range=[0, 1.08 * most], showgrid=False, zeroline=False)
+    figure.update_yaxes(title_text="top-1, in %", gridcolor=GRID, zeroline=False)
     return figure
 
 
@@ -228,7 +226,6 @@ def _draw_gains(gains: Sequence[Gain]) -> go.Figure:
         range=[min(ends) - room, max(ends) + room],
         gridcolor=GRID,
         zeroline=False,
-        fixedrange=True,
     )
     name_rows(figure, [escape(gain.label) for gain in gains])
     return figure
@@ -265,8 +262,8 @@ def _draw_gates(blocks: Mapping[str, BlockAliveness]) -> go.Figure:
     finish(figure, title="How alive the gates are", height=340)
     figure.update_layout(hovermode="closest")
     figure.add_hline(y=DEAD, line={"color": DEAD_LIMIT, "width": 1.5, "dash": "dot"})
-    figure.update_xaxes(title_text="block (stage_number)", type="category", tickangle=-60, showgrid=False, fixedrange=True)
-    figure.update_yaxes(title_text="standard deviation of s", rangemode="tozero", gridcolor=GRID, fixedrange=True)
+    figure.update_xaxes(title_text="block (stage_number)", type="category", tickangle=-60, showgrid=False)
+    figure.update_yaxes(title_text="standard deviation of s", rangemode="tozero", gridcolor=GRID)
     return figure
 
 

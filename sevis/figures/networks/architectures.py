@@ -95,7 +95,7 @@ def _draw_strip(cells: Sequence[Cell]) -> go.Figure:
         )
     finish(figure, title="The blocks, by output size", height=ROW * len(sides) + 92)
     figure.update_layout(barmode="overlay", margin={"t": 74, "b": 12}, uniformtext={"minsize": 11, "mode": "hide"}, hovermode="closest")
-    figure.update_xaxes(visible=False, range=[0, longest], fixedrange=True)
+    figure.update_xaxes(visible=False, range=[0, longest])
     name_rows(figure, [f"{side} × {side}" for side in sides])
     return figure
 
@@ -150,8 +150,8 @@ def _draw_stages(stages: Sequence[Stage], what: str) -> go.Figure:
     )
     finish(figure, title=f"{what.capitalize()} by output size", height=380)
     figure.update_layout(barmode="stack", bargap=0.25, margin={"t": 74}, hovermode="closest", legend_traceorder="normal")
-    figure.update_xaxes(title_text="side of the output, in pixels", type="category", fixedrange=True)
-    figure.update_yaxes(title_text=f"{word} {what}".strip(), range=[0, HEADROOM * highest / unit], fixedrange=True)
+    figure.update_xaxes(title_text="side of the output, in pixels", type="category")
+    figure.update_yaxes(title_text=f"{word} {what}".strip(), range=[0, HEADROOM * highest / unit])
     return figure
 
 
@@ -233,9 +233,8 @@ def _ratio_axes(figure: go.Figure, ratios: Sequence[int], span: tuple[int, int])
         range=[log10(min(ratios) / 1.15), log10(max(ratios) * 1.15)],
         tickvals=ticks,
         ticktext=[str(tick) for tick in ticks],
-        fixedrange=True,
     )
-    figure.update_yaxes(title_text="million parameters", range=[low - room, high + room], fixedrange=True)
+    figure.update_yaxes(title_text="million parameters", range=[low - room, high + room])
 
 
 def _columns(cells: Sequence[Cell]) -> list[int]:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from sevis.experiments.timing import Ratio
 from sevis.figures.chart import Chart
-from sevis.figures.theme import NEUTRAL, PRINTED, WITH_SE, WITHOUT_SE, finish, name_rows, whiskers
+from sevis.figures.theme import NEUTRAL, PRINTED, WITH_SE, WITHOUT_SE, arrow, finish, name_rows, whiskers
 from sevis.paper import TIMINGS, Timing
 
 COUNTED, PAPER = "counted here", "the paper's figure"
@@ -94,10 +94,9 @@ def _draw_points(points: Sequence[Point]) -> go.Figure:
         range=[log10(end) for end in SPAN],
         tickvals=[0.1, 0.3, 1, 3, 10, 30],
         ticktext=["0.1", "0.3", "1", "3", "10", "30"],
-        fixedrange=True,
     )
     errors = [point.top1 for point in points] or [0.0]
-    figure.update_yaxes(title_text="top-1 error, in %", range=[min(errors) - 1, max(errors) + 1], fixedrange=True)
+    figure.update_yaxes(title_text="top-1 error, in %", range=[min(errors) - 1, max(errors) + 1])
     return figure
 
 
@@ -177,7 +176,7 @@ def _draw_slowdowns(rows: Sequence[_Slowdown]) -> go.Figure:
     finish(figure, title="Time with SE against without", height=62 * len(rows) + 172)
     figure.update_layout(hovermode="closest", margin={"t": 92, "b": 60})
     figure.add_vline(x=1, line={"color": NEUTRAL, "width": 2})
-    figure.update_xaxes(title_text="time with SE / time without", range=[min(ends) - room, max(ends) + room], fixedrange=True)
+    figure.update_xaxes(title_text="time with SE / time without", range=[min(ends) - room, max(ends) + room])
     name_rows(figure, [row.label for row in rows])
     figure.update_yaxes(range=[len(rows) - 0.5, -0.8])  # with room above the first row for its number
     return figure
@@ -208,12 +207,9 @@ def _arrows(points: Sequence[Point]) -> list[dict[str, Any]]:
     """Return the arrows, from each plain network to the one with SE."""
     ends = {point.title: point for point in points if point.gated}
     pairs = [(point, ends[point.title]) for point in points if not point.gated and point.title in ends]
-    style = {"text": "", "arrowhead": 2, "arrowwidth": 2, "arrowcolor": WITH_SE, "standoff": 7, "startstandoff": 7}
+    space = {"standoff": 7, "startstandoff": 7}  # pixels
     return [
-        {
-            **{"x": _on_axis(end.cost), "y": end.top1, "ax": _on_axis(start.cost), "ay": start.top1, "axref": "x", "ayref": "y"},
-            **style,
-        }
+        arrow((_on_axis(start.cost), start.top1), (_on_axis(end.cost), end.top1), colour=WITH_SE) | space
         for start, end in pairs
         if start.cost and end.cost
     ]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from sevis.figures.chart import Chart
-from sevis.figures.theme import NEUTRAL, PALETTE, TEXT_SIZE, WITH_SE, finish
+from sevis.figures.theme import NEUTRAL, PALETTE, TEXT_SIZE, WITH_SE, arrow, finish
 
 if TYPE_CHECKING:
     from sevis.networks.drawing import Drawing, Operation
@@ -54,8 +54,8 @@ def _draw_unit(drawing: "Drawing", *, title: str) -> go.Figure:
     )
     finish(figure, title=title, height=ROW * (max(rows) + 1) + 60)
     figure.update_layout(margin={"l": 4, "r": 4, "t": 44, "b": 4})
-    figure.update_xaxes(visible=False, fixedrange=True, range=[min(columns) - LANE - 0.1, max(columns) + LANE])
-    figure.update_yaxes(visible=False, fixedrange=True, range=[-max(rows) - 0.5, 0.5])
+    figure.update_xaxes(visible=False, range=[min(columns) - LANE - 0.1, max(columns) + LANE])
+    figure.update_yaxes(visible=False, range=[-max(rows) - 0.5, 0.5])
     return figure
 
 
@@ -122,22 +122,7 @@ def _add_arrow(figure: go.Figure, corners: list[Position], *, gated: bool) -> No
     colour = WITH_SE if gated else NEUTRAL
     xs, ys = zip(*corners, strict=True)
     figure.add_scatter(x=xs, y=ys, mode="lines", line={"color": colour, "width": 2}, hoverinfo="skip", showlegend=False)
-    (x, y), (x0, y0) = corners[-1], corners[-2]
-    figure.add_annotation(
-        x=x,
-        y=y,
-        ax=x0,
-        ay=y0,
-        xref="x",
-        yref="y",
-        axref="x",
-        ayref="y",
-        text="",
-        showarrow=True,
-        arrowhead=2,
-        arrowwidth=2,
-        arrowcolor=colour,
-    )
+    figure.add_annotation(arrow(corners[-2], corners[-1], colour=colour))
 
 
 def _add_box(figure: go.Figure, step: "Operation", centre: Position) -> None:

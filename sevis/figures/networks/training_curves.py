@@ -211,7 +211,7 @@ def _hover(column: str, name: str) -> str:
 def _dress(figure: go.Figure, title: str) -> None:
     finish(figure, title=title, height=560)
     figure.update_layout(hovermode="closest", margin={"t": 104, "l": 64}, legend={"font": {"size": TEXT_SIZE}})
-    figure.update_xaxes(showgrid=False, zeroline=False, fixedrange=True)
-    figure.update_yaxes(gridcolor=GRID, zeroline=False, fixedrange=True)
+    figure.update_xaxes(showgrid=False, zeroline=False)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False)
     figure.update_yaxes(title_text="top-1, in %", rangemode="tozero", row=2, col=1)
     figure.update_xaxes(title_text="epoch", row=2, col=1)
