@@ -15,7 +15,7 @@ def explain_command(arguments: Arguments) -> None:
     image = read_image(_read_bytes(arguments.image, MAX_BYTES + 1))
     explanation = explain(load_network(arguments), image)
     if arguments.html:
-        from sevis.reports.html import explanation_html
+        from sevis.reports.explanation import explanation_html
 
         explanation_html(explanation, arguments.html)
     if arguments.json:

@@ -1,25 +1,15 @@
 """Figures as files: one self-contained HTML file that needs no internet, or SVG and PNG through Kaleido where a Chromium is installed."""
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
-from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from sevis.errors import SevisError
 from sevis.figures.chart import Chart
 from sevis.files import replace_file
-
-if TYPE_CHECKING:
-    from sevis.experiments.explanation import Explanation
 
 IMAGE_SUFFIXES = (".svg", ".png")
 SUFFIXES = (".html", *IMAGE_SUFFIXES)
@@ -101,7 +91,7 @@ def document(title: str, body: str) -> str:
 def chart_html(chart: Chart) -> str:
     """Return a chart, light, with its caption, as a part of a `document`; the chart is not changed."""
     config = {"displaylogo": False, "responsive": True}
-    return _figure(_light(chart.figure).to_html(full_html=False, include_plotlyjs=False, config=config), chart.caption)
+    return figure_html(_light(chart.figure).to_html(full_html=False, include_plotlyjs=False, config=config), chart.caption)
 
 
 def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH, scale: float = 2) -> None:
@@ -122,37 +112,6 @@ def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH
     form = target.suffix.lower().removeprefix(".")
     options = {"format": form, "width": width, "scale": scale if form == "png" else 1}
     _replace(target, _render(_light(figure), options))
-
-
-def explanation_html(explanation: "Explanation", path: str | Path, *, title: str = "sevis: one photo") -> None:
-    """Write what a network saw in one image, its top-5 and its gate map as one HTML file, as a whole or not at all.
-
-    Args:
-        explanation: from `sevis.explain`.
-        path: of the file.
-        title: the heading, such as the photo's name, as plain text.
-    """
-    from sevis.figures.gates.gate_map import describe_channels, gate_map, top_bars
-
-    top = [(escape(name, quote=False), probability) for name, probability in explanation.top()]
-    height, width = explanation.view.shape[:2]
-    answers = f"The {len(top)} classes of {len(explanation.classes)} that {explanation.model} holds most probable for this photo."
-    gates = (
-        "The scale s by which each block multiplies each of its channels, from 0 (off) to 1 (whole); "
-        f"each row is stretched to the same width ({describe_channels(explanation.scale)})."
-    )
-    bars, map_of_gates = top_bars(top, classes=len(explanation.classes)), gate_map(explanation.scale)
-    charts = [replace(bars, caption=answers), replace(map_of_gates, caption=gates)]
-    photo = _photo(explanation.view, f"What the network sees of the photo: {width} x {height} pixels, drawn large.")
-    write_page(to_html(charts, title=title, head=photo), path)
-
-
-def _photo(pixels: NDArray[np.uint8], caption: str) -> str:
-    """Return a picture inside the page, as a data URI."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return f'<figure>\n<img alt="{escape(caption)}" src="{source}">\n<figcaption>{escape(caption)}</figcaption>\n</figure>'
 
 
 def _render(figure: go.Figure, options: dict[str, object]) -> bytes:
@@ -179,7 +138,8 @@ def _light(figure: go.Figure) -> go.Figure:
     return go.Figure(figure).update_layout(template="plotly_white", paper_bgcolor="white", plot_bgcolor="white")
 
 
-def _figure(html: str, caption: str) -> str:
+def figure_html(html: str, caption: str) -> str:
+    """Return a figure of a `document`, with its caption, where there is one, as plain text."""
     return f"<figure>\n{html}\n{f'<figcaption>{escape(caption)}</figcaption>' if caption else ''}\n</figure>"
 
 

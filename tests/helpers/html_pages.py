@@ -4,6 +4,8 @@ import json
 import re
 from html.parser import HTMLParser
 
+HOSTILE = '<img src="https://example.org/x.png" onerror="alert(1)"> & </script>'
+
 
 class Page(HTMLParser):
     """What a browser would read: the addresses it is asked to load, and the text outside scripts and styles."""

@@ -1,4 +1,4 @@
-"""Units read off networks, against the networks themselves, and their drawings."""
+"""Units read off networks, against the networks themselves."""
 
 from typing import get_args
 
@@ -10,14 +10,9 @@ from torch import nn
 
 import sevis
 from sevis import SevisError
-from sevis.figures.networks.drawing import HIGH, WIDE, block_drawing
 from sevis.networks.drawing import Drawing, Kind, draw_unit
 from sevis.networks.placements import PLACEMENTS
-
-
-def make(name: str, **options: object) -> nn.Module:
-    with torch.device("meta"):
-        return sevis.build(name, **options).eval()
+from tests.helpers.units import UNITS, make
 
 
 def parents(drawing: Drawing, step: int) -> list[int]:
@@ -26,19 +21,6 @@ def parents(drawing: Drawing, step: int) -> list[int]:
 
 def find(drawing: Drawing, kind: str) -> list[int]:
     return [place for place, step in enumerate(drawing.steps) if step.kind == kind]
-
-
-UNITS = [
-    *[("se_resnet50", {"placement": placement}, "SE_4_1", "layer3.0") for placement in PLACEMENTS],
-    ("resnet50", {}, "SE_4_2", "layer3.1"),
-    ("se_resnext50_32x4d", {}, "SE_3_1", "layer2.0"),
-    ("senet154", {}, "SE_3_1", "layer2.0"),
-    ("se_bn_inception", {}, "SE_3_1", "layer2.0"),
-    ("se_mobilenet", {}, "SE_2_1", "layer1.0"),
-    ("se_shufflenet", {}, "SE_2_1", "layer1.0"),
-    ("se_resnet164", {}, "SE_3_1", "layer2.0"),
-    ("se_inception_resnet_v2", {}, "SE_4_1", "repeat_1.0"),
-]
 
 
 @pytest.mark.parametrize(("name", "options", "unit", "path"), UNITS)
@@ -125,26 +107,3 @@ def test_networks_of_the_libraries_are_drawn() -> None:
 def test_what_cannot_be_drawn_is_refused(unit: str, message: str) -> None:
     with pytest.raises(SevisError, match=message):
         draw_unit(make("resnet18"), unit)
-
-
-@pytest.mark.parametrize(("name", "options", "unit", "path"), UNITS)
-def test_boxes_do_not_overlap_and_arrows_join_them(name: str, options: dict[str, object], unit: str, path: str) -> None:
-    drawing = draw_unit(make(name, **options), unit)
-    chart = block_drawing(drawing, path=path, network="ResNet", source=", as in a figure")
-    figure = chart.figure
-    centres = [((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2) for box in figure.layout.shapes]
-    assert len(set(centres)) == len(drawing.steps)
-    assert 2 * WIDE < 1
-    assert 2 * HIGH < 1
-    routes = [trace for trace in figure.data if trace.mode == "lines"]
-    for (start, end), route in zip(drawing.arrows, routes, strict=True):
-        for step, (x, y) in ((start, (route.x[0], route.y[0])), (end, (route.x[-1], route.y[-1]))):
-            assert abs(x - centres[step][0]) == pytest.approx(WIDE) or abs(y - centres[step][1]) == pytest.approx(HIGH), (start, end)
-        for corner in zip(route.x[1:-1], route.y[1:-1], strict=True):
-            assert all(abs(corner[0] - x) > WIDE or abs(corner[1] - y) > HIGH for x, y in centres)
-    texts = " ".join(note.text for note in figure.layout.annotations)
-    assert all(step.label in texts and step.shape in texts for step in drawing.steps)
-    way = f"{'with' if name.startswith('se') else 'without'} SE"
-    assert figure.layout.title.text == f"{unit} {way}"
-    assert chart.caption == f"{unit} ({path}) of ResNet {way}, drawn from the model itself, as in a figure."
-    assert chart.table["step"] == [step.label for step in drawing.steps]

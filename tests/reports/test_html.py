@@ -1,7 +1,6 @@
 """Figures as files: self-contained HTML, images through a browser, and what is said where that cannot be."""
 
 import base64
-import io
 import re
 import sys
 from xml.etree import ElementTree
@@ -12,13 +11,10 @@ import pytest
 from PIL import Image
 
 from sevis.errors import SevisError
-from sevis.experiments.explanation import Explanation
 from sevis.figures.chart import Chart
 from sevis.reports import html as report
 from tests.helpers.browser import OPTIONS, needs_browser
-from tests.helpers.html_pages import Page, drawn
-
-HOSTILE = '<img src="https://example.org/x.png" onerror="alert(1)"> & </script>'
+from tests.helpers.html_pages import HOSTILE, Page, drawn
 
 
 @pytest.fixture
@@ -29,26 +25,6 @@ def figure():
 def plain(figure):
     """The figure as a chart without a caption."""
     return Chart(figure, "", {})
-
-
-@pytest.fixture
-def explanation():
-    random = np.random.default_rng(0)
-    scale = {"SE_2_1": random.uniform(size=8).astype(np.float32), "SE_3_1": random.uniform(size=16).astype(np.float32)}
-    return Explanation(
-        model="se_resnet18.test",
-        weights="a1b2",
-        classes=("goldfish", HOSTILE, "cliff"),
-        probabilities=np.array([0.2, 0.7, 0.1], dtype=np.float32),
-        view=random.integers(0, 256, size=(16, 16, 3), dtype=np.uint8),
-        squeeze=scale,
-        hidden=scale,
-        logits=scale,
-        scale=scale,
-        maps={},
-        seconds=0.01,
-        device="cpu",
-    )
 
 
 def test_html_asks_for_nothing_outside_itself(figure, tmp_path):
@@ -176,25 +152,3 @@ def test_a_browser_opens_the_file_without_a_request_or_an_error(figure, tmp_path
     assert lines == 2
     assert faults == []
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
-
-
-def test_an_explanation_becomes_one_page(explanation, tmp_path):
-    report.explanation_html(explanation, tmp_path / "explanation.html", title=HOSTILE)
-    html = (tmp_path / "explanation.html").read_text()
-    page = Page(html)
-    (photo,) = page.addresses
-    assert page.tags.count("img") == 1
-    with Image.open(io.BytesIO(base64.b64decode(photo.removeprefix("data:image/png;base64,")))) as image:
-        np.testing.assert_array_equal(np.asarray(image), explanation.view)
-    text = " ".join(page.text)
-    assert "3 that se_resnet18.test holds most probable" in text
-    assert "16 x 16 pixels" in text
-    assert "8 channels in stage 2, 16 in 3" in text
-    assert len(re.findall(r"Plotly\.newPlot\(", "".join(page.scripts[1:]))) == 2
-
-
-def test_a_class_name_in_an_explanation_is_no_markup(explanation, tmp_path):
-    report.explanation_html(explanation, tmp_path / "explanation.html")
-    scripts = "".join(Page((tmp_path / "explanation.html").read_text()).scripts[1:]).replace("\\u003c", "<")
-    assert "<img" not in scripts
-    assert "&lt;img" in scripts.replace("\\u0026", "&")
