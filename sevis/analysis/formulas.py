@@ -1,4 +1,4 @@
-"""Formulas for the gates of one block: arrays in, arrays out, NaN where a number is not defined; `sevis.analysis.depth_measures` lists their use.
+"""Formulas for the gates of one block: arrays in, arrays out, NaN where a number is not defined; `depth_measures` lists their use.
 
 Throughout, K is the number of classes, C of channels, M of images; `mean` holds the mean scale by class, shape (..., K, C), `m2` the sum of
 squared deviations within each class, of the same shape, and `count` the images of each class, shape (K,). Axes before these are kept, so

@@ -219,7 +219,7 @@ def test_a_zip_that_is_too_large_is_refused_on_the_server_too(ready, monkeypatch
 def test_names_are_text_and_no_markdown(ready):
     app = upload(open_page(), PHOTOS | {"cat/*x* :red[y].txt": b""}, name="[a](b).zip")
     assert r"**\[a\](b)** holds 5 images" in text(app)
-    assert r"cat/\*x\* :red\[y\].txt" in text(app)
+    assert "cat/\\*x\\* :\u2060red\\[y\\].txt" in text(app)  # an invisible sign: Streamlit reads :red[ in spite of the backslash
 
 
 def test_collecting_that_is_cancelled_leaves_nothing(ready, root, monkeypatch):
