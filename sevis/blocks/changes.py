@@ -94,7 +94,7 @@ def resolve(changes: Mapping[str, Value | Change], sites: Sequence[Site]) -> dic
 def addressed(address: str, sites: Sequence[Site]) -> list[Site]:
     """Return the blocks that an address stands for. Raises SevisError where there is none."""
     found = [site for site in sites if site.name == address] or [site for site in sites if site.name.startswith(f"{address}_")]
-    if not found or address == "":
+    if not found:
         stages = map(address_of, by_stage(site.name for site in sites))
         names = ", ".join(site.name for site in sites)
         raise SevisError(f"no SE block is called {address!r}: the model has {names}, and as stages {', '.join(stages)}")

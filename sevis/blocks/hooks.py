@@ -31,14 +31,12 @@ class _Attachment:
     maps: bool = False  # whether the blocks' inputs are seen, too, which costs one more hook a block
 
 
+@dataclass(eq=False, slots=True)
 class _Entry(Generic[T]):
     """What one `with` block wants of the forward passes of a model; of none once it has ended, in whatever context that happens."""
 
-    __slots__ = ("content", "model")
-
-    def __init__(self, model: nn.Module, content: T) -> None:
-        self.model: nn.Module | None = model
-        self.content = content
+    model: nn.Module | None
+    content: T
 
 
 _records: ContextVar[tuple[_Entry[Record], ...]] = ContextVar("sevis_records", default=())
@@ -150,7 +148,7 @@ def _release(model: nn.Module) -> None:
 
 
 def _attach(model: nn.Module, sites: Sequence[Site]) -> list[RemovableHandle]:
-    parts = {site: _parts(model, site) for site in sites}
+    parts = {site: tuple(map(model.get_submodule(site.path).get_submodule, site.parts)) for site in sites}
     owners: dict[nn.Module, str] = {}
     for site, modules in parts.items():
         for part in modules:
@@ -158,10 +156,8 @@ def _attach(model: nn.Module, sites: Sequence[Site]) -> list[RemovableHandle]:
                 raise SevisError(f"{owners[part]} and {site.name} share their {type(part).__name__}: give every SE block one of its own")
     handles = [_before(model, _Hook(model, "", _begin_pass))]
     for site, (first, second, gate) in parts.items():
-        handles += [
-            _before(first, _Hook(model, site.name, _keeping("squeeze"))),
-            _before(second, _Hook(model, site.name, _keeping("hidden"))),
-        ]
+        handles.append(_before(first, _Hook(model, site.name, _keeping("squeeze"))))
+        handles.append(_before(second, _Hook(model, site.name, _keeping("hidden"))))
         in_place = getattr(gate, "inplace", type(gate) not in (nn.Sigmoid, nn.Tanh))  # then, or perhaps, it overwrites the logits
         if in_place:
             handles.append(_before(gate, _Hook(model, site.name, _keep_logits)))
@@ -170,25 +166,17 @@ def _attach(model: nn.Module, sites: Sequence[Site]) -> list[RemovableHandle]:
     return handles
 
 
-def _parts(model: nn.Module, site: Site) -> tuple[nn.Module, ...]:
-    """Return the two projections and the gate of a block."""
-    block = model.get_submodule(site.path)
-    return tuple(block.get_submodule(part) for part in site.parts)
-
-
 def _before(module: nn.Module, hook: "_Hook") -> RemovableHandle:
     return module.register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[arg-type]
 
 
+@dataclass(eq=False, slots=True)
 class _Hook:
     """A hook of one model; in a copy of that model it does nothing, for the copy gets hooks of its own."""
 
-    __slots__ = ("act", "model", "site")
-
-    def __init__(self, model: nn.Module, site: str, act: Callable[..., Tensor | None]) -> None:
-        self.model = model
-        self.site = site
-        self.act = act
+    model: nn.Module
+    site: str
+    act: Callable[..., Tensor | None]
 
     def __call__(self, _: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], *output: Tensor) -> Tensor | None:
         given = args[0] if args else next(iter(kwargs.values()), None)
@@ -203,25 +191,27 @@ class _Nothing:
         return None
 
 
+def _of(model: nn.Module, entries: tuple[_Entry[T], ...]) -> list[T]:
+    """Return what the `with` blocks of this context want of a model."""
+    return [entry.content for entry in entries if entry.model is model]
+
+
 def _begin_pass(model: nn.Module, *_: Any) -> None:
-    for entry in _records.get():
-        if entry.model is model:
-            entry.content.forget()
+    for record in _of(model, _records.get()):
+        record.forget()
 
 
 def _begin_block(model: nn.Module, site: str, u: Tensor) -> None:
-    for entry in _records.get():
-        if entry.model is model:
-            entry.content.begin(site, u)
+    for record in _of(model, _records.get()):
+        record.begin(site, u)
 
 
 def _keeping(part: str) -> Callable[[nn.Module, str, Tensor], None]:
     """Return what keeps a part of the records."""
 
     def keep(model: nn.Module, site: str, value: Tensor) -> None:
-        for entry in _records.get():
-            if entry.model is model:
-                entry.content.keep(site, part, value)
+        for record in _of(model, _records.get()):
+            record.keep(site, part, value)
 
     return keep
 
@@ -236,9 +226,8 @@ def _on_gate(model: nn.Module, site: str, logits: Tensor, scale: Tensor) -> Tens
 
 def _on_scale(model: nn.Module, site: str, _: Tensor, scale: Tensor) -> Tensor | None:
     changed = None
-    for entry in _overrides.get():
-        if entry.model is model:
-            for change in entry.content.get(site, ()):
-                changed = scale = change.apply(scale)
+    for changes in _of(model, _overrides.get()):
+        for change in changes.get(site, ()):
+            changed = scale = change.apply(scale)
     _keep_scale(model, site, scale)
     return changed

@@ -95,20 +95,17 @@ class Record(Mapping[str, Excitation]):
         self._fetched = False
 
     def _begin_run(self, site: str, squeeze: Tensor) -> None:
-        self._check(site, squeeze)
-        if "scale" in self._kept[site]:  # of the run before, where nothing told of the block's beginning
-            self._kept[site].clear()
-        self._runs[site] += 1
-
-    def _check(self, site: str, squeeze: Tensor) -> None:
-        channels = self._channels[site]
+        channels, kept = self._channels[site], self._kept[site]
         if squeeze.numel() != len(squeeze) * channels:
             raise SevisError(
                 f"{site} is not the paper's block: expected a squeeze of shape (N, {channels}), one number per channel, "
                 f"got {tuple(squeeze.shape)}"
             )
-        if "squeeze" in self._kept[site] and "scale" not in self._kept[site]:
+        if "squeeze" in kept and "scale" not in kept:
             raise SevisError(f"{site} is not the paper's block: it squeezes twice and projects both, as CBAM's channel attention does")
+        if "scale" in kept:  # of the run before, where nothing told of the block's beginning
+            kept.clear()
+        self._runs[site] += 1
 
     def _fetch(self) -> None:
         """Bring all but the maps to the CPU in shape (N, C); an accelerator sends them in one piece."""

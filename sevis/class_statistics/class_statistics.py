@@ -290,9 +290,7 @@ class ClassStatistics:
         """Return the moments of a block, a view, of which these arrays are to be read. Raises SevisError for those that cannot be."""
         if quantity not in QUANTITIES:
             raise SevisError(f"unknown quantity {quantity!r}: choose one of {', '.join(QUANTITIES)}")
-        return self._checked(site, self._moments[quantity].part(self._columns_of(site)), *read)
-
-    def _checked(self, site: str, moments: Moments, *read: str) -> Moments:
+        moments = self._moments[quantity].part(self._columns_of(site))
         if self.compact and not {"mean", "m2"}.issuperset(read):
             raise self._lacking("is compact and holds no minimum and maximum by class")
         for name in read if self._file else ():

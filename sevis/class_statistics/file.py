@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from sevis.class_statistics.histograms import BINS, EXTREMES
-from sevis.class_statistics.moments import CODES, QUANTITIES, SAMPLE_CODES
+from sevis.class_statistics.moments import CODES, SAMPLE_CODES
 from sevis.errors import SevisError, one_line
 from sevis.files import replacing
 
@@ -110,7 +110,11 @@ def _open(path: Path) -> StatisticsFile:
     start = 8 + int.from_bytes(mapping[:8], "little")
     table = json.loads(mapping[8:start])
     told = json.loads(table.pop("__metadata__", {}).get("sevis", "{}"))
-    _check_format(path, told.get("format", "no class statistics"))
+    form = told.get("format", "no class statistics")
+    if form == OLD:
+        raise SevisError(f"{path} is of a format that sevis no longer reads ({OLD}): {AGAIN}")
+    if form not in (FORMAT, COMPACT):
+        raise SevisError(f"{path} holds {form!r}, expected {FORMAT!r}; a newer sevis may open it")
     header = msgspec.convert(told, Header)
     msgspec.convert(header.metadata, _Metadata)
     expected = _expected(header)
@@ -119,18 +123,11 @@ def _open(path: Path) -> StatisticsFile:
     return StatisticsFile(path, header, arrays, mapping)
 
 
-def _check_format(path: Path, form: object) -> None:
-    if form == OLD:
-        raise SevisError(f"{path} is of a format that sevis no longer reads ({OLD}): {AGAIN}")
-    if form not in (FORMAT, COMPACT):
-        raise SevisError(f"{path} holds {form!r}, expected {FORMAT!r}; a newer sevis may open it")
-
-
 def _expected(header: Header) -> dict[str, Form]:
     """Return the shape and type of every array of a file with this header."""
     widths, size, compact = list(header.channels.values()), header.sample, header.format == COMPACT
     classes, channels = len(header.classes), sum(widths)
-    expected = _packed_moments(classes, channels) if compact else _moments(classes, channels)
+    expected = _moments(classes, channels, compact=compact)
     if size is None:
         return expected
     whole, key = np.dtype("<i8"), np.dtype("<u8")
@@ -145,25 +142,18 @@ def _expected(header: Header) -> dict[str, Form]:
     }
 
 
-def _moments(classes: int, channels: int) -> dict[str, Form]:
-    """Return the shape and type of every array of moments."""
-    plane = (classes, channels)
-    double, single, whole = (np.dtype(name) for name in ("<f8", "<f4", "<i8"))
-    expected: dict[str, Form] = {}
-    for part in QUANTITIES:
-        expected[f"{part}.count"] = ((classes,), whole)
-        expected |= {f"{part}.{name}": (plane, double) for name in ("mean", "m2")}
-        expected |= {f"{part}.{name}": (plane, single) for name in ("low", "high")}
-    return expected
-
-
-def _packed_moments(classes: int, channels: int) -> dict[str, Form]:
-    """Return the shape and type of every array of packed moments."""
+def _moments(classes: int, channels: int, *, compact: bool) -> dict[str, Form]:
+    """Return the shape and type of every array of `Moments`, or of `PackedMoments`."""
+    plane, ends = (classes, channels), (2, channels)
     expected: dict[str, Form] = {}
     for part, codes in CODES.items():
         expected[f"{part}.count"] = ((classes,), np.dtype("<i8"))
-        expected |= {f"{part}.{name}": ((classes, channels), np.dtype(codes)) for name in ("mean", "std")}
-        expected |= {f"{part}.{name}": ((2, channels), np.dtype("<f4")) for name in ("mean_ends", "std_ends", "bounds")}
+        if compact:
+            expected |= {f"{part}.{name}": (plane, np.dtype(codes)) for name in ("mean", "std")}
+            expected |= {f"{part}.{name}": (ends, np.dtype("<f4")) for name in ("mean_ends", "std_ends", "bounds")}
+        else:
+            expected |= {f"{part}.{name}": (plane, np.dtype("<f8")) for name in ("mean", "m2")}
+            expected |= {f"{part}.{name}": (plane, np.dtype("<f4")) for name in ("low", "high")}
     return expected
 
 

@@ -34,8 +34,8 @@ class Moments:
     count: NDArray[np.int64]
     mean: Array
     m2: Array
-    low: NDArray[np.float32] | None = None  # the values are float32, so their extremes are exact in it; None: not kept
-    high: NDArray[np.float32] | None = None
+    low: NDArray[np.float32]  # the values are float32, so their extremes are exact in it
+    high: NDArray[np.float32]
 
     @classmethod
     def empty(cls, classes: int, channels: int) -> "Moments":
@@ -45,7 +45,7 @@ class Moments:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what there is to keep, by name."""
-        return {name: array for name, array in vars(self).items() if array is not None}
+        return dict(vars(self))
 
     def add(self, labels: NDArray[np.int64], values: NDArray[np.float32]) -> None:
         """Add a batch, shapes (N,) and (N, C): image by image and class by class, so that what it needs stays in the cache."""
@@ -58,9 +58,8 @@ class Moments:
             mean += np.multiply(deviation, 1 / count, out=change)
             np.multiply(deviation, deviation, out=deviation)
             m2 += np.multiply(deviation, (count - 1) / count, out=deviation)
-            if self.low is not None and self.high is not None:
-                np.minimum(self.low[row], image, out=self.low[row])
-                np.maximum(self.high[row], image, out=self.high[row])
+            np.minimum(self.low[row], image, out=self.low[row])
+            np.maximum(self.high[row], image, out=self.high[row])
 
     def absorb(self, other: "Moments") -> None:
         """Add the images of another, class by class."""
@@ -70,19 +69,17 @@ class Moments:
             self.mean[row] += delta * (more / (count + more))
             self.m2[row] += other.m2[row] + np.square(delta) * (count * more / (count + more))
             self.count[row] += more
-            if self.low is not None and self.high is not None and other.low is not None and other.high is not None:
-                np.minimum(self.low[row], other.low[row], out=self.low[row])
-                np.maximum(self.high[row], other.high[row], out=self.high[row])
+            np.minimum(self.low[row], other.low[row], out=self.low[row])
+            np.maximum(self.high[row], other.high[row], out=self.high[row])
 
     def part(self, columns: slice) -> "Moments":
         """Return a view of some channels."""
-        low, high = (None if array is None else array[:, columns] for array in (self.low, self.high))
-        return Moments(self.count, self.mean[:, columns], self.m2[:, columns], low, high)
+        return Moments(self.count, self.mean[:, columns], self.m2[:, columns], self.low[:, columns], self.high[:, columns])
 
     def ends(self) -> NDArray[np.float32]:
-        """Return the lowest and the highest value of any image, shape (2, C); NaN without an image, and where they are not kept."""
+        """Return the lowest and the highest value of any image, shape (2, C); NaN without an image."""
         held = self.count > 0
-        if self.low is None or self.high is None or not held.any():
+        if not held.any():
             return np.full((2, self.mean.shape[1]), np.nan, np.float32)
         return np.stack([self.low[held].min(axis=0), self.high[held].max(axis=0)])
 
@@ -129,9 +126,10 @@ class PackedMoments:
         return dict(vars(self))
 
     def part(self, columns: slice) -> Moments:
-        """Return some channels, unpacked, without minimum and maximum; M2 follows from the standard deviation."""
+        """Return some channels, unpacked; M2 follows from the standard deviation, and the minimum and maximum by class are lost: NaN."""
         mean, std = unpack(self.mean[:, columns], self.mean_ends[:, columns]), unpack(self.std[:, columns], self.std_ends[:, columns])
-        return Moments(self.count, mean, np.square(std) * np.maximum(self.count - 1, 0)[:, None])
+        lost = np.full(mean.shape, np.nan, np.float32)
+        return Moments(self.count, mean, np.square(std) * np.maximum(self.count - 1, 0)[:, None], lost, lost)
 
     def ends(self) -> Ends:
         """Return the lowest and the highest value of any image, shape (2, C)."""

@@ -4,7 +4,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,17 +41,19 @@ def export(statistics: ClassStatistics, path: str | Path) -> None:
 
 
 def _write_csv(statistics: ClassStatistics, file: BinaryIO) -> None:
-    from pyarrow import csv
+    from pyarrow.csv import CSVWriter
 
-    with csv.CSVWriter(file, _schema(statistics)) as writer:
-        for batch in _batches(statistics):
-            writer.write_batch(batch)
+    _write_rows(statistics, CSVWriter(file, _schema(statistics)))
 
 
 def _write_parquet(statistics: ClassStatistics, file: BinaryIO) -> None:
-    from pyarrow import parquet
+    from pyarrow.parquet import ParquetWriter
 
-    with parquet.ParquetWriter(file, _schema(statistics)) as writer:
+    _write_rows(statistics, ParquetWriter(file, _schema(statistics)))
+
+
+def _write_rows(statistics: ClassStatistics, writer: Any) -> None:
+    with writer:
         for batch in _batches(statistics):
             writer.write_batch(batch)
 

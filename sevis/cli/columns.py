@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterator, Sequence
 def align(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> Iterator[str]:
     """Yield the rows as lines whose columns stand below each other, flush left but for those in `right`; the first row is the head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    justify = [str.rjust if index in right else str.ljust for index in range(len(widths))]
     for row in rows:
-        cells = [
-            text.rjust(width) if place in right else text.ljust(width) for place, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
+        yield "  ".join(move(text, width) for move, text, width in zip(justify, row, widths, strict=True)).rstrip()

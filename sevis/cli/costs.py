@@ -116,18 +116,16 @@ def _print_blocks(name: str, cost: "Cost") -> None:
     """Print the cost of every block, and of every SE block by its three equations."""
     rows: Rows = [("block", "output", "parameters", "of SE", "multiply-adds", "of SE")]
     for block in cost.blocks:
-        shares = (f"{count:,}" if count else "-" for count in (block.se_parameters, block.se_multiply_adds))
-        parameters, multiply_adds = shares
+        parameters, multiply_adds = (f"{count:,}" if count else "-" for count in (block.se_parameters, block.se_multiply_adds))
         output = " × ".join(map(str, block.shape)) or "not run"
         rows.append((block.path or "(the rest)", output, f"{block.parameters:,}", parameters, f"{block.multiply_adds:,}", multiply_adds))
     print(f"\n{name}, by block", *align(rows, right=range(2, 6)), sep="\n")
     if not cost.sites:
         return
     rows = [("SE block", "channels", "hidden", "places", "parameters", "squeeze (2)", "projections (3)", "scaling (4)")]
-    for site in cost.sites:
-        numbers = (site.channels, site.hidden, site.places, site.parameters, site.squeeze, site.projections, site.scaling)
-        rows.append((site.name, *(f"{number:,}" for number in numbers)))
-    totals = [sum(getattr(site, part) for site in cost.sites) for part in ("parameters", "squeeze", "projections", "scaling")]
+    parts = ("channels", "hidden", "places", "parameters", "squeeze", "projections", "scaling")
+    rows += [(site.name, *(f"{getattr(site, part):,}" for part in parts)) for site in cost.sites]
+    totals = [sum(getattr(site, part) for site in cost.sites) for part in parts[3:]]
     rows.append(("all", "", "", "", *(f"{total:,}" for total in totals)))
     print(f"\n{name}, its SE blocks: additions, multiply-adds, multiplications", *align(rows, right=range(1, 8)), sep="\n")
 

@@ -19,6 +19,7 @@ from sevis.cli.networks import add_command, models, sites_command
 from sevis.cli.photos import audit_command, explain_command
 from sevis.cli.statistics import collect_command, export_command, figure6_command, report_command
 from sevis.cli.training import curve_command, train_command, twins_command
+from sevis.data.datasets import SETS
 from sevis.data.image_formats import FORMAT_NAMES
 from sevis.errors import SevisError
 from sevis.weights.card import DEFAULT
@@ -103,8 +104,7 @@ def _costs(words: Any) -> None:
 
 def _data_and_training(words: Any) -> None:
     data = _add(words, "data", data_command, "say which data is there, or download Tiny ImageNet-200, CIFAR-10 or CIFAR-100")
-    sets = ["tiny-imagenet", "cifar10", "cifar100"]
-    data.add_argument("name", nargs="?", choices=sets, help="what to download (248, 170 or 169 MB); resumes where it was cut off")
+    data.add_argument("name", nargs="?", choices=list(SETS), help="what to download (248, 170 or 169 MB); resumes where it was cut off")
 
     train_parser = _add(words, "train", train_command, "train a network, or score a trained one with --evaluate")
     train_parser.add_argument("--evaluate", metavar="NAME", help="print the accuracy of a trained network, and train nothing")
@@ -161,18 +161,14 @@ def _statistics(words: Any) -> None:
     collect.add_argument("--sample", type=_from(0), help="whole gate vectors kept of each class (default: 50, or as fit into 256 MB)")
     collect.add_argument("--seed", type=_from(0), default=0, help="of the choice of those (default: 0)")
     collect.add_argument("--compact", action="store_true", help="write a file an eighth as large, to ship: 8 and 16 bits, a small sample")
-    _per_class_option(collect)
-    _data_option(collect)
-    _model_option(collect)
+    _images_and_network(collect)
 
     audit = _add(words, "audit", audit_command, "test whether the gates are dynamic: open, freeze and shuffle them, by block")
     audit.add_argument("--split", default="val", help="train or val (default: val)")
     audit.add_argument("--out", type=Path, help="the JSON file to write; by default the one where the app looks for this network's audit")
     audit.add_argument("--batch-size", type=_from(1), default=64, help="images in one forward pass (default: 64)")
     audit.add_argument("--seed", type=_from(0), default=0, help="of the halves and of the shuffling (default: 0)")
-    _per_class_option(audit)
-    _data_option(audit)
-    _model_option(audit)
+    _images_and_network(audit)
 
 
 def _figures(words: Any) -> None:
@@ -246,8 +242,10 @@ def _statistics_argument(parser: Parser) -> None:
     parser.add_argument("statistics", nargs="?", type=Path, metavar="STATS", help=f"a file made by collect (default: that of {DEFAULT})")
 
 
-def _per_class_option(parser: Parser) -> None:
+def _images_and_network(parser: Parser) -> None:
     parser.add_argument("--per-class", type=_from(1), metavar="N", help="take only the first N images of each class (default: all)")
+    _data_option(parser)
+    _model_option(parser)
 
 
 def _data_option(parser: Parser) -> None:
@@ -264,7 +262,6 @@ def recipe_options(parser: Parser, *, defaults: Mapping[str, Any] | None = None,
         text = f"{recipe.OPTIONS[name].help} (default: {'on a GPU' if name == 'bf16' else default})"
         if name == "model":
             parser.add_argument("model", nargs="?", default=default, help=text)
-        elif isinstance(own, bool):
-            parser.add_argument(f"--{name.replace('_', '-')}", action=argparse.BooleanOptionalAction, default=default, help=text)
         else:
-            parser.add_argument(f"--{name.replace('_', '-')}", type=type(own), default=default, help=text)
+            kind: dict[str, Any] = {"action": argparse.BooleanOptionalAction} if isinstance(own, bool) else {"type": type(own)}
+            parser.add_argument(f"--{name.replace('_', '-')}", **kind, default=default, help=text)

@@ -1,7 +1,6 @@
 """The commands explain and audit: what the gates do with one photo, and what they are worth over many."""
 
 import json
-from pathlib import Path
 
 from sevis.cli.data import Arguments, load_network, open_data
 from sevis.errors import SevisError
@@ -12,7 +11,10 @@ def explain_command(arguments: Arguments) -> None:
     from sevis.data.image_formats import MAX_BYTES, read_image
     from sevis.experiments.explanation import explain
 
-    image = read_image(_read_bytes(arguments.image, MAX_BYTES + 1))
+    if arguments.image.exists() and not arguments.image.is_file():
+        raise SevisError(f"{arguments.image} is a directory or a device: name the file of a picture")
+    with arguments.image.open("rb") as file:
+        image = read_image(file.read(MAX_BYTES + 1))  # no more: whatever it is, it may never end
     explanation = explain(load_network(arguments), image)
     if arguments.html:
         from sevis.reports.explanation import explanation_html
@@ -51,11 +53,3 @@ def audit_command(arguments: Arguments) -> None:
     print(reading(result))
     print(last_stage_question(result), last_stage_answer(result))
     print(out)
-
-
-def _read_bytes(path: Path, limit: int) -> bytes:
-    """Return the first `limit` bytes of a file; a device or a pipe may never end."""
-    if path.exists() and not path.is_file():
-        raise SevisError(f"{path} is a directory or a device: name the file of a picture")
-    with path.open("rb") as file:
-        return file.read(limit)

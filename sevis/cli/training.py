@@ -3,7 +3,6 @@
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,9 +10,6 @@ from sevis.cli.data import Arguments, open_data, read_classes
 from sevis.errors import SevisError
 from sevis.recipe import OPTIONS, Recipe, command
 from sevis.weights.card import check_name
-
-if TYPE_CHECKING:
-    from sevis.data.datasets import ImageDataset
 
 
 def train_command(arguments: Arguments) -> None:
@@ -30,7 +26,8 @@ def train_command(arguments: Arguments) -> None:
     from sevis.training.training import TrainOptions, train
 
     recipe = read_recipe(arguments)
-    data = open_splits(arguments)
+    wnids = None if arguments.classes is None else read_classes(arguments.classes)
+    data = open_data(arguments, "train", wnids), open_data(arguments, "val", wnids)
     folder = arguments.folder or Path("runs") / recipe.model
     with joined(gradients=True) as shard:
         options = TrainOptions(resume=arguments.resume, save_every=arguments.save_every, shard=shard)
@@ -57,12 +54,6 @@ def read_recipe(arguments: Arguments, *, without: Collection[str] = ()) -> Recip
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for equal results, and read when CUDA starts
     values = {name: getattr(arguments, name) for name in OPTIONS if name not in without}
     return Recipe(**values | {"bf16": torch.cuda.is_available() if arguments.bf16 is None else arguments.bf16})
-
-
-def open_splits(arguments: Arguments) -> "tuple[ImageDataset, ImageDataset]":
-    """Return the training and the validation images, of the classes that were asked for."""
-    wnids = None if arguments.classes is None else read_classes(arguments.classes)
-    return open_data(arguments, "train", wnids), open_data(arguments, "val", wnids)
 
 
 def curve_command(arguments: Arguments) -> None:

@@ -114,7 +114,11 @@ class Records:
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, by their numbers."""
-        return tuple(self._bytes(self.layout.names).decode(errors="replace").split())
+        file = self.root / self.layout.names
+        try:
+            return tuple(file.read_text(encoding="utf-8", errors="replace").split())
+        except OSError as error:
+            raise SevisError(f"{file} cannot be read ({error.strerror}): download {self.layout.name} again") from None
 
     def names(self) -> list[str]:
         counts = {file: len(self._table(file)) for file in self._files}
@@ -163,13 +167,6 @@ class Records:
         if length % self._record:
             raise SevisError(f"{self.root / file} is cut off: expected records of {self._record:,} bytes, got {length:,} bytes in all")
         return length
-
-    def _bytes(self, file: str) -> bytes:
-        try:
-            with (self.root / file).open("rb") as names:
-                return names.read(100_000)
-        except OSError as error:
-            raise SevisError(f"{self.root / file} cannot be read ({error.strerror}): download {self.layout.name} again") from None
 
 
 def recognise(names: Iterable[str]) -> Layout | None:

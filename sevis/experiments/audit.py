@@ -25,6 +25,7 @@ from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
 from sevis.experiments.batches import run_batches
 from sevis.experiments.collection import gates_of, provenance
+from sevis.networks.costs import count_parameters
 from sevis.paper import address_of, stage_of
 from sevis.weights.loading import ReadyModel
 
@@ -92,7 +93,7 @@ def audit(
         counts = (len(real), real.sum(), (real & ~hits).sum(), (~real & hits).sum())
         outcomes.setdefault(address, {})[change] = Outcome(*map(int, counts))
     known = provenance(ready) | _describe(sample) | {"outputs": len(ready.classes), "seed": seed}
-    parameters = count_parameters(ready.model, sites)
+    parameters = count_gate_parameters(ready.model, sites)
     return Audit(outcomes=outcomes, parameters=parameters, metadata=msgspec.convert(known, AuditProvenance))
 
 
@@ -192,29 +193,17 @@ def _variants(sites: Sequence[Site]) -> list[tuple[str, str]]:
     return [(address, change) for address in (*(site.name for site in sites), stage, ALL) for change in CHANGES]
 
 
-def count_parameters(model: nn.Module, sites: Sequence[Site]) -> ParameterCounts:
+def count_gate_parameters(model: nn.Module, sites: Sequence[Site]) -> ParameterCounts:
     """Return the parameters of a network, of its SE blocks, and of those of its last stage."""
     stage = address_of(stage_of(sites[-1].name))
     return ParameterCounts(
-        network=_count(model),
-        se=_count(*(model.get_submodule(site.path) for site in sites)),
-        se_last_stage=_count(*(model.get_submodule(site.path) for site in addressed(stage, sites))),
+        network=count_parameters(model),
+        se=count_parameters(*(model.get_submodule(site.path) for site in sites)),
+        se_last_stage=count_parameters(*(model.get_submodule(site.path) for site in addressed(stage, sites))),
     )
-
-
-def _count(*modules: nn.Module) -> int:
-    """Return the parameters of modules, each counted once."""
-    return sum(parameter.numel() for parameter in {parameter for module in modules for parameter in module.parameters()})
 
 
 def _describe(sample: AuditSample) -> dict[str, str | int]:
     dataset, classes = sample.dataset, len(np.unique(sample.outputs))
-    left_out = len(dataset) - len(sample)
-    told: dict[str, str | int] = {
-        "data": dataset.name,
-        "split": dataset.split,
-        "classes": classes,
-        "images": len(sample),
-        "images_left_out": left_out,
-    }
-    return told | per_class(dataset)
+    told: dict[str, str | int] = {"data": dataset.name, "split": dataset.split, "classes": classes}
+    return told | {"images": len(sample), "images_left_out": len(dataset) - len(sample)} | per_class(dataset)

@@ -127,7 +127,9 @@ def collect_dataset(
     images = [min(options.batch_size, len(dataset) - number * options.batch_size) for number in numbers]
 
     def watched() -> Iterator[Batch]:
-        with _bar(ready.card.name, sum(images), sum(images[:done]), shard, shown=options.progress) as bar:
+        text = f"collecting {ready.card.name}" + (f", process 1 of {shard.world}" if shard.world > 1 else "")
+        hidden = not options.progress or shard.rank > 0  # the first process draws that of its own images
+        with tqdm(total=sum(images), initial=sum(images[:done]), desc=text, unit=" images", disable=hidden) as bar:
             for number, batch in enumerate(loader, start=done + 1):
                 yield batch
                 bar.update(len(batch.ids) + len(batch.broken))
@@ -262,12 +264,6 @@ def _facts(statistics: ClassStatistics, options: CollectOptions) -> dict[str, An
     told = {name: value for name, value in statistics.metadata.items() if name not in ("date", "wnids", "fingerprint")}
     mine = {"batch size": options.batch_size, "channels last": options.channels_last, "sample": options.sample}
     return told | mine | {"classes": list(statistics.classes), "images or their sizes": statistics.metadata["fingerprint"]}
-
-
-def _bar(name: str, images: int, done: int, shard: Shard, *, shown: bool) -> "tqdm[None]":
-    """Return a progress bar for the images of this process, which only the first draws."""
-    text = f"collecting {name}" + (f", process 1 of {shard.world}" if shard.world > 1 else "")
-    return tqdm(total=images, initial=done, desc=text, unit=" images", disable=not shown or shard.rank > 0)
 
 
 def _say(text: str) -> None:

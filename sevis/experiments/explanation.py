@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 FORMAT = "sevis-explanation-1"
 PARTS = ("squeeze", "hidden", "logits", "scale")
+PROVENANCE = ("model", "weights", "seconds", "device")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class Explanation:
         """Return everything but the maps and the image, as JSON's own types."""
         blocks = {site: {part: getattr(self, part)[site].tolist() for part in PARTS} for site in self.sites}
         top = [{"class": name, "probability": probability} for name, probability in self.top()]
-        provenance = {name: getattr(self, name) for name in ("model", "weights", "seconds", "device")}
+        provenance = {name: getattr(self, name) for name in PROVENANCE}
         return {**provenance, "top": top, "blocks": blocks}
 
     def save(self, path: str | Path) -> None:
@@ -79,11 +80,7 @@ class Explanation:
         arrays: dict[str, NDArray[Any]] = {"probabilities": self.probabilities, "view": np.ascontiguousarray(self.view)}
         for part in (*PARTS, "maps"):
             arrays |= {f"{part}.{site}": np.ascontiguousarray(array) for site, array in getattr(self, part).items()}
-        header = {
-            "format": FORMAT,
-            "sites": self.sites,
-            **{name: getattr(self, name) for name in ("model", "weights", "classes", "seconds", "device")},
-        }
+        header = {"format": FORMAT, **{name: getattr(self, name) for name in ("sites", "classes", *PROVENANCE)}}
         replace_file(Path(path), save(arrays, metadata={"sevis": json.dumps(header)}))
 
     @classmethod
@@ -106,15 +103,8 @@ class Explanation:
         _expect(all(_strings(header[name]) for name in ("sites", "classes")), "sites and classes")
         parts: dict[str, Any] = {part: {site: arrays[f"{part}.{site}"] for site in header["sites"]} for part in PARTS}
         maps = {site: arrays[f"maps.{site}"] for site in header["sites"] if f"maps.{site}" in arrays}
-        fields: dict[str, Any] = {name: header[name] for name in ("model", "weights", "seconds", "device")}
-        explanation = cls(
-            classes=tuple(header["classes"]),
-            probabilities=arrays["probabilities"],
-            view=arrays["view"],
-            maps=maps,
-            **parts,
-            **fields,
-        )
+        fields: dict[str, Any] = {name: header[name] for name in PROVENANCE} | {name: arrays[name] for name in ("probabilities", "view")}
+        explanation = cls(classes=tuple(header["classes"]), maps=maps, **parts, **fields)
         explanation._check()
         return explanation
 

@@ -1,5 +1,6 @@
 """A network with SE beside its plain twin, trained with the same recipe on the same images: how much better is it?"""
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -36,13 +37,10 @@ def compare_twins(gated: ReadyModel, plain: ReadyModel, dataset: ImageDataset) -
         )
     right = [_right(ready, dataset) for ready in (gated, plain)]
     lost, won = int((right[1] & ~right[0]).sum()), int((right[0] & ~right[1]).sum())
-    facts = _facts(plain, right[1])
     return TwinComparison(
         name=plain.card.name,
         weights=plain.card.sha256,
-        top1=facts.top1,
-        parameters=facts.parameters,
-        multiply_adds=facts.multiply_adds,
+        **msgspec.structs.asdict(_facts(plain, right[1])),
         own=_facts(gated, right[0]),
         top1_difference=(won - lost) / len(dataset),
         interval=paired_change(lost, won, len(dataset)),

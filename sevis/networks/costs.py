@@ -135,8 +135,13 @@ def measure_cost(model: nn.Module, size: Size = (3, 224, 224)) -> Cost:
     site_costs = tuple(_site_cost(skeleton, site, seen) for site in sites)
     shares = {site.path: cost for site, cost in zip(sites, site_costs, strict=True)}
     blocks = _blocks(skeleton, parts, seen, shares)
-    parameters = sum(parameter.numel() for parameter in skeleton.parameters())
+    parameters = count_parameters(skeleton)
     return Cost(size, parameters, seen[REST].multiply_adds, (*blocks, *_rest(parameters, seen[REST], blocks)), site_costs)
+
+
+def count_parameters(*modules: nn.Module) -> int:
+    """Return how many numbers some modules learn, each counted once."""
+    return sum(parameter.numel() for parameter in {parameter for module in modules for parameter in module.parameters()})
 
 
 def _parts(skeleton: nn.Module, gates: set[str]) -> list[str]:
@@ -198,7 +203,7 @@ def _site_cost(skeleton: nn.Module, site: Site, seen: Mapping[str, _Seen]) -> Si
         channels=site.channels,
         hidden=site.hidden,
         places=places,
-        parameters=_count(skeleton.get_submodule(site.path).parameters()),
+        parameters=count_parameters(skeleton.get_submodule(site.path)),
         squeeze=block.calls * elements if squeezed else 0,
         projections=block.multiply_adds,
         scaling=block.calls * elements,
@@ -216,7 +221,8 @@ def _blocks(skeleton: nn.Module, parts: list[str], seen: Mapping[str, _Seen], sh
         first, multiply_adds = seen.get(group[0], _Seen()), sum(seen[path].multiply_adds for path in group if path in seen)
         share = sum(cost.parameters for cost in inside), sum(cost.projections for cost in inside)
         if held or multiply_adds:
-            blocks.append(BlockCost(group[0], first.outputs, _count(held), multiply_adds, *share))
+            parameters = sum(parameter.numel() for parameter in held)
+            blocks.append(BlockCost(group[0], first.outputs, parameters, multiply_adds, *share))
     return blocks
 
 
@@ -241,10 +247,6 @@ def _rest(parameters: int, whole: _Seen, blocks: Iterable[BlockCost]) -> list[Bl
 
 def _is_within(path: str, above: Iterable[str]) -> bool:
     return any(path == other or path.startswith(f"{other}.") for other in above)
-
-
-def _count(parameters: Iterable[nn.Parameter]) -> int:
-    return sum(parameter.numel() for parameter in parameters)
 
 
 def _shape(value: object) -> tuple[int, ...]:

@@ -244,7 +244,10 @@ class _Sketch:
 def _step_of(module: nn.Module, shape: str) -> Operation:
     """Return the step that a layer is."""
     if isinstance(module, nn.Conv2d):
-        return Operation(_convolution(module), _notes(module), shape, "convolution")
+        kind = "depthwise conv" if 1 < module.groups == module.in_channels else "conv"
+        groups = f"{module.groups} groups" if 1 < module.groups < module.in_channels else ""
+        notes = " · ".join(filter(None, [groups, _stride(module.stride)]))
+        return Operation(f"{_square(module.kernel_size)} {kind}, {module.out_channels}", notes, shape, "convolution")
     if isinstance(module, POOLS):
         kind = "max" if "Max" in type(module).__name__ else "average"
         if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
@@ -262,16 +265,6 @@ def _squeezes_by_maximum(block: nn.Module) -> bool:
 def _middle(block: nn.Module) -> str:
     """Return the activation between the projections."""
     return next((type(child).__name__ for key, child in block.named_modules() if key and isinstance(child, ACTIVATIONS)), "ReLU")
-
-
-def _convolution(module: nn.Conv2d) -> str:
-    kind = "depthwise conv" if 1 < module.groups == module.in_channels else "conv"
-    return f"{_square(module.kernel_size)} {kind}, {module.out_channels}"
-
-
-def _notes(module: nn.Conv2d) -> str:
-    groups = f"{module.groups} groups" if 1 < module.groups < module.in_channels else ""
-    return " · ".join(filter(None, [groups, _stride(module.stride)]))
 
 
 def _activation(module: nn.Module | None) -> list[str]:

@@ -68,7 +68,7 @@ def graft(
             its branch (pre), after the sum (post), on the identity connection (identity), or after the 3x3 convolution (3x3). Most other
             families have the standard one only.
         stages: which stages get SE blocks (Table 13); None: all.
-        reduction, squeeze, gate, bias, start: the SE blocks', see `sevis.blocks.SqueezeExcitation`. With start="identity", the network
+        reduction, squeeze, gate, bias, start: the SE blocks', see `sevis.SqueezeExcitation`. With start="identity", the network
             first computes exactly what it did before.
         after: instead of a rule, the paths of the modules on whose outputs SE stands.
         again: whether a network may have SE blocks already.
@@ -86,22 +86,7 @@ def graft(
         )
     make_block = partial(SqueezeExcitation, reduction=reduction, squeeze=squeeze, gate=gate, bias=bias, start=start)
     units = find_units(model, after=after, size=size)
-    return _insert(copy.deepcopy(model), units, make_block, placement=placement, stages=stages)
-
-
-def insert_blocks(
-    network: nn.Module,
-    make_block: Callable[[int], nn.Module],
-    *,
-    placement: str = "standard",
-    stages: Sequence[int] | None = None,
-) -> nn.Module:
-    """Put what `make_block` makes, for so many channels, into a network of a known family; returns the network itself.
-
-    Raises:
-        SevisError: as `graft`.
-    """
-    return _insert(network, find_units(network), make_block, placement=placement, stages=stages)
+    return insert_blocks(copy.deepcopy(model), units, make_block, placement=placement, stages=stages)
 
 
 def list_placements(model: nn.Module) -> tuple[str, ...]:
@@ -134,9 +119,14 @@ def find_units(model: nn.Module, *, after: Sequence[str] = (), size: Size | None
     return tuple(units)
 
 
-def _insert(
+def insert_blocks(
     network: nn.Module, units: Sequence[Unit], make_block: Callable[[int], nn.Module], *, placement: str, stages: Sequence[int] | None
 ) -> nn.Module:
+    """Put what `make_block` makes, for so many channels, into units of a network; returns the network itself.
+
+    Raises:
+        SevisError: for a placement or a stage that the network does not have.
+    """
     known, there = _common(units), sorted({unit.stage for unit in units})
     if placement not in known:
         raise SevisError(f"{type(network).__name__} has no placement {placement!r}: choose one of {', '.join(known)}")
@@ -239,16 +229,13 @@ def _measure(model: nn.Module, rules: Mapping[str, Mapping[str, Slot]], size: Si
 
 
 def _note_shape(module: nn.Module, spot: tuple[str, bool], seen: dict[tuple[str, bool], torch.Size]) -> None:
-    def note_input(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-        seen[spot] = args[0].shape
-
-    def note_output(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
-        seen[spot] = output.shape
+    def note(_: nn.Module, args: tuple[Tensor, ...], *output: Tensor) -> None:
+        seen[spot] = (output or args)[0].shape
 
     if spot[1]:
-        module.register_forward_pre_hook(note_input)
+        module.register_forward_pre_hook(note)
     else:
-        module.register_forward_hook(note_output)
+        module.register_forward_hook(note)
 
 
 def _spot(path: str, slot: Slot) -> tuple[str, bool]:

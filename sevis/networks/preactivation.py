@@ -44,11 +44,9 @@ LAYOUTS = {
 class PreactivationBlock(nn.Module):
     """Two 3x3 convolutions, each after a norm and a ReLU, the SE block on the branch, the sum."""
 
-    expansion = 1
-
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
-        self.channels = width * self.expansion
+        self.channels = width
         self.bn1 = nn.BatchNorm2d(inputs)
         self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
@@ -68,11 +66,9 @@ class PreactivationBlock(nn.Module):
 class PreactivationBottleneck(nn.Module):
     """1x1 to reduce, 3x3, 1x1 to increase, each after a norm and a ReLU, the SE block on the branch, the sum."""
 
-    expansion = 4
-
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
-        self.channels = width * self.expansion
+        self.channels = 4 * width
         self.bn1 = nn.BatchNorm2d(inputs)
         self.conv1 = nn.Conv2d(inputs, width, 1, stride, bias=False)
         self.bn2 = nn.BatchNorm2d(width)

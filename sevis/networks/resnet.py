@@ -59,11 +59,9 @@ SENET154 = ResNetLayout(
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions, the SE block on the branch, the sum; `width` channels out."""
 
-    expansion = 1
-
     def __init__(self, layout: ResNetLayout, inputs: int, width: int, stride: int) -> None:
         super().__init__()
-        self.channels = width * self.expansion
+        self.channels = width
         self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
@@ -81,11 +79,9 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1x1 to reduce, 3x3, 1x1 to increase, the SE block on the branch, the sum; four times `width` channels out."""
 
-    expansion = 4
-
     def __init__(self, layout: ResNetLayout, inputs: int, width: int, stride: int) -> None:
         super().__init__()
-        self.channels = width * self.expansion
+        self.channels = 4 * width
         middle = layout.groups * max(1, layout.group_width * width // 64)
         first = middle // 2 if layout.halved else middle
         strides = (1, stride) if layout.stride_in_3x3 else (stride, 1)

@@ -58,7 +58,7 @@ def mix(images: Tensor, labels: Tensor, *, num_classes: int, recipe: Recipe, rng
     from torchvision.transforms import v2
 
     kind, alpha = (v2.MixUp, recipe.mixup) if recipe.mixup else (v2.CutMix, recipe.cutmix)
-    with _seeded(rng):
+    with seeded(rng):
         mixed, targets = kind(alpha=alpha, num_classes=num_classes)(images, labels)
     return mixed, targets.float()
 
@@ -68,7 +68,7 @@ def rand_augment(images: Tensor, magnitude: int, *, rng: np.random.Generator) ->
     from torchvision.transforms import v2
 
     operations = v2.RandAugment(num_ops=2, magnitude=magnitude, interpolation=v2.InterpolationMode.BILINEAR)
-    with _seeded(rng):
+    with seeded(rng):
         return torch.cat([operations(group) for group in torch.split(images, GROUP)])
 
 
@@ -99,11 +99,11 @@ def augment(
 
 
 @contextmanager
-def _seeded(rng: np.random.Generator) -> Iterator[None]:
-    """Set PyTorch's generator on the CPU, which torchvision draws from, by `rng` inside, and put it back afterwards."""
-    before = torch.get_rng_state()
-    torch.default_generator.manual_seed(int(rng.integers(2**63)))
-    try:
+def seeded(rng: np.random.Generator, *gpus: torch.device) -> Iterator[None]:
+    """Set PyTorch's generator on the CPU, which torchvision draws from, and those of some GPUs by `rng` inside, and put them back."""
+    with torch.random.fork_rng(devices=gpus):
+        seed = int(rng.integers(2**63))
+        torch.default_generator.manual_seed(seed)
+        if gpus:
+            torch.cuda.manual_seed(seed)
         yield
-    finally:
-        torch.set_rng_state(before)

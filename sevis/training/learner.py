@@ -3,7 +3,7 @@
 import copy
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from sevis.errors import SevisError
 from sevis.networks.initialisation import building
 from sevis.networks.libraries.sevis_library import build
 from sevis.recipe import Recipe
-from sevis.training.augmentation import augment
+from sevis.training.augmentation import augment, seeded
 
 
 def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
@@ -36,10 +36,9 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
     None on norms and biases, and none on the two projections of an SE block: with it they shrink, and every gate dies at sigmoid(0) = 0.5.
     """
-    gates = {id(p) for m in model.modules() if isinstance(m, SqueezeExcitation) for p in m.parameters()}
-    decayed = [p for p in model.parameters() if p.ndim > 1 and id(p) not in gates]
-    kept = {id(p) for p in decayed}
-    free = [p for p in model.parameters() if id(p) not in kept]
+    gates = {p for m in model.modules() if isinstance(m, SqueezeExcitation) for p in m.parameters()}
+    decayed = [p for p in model.parameters() if p.ndim > 1 and p not in gates]
+    free = [p for p in model.parameters() if p.ndim <= 1 or p in gates]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
@@ -85,7 +84,9 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         views, targets = augment(images, labels, recipe=self.recipe, side=side, num_classes=self.num_classes, rng=rng)
-        with self._dropping(rng), torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16):
+        gpus = [self.device] if self.device.type == "cuda" else []
+        dropping = seeded(rng, *gpus) if self._drops else nullcontext()
+        with dropping, torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16):
             logits = self._network(normalise(views, self.preprocess))
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing, reduction="sum")
         self.optimizer.zero_grad(set_to_none=True)
@@ -94,20 +95,6 @@ class Learner:
         if self.average is not None:
             self.average.update_parameters(self.model)
         return loss.detach()
-
-    @contextmanager
-    def _dropping(self, rng: np.random.Generator) -> Iterator[None]:
-        """Let what dropout draws depend on `rng` alone; PyTorch's generators are afterwards as they were."""
-        if not self._drops:
-            yield
-            return
-        on_gpu = self.device.type == "cuda"
-        with torch.random.fork_rng(devices=[self.device] if on_gpu else []):
-            seed = int(rng.integers(2**63))
-            torch.default_generator.manual_seed(seed)
-            if on_gpu:
-                torch.cuda.manual_seed(seed)
-            yield
 
     def sound(self) -> bool:
         """Return whether all weights and running statistics are finite numbers."""

@@ -76,6 +76,7 @@ def _rounded(value: torch.Tensor) -> torch.Tensor:
 
 
 def _card(name: str, run: Run, data: tuple[ImageDataset, ImageDataset], *, command: str, sha256: str) -> Card:
+    measured = {name: getattr(run, name) for name in ("recipe", "torch", "seconds", "device", "date", "top1", "top5", "gates")}
     return Card(
         name=name,
         architecture=run.recipe.architecture(len(data[0].wnids)),
@@ -83,19 +84,12 @@ def _card(name: str, run: Run, data: tuple[ImageDataset, ImageDataset], *, comma
         wnids=data[0].wnids,
         preprocessing=Preprocessing.square(run.recipe.size),
         data=msgspec.structs.replace(run.data, classes=()),
-        recipe=run.recipe,
         epochs=run.recipe.epochs,
         curve=tuple({name: round(value, 5) for name, value in row.items()} for row in run.rows),
-        torch=run.torch,
         licence=LICENCES.get(data[0].name, f"trained on {data[0].name}: its licence is yours to name"),
-        seconds=run.seconds,
-        device=run.device,
-        date=run.date,
-        top1=run.top1,
-        top5=run.top5,
-        gates=run.gates,
         command=command,
         sha256=sha256,
+        **measured,
     )
 
 

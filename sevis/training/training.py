@@ -24,6 +24,7 @@ from sevis.data.preprocessing import Preprocessing
 from sevis.distributed import Shard
 from sevis.errors import Diverged, SevisError
 from sevis.experiments.evaluation import evaluate, measure_gates
+from sevis.networks.costs import count_parameters
 from sevis.recipe import Recipe
 from sevis.training.learner import Learner, deterministic
 from sevis.training.run_folder import is_started, read_checkpoint, save_checkpoint, write_log
@@ -141,11 +142,6 @@ def measure_run(trained: Trained, recipe: Recipe, data: tuple[ImageDataset, Imag
         torch=torch.__version__.partition("+")[0],
         date=datetime.now(UTC).date().isoformat(),
     )
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Return how many numbers a network learns."""
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def device_name(device: torch.device) -> str:

@@ -34,13 +34,12 @@ def adopt(name: str, ready: ReadyModel, *, classes: Sequence[str] | None = None)
         raise SevisError(
             f"expected the names of {len(ready.classes)} outputs, no two alike, got {len(names)} ({len(set(names))} different)"
         )
-    wnids = ready.card.wnids if classes is None else names
     weights = save({key: value.cpu().clone().contiguous() for key, value in ready.model.state_dict().items()})
     card = Card(
         name=name,
         architecture=msgspec.structs.replace(ready.card.architecture, num_classes=len(names)),
         classes=names if classes is None else name_wnids(names),
-        wnids=wnids,
+        wnids=ready.card.wnids if classes is None else names,
         preprocessing=ready.preprocess,
         sha256=hashlib.sha256(weights).hexdigest(),
         date=datetime.now(UTC).date().isoformat(),

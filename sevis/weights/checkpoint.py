@@ -91,14 +91,12 @@ def _read_pickle(path: Path) -> Mapping[Any, Any]:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what PyTorch says of kinds of tensors that are refused here
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+    except Exception as error:  # a damaged archive raises whatever its damage leads to
+        if isinstance(error, pickle.UnpicklingError) and ("Unsupported" in str(error) or "GLOBAL" in str(error)):
             raise SevisError(
                 f"{path} holds more than tensors and plain values, which could run code when it is read, and was not read: "
                 "save the weights alone, with torch.save(model.state_dict(), ...), or as safetensors"
             ) from None
-        raise SevisError(f"{path} is no readable file of PyTorch's ({one_line(error)}): restore or download it again") from None
-    except Exception as error:  # a damaged archive raises whatever its damage leads to
         raise SevisError(f"{path} is no readable file of PyTorch's ({one_line(error)}): restore or download it again") from None
     if not isinstance(content, Mapping):
         raise SevisError(f"{path} holds a {type(content).__name__}, expected tensors by name: save model.state_dict()")

@@ -1,7 +1,6 @@
 """The SE block against NumPy, timm and torchvision."""
 
 import copy
-import dataclasses
 import itertools
 import pickle
 
@@ -17,7 +16,7 @@ from torch import nn
 from sevis import SevisError, SqueezeExcitation
 from sevis.blocks.block import GATES, SQUEEZES, average
 from sevis.pages.architectures import designs
-from sevis.recipe import Recipe
+from sevis.recipe import OPTIONS
 
 NUMPY_SQUEEZES = {"avg": lambda u: u.mean((2, 3)), "max": lambda u: u.max((2, 3))}
 NUMPY_GATES = {
@@ -147,8 +146,7 @@ def test_mistakes_are_named(options: dict[str, object], message: str) -> None:
 
 
 def test_where_people_choose_they_find_every_squeeze_and_only_gates_that_there_are() -> None:
-    choices = {field.name: field.metadata["choices"] for field in dataclasses.fields(Recipe)}
+    choices = {name: option.choices for name, option in OPTIONS.items()}
     assert tuple(SQUEEZES) == choices["squeeze"] == tuple(designs.SQUEEZES)
     assert set(GATES) >= set(choices["gate"]) == set(designs.GATES)
-    help_texts = {field.name: field.metadata["help"] for field in dataclasses.fields(Recipe)}
-    assert all(help_texts[name].endswith(", ".join(choices[name])) for name in ("squeeze", "gate"))
+    assert all(OPTIONS[name].help.endswith(", ".join(choices[name])) for name in ("squeeze", "gate"))

@@ -17,7 +17,7 @@ from sevis.cli.parser import main
 from sevis.data.datasets import open_dataset
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
-from sevis.experiments.audit import audit, count_parameters, draw_sample
+from sevis.experiments.audit import audit, count_gate_parameters, draw_sample
 from sevis.files import sha256
 from sevis.weights.card import DEFAULT, read_card
 from sevis.weights.loading import ReadyModel
@@ -213,7 +213,7 @@ def test_a_network_without_se_is_an_error(dataset):
 def test_parameters_are_the_papers():
     with torch.device("meta"):
         model = sevis.build("se_resnet50", bias=False)
-    parameters = count_parameters(model, sevis.find_sites(model))
+    parameters = count_gate_parameters(model, sevis.find_sites(model))
     assert parameters == ParameterCounts(network=25_557_032 + 2_514_944, se=2_514_944, se_last_stage=1_572_864)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from inspect import signature
 from typing import Any, Self
 
 from torch import nn
@@ -13,7 +14,7 @@ from sevis.blocks.block import SqueezeExcitation
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
 from sevis.networks import preactivation, resnet
-from sevis.networks.grafting import insert_blocks
+from sevis.networks.grafting import find_units, insert_blocks
 from sevis.networks.inception import BNInception
 from sevis.networks.libraries.library import LibraryNetwork, PublishedWeights
 from sevis.networks.libraries.timm_library import TimmNetwork
@@ -55,16 +56,6 @@ PLAIN = {
     **{name: Spec(partial(PreactivationResNet, layout), side=32, classes=10) for name, layout in preactivation.LAYOUTS.items()},
 }
 GATED = {f"se_{name}": spec for name, spec in PLAIN.items()} | {"senet154": Spec(partial(ResNet, SENET154))}
-DEFAULTS = {
-    "width": 1.0,
-    "stem": "paper",
-    "reduction": 16,
-    "placement": "standard",
-    "stages": None,
-    "squeeze": "avg",
-    "gate": "sigmoid",
-    "bias": True,
-}
 
 
 def list_models() -> tuple[str, ...]:
@@ -118,7 +109,7 @@ def build(
         width: multiplies the channels of every stage (0.5 halves them); of resnet*, resnext*, mobilenet and shufflenet.
         stem: `paper` (7x7 with stride 2 and max pool) or `small` (3x3 with stride 1, for small images); of resnet* and resnext*, but
             not of the networks for CIFAR.
-        reduction, squeeze, gate, bias: the SE blocks', see `sevis.blocks.SqueezeExcitation`; a plain network has none, and a reduction,
+        reduction, squeeze, gate, bias: the SE blocks', see `sevis.SqueezeExcitation`; a plain network has none, and a reduction,
             which every recipe has, means nothing to it.
         placement, stages: where the SE blocks stand, see `sevis.graft`; `stages=()` gives the plain network.
 
@@ -137,7 +128,10 @@ def build(
     if name in PLAIN:
         return network
     make_block = partial(SqueezeExcitation, reduction=reduction, squeeze=squeeze, gate=gate, bias=bias)
-    return insert_blocks(network, make_block, placement=placement, stages=stages)
+    return insert_blocks(network, find_units(network), make_block, placement=placement, stages=stages)
+
+
+DEFAULTS = {name: option.default for name, option in signature(build).parameters.items()}
 
 
 class SevisNetwork(LibraryNetwork):

@@ -208,7 +208,7 @@ class Trial:
 
     def _measure(self, trained: "Trained", turn: ExitStack, *, seconds: float) -> TrialOutcome:
         from sevis.blocks.sites import find_sites
-        from sevis.training.training import count_parameters
+        from sevis.networks.costs import count_parameters
 
         alive, frozen = self._measure_gates(trained, turn) if find_sites(trained.model) else (None, None)
         images = (len(trained.images[0].labels), len(trained.images[1].labels))
