@@ -19,7 +19,6 @@ from sevis.cli.networks import add_command, models, sites_command
 from sevis.cli.photos import audit_command, explain_command
 from sevis.cli.statistics import collect_command, export_command, figure6_command, report_command
 from sevis.cli.training import curve_command, train_command, twins_command
-from sevis.data.datasets import SETS
 from sevis.data.image_formats import FORMAT_NAMES
 from sevis.errors import SevisError
 from sevis.weights.card import DEFAULT
@@ -104,7 +103,8 @@ def _costs(words: Any) -> None:
 
 def _data_and_training(words: Any) -> None:
     data = _add(words, "data", data_command, "say which data is there, or download Tiny ImageNet-200, CIFAR-10 or CIFAR-100")
-    data.add_argument("name", nargs="?", choices=list(SETS), help="what to download (248, 170 or 169 MB); resumes where it was cut off")
+    sets = ["tiny-imagenet", "cifar10", "cifar100"]
+    data.add_argument("name", nargs="?", choices=sets, help="what to download (248, 170 or 169 MB); resumes where it was cut off")
 
     train_parser = _add(words, "train", train_command, "train a network, or score a trained one with --evaluate")
     train_parser.add_argument("--evaluate", metavar="NAME", help="print the accuracy of a trained network, and train nothing")
