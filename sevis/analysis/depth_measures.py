@@ -61,7 +61,7 @@ class Measure:
 
     name: str
     meaning: str
-    needs: Needs
+    needs: Needs = Needs.MOMENTS
     formula: Callable[..., Any]
     exact: Callable[[ClassStatistics, str], float] | None = None
     null: int = 0
@@ -150,7 +150,6 @@ MEASURES = (
     Measure(
         name="class_share",
         meaning="omega squared, its median over channels",
-        needs=Needs.MOMENTS,
         formula=_class_share,
         null=2,
         range=(-1, 1),
@@ -194,7 +193,6 @@ MEASURES = (
     Measure(
         name="left",
         meaning="what one factor a class leaves of the differences between classes",
-        needs=Needs.MOMENTS,
         formula=formulas.left_by_scale,
         label="left after scaling",
         title="What one factor a class leaves",
@@ -205,7 +203,6 @@ MEASURES = (
     Measure(
         name="spread",
         meaning="the standard deviation of s over all images, its mean over channels",
-        needs=Needs.MOMENTS,
         formula=_spread,
         range=(0, inf),
         unit="s",
@@ -219,7 +216,6 @@ MEASURES = (
     Measure(
         name="within",
         meaning="the standard deviation of s within classes, its mean over channels",
-        needs=Needs.MOMENTS,
         formula=_within,
         range=(0, inf),
         unit="s",
@@ -232,7 +228,6 @@ MEASURES = (
     Measure(
         name="between",
         meaning="the standard deviation of s between classes, its mean over channels",
-        needs=Needs.MOMENTS,
         formula=_between,
         range=(0, inf),
         unit="s",
@@ -242,7 +237,6 @@ MEASURES = (
     Measure(
         name="selectivity",
         meaning="the class selectivity index, its median over channels",
-        needs=Needs.MOMENTS,
         formula=_selectivity,
         null=1,
         unit="",
@@ -280,7 +274,6 @@ MEASURES = (
     Measure(
         name="distance",
         meaning="|s̄_k - s̄|, its mean over classes and channels",
-        needs=Needs.MOMENTS,
         formula=_distance,
         null=1,
         range=(0, inf),
@@ -295,7 +288,6 @@ MEASURES = (
     Measure(
         name="cosine",
         meaning="the cosine distance of the mean gates of two classes, its mean over pairs",
-        needs=Needs.MOMENTS,
         formula=_angle,
         null=2,
         unit="",
@@ -343,7 +335,6 @@ MEASURES = (
     Measure(
         name="factor",
         meaning="|a - 1| of the classes' factors a, its mean over classes",
-        needs=Needs.MOMENTS,
         formula=_factor,
         range=(0, inf),
         label="mean class",

@@ -198,7 +198,7 @@ def _scaled(profile: DepthProfile, stages: list[list[str]]) -> Statement:
 
 
 def _each(values: Mapping[str, Value]) -> str:
-    return _listed([f"{percent(value)} in {site}" for site, value in values.items()])
+    return listed([f"{percent(value)} in {site}" for site, value in values.items()])
 
 
 def _accuracy(told: Mapping[str, Value], after: Mapping[str, Value]) -> str:
@@ -255,7 +255,7 @@ def _saturated_region(profile: DepthProfile) -> str:
         if known:
             site = max(known)[1]
             said.append(f"{site} has most {where}, {percent(values[name][site])}")
-    return f"**Saturated: no block** (more than {100 * MOST:.0f} % of the scales above {HIGH}, or below {LOW}): {_listed(said)}."
+    return f"**Saturated: no block** (more than {100 * MOST:.0f} % of the scales above {HIGH}, or below {LOW}): {listed(said)}."
 
 
 def _dead_region(profile: DepthProfile) -> str:
@@ -273,8 +273,9 @@ def _dead_region(profile: DepthProfile) -> str:
 
 
 def _named(sites: Sequence[str], profile: DepthProfile) -> str:
-    return f"all {len(sites)} blocks" if len(sites) == len(profile.sites) > 1 else _listed(sites)
+    return f"all {len(sites)} blocks" if len(sites) == len(profile.sites) > 1 else listed(sites)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them: a, b and c."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from sevis.analysis.audit import ALL, CHANGES, Audit, Outcome
+from sevis.analysis.statements import listed
 from sevis.figures.chart import Chart
 from sevis.figures.theme import FROZEN, GRID, NEUTRAL, OPENED, SHUFFLED, finish, whiskers
 
@@ -55,7 +56,7 @@ def reading(audit: Audit) -> str:
     count = f"{len(free)} of {len(audit.blocks)} blocks" if len(free) < len(audit.blocks) else f"each of the {len(audit.blocks)} blocks"
     if free:
         lowest = min(audit.outcomes[name]["frozen"].change_interval[0] for name in free)
-        named = f" ({_listed(free)})" if len(free) < len(audit.blocks) else ""
+        named = f" ({listed(free)})" if len(free) < len(audit.blocks) else ""
         one = f"One at a time, {count}{named} can be frozen at no measurable cost: their intervals hold 0 (and reach {_points(lowest)})."
     else:
         one = "Not one block could be frozen at no measurable cost."
@@ -149,7 +150,3 @@ def _signed(change: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

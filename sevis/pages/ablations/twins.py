@@ -12,7 +12,7 @@ from sevis.architecture import Architecture
 from sevis.errors import SevisError
 from sevis.figures.networks.ablations import Gain, gain_dots, gate_bars
 from sevis.figures.networks.training_curves import WITH_AND_WITHOUT, training_curves
-from sevis.pages.shared.show import as_text, show, show_error
+from sevis.pages.shared.show import as_text, errors_shown, show
 from sevis.paper import TABLES_2_AND_3
 from sevis.weights.card import Aliveness, Card, list_pretrained, read_card
 
@@ -43,13 +43,11 @@ class Difference:
 
 def show_twins() -> None:
     """Show accuracy, cost and training of both, and how alive the gates are."""
-    try:
+    with errors_shown():
         cards = {way: read_card(name) for way, name in ((WITH, GATED), (WITHOUT, PLAIN)) if name in list_pretrained()}
         _say_what_is_missing(cards)
         if cards:
             _show(cards)
-    except SevisError as error:
-        show_error(error)
 
 
 def _say_what_is_missing(cards: Mapping[str, Card]) -> None:

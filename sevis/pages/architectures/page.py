@@ -23,7 +23,7 @@ from sevis.pages.architectures.designs import (
 from sevis.pages.architectures.paper_tables import show_paper
 from sevis.pages.architectures.timing import show_overhead
 from sevis.pages.shared.controls import choose_one
-from sevis.pages.shared.show import show, show_error
+from sevis.pages.shared.show import errors_shown, show, show_error
 
 if TYPE_CHECKING:
     from sevis.networks.costs import Cost
@@ -63,10 +63,8 @@ def explore() -> None:
 
 def _show_time(design: Design) -> None:
     st.header("The time it takes here", anchor="time")
-    try:
+    with errors_shown():
         show_overhead(design)
-    except SevisError as error:
-        show_error(error)
 
 
 def _choose_network(names: list[str]) -> str:
@@ -171,7 +169,5 @@ st.markdown(
 )
 explore()
 st.header("All networks of the paper", anchor="paper")
-try:
+with errors_shown():
     show_paper()
-except SevisError as failed:
-    show_error(failed)

@@ -12,7 +12,7 @@ from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.explanations import card_of, read_statistics
 from sevis.pages.shared.growing import leave
 from sevis.pages.shared.network import Network, chosen
-from sevis.pages.shared.show import show_error
+from sevis.pages.shared.show import errors_shown
 from sevis.weights.card import Card
 
 MEANS, SPREADS, PROFILE, MAP = "Figure 6: means", "Figure 7: spread", "Depth profile", "Class map"
@@ -103,7 +103,5 @@ st.markdown(
 )
 
 
-try:
+with errors_shown():
     draw_view(choose_view(), chosen(), card_of(chosen()))
-except SevisError as error:
-    show_error(error)

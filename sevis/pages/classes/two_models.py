@@ -20,7 +20,7 @@ from sevis.pages.classes.own_data import KEPT, Own
 from sevis.pages.shared.cache import identity
 from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.explanations import read_statistics
-from sevis.pages.shared.show import show, show_error
+from sevis.pages.shared.show import errors_shown, show
 from sevis.settings import results_folder
 from sevis.weights.card import Card, sound_cards
 
@@ -38,13 +38,11 @@ def draw(statistics: ClassStatistics, card: Card) -> None:
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         name = st.selectbox("Compare with", [*there, UPLOAD], key="models_other", bind="query-params", width=420) or UPLOAD
         metric = METRICS[choose_one("Distance", list(METRICS), key="models_metric")]
-    try:
+    with errors_shown():
         if name in there:
             _compare(statistics, there[name](), metric)
         else:
             _compare_upload(statistics, metric)
-    except SevisError as error:
-        show_error(error)
 
 
 def others(card: Card) -> dict[str, Callable[[], ClassStatistics]]:

@@ -7,7 +7,6 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from sevis.errors import SevisError
 from sevis.experiments.explanation import Explanation
 from sevis.figures.gates.gate_map import extremes, gate_map, hidden_profile, scale_profile, sorted_scales, squeeze_profile, top_bars
 from sevis.figures.gates.mosaic import GatedMaps, enlarge, mosaic
@@ -17,7 +16,7 @@ from sevis.pages.shared.explanations import SHOWN, Look, blocks_of, card_of, exa
 from sevis.pages.shared.growing import leave
 from sevis.pages.shared.network import Network, chosen
 from sevis.pages.shared.photos import choose_photo
-from sevis.pages.shared.show import show, show_error, show_picture
+from sevis.pages.shared.show import errors_shown, show, show_picture
 from sevis.weights.card import Card
 
 SHARP = 320  # pixels: so wide at least is a picture of few pixels sent, for the browser would blur it
@@ -28,7 +27,7 @@ COUNT = 8  # channels at either end of the order
 def explore(network: Network, card: Card) -> None:
     """Show all that changes with the photo or the block: a fragment, so that quick clicks do not run beside each other."""
     shipped = example_of(card)
-    try:
+    with errors_shown():
         photo = choose_photo(card)
         seen, gates, inside = st.container(), st.container(), st.container()
         if photo is None:
@@ -45,8 +44,6 @@ def explore(network: Network, card: Card) -> None:
         if block:
             with inside:
                 _show_block(explanation, block, pictures, form_of(network, card, block))
-    except SevisError as error:
-        show_error(error)
 
 
 def _show_prediction(explanation: Explanation, pictures: Look, *, title: str, stored: bool) -> None:
@@ -115,7 +112,5 @@ st.title("One photo, every gate")
 st.markdown(
     "Choose a photo and see what a Squeeze-and-Excitation network recognises in it, and how its gates turn every channel up or down."
 )
-try:
+with errors_shown():
     explore(chosen(), card_of(chosen()))
-except SevisError as missing:
-    show_error(missing)

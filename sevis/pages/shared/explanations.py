@@ -20,7 +20,7 @@ from sevis.figures.gates.mosaic import framed
 from sevis.pages.shared.cache import keep, look_up
 from sevis.pages.shared.loading import wait_for
 from sevis.pages.shared.network import Network
-from sevis.pages.shared.show import show_error
+from sevis.pages.shared.show import show_error, show_said
 from sevis.pages.shared.turns import turn
 from sevis.weights.card import Card, read_card
 
@@ -124,8 +124,7 @@ def _explain_in_turn(photo: Photo, network: Network, block: str | None, keys: tu
             explanation = explain(ready, image, maps=(block,) if block else (), say=said.append)
             keep(explanation, *keys)
             note_seconds(explanation)
-    for sentence in said:
-        st.info(sentence, icon=":material/memory:")
+    show_said(said)
     return explanation
 
 

@@ -12,7 +12,7 @@ import streamlit as st
 
 from sevis.errors import SevisError
 from sevis.pages.shared.cache import keep, look_up
-from sevis.pages.shared.show import show_error
+from sevis.pages.shared.show import show_error, show_said
 from sevis.pages.shared.turns import turn
 
 SLICE = 0.4  # seconds of work between two drawings
@@ -129,7 +129,7 @@ def show_growing(
             kept = Answer(work.known, tuple(work.said)) if work.complete and work.known is not None else None
     if kept is not None:
         drop(name)
-        _show_said(kept.said)
+        show_said(kept.said)
         draw(kept.known)
     elif failed := _failed(name, keys):
         show_error(failed)
@@ -191,11 +191,6 @@ def _say_once(said: list[str], sentence: str) -> None:
         said.append(sentence)
 
 
-def _show_said(said: tuple[str, ...]) -> None:
-    for sentence in said:
-        st.info(sentence, icon=":material/memory:")
-
-
 def _go_on(name: str, keys: tuple[str, ...], draw: Draw[Known], cancel: Callable[[], None] | None) -> None:
     """Show one slice of the work, drawn; at its end, or after an error, the whole page runs, which also ends the repetition."""
     held = st.session_state.get(f"growing-{name}")
@@ -214,6 +209,6 @@ def _go_on(name: str, keys: tuple[str, ...], draw: Draw[Known], cancel: Callable
         st.progress(done, text=f"{done:.0%} measured")
         if cancel:
             st.button("Cancel", key=f"cancel-{name}", on_click=cancel, icon=":material/close:")
-    _show_said(tuple(work.said))
+    show_said(tuple(work.said))
     if known is not None:
         draw(known)

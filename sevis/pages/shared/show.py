@@ -4,7 +4,8 @@ import base64
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
@@ -171,6 +172,21 @@ def show_error(error: SevisError) -> None:
     message = str(error)
     sentence = message[:1].upper() + message[1:] + ("" if message.endswith(".") else ".")
     st.error(as_text(sentence), icon=":material/error:")
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Say in place of what is drawn within what a user can mend, as `show_error` does."""
+    try:
+        yield
+    except SevisError as error:
+        show_error(error)
+
+
+def show_said(sentences: Iterable[str]) -> None:
+    """Show what the work on an answer had to say, a sentence each."""
+    for sentence in sentences:
+        st.info(sentence, icon=":material/memory:")
 
 
 def as_text(text: str) -> str:

@@ -28,7 +28,7 @@ from sevis.pages.shared.explanations import Look, Photo, blocks_of, card_of, exp
 from sevis.pages.shared.growing import leave
 from sevis.pages.shared.network import Network, chosen
 from sevis.pages.shared.photos import choose_photo
-from sevis.pages.shared.show import show, show_error, show_picture
+from sevis.pages.shared.show import errors_shown, show, show_error, show_picture
 from sevis.weights.card import Card
 
 KEYS = {FIRST: "first", SECOND: "second"}
@@ -154,7 +154,5 @@ def _show_maps(block: str, seen: Mapping[str, Seen], channels: NDArray[np.intp],
 leave()
 st.title("Two photos")
 st.markdown("The same network, the same gates, two photos: where does it open a channel for one and close it for the other?")
-try:
+with errors_shown():
     compare(chosen(), card_of(chosen()))
-except SevisError as missing:
-    show_error(missing)

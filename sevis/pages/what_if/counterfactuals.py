@@ -20,6 +20,7 @@ from sevis.pages.shared.cache import keep, look_up
 from sevis.pages.shared.explanations import Photo, explanation_of, note_seconds, read_statistics, ready_model
 from sevis.pages.shared.network import Network
 from sevis.pages.shared.photos import validation_photos
+from sevis.pages.shared.show import show_said
 from sevis.pages.shared.turns import turn
 from sevis.weights.card import Card
 
@@ -107,8 +108,7 @@ def changed(photo: Photo, network: Network, card: Card, steps: Sequence[Interven
         answer = explain(ready, read_image(photo.data), within=lambda on: intervene(on, steps, sources), say=said.append)
     keep(answer, *keys)
     note_seconds(answer)
-    for sentence in said:
-        st.info(sentence, icon=":material/memory:")
+    show_said(said)
     return answer
 
 

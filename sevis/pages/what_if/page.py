@@ -15,7 +15,7 @@ from sevis.pages.shared.controls import choose_clicked, choose_one
 from sevis.pages.shared.explanations import Photo, card_of, example_of, explanation_of, look
 from sevis.pages.shared.network import Network, chosen
 from sevis.pages.shared.photos import choose_photo
-from sevis.pages.shared.show import show, show_error
+from sevis.pages.shared.show import errors_shown, show, show_error
 from sevis.pages.what_if.audit import show_audit
 from sevis.pages.what_if.counterfactuals import Means, changed, means_of
 from sevis.pages.what_if.sensitivity import Question, show_channels, show_strip
@@ -29,7 +29,7 @@ PREDICTED = "the predicted class"
 @st.fragment
 def explore(network: Network, card: Card) -> None:
     """Show all that changes with the photo or a gate: a fragment, so that quick clicks do not run beside each other."""
-    try:
+    with errors_shown():
         photo = choose_photo(card)
         picture, editor, seen = st.columns([3, 7, 9], gap="medium")
         gates, blocks = st.container(), st.container()
@@ -52,8 +52,6 @@ def explore(network: Network, card: Card) -> None:
             _show_gates(before, after, steps)
         with blocks:
             _show_sensitivity(Question(photo, network, before, means, target=0), block)
-    except SevisError as error:
-        show_error(error)
 
 
 def _edit(before: Explanation, means: Means, card: Card) -> str | None:
@@ -120,8 +118,6 @@ st.title("What if?")
 st.markdown(
     "What would the network recognise if its gates stood otherwise? Open them, freeze them, shut some, or take those of another photo."
 )
-try:
+with errors_shown():
     explore(chosen(), card_of(chosen()))
     show_audit(card_of(chosen()))
-except SevisError as missing:
-    show_error(missing)

@@ -14,7 +14,7 @@ from sevis.experiments.interventions import Intervention, format_steps, parse_ch
 from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.explanations import Photo, look
 from sevis.pages.shared.photos import choose_photo
-from sevis.pages.shared.show import as_text, show_error
+from sevis.pages.shared.show import as_text, errors_shown, show_error
 from sevis.pages.what_if.counterfactuals import LENT, Means, lend, name_of
 from sevis.paper import address_of, by_stage, short_name, stage_of
 from sevis.weights.card import Card
@@ -170,14 +170,12 @@ def _of_class(scope: Scope, means: Means) -> None:
 
 
 def _of_photo(scope: Scope, card: Card) -> None:
-    try:
+    with errors_shown():
         photo = choose_photo(card, key="lend_")
         if photo:
             st.image(look(photo, card).photo, width=160, output_format="JPEG")
             step = Intervention(scope.address, "photo", name=name_of(photo, card), channels=scope.channels)
             st.button(f"Take the gates of {as_text(photo.title)}", key="take-photo", on_click=_borrow, args=(photo, step))
-    except SevisError as error:
-        show_error(error)
 
 
 def _number(scope: Scope) -> None:
