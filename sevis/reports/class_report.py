@@ -24,6 +24,7 @@ from sevis.figures.classes.depth import measure_chart, offered, statement_chart
 from sevis.figures.classes.paper_figures import (
     ABOUT_MEANS,
     ABOUT_SPREAD,
+    BORDERS,
     Stroke,
     entries,
     mean_panel,
@@ -238,9 +239,8 @@ def _grid(parts: Iterable[str], *, wide: bool = False) -> str:
 
 def _legend(strokes: Mapping[str, Stroke]) -> str:
     """Return the curves of the panels below it, each as it is drawn there."""
-    styles = {"solid": "solid", "dash": "dashed", "dot": "dotted"}
     marks = (
-        f'<span><i style="border-color:{stroke.colour};border-top-style:{styles[stroke.dash]}"></i>{escape(label)}</span>'
+        f'<span><i style="border-color:{stroke.colour};border-top-style:{BORDERS[stroke.dash]}"></i>{escape(label)}</span>'
         for label, stroke in strokes.items()
     )
     return f'<p class="legend">{" ".join(marks)}</p>'

@@ -57,6 +57,7 @@ CLAIMS = {  # what the paper says of the blocks in Figure 6
     "SE_5_2": "In the paper most activations of this block are close to one",
     "SE_5_3": "In the paper the last block's classes are alike up to a modest change in scale",
 }
+BORDERS = {"solid": "solid", "dash": "dashed", "dot": "dotted"}  # Plotly's words for lines, and CSS's
 ORDERED = {
     INDEX: "",
     MEAN: "; channels by their mean over all images, highest first",

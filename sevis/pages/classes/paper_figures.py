@@ -12,13 +12,12 @@ from sevis.analysis.paper_figures import ORDERS, PAPER_CHANNELS, Curve, label_of
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.chart import Chart
 from sevis.figures.classes import paper_figures as figures
-from sevis.figures.classes.paper_figures import MAX_CURVES, Stroke, entries
+from sevis.figures.classes.paper_figures import BORDERS, MAX_CURVES, Stroke, entries
 from sevis.pages.shared.controls import choose_one
-from sevis.pages.shared.show import show
+from sevis.pages.shared.show import show_grid
 from sevis.reports.html import to_html
 
 SAMPLED, ALL = str(PAPER_CHANNELS), "all"
-BORDERS = {"solid": "solid", "dash": "dashed", "dot": "dotted"}  # Plotly's words for lines, and CSS's
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,8 @@ def draw_means(statistics: ClassStatistics) -> None:
     channels = limit_channels(statistics, choice, len(curves) + 1)
     draw_legend(entries(statistics, curves))
     _name_missing(statistics, curves)
-    grid = st.grid(figures.COLUMNS, min_column_width=300, gap="medium")
-    for site in choice.blocks:
-        with grid.cell():
-            show(figures.mean_panel(statistics, site, curves, channels=channels, order=order), key=f"figure6-{site}")
+    panel = partial(figures.mean_panel, statistics, curves=curves, channels=channels, order=order)
+    show_grid((f"figure6-{site}", panel(site)) for site in choice.blocks)
     offer("figure6", "Figure 6", partial(figures.figure6, statistics, choice.blocks, curves, channels=channels, order=order))
 
 
@@ -125,11 +122,8 @@ def draw_spreads(statistics: ClassStatistics) -> None:
     curve = _choose_curve(choice.curves)
     label, overall = label_of(statistics, curve), overall_label(statistics)
     draw_legend({label: strokes[label], overall: strokes[overall]})
-    grid = st.grid(figures.COLUMNS, min_column_width=300, gap="medium")
-    for site in choice.blocks:
-        panel = figures.spread_panel(statistics, site, curve, stroke=strokes[label], channels=channels, order=order)
-        with grid.cell():
-            show(panel, key=f"figure7-{site}")
+    panel = partial(figures.spread_panel, statistics, curve=curve, stroke=strokes[label], channels=channels, order=order)
+    show_grid((f"figure7-{site}", panel(site)) for site in choice.blocks)
     offer("figure7", "Figure 7", partial(figures.figure7, statistics, choice.blocks, choice.curves, channels=channels, order=order))
 
 

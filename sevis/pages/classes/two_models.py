@@ -20,7 +20,7 @@ from sevis.pages.classes.own_data import KEPT, Own
 from sevis.pages.shared.cache import identity
 from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.explanations import read_statistics
-from sevis.pages.shared.show import errors_shown, show
+from sevis.pages.shared.show import errors_shown, show_grid
 from sevis.settings import results_folder
 from sevis.weights.card import Card, sound_cards
 
@@ -133,9 +133,6 @@ def _show(comparison: ModelComparison) -> None:
     charts |= {"models-agreement": figures.agreement_panel(comparison), "models-blocks": figures.agreement_map(comparison)}
     if np.isfinite(comparison.difference).any():
         charts["models-difference"] = figures.difference_panel(comparison)
-    grid = st.grid(3, min_column_width=300, gap="medium")
-    for key, chart in charts.items():
-        with grid.cell():
-            show(chart, key=key)
+    show_grid(charts.items())
     one, two = comparison.images
     st.caption(f"Over the {len(comparison.classes)} classes that both saw, with {one:,} and {two:,} photos.")

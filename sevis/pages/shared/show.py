@@ -100,6 +100,14 @@ def show(
     describe(key=key, caption=caption, table=chart.table, others=partial(svg_button, key))
 
 
+def show_grid(charts: Iterable[tuple[str, Chart]]) -> None:
+    """Draw charts by their keys in a grid of at most three columns, each as `show` does."""
+    grid = st.grid(3, min_column_width=300, gap="medium")
+    for key, chart in charts:
+        with grid.cell():
+            show(chart, key=key)
+
+
 def show_picture(picture: Picture, *, key: str) -> None:
     """Draw a picture over the whole width, with its caption and buttons that save it and its data.
 
