@@ -1,6 +1,7 @@
 """What the gates did with one image: the map of all blocks, the inside of one block, and the prediction."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,8 @@ def gate_map(scale: Mapping[str, Array]) -> Chart:
         )
     )
     one, several = "s = %{customdata[2]:.2f}", "s = %{customdata[2]:.2f} to %{customdata[3]:.2f}"
-    for y, (name, row) in enumerate(scale.items()):
-        figure.add_trace(mouse_points(name, row, (row, row), y=y, width=width, one=one, several=several))
+    points = partial(mouse_points, width=width, one=one, several=several)
+    figure.add_traces([points(name, row, (row, row), y=y) for y, (name, row) in enumerate(scale.items())])
     finish(figure, title="Scale s of every channel, block by block", height=(ROW if len(scale) <= MANY else LOW) * len(scale) + 116)
     figure.update_layout(showlegend=False, hovermode="closest", margin={"t": 44, "b": 72})
     figure.update_xaxes(visible=False, range=[-0.5, width - 0.5])
