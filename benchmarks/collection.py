@@ -137,7 +137,8 @@ def make(path: Path, images: int) -> None:
 
 
 def draw(path: Path) -> None:
-    from sevis.figures.classes.paper_figures import figure6, paper_blocks
+    from sevis.figures.classes.class_curves import paper_blocks
+    from sevis.figures.classes.figure6 import figure6
 
     before, times, size = _peak(), [], 0
     for _ in range(2):

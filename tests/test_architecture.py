@@ -1,6 +1,7 @@
 """The arrows between the rooms, as docs/architecture.md draws them: who may import whom, and what loads without torch."""
 
 import ast
+import importlib
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -179,6 +180,16 @@ def test_the_public_names_are_those_of_the_stub() -> None:
         assert getattr(sevis, name).__module__.startswith(f"sevis.{home}")
     with pytest.raises(AttributeError, match="nothing"):
         _ = sevis.nothing
+
+
+def test_packages_hand_on_the_names_that_users_import_from_them() -> None:
+    for package, names in {
+        "blocks": ("SqueezeExcitation", "DoubledSigmoid", "average", "GATES", "SQUEEZES"),
+        "class_statistics": ("ClassStatistics", "QUANTITIES"),
+        "networks": ("build", "list_models", "plain_twin", "input_size"),
+        "weights": ("Card", "ReadyModel", "load", "make_ready", "list_pretrained", "read_card", "add_to_index", "DEFAULT", "RANDOM"),
+    }.items():
+        assert set(names) <= set(importlib.import_module(f"sevis.{package}").__all__)
 
 
 def test_files_and_functions_stay_readable() -> None:

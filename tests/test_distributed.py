@@ -65,11 +65,11 @@ def test_many_processes_give_the_numbers_of_one(colours: Path, tmp_path: Path, a
 def test_each_process_resumes_its_own_part(colours: Path, tmp_path: Path, alone: ClassStatistics) -> None:
     out = tmp_path / "out"
     program = (
-        "import sys; from sevis import collection; from sevis.cli import main; keep = collection.Partial.keep\n"
+        "import sys; from sevis.experiments.resume import PartialFile; from sevis.cli import main; keep = PartialFile.keep\n"
         "def fail(self, statistics, **state):\n"
         "    keep(self, statistics, **state)\n"
         "    if state['batches'] == 3: import os; os.kill(os.getpid(), 9)\n"
-        "collection.Partial.keep, collection.Partial.due = fail, True; sys.exit(main(sys.argv[1:]))"
+        "PartialFile.keep, PartialFile.due = fail, True; sys.exit(main(sys.argv[1:]))"
     )
     (tmp_path / "killed.py").write_text(program)
     settings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

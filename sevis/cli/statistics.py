@@ -70,7 +70,8 @@ def _some(names: "list[str] | tuple[str, ...]", count: int) -> str:
 
 def figure6_command(arguments: Arguments) -> None:
     """Draw Figure 6 into a file."""
-    from sevis.figures.classes.paper_figures import figure6, paper_blocks, paper_classes
+    from sevis.figures.classes.class_curves import paper_blocks, paper_classes
+    from sevis.figures.classes.figure6 import figure6
     from sevis.reports.html import write
 
     statistics = ClassStatistics.load(arguments.statistics or card_of(arguments).statistics_path)

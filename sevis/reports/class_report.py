@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from sevis.analysis.class_curves import missing
 from sevis.analysis.class_map import pca_maps, similar_order
 from sevis.analysis.depth import DepthProfile, depth_profile
 from sevis.analysis.formulas import distances
-from sevis.analysis.paper_figures import missing
 from sevis.analysis.statements import Statement, describe_regions, judge
 from sevis.analysis.two_models import ModelComparison, compare_models
 from sevis.class_statistics.class_statistics import ClassStatistics
@@ -19,19 +19,11 @@ from sevis.class_statistics.provenance import describe_source
 from sevis.errors import SevisError
 from sevis.figures.chart import Chart
 from sevis.figures.classes import two_models as models
+from sevis.figures.classes.class_curves import BORDERS, Stroke, paper_blocks, paper_classes
 from sevis.figures.classes.class_map import class_map, distance_matrix
 from sevis.figures.classes.depth import measure_chart, offered, statement_chart
-from sevis.figures.classes.paper_figures import (
-    ABOUT_MEANS,
-    ABOUT_SPREAD,
-    BORDERS,
-    Stroke,
-    entries,
-    mean_panel,
-    paper_blocks,
-    paper_classes,
-    spread_panel,
-)
+from sevis.figures.classes.figure6 import ABOUT_MEANS, entries, mean_panel
+from sevis.figures.classes.figure7 import ABOUT_SPREAD, spread_panel
 from sevis.reports.html import chart_html, document, write_page
 
 SPREADS = 2  # classes of Figure 7, as in the paper

@@ -3,9 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from sevis import networks, paper
+from sevis import paper
 from sevis.ablations.grid import BASELINE, KEYS, PLAIN, VARIANTS, find_variant, tables
 from sevis.errors import SevisError
+from sevis.networks.libraries.sevis_library import DEFAULTS
 from tests.helpers.made_up_runs import BASE
 
 
@@ -24,7 +25,7 @@ def test_every_row_of_the_paper_is_measured_with_the_network_that_it_is_of():
     width = replace(BASE, width=1.0)
     for (_, row), entry in zip(rows, paper.ABLATIONS, strict=True):
         recipe = find_variant(row.key).recipe(width, 0)
-        expected = networks.DEFAULTS | dict(entry.options) | {"name": entry.name, "num_classes": 3}
+        expected = DEFAULTS | dict(entry.options) | {"name": entry.name, "num_classes": 3}
         assert recipe.architecture(3).arguments() == {name: value for name, value in expected.items() if value is not None}
     more = [row for table in tables() for row in table.rows if not row.printed]
     assert [find_variant(row.key).recipe(width, 0).architecture(3).stages for row in more] == [(5,), (2, 3, 4)]

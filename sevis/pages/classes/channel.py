@@ -8,13 +8,13 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from sevis.analysis.paper_figures import SHARE, order_channels
+from sevis.analysis.class_curves import SHARE, order_channels
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.data.datasets import ImageDataset, find_data, open_dataset
 from sevis.errors import SevisError
 from sevis.experiments.explanation import explain
 from sevis.figures.classes import channel as figures
-from sevis.figures.classes.paper_figures import paper_blocks
+from sevis.figures.classes.class_curves import paper_blocks
 from sevis.figures.gates.mosaic import largest
 from sevis.pages.classes.own_data import own_photos
 from sevis.pages.shared.explanations import Photo, look, ready_model

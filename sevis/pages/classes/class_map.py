@@ -10,8 +10,8 @@ from sevis.analysis.class_map import ClassMaps, Separation, furthest, mds_maps, 
 from sevis.analysis.formulas import distances
 from sevis.analysis.intervals import wilson
 from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.figures.classes.class_curves import paper_blocks, paper_classes
 from sevis.figures.classes.class_map import MARKED, METRICS, class_map, distance_matrix
-from sevis.figures.classes.paper_figures import paper_blocks, paper_classes
 from sevis.pages.shared.cache import identity
 from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.show import show

@@ -11,7 +11,7 @@ import streamlit as st
 
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.data.datasets import ImageDataset, find_data
-from sevis.figures.classes.paper_figures import PAPER_CLASSES
+from sevis.figures.classes.class_curves import PAPER_CLASSES
 from sevis.pages.shared.explanations import ready_model
 from sevis.pages.shared.network import Network
 from sevis.pages.shared.photos import validation_photos

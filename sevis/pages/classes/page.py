@@ -90,9 +90,9 @@ def draw_statistics(view: str, statistics: ClassStatistics, network: Network, ca
 
         two_models.draw(statistics, card)
     else:
-        from sevis.pages.classes import paper_figures
+        from sevis.pages.classes import class_curves
 
-        (paper_figures.draw_spreads if view == SPREADS else paper_figures.draw_means)(statistics)
+        (class_curves.draw_spreads if view == SPREADS else class_curves.draw_means)(statistics)
 
 
 st.title("Classes")

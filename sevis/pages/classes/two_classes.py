@@ -5,7 +5,7 @@ import streamlit as st
 
 from sevis.analysis.two_classes import MIN_IMAGES, RATE, Effects, compare_classes
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.figures.classes.paper_figures import paper_classes
+from sevis.figures.classes.class_curves import paper_classes
 from sevis.figures.classes.two_classes import depth_table, effects_by_depth, largest_effects, sorted_effects
 from sevis.pages.shared.show import show
 

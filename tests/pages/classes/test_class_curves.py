@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from timm.data import ImageNetInfo
 
-from sevis.figures.classes.paper_figures import MAX_CURVES
+from sevis.figures.classes.figure6 import MAX_CURVES
 from tests.helpers.charts import charts, numbers
 from tests.helpers.class_pages import CLASSES, EACH, WIDTHS, WNIDS, open_page, panels, random_scales, save
 

@@ -5,8 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from sevis.analysis.class_groups import Group
-from sevis.analysis.paper_figures import (
+from sevis.analysis.class_curves import (
     INDEX,
     MEAN,
     ORDERS,
@@ -20,9 +19,11 @@ from sevis.analysis.paper_figures import (
     spread_table,
     std_of,
 )
+from sevis.analysis.class_groups import Group
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
-from sevis.figures.classes.paper_figures import entries, figure6, figure7, mean_panel, spread_panel
+from sevis.figures.classes.figure6 import entries, figure6, mean_panel
+from sevis.figures.classes.figure7 import figure7, spread_panel
 
 SITE = "SE_2_1"
 COUNTS = {"lion": 6, "tabby": 2, "pizza": 1, "cliff": 0, "espresso": 4}

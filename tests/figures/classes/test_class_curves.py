@@ -5,25 +5,13 @@ import re
 import numpy as np
 import pytest
 
-from sevis.analysis.paper_figures import missing, sample_channels
+from sevis.analysis.class_curves import missing, sample_channels
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.provenance import describe_source
 from sevis.errors import SevisError
-from sevis.figures.classes.paper_figures import (
-    ABOUT_MEANS,
-    ABOUT_SPREAD,
-    MAX_CURVES,
-    OVERALL,
-    PAPER_BLOCKS,
-    STROKES,
-    drawable_channels,
-    entries,
-    figure6,
-    figure7,
-    mean_panel,
-    paper_blocks,
-    spread_panel,
-)
+from sevis.figures.classes.class_curves import OVERALL, PAPER_BLOCKS, drawable_channels, paper_blocks
+from sevis.figures.classes.figure6 import ABOUT_MEANS, MAX_CURVES, STROKES, entries, figure6, mean_panel
+from sevis.figures.classes.figure7 import ABOUT_SPREAD, figure7, spread_panel
 from sevis.figures.theme import NEUTRAL, PALETTE
 
 RESNET50 = tuple(f"SE_{stage}_{block}" for stage, blocks in zip((2, 3, 4, 5), (3, 4, 6, 3), strict=True) for block in range(1, blocks + 1))

@@ -7,12 +7,13 @@ from html import escape
 
 import streamlit as st
 
+from sevis.analysis.class_curves import ORDERS, PAPER_CHANNELS, Curve, label_of, missing, overall_label
 from sevis.analysis.class_groups import groups_of
-from sevis.analysis.paper_figures import ORDERS, PAPER_CHANNELS, Curve, label_of, missing, overall_label
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.chart import Chart
-from sevis.figures.classes import paper_figures as figures
-from sevis.figures.classes.paper_figures import BORDERS, MAX_CURVES, Stroke, entries
+from sevis.figures.classes.class_curves import BORDERS, Stroke, drawable_channels, paper_blocks, paper_classes
+from sevis.figures.classes.figure6 import ABOUT_MEANS, MAX_CURVES, entries, figure6, mean_panel
+from sevis.figures.classes.figure7 import ABOUT_SPREAD, figure7, spread_panel
 from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.show import show_grid
 from sevis.reports.html import to_html
@@ -38,7 +39,7 @@ def choose(statistics: ClassStatistics) -> PanelChoice | None:
         chosen = st.multiselect(
             "Blocks",
             statistics.sites,
-            default=figures.paper_blocks(statistics.sites),
+            default=paper_blocks(statistics.sites),
             key="blocks",
             bind="query-params",
             wrap=True,
@@ -60,7 +61,7 @@ def _choose_classes(statistics: ClassStatistics) -> list[str]:
     return st.multiselect(
         "Classes",
         list(dict.fromkeys(statistics.classes)),
-        default=figures.paper_classes(statistics),
+        default=paper_classes(statistics),
         max_selections=MAX_CURVES,
         key="class",
         bind="query-params",
@@ -90,7 +91,7 @@ def limit_channels(statistics: ClassStatistics, choice: PanelChoice, curves: int
     """Return how many channels of a block to draw, so many curves of each; says so where all would be too many for one page."""
     if choice.channels is not None:
         return choice.channels
-    count = figures.drawable_channels(statistics, choice.blocks, curves)
+    count = drawable_channels(statistics, choice.blocks, curves)
     if count is not None:
         st.caption(f"All channels of so many curves are too much for one page: at most {count} uniformly sampled ones a block are drawn.")
     return count
@@ -101,14 +102,14 @@ def draw_means(statistics: ClassStatistics) -> None:
     choice = choose(statistics)
     if choice is None:
         return
-    st.markdown(figures.ABOUT_MEANS)
+    st.markdown(ABOUT_MEANS)
     curves, order = choice.curves, choice.order
     channels = limit_channels(statistics, choice, len(curves) + 1)
     draw_legend(entries(statistics, curves))
     _name_missing(statistics, curves)
-    panel = partial(figures.mean_panel, statistics, curves=curves, channels=channels, order=order)
+    panel = partial(mean_panel, statistics, curves=curves, channels=channels, order=order)
     show_grid((f"figure6-{site}", panel(site)) for site in choice.blocks)
-    offer("figure6", "Figure 6", partial(figures.figure6, statistics, choice.blocks, curves, channels=channels, order=order))
+    offer("figure6", "Figure 6", partial(figure6, statistics, choice.blocks, curves, channels=channels, order=order))
 
 
 def draw_spreads(statistics: ClassStatistics) -> None:
@@ -116,15 +117,15 @@ def draw_spreads(statistics: ClassStatistics) -> None:
     choice = choose(statistics)
     if choice is None:
         return
-    st.markdown(figures.ABOUT_SPREAD)
+    st.markdown(ABOUT_SPREAD)
     channels, order = limit_channels(statistics, choice, 4), choice.order
     strokes = entries(statistics, choice.curves)
     curve = _choose_curve(choice.curves)
     label, overall = label_of(statistics, curve), overall_label(statistics)
     draw_legend({label: strokes[label], overall: strokes[overall]})
-    panel = partial(figures.spread_panel, statistics, curve=curve, stroke=strokes[label], channels=channels, order=order)
+    panel = partial(spread_panel, statistics, curve=curve, stroke=strokes[label], channels=channels, order=order)
     show_grid((f"figure7-{site}", panel(site)) for site in choice.blocks)
-    offer("figure7", "Figure 7", partial(figures.figure7, statistics, choice.blocks, choice.curves, channels=channels, order=order))
+    offer("figure7", "Figure 7", partial(figure7, statistics, choice.blocks, choice.curves, channels=channels, order=order))
 
 
 def _choose_curve(curves: Sequence[Curve]) -> Curve:

@@ -1,0 +1,10 @@
+from .card import DEFAULT as DEFAULT
+from .card import RANDOM as RANDOM
+from .card import Card as Card
+from .card import add_to_index as add_to_index
+from .card import check_name as check_name
+from .card import list_pretrained as list_pretrained
+from .card import read_card as read_card
+from .loading import ReadyModel as ReadyModel
+from .loading import load as load
+from .loading import make_ready as make_ready
