@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -21,7 +22,7 @@ ORDER = (
 AROUND = ("sevis", "sevis.__main__")  # they stand around the rooms: the public names, and `python -m sevis`
 HEAVY = ("torch", "timm", "torchvision")
 # Where timm and torchvision may be asked, and only inside functions.
-ASKING = ("sevis.networks.libraries", "sevis.weights.published", "sevis.training.augmentation")
+ASKING = ("sevis.networks.libraries", "sevis.training.augmentation")
 # What lives on arrays: a saved file can be looked at without a model, and the app's first page is drawn while torch loads.
 ON_ARRAYS = (
     "paper",
@@ -137,7 +138,7 @@ def test_only_pages_ask_streamlit() -> None:
     assert [module for module in asking if not is_in(module, "pages")] == []
 
 
-def test_timm_and_torchvision_are_asked_in_three_rooms_and_only_when_they_run() -> None:
+def test_timm_and_torchvision_are_asked_in_two_rooms_and_only_when_they_run() -> None:
     asking = {module for module in TREE if asks(TREE, module, "timm", "torchvision")}
     assert asking
     assert [module for module in asking if not is_in(module, *ASKING)] == []
@@ -232,3 +233,23 @@ def _is_property(function: ast.FunctionDef) -> bool:
 
 def test_user_mistakes_are_no_assertions() -> None:
     assert [module for module, tree in TREE.items() if any(isinstance(node, ast.Assert) for node in ast.walk(tree))] == []
+
+
+def test_the_map_names_every_file_and_no_other() -> None:
+    """The tree in docs/architecture.md: a folder a line, and below it, further in, its files."""
+    named, folder = set(), ""
+    for line in (ROOT / "docs" / "architecture.md").read_text().splitlines():
+        if found := re.match(r"    (sevis/\S*)", line):
+            folder = found[1]
+        elif found := re.match(r"        (\w+\.py) ", line):
+            named.add(folder + found[1])
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "sevis").rglob("*.py")}
+    assert named == {file for file in files if not file.endswith("/__init__.py") or file == "sevis/__init__.py"}
+
+
+def test_the_files_that_the_map_leads_to_are_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    paths = set(re.findall(r"`((?:[a-z_0-9]+/)+(?:[a-z_0-9]+\.py)?|[a-z_0-9]+\.py)`", text))
+    bases = (ROOT, ROOT / "sevis", ROOT / "sevis" / "networks" / "libraries")
+    assert paths
+    assert [path for path in sorted(paths) if not any((base / path).exists() for base in bases)] == []
