@@ -180,7 +180,7 @@ def list_agreement(pairs: Sequence[Pair]) -> list[str]:
 
 
 def describe_level(pairs: Sequence[Pair]) -> str:
-    """Return from when on the order of two rows of a table is told; empty where no interval is other than the rest, at 95 %."""
+    """Return from which level on the order of two rows is told, in a sentence; empty where all intervals are of 95 %."""
     told = sum(pair.told for pair in pairs)
     if told < 2 or not any(pair.measured and pair.measured.interval for pair in pairs):
         return ""

@@ -19,7 +19,7 @@ WORK = 40_000_000  # distances that are looked up for the permutations of one bl
 
 
 @dataclass(frozen=True)
-class BlockProfile:
+class ModelProfile:
     """What the gates of one network do, block by block; NaN where its statistics cannot say it.
 
     Attributes:
@@ -65,7 +65,7 @@ class ModelComparison:
     names: tuple[str, str]
     classes: tuple[str, ...]
     images: tuple[int, int]
-    profiles: tuple[BlockProfile, BlockProfile]
+    profiles: tuple[ModelProfile, ModelProfile]
     partner: NDArray[np.intp]
     named: bool
     agreement: Array
@@ -140,7 +140,7 @@ def describe_sizes(first: ClassStatistics, second: ClassStatistics, rows: Rows) 
     return f"{np.count_nonzero(first.count)} and {np.count_nonzero(second.count)} classes, of which {same}"
 
 
-def _profile(statistics: ClassStatistics, rows: NDArray[np.intp]) -> BlockProfile:
+def _profile(statistics: ClassStatistics, rows: NDArray[np.intp]) -> ModelProfile:
     count = statistics.count[rows]
     share, spread, saturated = [], [], []
     for site in statistics.sites:
@@ -148,7 +148,7 @@ def _profile(statistics: ClassStatistics, rows: NDArray[np.intp]) -> BlockProfil
         share.append(float(middle(class_share(mean, m2, count))))
         spread.append(float(overall_spread(mean, m2, count).mean()))
         saturated.append(shares_of(statistics.histogram(site), rows)["high"] if statistics.detailed else np.nan)
-    return BlockProfile(statistics.sites, np.array(share), np.array(spread), np.array(saturated))
+    return ModelProfile(statistics.sites, np.array(share), np.array(spread), np.array(saturated))
 
 
 def _partners(first: Sequence[str], second: Sequence[str], *, named: bool) -> NDArray[np.intp]:

@@ -108,8 +108,8 @@ def short(count: float, digit: float | None = None) -> str:
     """Return a count of operations in thousands, millions or billions, to four significant digits or to the given one: 3.858 G, 568.7 M."""
     unit, letter = next(((unit, letter) for unit, letter in ((1e9, "G"), (1e6, "M")) if count >= unit), (1e3, "k"))
     value = count / unit
-    places = max(0, 4 - len(f"{value:.0f}")) if digit is None else len(f"{unit / digit:.0f}") - 1
-    return f"{value:.{places}f} {letter}"
+    decimals = max(0, 4 - len(f"{value:.0f}")) if digit is None else len(f"{unit / digit:.0f}") - 1
+    return f"{value:.{decimals}f} {letter}"
 
 
 def _print_blocks(name: str, cost: "Cost") -> None:

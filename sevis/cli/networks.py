@@ -1,27 +1,35 @@
-"""What each command of python -m sevis does: one call, and a line or a table about its result.
+"""The commands models, sites and add: which networks there are, what is in them, and how one's own is added.
 
 Every command imports what it needs when it runs, so that --help does not wait for torch.
 """
 
 from sevis.cli.columns import align
 from sevis.cli.data import Arguments, load_network, read_lines
-from sevis.weights.card import check_name
+from sevis.errors import SevisError
+from sevis.weights.card import check_name, list_pretrained, read_card
 
 
 def models(_: Arguments) -> None:
     """Print the trained networks and the names that can be built."""
     from sevis.networks.libraries.sevis_library import list_models
-    from sevis.weights.card import list_pretrained, read_card
 
     print("trained, here:")
     for name in list_pretrained():
-        card = read_card(name)
-        score = "" if card.top1 is None or card.top5 is None else f", top-1 {card.top1:.1%}, top-5 {card.top5:.1%}"
-        print(f"  {name}: {len(card.classes)} classes{score}")
+        print(f"  {_about(name)}")
     print("also, downloaded on first use: any network of timm or torchvision with SE blocks, by its name there, such as")
     print("  legacy_seresnet50 (the paper's authors' weights), efficientnet_b0, regnety_004.tv2_in1k, torchvision/mobilenet_v3_small")
     print("to build with sevis.build, or to train:")
     print("  " + ", ".join(list_models()))
+
+
+def _about(name: str) -> str:
+    """Return a line about a trained network: its classes and its score, or that its entry is damaged."""
+    try:
+        card = read_card(name)
+    except SevisError as error:
+        return str(error)
+    score = "" if card.top1 is None or card.top5 is None else f", top-1 {card.top1:.1%}, top-5 {card.top5:.1%}"
+    return f"{name}: {len(card.classes)} classes{score}"
 
 
 def sites_command(arguments: Arguments) -> None:

@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0, 2 for a user's mistake, 130 for an interruption."""
+    """Run one command, and return its exit code: 0, 2 for a user's mistake, 130 for an interruption."""
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)

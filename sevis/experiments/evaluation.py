@@ -72,7 +72,7 @@ def gate_moments(model: nn.Module, batches: Batches) -> ClassStatistics:
 
 
 def measure_gates(model: nn.Module, train: Callable[[], Batches], val: Callable[[], Batches]) -> Aliveness:
-    """Return whether the gates are alive: how far they move over images, and what the network loses when they may not.
+    """Measure how alive the gates are: how far they move over images, and what the network loses when they may not.
 
     A frozen gate keeps its mean over the training images (never those it is tested on); an open gate is 1.
 

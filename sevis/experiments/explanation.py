@@ -95,7 +95,7 @@ class Explanation:
             return cls._restore(header, arrays)
         except FileNotFoundError:
             raise SevisError(f"there is no explanation at {path}: restore it, or save one anew with Explanation.save") from None
-        except (SafetensorError, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+        except (SafetensorError, OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise SevisError(f"{path} is damaged ({type(error).__name__}): restore it, or save it anew with Explanation.save") from None
 
     @classmethod
@@ -149,9 +149,9 @@ def explain(
 
     Args:
         ready: the network, from `sevis.load`.
-        image: as `sevis.images.read_image` gives it.
+        image: as `sevis.data.image_formats.read_image` gives it.
         maps: the names of the blocks whose maps u are kept.
-        within: opened around the forward pass, with the network that runs: such as `sevis.interventions.intervene`.
+        within: opened around the forward pass, with the network that runs: such as `sevis.experiments.interventions.intervene`.
         say: told in a sentence when the image does not fit into an accelerator's memory, and runs on the CPU instead.
 
     Raises:

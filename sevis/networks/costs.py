@@ -168,7 +168,7 @@ def _is_gated(module: nn.Module, path: str, gates: set[str]) -> bool:
 
 
 def _run(skeleton: nn.Module, size: Size, paths: Iterable[str]) -> dict[str, _Seen]:
-    """Run the forward pass once; returns what it tells of the modules at these paths, those that it comes to, in their order."""
+    """Run the forward pass once, and return what it tells of the modules at these paths, those that it comes to, in their order."""
     seen: dict[str, _Seen] = {}
     counter = FlopCounterMode(display=False)
 

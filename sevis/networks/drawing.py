@@ -223,7 +223,7 @@ class _Sketch:
         return self._step(Operation(what, "", shape, "activation"), [before])
 
     def _gate(self, block: nn.Module, site: Site, before: int, shape: str) -> int:
-        """Add the column of the paper's Figure 3, from the map to its product with the scales; returns the product's index."""
+        """Add the column of the paper's Figure 3, from the map to its product with the scales, and return the product's index."""
         size = shape.partition(" × ")[2] if site.spatial else "1 × 1"
         column = before
 

@@ -16,7 +16,7 @@ GROUP = 8  # images that share the operations of RandAugment
 
 
 def random_resized_crop(images: Tensor, size: int, *, min_area: float, rng: np.random.Generator) -> Tensor:
-    """Cut a random box out of each image, resizes it to (size, size), and mirrors half of them.
+    """Cut a random box out of each image, resize it to (size, size), and mirror half of them.
 
     Args:
         images: floats, shape (N, C, H, W).
@@ -64,7 +64,7 @@ def mix(images: Tensor, labels: Tensor, *, num_classes: int, recipe: Recipe, rng
 
 
 def rand_augment(images: Tensor, magnitude: int, *, rng: np.random.Generator) -> Tensor:
-    """Return two random operations (arXiv 1909.13719) on images of uint8; GROUP images share them, so that a batch takes a few calls."""
+    """Apply two random operations (arXiv 1909.13719) on images of uint8; GROUP images share them, so that a batch takes a few calls."""
     from torchvision.transforms import v2
 
     operations = v2.RandAugment(num_ops=2, magnitude=magnitude, interpolation=v2.InterpolationMode.BILINEAR)

@@ -67,7 +67,7 @@ class Learner:
         self._network = torch.compile(network) if recipe.compile else network
 
     def step(self, images: Tensor, labels: Tensor, *, rate: float, side: int, share: float, rng: np.random.Generator) -> Tensor:
-        """Return one step of SGD on this process's images of a batch.
+        """Take one step of SGD on this process's images of a batch.
 
         Args:
             images: uint8, shape (N, 3, H, W).

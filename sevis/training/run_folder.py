@@ -27,7 +27,7 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     replace_file(newest, buffer.getvalue())
 
 
-def read_checkpoint(folder: Path, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+def read_progress(folder: Path, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
     """Return the newest checkpoint that can be read, or None where there is none.
 
     Args:

@@ -1,4 +1,4 @@
-"""Trains a network, plain or SE, with a recipe that keeps the gates alive; a killed run resumes with the step it had saved.
+"""Train a network, plain or SE, with a recipe that keeps the gates alive; a killed run resumes with the step it had saved.
 
 Several processes that torchrun started share each batch; all of them hold the same parameters, and the first one evaluates and writes.
 """
@@ -27,7 +27,7 @@ from sevis.experiments.evaluation import evaluate, measure_gates
 from sevis.networks.costs import count_parameters
 from sevis.recipe import Recipe
 from sevis.training.learner import Learner, deterministic
-from sevis.training.run_folder import is_started, read_checkpoint, save_checkpoint, write_log
+from sevis.training.run_folder import is_started, read_progress, save_checkpoint, write_log
 from sevis.training.run_record import Run, describe_data
 
 LogRow = dict[str, float]
@@ -170,7 +170,7 @@ class _Training:
         """Go back to the newest checkpoint, if there is one."""
         self.options.shard.agree({f"{part}: {name}": value for part, values in self.facts.items() for name, value in values.items()})
         with self.options.shard.in_turn():  # the first may put the checkpoint before in the place of a damaged one
-            state = read_checkpoint(self.folder, self.facts)
+            state = read_progress(self.folder, self.facts)
         if state is not None:
             self.learner.load(state)
             self.rows, self.step, self.loss, self.spent = list(state["rows"]), state["step"], state["loss"], state["spent"]

@@ -18,10 +18,12 @@ from sevis.data.preprocessing import Preprocessing
 from sevis.errors import UNREADABLE, SevisError, one_line
 from sevis.files import replace_file
 from sevis.recipe import Recipe
-from sevis.settings import pretrained_folder, results_folder
+from sevis.settings import pretrained_folder as pretrained_folder  # noqa: PLC0414  (`sevis.weights` hands it on)
+from sevis.settings import results_folder
 
 DEFAULT = "se_resnet50x0_5.tiny200"
 RANDOM = "random"
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")  # of files of weights: such a name is a path, and no network's
 
 HIGHEST = 10**15  # of any number: JSON's may have any number of digits, and there is nothing to measure beyond
 
@@ -117,8 +119,8 @@ class TwinComparison(msgspec.Struct, frozen=True, kw_only=True):
 class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known about a network and its weights.
 
-    What an entry of index.json says beyond these fields is passed over, so that an older sevis can use what a newer one wrote; it stays
-    in the file, as `add_to_index` keeps it.
+    What an entry of index.json says beyond these fields is passed over, and stays in the file, as `add_to_index` keeps it. Within
+    `architecture` and `recipe` a field that is not known is refused: it may have decided what the network is.
 
     Attributes:
         name: the entry's, such as se_resnet50x0_5.tiny20, or the one that `load` was given.
@@ -192,7 +194,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def list_pretrained() -> tuple[str, ...]:
-    """Return the names that `load` knows."""
+    """Return the names in index.json."""
     return tuple(read_index())
 
 
@@ -236,7 +238,11 @@ def add_to_index(card: Card) -> None:
     known = index.get(card.name, {})
     entry = {name: value for name, value in msgspec.to_builtins(card).items() if name not in OUTSIDE}
     index[card.name] = {**(known if known.get("sha256") == card.sha256 else {}), **entry}
-    replace_file(pretrained_folder() / "index.json", (json.dumps(index, indent=1) + "\n").encode())
+    try:
+        text = json.dumps(index, indent=1, allow_nan=False)
+    except ValueError:  # JSON knows no NaN: the file could not be read again, for any network
+        raise SevisError(f"what is known of {card.name} holds a number that is none: train or measure it again") from None
+    replace_file(pretrained_folder() / "index.json", f"{text}\n".encode())
 
 
 def read_index() -> dict[str, dict[str, Any]]:

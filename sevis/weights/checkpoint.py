@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sevis.errors import SevisError, one_line
+from sevis.weights.card import SUFFIXES
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 MAX_BYTES = 16 * 1000**3
 # Where training scripts put the weights, averaged ones (EMA) first: they are what is evaluated.
 WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema", "state_dict", "model_state_dict", "model", "module", "net", "weights")

@@ -1,6 +1,6 @@
 """A name or a checkpoint becomes a Card."""
 
-from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from sevis.weights.checkpoint import Checkpoint, names_a_file, read_checkpoint
 
 
 class _AboutData(msgspec.Struct):
-    classes: tuple[str, ...]
+    """The classes of the data that a network was trained on: WordNet ids or names of folders, which others may have saved as numbers."""
+
+    classes: tuple[str | int, ...]
 
 
 class _About(msgspec.Struct):
@@ -76,7 +78,7 @@ def _describe_checkpoint(path: Path) -> Card:
             f"{path} does not say which network it is of: load(NAME, weights={str(path)!r}), or --model NAME --weights {path} "
             "(in `sevis add`, --network NAME)"
         ) from None
-    recipe, wnids = about.recipe, about.data.classes
+    recipe, wnids = about.recipe, tuple(map(str, about.data.classes))
     return Card(
         name=str(path),
         shipped=False,
@@ -90,10 +92,10 @@ def _describe_checkpoint(path: Path) -> Card:
 
 def class_fields(num_classes: int, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
     """Return what a card says of its classes: those that the file names, if it names so many, else by their number."""
-    data = checkpoint.about.get("data") if checkpoint else None
-    listed = data.get("classes") if isinstance(data, Mapping) else None
-    if isinstance(listed, list) and len(listed) == num_classes:
-        wnids = tuple(map(str, listed))
-        return {"classes": name_wnids(wnids), "wnids": wnids}
+    with suppress(ValueError, RecursionError):
+        data = msgspec.convert(checkpoint.about.get("data") if checkpoint else None, _AboutData)
+        if len(data.classes) == num_classes:
+            wnids = tuple(map(str, data.classes))
+            return {"classes": name_wnids(wnids), "wnids": wnids}
     classes, known = name_classes(num_classes)
     return {"classes": classes, "wnids": known}

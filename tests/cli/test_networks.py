@@ -12,6 +12,7 @@ from sevis.cli.parser import main
 from sevis.recipe import Recipe
 from sevis.training.training import train
 from sevis.weights.card import DEFAULT
+from tests.helpers.cards import ENTRY
 from tests.helpers.pictures import open_colours, write_colours
 from tests.helpers.processes import run_sevis
 
@@ -81,3 +82,12 @@ def test_a_checkpoint_needs_no_name(elsewhere: Path, trained: tuple[Path, nn.Mod
         assert "there is no file of weights at gone" in capsys.readouterr().err
     assert main(["add", "other", "--weights", str(trained[0])]) == 2
     assert "does not say which network it is of" in capsys.readouterr().err
+
+
+def test_one_damaged_entry_does_not_end_the_list(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    index = {"broken": {"sha256": 5}, "whole": ENTRY}
+    (elsewhere / "shelf" / "index.json").write_text(json.dumps(index))
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("  the entry of broken in index.json is damaged")
+    assert lines[2].startswith("  whole: 3 classes")

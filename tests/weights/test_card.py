@@ -89,3 +89,10 @@ def test_the_files_of_other_networks_lie_in_the_cache(tmp_path: Path, monkeypatc
     assert card.example_path == tmp_path / "data" / "example" / name
     monkeypatch.setenv("SEVIS_DATA", str(tmp_path / "data" / "tiny-imagenet-200.zip"))
     assert card.statistics_path == tmp_path / "data" / "statistics" / name
+
+
+def test_a_number_that_is_none_never_reaches_the_index(folder: Path) -> None:
+    before = (folder / "index.json").read_bytes()
+    with pytest.raises(SevisError, match="holds a number that is none"):
+        add_to_index(make_card("mine", top1=float("nan")))
+    assert (folder / "index.json").read_bytes() == before

@@ -11,7 +11,7 @@ from sevis import SevisError, load
 from sevis.recipe import Recipe
 from sevis.training.training import train
 from sevis.weights.card import read_card
-from sevis.weights.describe import skeleton
+from sevis.weights.describe import describe, skeleton
 from tests.helpers.networks import assert_same_outputs
 from tests.helpers.pictures import open_colours, write_colours
 
@@ -85,3 +85,9 @@ def test_unknown_names_list_the_nearest(folder: Path) -> None:
     (folder / "index.json").write_text("{}")
     with pytest.raises(SevisError, match=r"index\.json is empty"):
         read_card("small")
+
+
+def test_ids_of_classes_may_be_numbers(tmp_path: Path) -> None:
+    recipe = {"model": "se_resnet18", "width": 0.125, "size": 32}
+    torch.save({"model": {"a": torch.zeros(1)}, "recipe": recipe, "data": {"classes": [3, 7]}}, tmp_path / "mine.pth")
+    assert describe(tmp_path / "mine.pth").wnids == ("3", "7")

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from sevis.analysis.formulas import HIGH
-from sevis.analysis.two_models import BlockProfile, ModelComparison
+from sevis.analysis.two_models import ModelComparison, ModelProfile
 from sevis.figures.chart import Chart
 from sevis.figures.theme import GRID, LESS, MORE, NEUTRAL, PALETTE, SCALE_COLOURS, finish
 from sevis.paper import short_name
@@ -147,7 +147,7 @@ def agreement_map(comparison: ModelComparison) -> Chart:
 
 
 def _line(
-    profile: BlockProfile, y: Array, label: str, colour: str, *, symbol: str | None, dash: str, partner: NDArray[Any] | None = None
+    profile: ModelProfile, y: Array, label: str, colour: str, *, symbol: str | None, dash: str, partner: NDArray[Any] | None = None
 ) -> go.Scatter:
     blocks = [escape(site) for site in profile.sites]
     if partner is not None:

@@ -240,7 +240,7 @@ class Trial:
         return sum(float(tested.overall_std(site).mean()) for site in tested.sites) / len(tested.sites), frozen
 
     def _batches(self, images: "Images", turn: ExitStack) -> "Iterator[tuple[Tensor, Tensor]]":
-        """Return batches to measure on, each in a turn of its own."""
+        """Yield batches to measure on, each in a turn of its own."""
         from sevis.data.pixels import evaluation_batches
         from sevis.data.preprocessing import Preprocessing
 

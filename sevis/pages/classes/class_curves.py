@@ -88,7 +88,7 @@ def _choose_groups(statistics: ClassStatistics) -> list[Curve]:
 
 
 def limit_channels(statistics: ClassStatistics, choice: PanelChoice, curves: int) -> int | None:
-    """Return how many channels of a block to draw, so many curves of each; says so where all would be too many for one page."""
+    """Return how many channels of a block to draw, so many curves of each; and say so where all would be too many for one page."""
     if choice.channels is not None:
         return choice.channels
     count = drawable_channels(statistics, choice.blocks, curves)

@@ -134,7 +134,7 @@ def collect_in_turns(network: Network, photos: ImageDataset) -> ClassStatistics:
 
 
 def _paced(loader: "Iterable[Batch]", total: int) -> "Generator[Batch]":
-    """Return the batches of a loader, each worked on in its own turn, so that other visitors come between; with a progress bar.
+    """Yield the batches of a loader, each worked on in its own turn, so that other visitors come between; with a progress bar.
 
     They end where more images cannot be read than `collect` takes, which it then says.
     """

@@ -12,12 +12,11 @@ import streamlit as st
 from sevis.errors import NoBlocks, SevisError, WeightsMissing
 from sevis.pages.shared.loading import wait_for
 from sevis.pages.shared.show import show_error
-from sevis.weights.card import DEFAULT, list_pretrained, read_card, sound_cards
+from sevis.weights.card import DEFAULT, SUFFIXES, list_pretrained, read_card, sound_cards
 
 TRAINED, RANDOM = "trained", "random"
 SHOWN = "shown-network"
 NAME = re.compile(r"(timm/|torchvision/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-FILES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")  # `sevis.load` takes them for paths
 WELL_KNOWN = (
     "legacy_seresnet50",
     "legacy_seresnet101",
@@ -131,7 +130,7 @@ def _use_random() -> None:
 
 def _check(network: Network) -> None:
     """Load a network unless it comes with sevis, whose page then needs no torch. Raises SevisError for one that cannot be had."""
-    if not NAME.fullmatch(network.name) or network.name.lower().endswith(FILES):
+    if not NAME.fullmatch(network.name) or network.name.lower().endswith(SUFFIXES):
         raise SevisError(
             f"expected the name of a network, such as efficientnet_b0 or torchvision/efficientnet_b0, got {network.name!r:.120}"
         )
@@ -159,11 +158,11 @@ def _load(network: Network) -> None:
 
 def _offer(missing: WeightsMissing, name: str) -> None:
     """Say that the weights are not here, and what can be done: nothing is fetched before it is asked for."""
-    place = urlparse(str(missing.source)).hostname or missing.source
+    host = urlparse(str(missing.source)).hostname or missing.source
     with st.container(border=True):
         st.markdown(f":material/info: The trained weights of `{name}` are not on this machine. {_what_stays()}")
         with st.container(horizontal=True):
-            fetch = st.button(f"Download them from {place}", key="download", icon=":material/download:")
+            fetch = st.button(f"Download them from {host}", key="download", icon=":material/download:")
             st.button("Use random weights", key="use-random", on_click=_use_random, icon=":material/casino:")
         if fetch:
             try:

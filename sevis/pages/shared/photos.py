@@ -14,7 +14,7 @@ SAMPLES, VALIDATION, UPLOAD, CAMERA = "Samples", "Validation photos", "Upload", 
 
 
 def choose_photo(card: Card, *, key: str = "", start: int = 0) -> Photo | None:
-    """Return the controls, and the photo they stand for; None as long as nothing is chosen.
+    """Show the controls, and return the photo they stand for; None as long as nothing is chosen.
 
     Args:
         card: of the network, whose classes the validation photos are of.

@@ -19,7 +19,7 @@ from sevis.pages.shared.show import errors_shown, show, show_error
 from sevis.pages.what_if.audit import show_audit
 from sevis.pages.what_if.counterfactuals import Means, changed, means_of
 from sevis.pages.what_if.sensitivity import Question, show_channels, show_strip
-from sevis.pages.what_if.steps import choose_block, choose_scope, edit_text, show_buttons, show_steps, touched
+from sevis.pages.what_if.steps import choose_scope, edit_text, set_block, show_buttons, show_steps, touched
 from sevis.weights.card import Card
 
 MOVED, AFTER, BEFORE = "How far they moved", "After", "Before"
@@ -92,7 +92,7 @@ def _show_gates(before: Explanation, after: Explanation, steps: Sequence[Interve
 
 
 def _show_map(chart: Chart, sites: Sequence[str], *, key: str) -> None:
-    clicked = partial(choose_clicked, key, sites, choose_block)
+    clicked = partial(choose_clicked, key, sites, set_block)
     show(chart, key=key, hint="**Click a row to choose that block.**", on_select=clicked)
 
 
@@ -105,7 +105,7 @@ def _show_sensitivity(question: Question, block: str | None) -> None:
     question = replace(question, target=target)
     with heading:
         st.header("Which blocks does the prediction depend on?", anchor="sensitivity")
-    show_strip(question, choose_block)
+    show_strip(question, set_block)
     show_channels(question, block)
 
 

@@ -41,7 +41,7 @@ class Scope:
 
 
 def choose_scope(sites: Sequence[str]) -> Scope | None:
-    """Return the controls for the stage, the block and its channels; None where the channels cannot be read, which the page then says."""
+    """Show the controls for stage, block and channels, and return the choice; None where the channels cannot be read, which is said."""
     stages = {f"stage {stage}": address_of(stage) for stage in by_stage(sites)}
     addresses = {EVERYWHERE: "SE", **stages, **{name: name for name in sites}}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
@@ -57,7 +57,7 @@ def choose_scope(sites: Sequence[str]) -> Scope | None:
     return Scope(address, address if address in sites else None, channels)
 
 
-def choose_block(block: str) -> None:
+def set_block(block: str) -> None:
     """Set the controls to a block."""
     st.session_state[WHERE] = block
 
@@ -96,7 +96,7 @@ def _edit_text() -> None:
 
 
 def show_steps() -> tuple[Intervention, ...]:
-    """Return the changes so far, each with a click to take it back; none where their text is damaged, which the page then says."""
+    """Show the changes so far, each with a click to take it back; none where their text is damaged, which the page then says."""
     try:
         steps = read_steps()
     except SevisError as error:

@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sevis.analysis.two_models import BlockProfile, ModelComparison
+from sevis.analysis.two_models import ModelComparison, ModelProfile
 from sevis.figures.classes.two_models import MEASURES, agreement_map, agreement_panel, difference_panel, profile_panel
 from sevis.figures.theme import LESS, MORE, NEUTRAL
 
 
 @pytest.fixture
 def comparison():
-    first = BlockProfile(("SE_2_1", "SE_3_1"), np.array([0.1, 0.4]), np.array([0.1, 0.2]), np.array([np.nan, np.nan]))
-    second = BlockProfile(("SE_2_1", "SE_2_2", "SE_3_1"), np.array([-0.01, 0.3, 0.5]), np.array([0.2, 0.2, 0.3]), np.array([0.0, 0.1, 0.7]))
+    first = ModelProfile(("SE_2_1", "SE_3_1"), np.array([0.1, 0.4]), np.array([0.1, 0.2]), np.array([np.nan, np.nan]))
+    second = ModelProfile(("SE_2_1", "SE_2_2", "SE_3_1"), np.array([-0.01, 0.3, 0.5]), np.array([0.2, 0.2, 0.3]), np.array([0.0, 0.1, 0.7]))
     return ModelComparison(
         names=("one", "<script>"),
         classes=("a", "b", "c", "d"),

@@ -16,8 +16,7 @@ from sevis.pages.shared import loading, network
 from sevis.pages.shared.loading import wait_for
 from sevis.pages.shared.network import Network
 from sevis.settings import pretrained_folder
-from sevis.weights.card import DEFAULT, read_index
-from sevis.weights.checkpoint import SUFFIXES
+from sevis.weights.card import DEFAULT, SUFFIXES, read_index
 from tests.helpers.charts import charts, numbers, title
 from tests.helpers.pages import open_page, page_file, words
 from tests.helpers.processes import loaded_by
