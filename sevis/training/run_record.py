@@ -16,7 +16,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         recipe, data: what it was told, and what it was trained on.
-        rows: of its log, one an epoch, as `sevis.training.train` returns them.
+        rows: of its log, one an epoch, as `sevis.training.training.train` returns them.
         top1, top5: of the final weights on the validation images, as fractions.
         gates: how alive those of the final weights are; None for a network without SE blocks.
         parameters: of the network.
