@@ -37,36 +37,38 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         SevisError: for a number outside its range, a word that is none of its choices, and two of MixUp, CutMix and RandAugment at once.
     """
 
-    model: Annotated[str, Option("a name that `models` lists")] = "se_resnet50"
-    width: Annotated[float, Option("multiplies the channels of every stage", low=1 / 64, high=16)] = 0.5
-    stem: Annotated[str, Option("paper (7x7 with stride 2, max pool) or small (3x3 with stride 1)")] = "paper"
+    model: Annotated[str, Option("the network: a name that `sevis models` lists")] = "se_resnet50"
+    width: Annotated[float, Option("a factor for the channels of every stage", low=1 / 64, high=16)] = 0.5
+    stem: Annotated[str, Option("the first layers: paper (7x7 with stride 2, max pool) or small (3x3 with stride 1)")] = "paper"
     reduction: Annotated[int, Option("the reduction ratio r of the SE blocks", low=1, high=4096)] = 16
-    placement: Annotated[str, Option("of the SE blocks: standard, pre, post, identity, 3x3")] = "standard"
-    stages: Annotated[str, Option("the stages with SE blocks: all, or such as 4 or 2,3,4")] = "all"
-    squeeze: Annotated[str, Option("of the SE blocks: avg, max, none", choices=("avg", "max", "none"))] = "avg"
-    gate: Annotated[str, Option("of the SE blocks: sigmoid, tanh, relu", choices=("sigmoid", "tanh", "relu"))] = "sigmoid"
-    bias: Annotated[bool, Option("the projections of the SE blocks have biases; without, as in the paper's ablations")] = True
+    placement: Annotated[str, Option("where SE stands in a block: standard, pre, post, identity or 3x3")] = "standard"
+    stages: Annotated[str, Option("the stages that have SE: all, or numbers such as 4 or 2,3,4")] = "all"
+    squeeze: Annotated[str, Option("how SE squeezes: avg, max or none", choices=("avg", "max", "none"))] = "avg"
+    gate: Annotated[str, Option("the gate of SE: sigmoid, tanh or relu", choices=("sigmoid", "tanh", "relu"))] = "sigmoid"
+    bias: Annotated[bool, Option("whether the projections of SE have biases; the paper's ablations have none")] = True
     size: Annotated[int, Option("the side of the input, in pixels", low=16, high=1024)] = 64
-    start_size: Annotated[int, Option("its side in the first epochs, from which it grows; 0 is the full size", low=0, high=1024)] = 0
-    epochs: Annotated[int, Option("passes over the training images", low=1, high=10_000)] = 50
-    batch_size: Annotated[int, Option("images in one step, of all processes together", low=2, high=65_536)] = 128
-    learning_rate: Annotated[float, Option("its peak, followed by a cosine to zero", low=1e-6, high=100)] = 0.15
-    warmup: Annotated[float, Option("the fraction of all steps that lead up to the peak", low=0, high=0.9)] = 0.1
-    momentum: Annotated[float, Option("Nesterov's, of SGD", low=0, high=0.999)] = 0.9
-    weight_decay: Annotated[float, Option("of convolutions and classifier; SE projections, norms and biases have none", low=0, high=1)] = (
-        5e-4
-    )
-    label_smoothing: Annotated[float, Option("the share of each target spread over all classes", low=0, high=0.9)] = 0.1
+    start_size: Annotated[
+        int, Option("the side of the input in the first epochs, in pixels; it grows to --size; 0: the full size at once", low=0, high=1024)
+    ] = 0
+    epochs: Annotated[int, Option("the number of passes over the training images", low=1, high=10_000)] = 50
+    batch_size: Annotated[int, Option("the number of images in one step, over all processes", low=2, high=65_536)] = 128
+    learning_rate: Annotated[float, Option("the peak learning rate; it then falls to zero along a cosine", low=1e-6, high=100)] = 0.15
+    warmup: Annotated[float, Option("the fraction of all steps in which the learning rate rises to its peak", low=0, high=0.9)] = 0.1
+    momentum: Annotated[float, Option("the Nesterov momentum of SGD", low=0, high=0.999)] = 0.9
+    weight_decay: Annotated[
+        float, Option("the weight decay of convolutions and classifier; SE projections, norms and biases have none", low=0, high=1)
+    ] = 5e-4
+    label_smoothing: Annotated[float, Option("the share of each target that is spread over all classes", low=0, high=0.9)] = 0.1
     min_area: Annotated[float, Option("the smallest area of a random crop, as a fraction of the image", low=0.01, high=1)] = 0.25
-    colour: Annotated[float, Option("how far brightness, contrast and saturation vary; 0 is not at all", low=0, high=1)] = 0.3
-    mixup: Annotated[float, Option("the alpha of MixUp; 0 is none", low=0, high=10)] = 0.0
-    cutmix: Annotated[float, Option("the alpha of CutMix; 0 is none", low=0, high=10)] = 0.0
-    randaugment: Annotated[int, Option("the magnitude of RandAugment, of 30; 0 is none", low=0, high=30)] = 0
-    ema: Annotated[float, Option("the decay of the average of the weights (EMA) that is kept; 0 is none", low=0, high=0.99999)] = 0.0
-    bf16: Annotated[bool, Option("compute in bfloat16 where PyTorch deems it safe (autocast)")] = False
-    compile: Annotated[bool, Option("compile the network (torch.compile), which takes minutes at first")] = False
-    sync_bn: Annotated[bool, Option("batch norm over the images of all processes, not of each alone")] = False
-    seed: Annotated[int, Option("of the weights, the order of the images and the augmentation", low=0, high=2**32 - 1)] = 0
+    colour: Annotated[float, Option("how far brightness, contrast and saturation vary; 0: not at all", low=0, high=1)] = 0.3
+    mixup: Annotated[float, Option("the alpha of MixUp; 0: no MixUp", low=0, high=10)] = 0.0
+    cutmix: Annotated[float, Option("the alpha of CutMix; 0: no CutMix", low=0, high=10)] = 0.0
+    randaugment: Annotated[int, Option("the magnitude of RandAugment, from 1 to 30; 0: no RandAugment", low=0, high=30)] = 0
+    ema: Annotated[float, Option("the decay of the running average of the weights (EMA); 0: no average", low=0, high=0.99999)] = 0.0
+    bf16: Annotated[bool, Option("whether to compute in bfloat16 where PyTorch allows it (autocast)")] = False
+    compile: Annotated[bool, Option("whether to compile the network (torch.compile); the first steps then take minutes")] = False
+    sync_bn: Annotated[bool, Option("whether batch norm uses the images of all processes together")] = False
+    seed: Annotated[int, Option("the random seed of the weights, the order of the images and the augmentation", low=0, high=2**32 - 1)] = 0
 
     def __post_init__(self) -> None:
         for name, option in OPTIONS.items():
