@@ -1,6 +1,6 @@
 """What SE blocks cost in time, paired: sevis's against timm's, alone and in a whole network, and SE-ResNet-50 against ResNet-50.
 
-    PYTHONPATH=. python benchmarks/blocks.py [--what blocks parts networks] [--pairs 40] [--batches 1 16]
+    PYTHONPATH=. python benchmarks/blocks.py [--what blocks parts networks] [--pairs 40] [--batches 1 16] [--save]
 
 sevis's block is allowed at most 1.00x of timm's. `eval` is a forward pass, `train` a forward and a backward pass; `last` are maps and
 weights in the memory format channels_last. `parts` says where a block's time goes: each of its three equations alone, beside the whole.
@@ -18,11 +18,13 @@ from timm.layers.squeeze_excite import SEModule
 from torch import Tensor, nn
 
 import sevis
-from sevis.experiments.timing import paired, wait
+from benchmarks.rows import Rows, add_save
+from sevis.experiments.timing import Ratio, paired, wait
 from sevis.training.training import device_name
 
 STAGES = ((256, 56), (512, 28), (1024, 14), (2048, 7))  # channels and side of the maps of stages 2 to 5
 FORMATS = {"first": torch.contiguous_format, "last": torch.channels_last}
+NAMES = {"first": "contiguous", "last": "channels_last", "evaluate": "evaluation", "train": "training step"}
 ELEMENTS = 3_000_000  # a small block runs as often in one measurement as it takes to see so many
 PAPER = "the paper: 164 to 167 ms of one image on a CPU, 1.018x; 190 to 209 ms of a training step of 256 on 8 GPUs, 1.100x"
 
@@ -48,10 +50,10 @@ def cells(batches: list[int]) -> Iterator[tuple[int, str, Callable[..., None]]]:
     yield from product(batches, FORMATS, (evaluate, train))
 
 
-def compare(plain: nn.Module, measured: nn.Module, images: Tensor, run: Callable[..., None], *, times: int = 1, pairs: int) -> str:
+def compare(plain: nn.Module, measured: nn.Module, images: Tensor, run: Callable[..., None], *, times: int = 1, pairs: int) -> Ratio:
     for model in (plain, measured):
         model.train(run is train)
-    return str(paired(partial(run, plain, images, times), partial(run, measured, images, times), pairs=pairs))
+    return paired(partial(run, plain, images, times), partial(run, measured, images, times), pairs=pairs)
 
 
 def make_maps(shape: tuple[int, ...], layout: str, device: torch.device, *, leaf: bool = True) -> Tensor:
@@ -59,15 +61,15 @@ def make_maps(shape: tuple[int, ...], layout: str, device: torch.device, *, leaf
     return torch.randn(shape, device=device).to(memory_format=FORMATS[layout]).requires_grad_(leaf)
 
 
-def measure_blocks(batches: list[int], pairs: int, device: torch.device) -> None:
-    print("sevis's SE block against timm's SEModule")
+def measure_blocks(rows: Rows, batches: list[int], pairs: int, device: torch.device) -> None:
     for (channels, side), (batch, layout, run) in product(STAGES, cells(batches)):
         maps = make_maps((batch, channels, side, side), layout, device)
         theirs, own = SEModule(channels), sevis.SqueezeExcitation(channels)
         blocks = [block.to(device, memory_format=FORMATS[layout]) for block in (theirs, own)]  # type: ignore[call-overload]
         times = max(1, ELEMENTS // maps.numel())
         ratio = compare(blocks[0], blocks[1], maps, run, times=times, pairs=pairs)
-        print(f"{channels:5} × {side:2} × {side:2}, batch {batch:2}, {layout:5}, {run.__name__:8}: {ratio}", flush=True)
+        place = f"{channels} × {side} × {side}, batch {batch}, {NAMES[layout]}"
+        rows.add(f"sevis's SE block against timm's SEModule, {NAMES[run.__name__]}: {place}", ratio, aim="at most 1.00x")
 
 
 class Scaling(nn.Module):
@@ -103,22 +105,20 @@ class Projecting(nn.Module):
         return self.block.excite(z)
 
 
-def measure_parts(batches: list[int], pairs: int, device: torch.device) -> None:
-    print("where a block's time goes: each of its equations alone, against the whole block")
+def measure_parts(rows: Rows, batches: list[int], pairs: int, device: torch.device) -> None:
     for (channels, side), (batch, layout, run) in product(STAGES, cells(batches)):
         maps = make_maps((batch, channels, side, side), layout, device)
         block = sevis.SqueezeExcitation(channels).to(device)
         times = max(1, ELEMENTS // maps.numel())
-        print(f"{channels:5} × {side:2} × {side:2}, batch {batch:2}, {layout:5}, {run.__name__:8}:", end="")
+        place = f"{channels} × {side} × {side}, batch {batch}, {NAMES[layout]}"
         squeezed = torch.randn(batch, channels, device=device, requires_grad=True)
         parts = ((Squeezing(block), maps), (Projecting(block), squeezed), (Scaling(channels).to(device), maps))
         for part, given in parts:
             ratio = paired(partial(run, block, maps, times), partial(run, part, given, times), pairs=pairs)
-            print(f"  {type(part).__name__.lower()} {ratio.median:.2f}x", end="", flush=True)
-        print(f"  (block {ratio.plain / times * 1e3:.2f} ms)")
+            rows.add(f"{type(part).__name__.lower()} alone against the whole SE block, {NAMES[run.__name__]}: {place}", ratio)
 
 
-def measure_networks(batches: list[int], pairs: int, device: torch.device) -> None:
+def measure_networks(rows: Rows, batches: list[int], pairs: int, device: torch.device) -> None:
     print(PAPER)
     backbone, theirs = (timm.create_model(name, zero_init_last=False) for name in ("resnet50", "seresnet50"))
     couples = {
@@ -128,7 +128,9 @@ def measure_networks(batches: list[int], pairs: int, device: torch.device) -> No
     for (title, couple), (batch, layout, run) in product(couples.items(), cells(batches)):
         images = make_maps((batch, 3, 224, 224), layout, device, leaf=False)
         plain, measured = (model.to(device, memory_format=FORMATS[layout]) for model in couple)
-        print(f"{title}, batch {batch:2}, {layout:5}, {run.__name__:8}: {compare(plain, measured, images, run, pairs=pairs)}", flush=True)
+        ratio = compare(plain, measured, images, run, pairs=pairs)
+        aim = "at most 1.00x" if "timm" in title else ""
+        rows.add(f"{title}, {NAMES[run.__name__]}: 224 px, batch {batch}, {NAMES[layout]}", ratio, aim=aim)
 
 
 MEASUREMENTS = {"blocks": measure_blocks, "parts": measure_parts, "networks": measure_networks}
@@ -139,12 +141,16 @@ def main() -> None:
     parser.add_argument("--what", nargs="+", choices=MEASUREMENTS, default=[*MEASUREMENTS])
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
+    add_save(parser)
     arguments = parser.parse_args()
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    print(f"device {device_name(device)}, torch {torch.__version__}, timm {timm.__version__}")
+    rows = Rows(device_name(device))
+    print(f"device {rows.device}, torch {torch.__version__}, timm {timm.__version__}")
     for name in arguments.what:
-        MEASUREMENTS[name](arguments.batches, arguments.pairs, device)
+        MEASUREMENTS[name](rows, arguments.batches, arguments.pairs, device)
+    if arguments.save:
+        rows.save(__file__)
 
 
 if __name__ == "__main__":

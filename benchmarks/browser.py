@@ -1,6 +1,6 @@
 """The app in a real browser: time to the first chart, and what a change of photo, block or class costs.
 
-    PYTHONPATH=. python benchmarks/browser.py [--starts 3] [--changes 9]
+    PYTHONPATH=. python benchmarks/browser.py [--starts 3] [--changes 9] [--save]
 
 The first chart, from `streamlit run` on, in turns with the same app importing timm before it draws: at most
 0.5x is allowed. A change of photo or class: under 0.5 s for the whole script, run in Streamlit's AppTest without a browser beside it,
@@ -22,8 +22,12 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import torch
 from playwright.sync_api import Browser, Locator, Page, Response, WebSocket, sync_playwright
 from streamlit.testing.v1 import AppTest
+
+from benchmarks.rows import Rows, add_save
+from sevis.training.training import device_name
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_CHART = ".js-plotly-plot .heatmaplayer image"
@@ -103,8 +107,8 @@ class Traffic:
         return self.bytes
 
 
-def measure_traffic(browser: Browser) -> None:
-    """Prints what changes of photo and of class send."""
+def measure_traffic(browser: Browser, rows: Rows) -> None:
+    """What changes of photo and of class send."""
     with serving(ROOT) as address:
         page = browser.new_page(viewport={"width": 1440, "height": 2400})
         traffic = Traffic(page)
@@ -112,45 +116,50 @@ def measure_traffic(browser: Browser) -> None:
         page.wait_for_selector(FIRST_CHART, timeout=300_000)
         page.wait_for_timeout(8_000)  # the network loads beside the first page
         photos = [page.locator(f'button:has-text("{title}")').first for title in PHOTOS]
-        print(f"a change of photo sends at most {most_sent(traffic, page, photos)}", flush=True)
+        rows.add_number(
+            "a change of photo sends to the browser at most", most_sent(traffic, page, photos), "kB", aim="at most 500 kB", digits=0
+        )
         page.goto(f"{address}/?block={BLOCK}")
         page.wait_for_selector(FIRST_CHART, timeout=300_000)
         page.wait_for_timeout(3_000)
-        print(f"a change of photo, {BLOCK} open, sends at most {most_sent(traffic, page, photos)}", flush=True)
+        what = f"a change of photo, {BLOCK} open, sends to the browser at most"
+        rows.add_number(what, most_sent(traffic, page, photos), "kB", aim="at most 500 kB", digits=0)
         page.get_by_role("link", name="Classes").click()
         page.wait_for_selector(".js-plotly-plot .scatterlayer", timeout=300_000)
         page.wait_for_timeout(3_000)
         classes = page.get_by_role("combobox", name="Classes")
         sizes = [traffic.of(page, lambda: classes.press("Backspace")) for _ in range(3)]
-        print(f"a change of class sends at most {max(sizes) / 1e3:.0f} kB", flush=True)
+        rows.add_number("a change of class sends to the browser at most", max(sizes) / 1e3, "kB", aim="at most 500 kB", digits=0)
         page.close()
 
 
-def most_sent(traffic: Traffic, page: Page, buttons: list[Locator]) -> str:
-    return f"{max(traffic.of(page, button.click) for button in buttons) / 1e3:.0f} kB"
+def most_sent(traffic: Traffic, page: Page, buttons: list[Locator]) -> float:
+    return max(traffic.of(page, button.click) for button in buttons) / 1e3
 
 
-def measure_server(changes: int) -> None:
-    """Prints how long the whole script takes after changes of photo and of class."""
+def measure_server(changes: int, rows: Rows) -> None:
+    """How long the whole script takes after changes of photo and of class."""
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300).run()
     time.sleep(8)
-    report("photo", [run_time(app, "sample", PHOTOS[number % len(PHOTOS)]) for number in range(changes)])
+    report(rows, "photo", [run_time(app, "sample", PHOTOS[number % len(PHOTOS)]) for number in range(changes)])
     app.selectbox(key="block").set_value(BLOCK).run()
-    report(f"photo, {BLOCK} open", [run_time(app, "sample", PHOTOS[number % len(PHOTOS)]) for number in range(changes)])
+    report(rows, f"photo, {BLOCK} open", [run_time(app, "sample", PHOTOS[number % len(PHOTOS)]) for number in range(changes)])
     app.switch_page(str(ROOT / "sevis" / "pages" / "classes" / "page.py")).run()
     classes = ["goldfish", "Chihuahua", "lion", "pizza", "teapot", "tabby", "orange", "cliff"]
-    report("class", [run_time(app, "class", [classes[(number + place) % 8] for place in range(4)]) for number in range(changes)])
+    report(rows, "class", [run_time(app, "class", [classes[(number + place) % 8] for place in range(4)]) for number in range(changes)])
 
 
-def measure_other_networks() -> None:
-    """Prints how long the first page of another network takes, and a photo that nobody has asked for before."""
+def measure_other_networks(rows: Rows) -> None:
+    """How long the first page of another network takes, and a photo that nobody has asked for before."""
     for name in OTHERS:
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
         app.query_params["network"], app.query_params["weights"] = name, "random"
         started = time.perf_counter()
         app.run()
         print(f"{name}: {time.perf_counter() - started:.1f} s of server time until its first page stands")
-        report(f"photo, {name}", [run_time(app, "sample", photo) for photo in PHOTOS if photo != "Cup of espresso"])
+        report(
+            rows, f"photo, {name} with random weights", [run_time(app, "sample", photo) for photo in PHOTOS if photo != "Cup of espresso"]
+        )
 
 
 def run_time(app: AppTest, key: str, value: object) -> float:
@@ -162,26 +171,34 @@ def run_time(app: AppTest, key: str, value: object) -> float:
     return time.perf_counter() - started
 
 
-def report(what: str, seconds: list[float]) -> None:
-    print(f"a change of {what}: median {statistics.median(seconds):.3f} s of server time, slowest {max(seconds):.3f} s", flush=True)
+def report(rows: Rows, what: str, seconds: list[float]) -> None:
+    low, median, high = statistics.quantiles(seconds, n=4)
+    what = f"server time of a change of {what} (without a browser)"
+    rows.add_number(what, median, "s", aim="at most 0.5 s", low=low, high=high, pairs=len(seconds))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--starts", type=int, default=3)
     parser.add_argument("--changes", type=int, default=9)
+    add_save(parser)
     arguments = parser.parse_args()
-    measure_server(arguments.changes)
-    measure_other_networks()
+    rows = Rows(device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
+    measure_server(arguments.changes, rows)
+    measure_other_networks(rows)
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
-        measure_traffic(browser)
+        measure_traffic(browser, rows)
         twin = eager_twin(Path(folder))
         starts = [(first_chart(browser, ROOT), first_chart(browser, twin)) for _ in range(arguments.starts)]
         own, eager = (statistics.median(column) for column in zip(*starts, strict=True))
         ratio = statistics.median(a / b for a, b in starts)
-        print(f"first chart: {own:.1f} s, with timm imported first {eager:.1f} s: {ratio:.2f}x")
+        print(f"first chart: {own:.1f} s, with timm imported first {eager:.1f} s")
+        what = "from the start of the app to its first chart, against the same app importing timm first"
+        rows.add_number(what, ratio, "x", aim="at most 0.5x", pairs=arguments.starts)
         browser.close()
+    if arguments.save:
+        rows.save(__file__)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Capture against the plain forward pass, paired.
 
-    PYTHONPATH=. python benchmarks/capture.py [--pairs 40] [--batches 1 32]
+    PYTHONPATH=. python benchmarks/capture.py [--pairs 40] [--batches 1 32] [--save]
     PYTHONPATH=. python benchmarks/capture.py --batches 1 8 64 512 --bf16 --channels-last    # on a GPU
 
 At most 1.03x is allowed. The record is read in full, as `explain` and `collect` do it. `idle` is a model with its hooks attached
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import sevis
+from benchmarks.rows import Rows, add_save
 from sevis.blocks.hooks import keep_hooks
 from sevis.experiments.timing import forward, paired
 from sevis.training.training import device_name
@@ -36,22 +37,27 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_save(parser)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     dtype = torch.bfloat16 if arguments.bf16 else torch.float32
     layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
-    print(f"device {device_name(device)}, {dtype}, {layout}, torch {torch.__version__}")
+    rows = Rows(device_name(device))
+    print(f"device {rows.device}, {dtype}, {layout}, torch {torch.__version__}")
     for title, (options, size) in CASES.items():
         model = sevis.build("se_resnet50", **options).eval().to(device, dtype, memory_format=layout)  # type: ignore[arg-type, call-overload]
         for count in arguments.batches:
             batch = torch.randn(count, 3, size, size, device=device, dtype=dtype).contiguous(memory_format=layout)
             plain = partial(forward, model, batch)
-            print(f"{title}, batch {count}: capture {paired(plain, partial(captured, model, batch), pairs=arguments.pairs)}", flush=True)
+            ratio = paired(plain, partial(captured, model, batch), pairs=arguments.pairs)
+            rows.add(f"capture against the plain forward pass: {title}, batch {count}", ratio, aim="at most 1.03x")
             twin = copy.deepcopy(model)
             release = keep_hooks(model)
             ratio = paired(partial(forward, twin, batch), plain, pairs=arguments.pairs)
             release()
-            print(f"{title}, batch {count}: idle hooks {ratio}", flush=True)
+            rows.add(f"hooks attached and nobody recording: {title}, batch {count}", ratio)
+    if arguments.save:
+        rows.save(__file__)
 
 
 if __name__ == "__main__":

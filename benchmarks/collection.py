@@ -1,6 +1,6 @@
 """Collecting class statistics: its speed against a bare loop, its memory, two processes against one, and a thousand classes.
 
-    PYTHONPATH=. python benchmarks/collection.py [--images 2560] [--pairs 6]    # at most 1.053x of the bare loop's time: 0.95x its images/s
+    PYTHONPATH=. python benchmarks/collection.py [--images 2560] [--pairs 6] [--save]    # at most 1.05x of the time of a bare loop
     PYTHONPATH=. python benchmarks/collection.py --images 100000 --bf16 --channels-last --batch-size 512 --workers 16    # on a GPU
     PYTHONPATH=. python benchmarks/collection.py --memory                       # at most 1.05x at 10,000 images against 1,000
     PYTHONPATH=. python benchmarks/collection.py --processes [--pairs 4]        # at least 1.6x, where two cores are free
@@ -26,6 +26,7 @@ import torch
 from PIL import Image
 
 import sevis
+from benchmarks.rows import Rows, add_save
 from sevis.architecture import Architecture
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.data.loader import make_loader
@@ -62,15 +63,15 @@ def make_model(*, classes: int = 20, width: float = 0.5, side: int = 64) -> Read
     return make_ready(card, sevis.build(**architecture.arguments()))
 
 
-def speed(images: int, pairs: int, options: CollectOptions) -> None:
+def speed(rows: Rows, images: int, pairs: int, options: CollectOptions) -> None:
     """The shipped network's kind on 64 pixels, and SE-ResNet-50 on 224, of which so many fewer images take as long."""
     for width, side, count in ((0.5, 64, images), (1.0, 224, max(images // 40, 1))):
         ready = make_model(width=width, side=side)
         data = Noise(count, side=side)
         collected = partial(collect_dataset, ready, data, options=options)
         ratio = paired(partial(bare, ready, data, options), collected, pairs=pairs)
-        print(f"device {device_name(ready.device)}, {count} images of {side} pixels a pass")
-        print(f"collect against a bare loop: {ratio}, {count / ratio.plain:,.0f} images/s", flush=True)
+        what = f"collect against a bare loop of the same loader and forward pass: SE-ResNet-50 x{width}, {side} px"
+        rows.add(what, ratio, aim="at most 1.05x", note=f", {count / ratio.plain:,.0f} images/s")
 
 
 def bare(ready: ReadyModel, data: Noise, options: CollectOptions) -> None:
@@ -83,12 +84,13 @@ def bare(ready: ReadyModel, data: Noise, options: CollectOptions) -> None:
             ready.model(batch.inputs.to(ready.device, non_blocking=True).contiguous(memory_format=layout)).cpu()
 
 
-def memory() -> None:
+def memory(rows: Rows) -> None:
     small, large = (json.loads(_alone("--peak", str(count)))["peak"] for count in (1_000, 10_000))
-    print(f"peak memory: {small / 1e3:.0f} MB at 1,000 images, {large / 1e3:.0f} MB at 10,000: {large / small:.3f}x")
+    print(f"peak memory: {small / 1e3:.0f} MB at 1,000 images, {large / 1e3:.0f} MB at 10,000")
+    rows.add_number("peak memory of collect at 10,000 images against 1,000", large / small, "x", aim="at most 1.05x", digits=3)
 
 
-def processes(images: int, pairs: int) -> None:
+def processes(rows: Rows, images: int, pairs: int) -> None:
     """Each process says how long its collecting took, without its start; the slower one counts."""
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     ratios = []
@@ -97,9 +99,8 @@ def processes(images: int, pairs: int) -> None:
         seconds = {start: json.loads(_alone("--part", str(images), start=start))["seconds"] for start in turns}
         ratios.append(seconds[()] / seconds[torchrun])
     low, median, high = np.quantile(ratios, (0.25, 0.5, 0.75))
-    print(
-        f"two processes against one: {median:.2f}x the images a second (quartiles {low:.2f} to {high:.2f}, {images} images, {pairs} pairs)"
-    )
+    what = "images a second of collect with two processes against one, one thread each"
+    rows.add_number(what, median, "x", aim="at least 1.6x", low=low, high=high, pairs=pairs)
 
 
 def part(images: int) -> None:
@@ -114,16 +115,16 @@ def part(images: int) -> None:
             print(json.dumps({"seconds": time.perf_counter() - started}))
 
 
-def large(images: int) -> None:
+def large(rows: Rows, images: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.safetensors"
         made = json.loads(_alone("--make", str(path), "--images", str(images)))
         drawn = json.loads(_alone("--draw", str(path)))
-        print(f"1,000 classes x {made['channels']:,} channels, {images} images: peak memory {made['peak'] / 1e6:.2f} GB")
+        what = f"1,000 classes x {made['channels']:,} channels"
+        rows.add_number(f"peak memory of the process that collects {what}", made["peak"] / 1e6, "GB", aim="at most 2 GB")
         print(f"with what is saved on the way: a file of {path.stat().st_size / 1e9:.2f} GB, {made['sample']} sampled images a class")
-        print(
-            f"opened and Figure 6 drawn in {drawn['seconds']:.2f} s (again: {drawn['again']:.2f} s), {drawn['bytes'] / 1e6:.2f} MB as JSON"
-        )
+        rows.add_number(f"statistics of {what} opened and Figure 6 drawn", drawn["seconds"], "s", aim="at most 1 s")
+        rows.add_number("the same, Figure 6 as JSON", drawn["bytes"] / 1e6, "MB", aim="at most 1 MB")
         print(f"memory of that process: {drawn['before'] / 1e3:.0f} MB before, {drawn['peak'] / 1e3:.0f} MB at most")
 
 
@@ -173,7 +174,9 @@ def main() -> None:
         parser.add_argument(name, action="store_true")
     for name, kind in (("--peak", int), ("--part", int), ("--make", Path), ("--draw", Path)):
         parser.add_argument(name, type=kind, help=argparse.SUPPRESS)
+    add_save(parser)
     arguments = parser.parse_args()
+    rows = Rows(device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
     if arguments.peak:
         ready = make_model()
         collect(ready, make_loader(Noise(arguments.peak), Preprocessing(resize=64, crop=64)))
@@ -185,14 +188,16 @@ def main() -> None:
     elif arguments.draw:
         draw(arguments.draw)
     elif arguments.memory:
-        memory()
+        memory(rows)
     elif arguments.processes:
-        processes(arguments.images or 3200, arguments.pairs or 4)
+        processes(rows, arguments.images or 3200, arguments.pairs or 4)
     elif arguments.large:
-        large(arguments.images or 8000)
+        large(rows, arguments.images or 8000)
     else:
         chosen = {name: getattr(arguments, name) for name in ("batch_size", "workers", "bf16", "channels_last")}
-        speed(arguments.images or 2560, arguments.pairs or 6, CollectOptions(**chosen, progress=False))
+        speed(rows, arguments.images or 2560, arguments.pairs or 6, CollectOptions(**chosen, progress=False))
+    if arguments.save:
+        rows.save(__file__)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """All z and all s of timm's seresnet50: sevis and its peers against the plain forward pass, in turns in one run.
 
     pip install captum nnsight
-    PYTHONPATH=. python benchmarks/peers.py [--pairs 20]
+    PYTHONPATH=. python benchmarks/peers.py [--pairs 20] [--save]
 
 sevis is asked for at most 1.03x, and to be ahead of each of the others. What is made once for a model is made before the time is taken:
 torchvision's graph, captum's attribution, nnsight's wrapper, and for the second row of sevis the hooks. Each way's numbers are compared
@@ -19,8 +19,10 @@ import torch
 from torch import Tensor, nn
 
 import sevis
+from benchmarks.rows import Rows, add_save
 from sevis.blocks.hooks import keep_hooks
 from sevis.experiments.timing import forward, paired
+from sevis.training.training import device_name
 
 CASES = ((1, 64), (1, 224), (16, 224))  # images, pixels
 Way = Callable[[Tensor], list[Tensor]]
@@ -104,23 +106,27 @@ def check(way: Way, expected: list[Tensor], batch: Tensor) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=20)
-    pairs = parser.parse_args().pairs
+    add_save(parser)
+    arguments = parser.parse_args()
+    rows, pairs = Rows(device_name(torch.device("cpu"))), arguments.pairs
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
     model = timm.create_model("seresnet50", zero_init_last=False).eval().requires_grad_(False)
     print(f"timm {timm.__version__} seresnet50, torch {torch.__version__}, {torch.get_num_threads()} threads")
     for images, side in CASES:
         batch = torch.randn(images, 3, side, side)
-        title, base = f"batch {images}, {side} px", partial(forward, model, batch)
-        print(f"{title}: sevis capture {paired(base, partial(by_sevis, model, batch), pairs=pairs)}", flush=True)
+        title, base = f"all z and s of timm's seresnet50, batch {images}, {side} px", partial(forward, model, batch)
+        rows.add(f"{title}: sevis capture", paired(base, partial(by_sevis, model, batch), pairs=pairs), aim="at most 1.03x")
         twin = timm.create_model("seresnet50").eval().requires_grad_(False)
         twin.load_state_dict(model.state_dict())
         release = keep_hooks(twin)
-        print(f"{title}: sevis capture, hooks kept {paired(base, partial(by_sevis, twin, batch), pairs=pairs)}", flush=True)
+        rows.add(f"{title}: sevis capture, hooks kept", paired(base, partial(by_sevis, twin, batch), pairs=pairs), aim="at most 1.03x")
         release()
         for name, way in peers(twin):
             check(way, by_sevis(model, batch), batch)
-            print(f"{title}: {name} {paired(base, partial(way, batch), pairs=pairs)}", flush=True)
+            rows.add(f"{title}: {name}", paired(base, partial(way, batch), pairs=pairs))
+    if arguments.save:
+        rows.save(__file__)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The sensitivity strip against the forward passes that it needs, paired: PYTHONPATH=. python benchmarks/sensitivity.py [--pairs N]
+"""The sensitivity strip against the forward passes that it needs, paired.
+
+    PYTHONPATH=. python benchmarks/sensitivity.py [--pairs N] [--save]
 
 At most 1.3x is allowed of the plain forward pass of as many images in the same batches (33 for 16 blocks). Beside it: the same images one
 by one, and all channels of a block turned off in turn against as many plain images in batches.
@@ -12,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 import sevis
+from benchmarks.rows import Rows, add_save
 from sevis.blocks.hooks import keep_hooks
 from sevis.experiments.sensitivity import BATCH_PIXELS, ablate_channels, measure_sensitivity
 from sevis.experiments.timing import paired
@@ -34,36 +37,41 @@ def ablate(ready: ReadyModel, image: Input, site: str) -> None:
         pass
 
 
-def measure(title: str, ready: ReadyModel, *, pairs: int, channels: bool) -> None:
+def measure(rows: Rows, title: str, ready: ReadyModel, *, pairs: int, channels: bool) -> None:
     size = ready.preprocess.crop
     random = np.random.default_rng(0)
     image = random.normal(size=(3, size, size)).astype(np.float32)
     sites = sevis.find_sites(ready.model)
     static = {site.name: random.uniform(size=site.channels) for site in sites}
-    rows, batch_size = 1 + 2 * len(sites), max(1, BATCH_PIXELS // size**2)
-    plain = partial(forward, ready, image, rows, batch_size)
+    count, batch_size = 1 + 2 * len(sites), max(1, BATCH_PIXELS // size**2)
+    plain = partial(forward, ready, image, count, batch_size)
     strip = partial(measure_sensitivity, ready, image, static=static)
-    print(f"{title}: strip of {len(sites)} blocks against {rows} images in batches: {paired(plain, strip, pairs=pairs)}", flush=True)
-    one_by_one = partial(forward, ready, image, rows, 1)
-    print(f"{title}: the same images one by one: {paired(plain, one_by_one, pairs=pairs)}", flush=True)
+    what = f"against a plain batch of its {count} images: {title}"
+    rows.add(f"the sensitivity strip of {len(sites)} blocks {what}", paired(plain, strip, pairs=pairs), aim="at most 1.3x")
+    one_by_one = partial(forward, ready, image, count, 1)
+    rows.add(f"the same images one by one {what}", paired(plain, one_by_one, pairs=pairs))
     for site in (sites[0], sites[-1]) if channels else ():
         plain = partial(forward, ready, image, 1 + site.channels, batch_size)
         ratio = paired(plain, partial(ablate, ready, image, site.name), pairs=max(3, pairs // 4))
-        print(f"{title}: {site.channels} channels of {site.name} against as many images: {ratio}", flush=True)
+        rows.add(f"each of {site.channels} channels of {site.name} off in turn, against as many plain images: {title}", ratio)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=20)
+    add_save(parser)
     arguments = parser.parse_args()
     ready = sevis.load()
-    print(f"device {device_name(ready.device)}, torch {torch.__version__}")
+    rows = Rows(device_name(ready.device))
+    print(f"device {rows.device}, torch {torch.__version__}")
     keep_hooks(ready.model)  # as in the app
-    measure("the shipped default, 64 px", ready, pairs=arguments.pairs, channels=True)
+    measure(rows, "the shipped default, 64 px", ready, pairs=arguments.pairs, channels=True)
     large = make_ready(ready.card, sevis.build("se_resnet50"), device=ready.device)
     large = ReadyModel(large.model, large.card, large.classes, type(ready.preprocess)(resize=256, crop=224), large.device)
     keep_hooks(large.model)
-    measure("SE-ResNet-50, 224 px", large, pairs=max(3, arguments.pairs // 4), channels=large.device.type != "cpu")
+    measure(rows, "SE-ResNet-50, 224 px", large, pairs=max(3, arguments.pairs // 4), channels=large.device.type != "cpu")
+    if arguments.save:
+        rows.save(__file__)
 
 
 if __name__ == "__main__":

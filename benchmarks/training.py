@@ -1,6 +1,6 @@
 """A training step, paired: sevis's SE-ResNet-50 against timm's seresnet50, real data against a batch that stays, SE against plain.
 
-    PYTHONPATH=. python benchmarks/training.py [--what networks input shares] [--pairs 20] [--batch 8] [--size 96] [--device cpu]
+    PYTHONPATH=. python benchmarks/training.py [--what networks input shares] [--pairs 20] [--batch 8] [--size 96] [--device cpu] [--save]
 
 At most 1.02x is allowed for the network (`networks`), and 1.05x on a GPU for real data (`input`). A step is a forward and a backward pass
 and SGD's, as `sevis train` takes it: channels_last, bfloat16 on a GPU. On a GPU, a measurement is so many steps that it need not wait for
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import sevis
+from benchmarks.rows import Rows, add_save
 from sevis.data.pixels import Pixels
 from sevis.experiments.timing import paired, wait
 from sevis.recipe import Recipe
@@ -42,16 +43,22 @@ class Setting:
     pairs: int
     bf16: bool
     clock: Callable[[], float]
+    rows: Rows
+
+    @property
+    def title(self) -> str:
+        return f"{'bfloat16' if self.bf16 else 'float32'}, {self.size} px, batch {self.batch}"
 
     def repeat(self, step: Step) -> None:
         for _ in range(self.steps):
             step()
         wait(self.device)
 
-    def compare(self, title: str, plain: Step, measured: Step) -> float:
+    def compare(self, title: str, plain: Step, measured: Step, *, aim: str = "") -> float:
         ratio = paired(partial(self.repeat, plain), partial(self.repeat, measured), pairs=self.pairs, clock=self.clock)
         rate = self.batch * self.steps / ratio.plain
-        print(f"{title}: {ratio}; {rate:,.0f} images/s against {rate / ratio.median:,.0f}", flush=True)
+        note = f"; {rate:,.0f} images/s against {rate / ratio.median:,.0f}"
+        self.rows.add(f"a training step of {title}: {self.title}", ratio, aim=aim, note=note)
         return ratio.median
 
     def images(self) -> Tensor:
@@ -82,13 +89,14 @@ def take_step(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor
 def measure_networks(setting: Setting) -> None:
     make = partial(timm.create_model, num_classes=CLASSES)
     couples = {
-        "timm's seresnet50, sevis's se_resnet50": (make("seresnet50"), sevis.build("se_resnet50", num_classes=CLASSES)),
-        "timm's seresnet50, timm's resnet50 with sevis's blocks": (make("seresnet50"), sevis.graft(make("resnet50"))),
-        "timm's resnet50, sevis's resnet50": (make("resnet50"), sevis.build("resnet50", num_classes=CLASSES)),
+        "sevis's se_resnet50 against timm's seresnet50": (make("seresnet50"), sevis.build("se_resnet50", num_classes=CLASSES)),
+        "timm's resnet50 with sevis's blocks against timm's seresnet50": (make("seresnet50"), sevis.graft(make("resnet50"))),
+        "sevis's resnet50 against timm's resnet50": (make("resnet50"), sevis.build("resnet50", num_classes=CLASSES)),
     }
     for title, couple in couples.items():
         theirs, own = (sevis.measure_cost(model, (3, setting.size, setting.size)).multiply_adds for model in couple)
-        setting.compare(title, *(make_step(model, setting) for model in couple))
+        aim = "at most 1.02x" if "seresnet50" in title else ""
+        setting.compare(title, *(make_step(model, setting) for model in couple), aim=aim)
         print(f"    of which {own / theirs:.3f}x the multiply-adds")
 
 
@@ -106,7 +114,8 @@ def measure_input(setting: Setting) -> None:
             learner.step(images, labels, rate=1e-3, side=setting.size, share=1 / setting.batch, rng=rng)
 
     resident = partial(take_step, learner.model.train(), learner.optimizer, setting.images(), setting.targets(), setting.bf16)
-    setting.compare("a batch that stays, images in memory with augmentation", resident, real)
+    aim = "at most 1.05x" if setting.device.type == "cuda" else ""
+    setting.compare("images in memory with augmentation against a batch that stays", resident, real, aim=aim)
 
 
 def measure_shares(setting: Setting) -> None:
@@ -121,7 +130,7 @@ def measure_shares(setting: Setting) -> None:
         if setting.device.type == "cuda":
             setting.repeat(steps[-1])
             sizes.append(torch.cuda.max_memory_allocated() - before)
-    ratio = setting.compare("sevis's resnet50, its se_resnet50", *steps)
+    ratio = setting.compare("sevis's se_resnet50 against its resnet50", *steps)
     print(f"    SE takes {1 - 1 / ratio:.1%} of a step")
     if sizes:
         print(f"    peak memory {sizes[0] / 1e9:.2f} GB against {sizes[1] / 1e9:.2f} GB: {sizes[1] / sizes[0]:.3f}x")
@@ -143,6 +152,7 @@ def main() -> None:
     parser.add_argument(
         "--processor-time", action="store_true", help="count the time of the processor, beside other work on it; not on a GPU"
     )
+    add_save(parser)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     batch, size, steps, bf16 = (128, 224, 10, True) if device.type == "cuda" else (8, 96, 1, False)
@@ -154,12 +164,14 @@ def main() -> None:
         pairs=arguments.pairs,
         bf16=bf16 if arguments.bf16 is None else arguments.bf16,
         clock=time.process_time if arguments.processor_time else time.perf_counter,
+        rows=Rows(device_name(device), "processor" if arguments.processor_time else "wall"),
     )
     torch.manual_seed(0)
-    print(f"device {device_name(device)}, torch {torch.__version__}, timm {timm.__version__}; ", end="")
-    print(f"batch {setting.batch} of {setting.size} pixels, {'bfloat16' if setting.bf16 else 'float32'}")
+    print(f"device {setting.rows.device}, torch {torch.__version__}, timm {timm.__version__}; {setting.title}")
     for what in arguments.what:
         MEASUREMENTS[what](setting)
+    if arguments.save:
+        setting.rows.save(__file__)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,178 @@
+"""Write the numbers of docs/networks.md and docs/ablations.md from what pretrained/ holds: PYTHONPATH=. python tools/networks_page.py.
+
+The statements on depth are judged from the class statistics, which takes about a minute on two cores.
+"""
+
+from collections.abc import Sequence
+
+from sevis.ablations.agreement import AGREES, DISAGREES, Pair, compare, count_verdicts
+from sevis.ablations.grid import KEYS, tables
+from sevis.ablations.report import say, say_error
+from sevis.ablations.results import Ablations, read_ablations
+from sevis.analysis.audit import ALL, Audit, Outcome
+from sevis.analysis.depth import DepthProfile, depth_profile
+from sevis.analysis.statements import judge, percent, split_stages
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.networks import libraries
+from sevis.weights.card import Card, list_pretrained, read_card
+from tools.marked_blocks import as_table, write
+
+GOOD_FOR = {
+    "se_resnet50x0_5.tiny200": "the app's default: 200 classes, Figures 6 and 7, your own photos of everyday things",
+    "se_resnet50x0_5.tiny20": "a lesson: few classes, and it is right four times out of five",
+    "resnet50x0_5.tiny200": "the plain twin of the default: what SE adds",
+}
+MEASURES = {  # of each statement: the names of its measures, and what they are called here
+    "agnostic": {"class_share": "variance between classes"},
+    "specific": {"class_share": "variance between classes", "accuracy": "photos whose class the gates tell"},
+    "saturated": {"high": "scales above 0.9"},
+    "scaled": {"left": "differences left after one factor a class", "factor": "mean distance of the factors from 1"},
+}
+
+
+def cards() -> list[Card]:
+    """Return the cards of the networks that ship, with gates first."""
+    return sorted((read_card(name) for name in list_pretrained()), key=lambda card: (not card.gated, -len(card.classes)))
+
+
+def shipped_table() -> str:
+    """Return what ships and how good it is."""
+    head = ("name", "classes", "pixels", "parameters", "top-1", "top-5", "epochs", "weights ship", "good for")
+    return as_table(head, [_shipped_row(card) for card in cards()])
+
+
+def _shipped_row(card: Card) -> list[str]:
+    parameters = libraries.read(card.architecture).count_parameters()
+    scores = [f"{100 * (score or 0):.1f} %" for score in (card.top1, card.top5)]
+    ships = "yes" if card.path.is_file() else "no"
+    numbers = [f"{len(card.classes)}", f"{card.preprocessing.crop}", f"{parameters:,}", *scores, f"{card.epochs}", ships]
+    return [f"`{card.name}`", *numbers, GOOD_FOR.get(card.name, "")]
+
+
+def trainings() -> str:
+    """Return how each network was trained, and the command that repeats it."""
+    return "\n\n".join(_training(card) for card in cards())
+
+
+def _training(card: Card) -> str:
+    data = card.data
+    photos = f"{data.train_images:,} photos for training, {data.val_images:,} for the scores" if data else "unknown data"
+    time = f"{(card.seconds or 0) / 60:.0f} minutes on {card.device}"
+    return f"**`{card.name}`**: {photos}, {card.epochs} epochs, {time}, one seed, {card.date}.\n\n    {card.command}"
+
+
+def gates_table() -> str:
+    """Return how alive the gates of each network are."""
+    head = ("name", "standard deviation of s over photos", "top-1", "all gates frozen", "all gates open")
+    rows = []
+    for card in cards():
+        if gates := card.gates:
+            scores = [f"{100 * score:.1f} %" for score in (gates.top1, gates.top1_frozen, gates.top1_open)]
+            rows.append([f"`{card.name}`", f"{gates.std_over_images:.2f}", *scores])
+    return as_table(head, rows)
+
+
+def audits() -> str:
+    """Return what the audits found: the change of top-1, in points, when scales are changed."""
+    head = ("name", "photos", "top-1", "scales changed", "open (s = 1)", "frozen", "of another photo")
+    rows, parts = [], []
+    for card in cards():
+        if card.audit_path.is_file():
+            audit = Audit.load(card.audit_path)
+            start = [f"`{card.name}`", f"{audit.real.images:,}", f"{100 * audit.real.top1:.1f} %"]
+            rows += [[*start, where, *map(_change, audit.outcomes[name].values())] for name, where in _several(audit).items()]
+            parts.append(_single_blocks(card.name, audit))
+    return "\n\n".join([as_table(head, rows), *parts])
+
+
+def _several(audit: Audit) -> dict[str, str]:
+    return {ALL: "all blocks", audit.last_stage: f"the last stage ({audit.last_stage})"}
+
+
+def _change(outcome: Outcome) -> str:
+    low, high = outcome.change_interval
+    return f"{100 * outcome.change:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
+
+
+def _single_blocks(name: str, audit: Audit) -> str:
+    free = [block for block in audit.blocks if audit.outcomes[block]["frozen"].change_interval[1] >= 0]
+    dear = min(audit.blocks, key=lambda block: audit.outcomes[block]["frozen"].change)
+    with_last, without_last = (100 * share for share in audit.shares)
+    return (
+        f"`{name}`: {len(free)} of its {len(audit.blocks)} blocks can be frozen one at a time at no measurable cost. Freezing {dear} costs "
+        f"most: {_change(audit.outcomes[dear]['frozen'])} points. SE adds {with_last:.1f} % to the parameters of the plain network; "
+        f"without the blocks of the last stage, SE would add {without_last:.1f} %."
+    )
+
+
+def twins() -> str:
+    """Return what SE adds to the networks whose plain twin was trained, too."""
+    head = ("network", "top-1", "parameters", "multiply-adds")
+    parts = []
+    for card in cards():
+        if twin := card.twin:
+            facts = ((card.name, twin.own), (twin.name, twin))
+            rows = [[f"`{name}`", f"{100 * of.top1:.1f} %", f"{of.parameters:,}", f"{of.multiply_adds:,}"] for name, of in facts]
+            low, high = (100 * end for end in twin.interval)
+            costs = (twin.own.parameters / twin.parameters, twin.own.multiply_adds / twin.multiply_adds)
+            adds = [f"{100 * (cost - 1):.1f} %" for cost in costs]
+            parts.append(
+                f"{as_table(head, rows)}\n\nSE adds {100 * twin.top1_difference:.1f} points of top-1 (95 % interval {low:.1f} to "
+                f"{high:.1f}) on {twin.images:,} photos, for {adds[0]} more parameters and {adds[1]} more multiply-adds."
+            )
+    return "\n\n".join(parts)
+
+
+def statements() -> str:
+    """Return whether each network shows the paper's four statements on depth, and the measures that say so."""
+    rows = []
+    for card in (card for card in cards() if card.gated):
+        profile = depth_profile(ClassStatistics.load(card.statistics_path))
+        for number, statement in enumerate(judge(profile), start=1):
+            blocks = (split_stages(profile.sites)[0][-1], *statement.blocks) if statement.name == "specific" else statement.blocks
+            verdict = ("seen" if statement.seen else "not seen") if statement.known else "unknown"
+            found = [f"{words}: {_by_block(profile, name, blocks)}" for name, words in MEASURES[statement.name].items()]
+            rows.append([f"{number}", f"`{card.name}`", verdict, "; ".join(found)])
+    return as_table(("statement", "name", "verdict", "measured, with 95 % intervals"), rows)
+
+
+def _by_block(profile: DepthProfile, measure: str, blocks: Sequence[str]) -> str:
+    return ", ".join(f"{percent(profile.at(measure, block))} in {block}" for block in blocks).replace("\u00a0", " ")
+
+
+def ablation_blocks() -> dict[str, str]:
+    """Return the blocks of docs/ablations.md by their names."""
+    ablations = read_ablations()
+    pairs = [pair for table in tables() for pair in compare(table, ablations)]
+    told = {_said(pair): None for pair in pairs if pair.verdict in (AGREES, DISAGREES)}
+    different = {frozenset((pair.first.key, pair.second.key)): pair for pair in sorted(pairs, key=lambda pair: -pair.level)}
+    counts = [[verdict, f"{count}"] for verdict, count in count_verdicts(different.values()).items() if count]
+    outcome = [as_table(("the order of two variants", "pairs"), [*counts, ["all", f"{len(different)}"]]), "\n".join(told)]
+    return {"grid": _grid_table(ablations), "outcome": "\n\n".join(outcome)}
+
+
+def _said(pair: Pair) -> str:
+    here, printed = say(pair.measured, sign=True), say(pair.printed, 2, sign=True)
+    return f"- {pair.first.label} minus {pair.second.label}: {here} points of error here, {printed} in the paper ({pair.verdict})"
+
+
+def _grid_table(ablations: Ablations) -> str:
+    head = ("variant", "seeds", "top-1 error, %", "minus SE, points", "std of s over photos", "cost of frozen gates, points", "parameters")
+    rows = []
+    for key in KEYS:
+        found = ablations.summary(key)
+        cells = (
+            [say(found.difference, sign=True), say(found.alive, 3), say(found.freezing), f"{found.parameters:,}"] if found else ["–"] * 4
+        )
+        rows.append([key, f"{len(ablations.seeds(key))}", say_error(key, ablations), *cells])
+    return as_table(head, rows)
+
+
+def quick_blocks() -> dict[str, str]:
+    """Return the blocks of docs/networks.md that need no statistics."""
+    return {"shipped": shipped_table(), "trainings": trainings(), "gates": gates_table(), "audits": audits(), "twins": twins()}
+
+
+if __name__ == "__main__":
+    write("ablations.md", ablation_blocks())
+    write("networks.md", {**quick_blocks(), "statements": statements()})
