@@ -1,6 +1,7 @@
 """The pages of docs/ as tests read them: headings, links, code."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 from tests.helpers.paths import ROOT
@@ -46,10 +47,15 @@ def anchors(text: str) -> set[str]:
     names = set()
     for heading in headings(text):
         plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
-        name = re.sub(r"[^\w\- ]", "", plain.strip().lower()).replace(" ", "-")
+        name = "".join(filter(_stays, plain.strip().lower())).replace(" ", "-")
         names.add(f"{name}-{found[name]}" if name in found else name)
         found[name] = found.get(name, 0) + 1
     return names | set(re.findall(r'<a (?:id|name)="([^"]+)"', text))
+
+
+def _stays(character: str) -> bool:
+    """Return whether GitHub keeps a character: letters, digits (no superscripts), underscores, hyphens and spaces."""
+    return character in "- " or unicodedata.category(character)[0] in "LM" or unicodedata.category(character) in ("Nd", "Pc")
 
 
 def links(text: str) -> list[str]:
