@@ -22,12 +22,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file to be written piece by piece, as `replace_file`: it replaces the old one when the block ends without an error.
 
     Raises:
-        SevisError: when the disk is full.
+        SevisError: when nothing may be written there, or the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = temporary.open("wb")
+    except OSError as error:
+        why = error.strerror or error
+        raise SevisError(f"{path} cannot be written ({why}): choose another place (for what sevis keeps: SEVIS_HOME)") from None
+    try:
+        with opened as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_path, user_data_path
+
 from sevis.errors import SevisError
 
 VERSION = "0.1.0"
@@ -11,8 +13,29 @@ DATA_ROOTS = "SEVIS_DATA_ROOTS"
 
 
 def pretrained_folder() -> Path:
-    """Return where the weights and index.json lie: the folder that SEVIS_PRETRAINED names, else `pretrained` beside the package."""
-    return Path(os.environ.get("SEVIS_PRETRAINED") or Path(__file__).resolve().parent.parent / "pretrained")
+    """Return where the networks lie that come with sevis, which is only read: what SEVIS_PRETRAINED names, else what ships."""
+    return Path(os.environ.get("SEVIS_PRETRAINED") or shipped_folder("pretrained"))
+
+
+def shipped_folder(name: str) -> Path:
+    """Return a folder that ships with sevis: an installed package holds it, and in a checkout it lies beside the package."""
+    package = Path(__file__).resolve().parent
+    inside = package / name.removeprefix(".")
+    return inside if inside.is_dir() else package.parent / name
+
+
+def home_folder() -> Path:
+    """Return where sevis keeps what a user adds, collects and measures: SEVIS_HOME, else sevis's folder in the user's data.
+
+    It is laid out as `pretrained_folder()`, and made when something is first written.
+    """
+    return Path(os.environ.get("SEVIS_HOME") or user_data_path("sevis", appauthor=False))
+
+
+def find_file(name: str) -> Path:
+    """Return where a file is read that both folders may hold: the user's, unless only the one that ships has it."""
+    own, shipped = home_folder() / name, pretrained_folder() / name
+    return shipped if shipped.is_file() and not own.is_file() else own
 
 
 def named_data() -> Path | None:
@@ -23,13 +46,7 @@ def named_data() -> Path | None:
 
 def cache_folder() -> Path:
     """Return where downloads go: SEVIS_DATA, or sevis's folder in the user's cache."""
-    return named_data() or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sevis"
-
-
-def results_folder(name: str) -> Path:
-    """Return the folder of that name for what sevis measured of a user's networks: in the cache, or beside the zip that SEVIS_DATA is."""
-    folder = cache_folder()
-    return (folder.parent if folder.suffix == ".zip" else folder) / name
+    return named_data() or user_cache_path("sevis", appauthor=False)
 
 
 def allowed_roots() -> tuple[Path, ...]:

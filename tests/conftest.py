@@ -15,6 +15,19 @@ from sevis.data import downloads
 from tests.helpers.networks import stir
 
 
+@pytest.fixture(scope="session", autouse=True)
+def session_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keeps what fixtures of many tests, such as a server, may write out of the home of whoever runs the tests."""
+    os.environ["SEVIS_HOME"] = str(tmp_path_factory.mktemp("session") / "home")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which sevis keeps what a test writes; it is not there yet."""
+    monkeypatch.setenv("SEVIS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.fixture
 def network() -> nn.Module:
     """A small SE-ResNet-18 in evaluation mode, whose norms are no identities: 8 SE blocks of 8 to 64 channels."""

@@ -19,9 +19,10 @@ from sevis.analysis.intervals import LEVEL, Interval, student
 from sevis.errors import SevisError
 from sevis.files import replace_file
 from sevis.recipe import Recipe
-from sevis.settings import pretrained_folder
+from sevis.settings import find_file
 from sevis.training.run_record import Run
 
+FILE = "ablations.json"
 FORMAT: Literal["sevis-ablations-1"] = "sevis-ablations-1"
 
 
@@ -186,14 +187,14 @@ class Ablations:
             raise SevisError(f"{path} is damaged ({error}): {AGAIN}") from None
 
 
-def shipped_path() -> Path:
-    """Return where the measured ablations lie."""
-    return pretrained_folder() / "ablations.json"
+def find_ablations() -> Path:
+    """Return where the measured ablations are read: the user's, which hold those that ship, or these."""
+    return find_file(FILE)
 
 
 def read_ablations(path: str | Path | None = None) -> Ablations:
-    """Return the measured ablations that come with sevis, or those of another file. Raises SevisError as `Ablations.load`."""
-    return Ablations.load(path or shipped_path())
+    """Return the measured ablations of `find_ablations`, or those of another file. Raises SevisError as `Ablations.load`."""
+    return Ablations.load(path or find_ablations())
 
 
 def _estimate(values: Sequence[float], *, level: float = LEVEL) -> Estimate | None:

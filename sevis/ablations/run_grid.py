@@ -50,12 +50,14 @@ class Grid:
         data: the training and the validation images.
         folder: where each finished run is a file, and each that is on its way a folder.
         out: the file of all runs.
+        known: a file of runs that count as done, where `out` is not there yet.
     """
 
     base: Recipe
     data: Data
     folder: Path
     out: Path
+    known: Path | None = None
 
     def check(self, jobs: Sequence[Job]) -> None:
         """Raise SevisError, before hours of work, for a network that cannot be built, and for runs of another recipe or other data."""
@@ -71,7 +73,8 @@ class Grid:
 
     def gather(self) -> Ablations:
         """Return the runs that are done. Raises SevisError where they cannot be compared, or a file is damaged."""
-        known = Ablations.load(self.out) if self.out.exists() else Ablations()
+        before = self.out if self.out.exists() or self.known is None else self.known
+        known = Ablations.load(before) if before.exists() else Ablations()
         return known.with_runs(map(load_record, self._records()))
 
     def collect(self) -> Ablations:

@@ -11,13 +11,13 @@ from typing import Any
 
 from sevis.ablations.grid import BASELINE, VARIED, find_variant
 from sevis.ablations.report import report
-from sevis.ablations.results import read_ablations, shipped_path
+from sevis.ablations.results import FILE, find_ablations, read_ablations
 from sevis.ablations.run_grid import Data, Grid, choose_jobs
 from sevis.cli.data import Arguments, open_data, read_classes
 from sevis.cli.training import read_recipe
 from sevis.data.datasets import TINY_IMAGENET
 from sevis.errors import SevisError
-from sevis.settings import pretrained_folder
+from sevis.settings import home_folder, pretrained_folder
 
 # Fixed on 8,000 of the 9,000 training images of the 20 classes and tested on the other 1,000, with seed 0 of the baseline: top-1 46 %, and
 # 50 % after 4 epochs. Stronger augmentation, as of `train`, cost 7 points in a run so short, and 32 pixels instead of 40 cost 12.
@@ -36,7 +36,8 @@ def ablate_command(arguments: Arguments) -> None:
     jobs = choose_jobs(arguments.seeds, arguments.only, arguments.part)
     base = find_variant(BASELINE).recipe(read_recipe(arguments, without=VARIED), 0)
     data = _open_splits(arguments)
-    grid = Grid(base, data, arguments.folder, arguments.out or shipped_path())
+    known = None if arguments.out else find_ablations()
+    grid = Grid(base, data, arguments.folder, arguments.out or home_folder() / FILE, known)
     grid.check(jobs)
     failures = []
     for number, (variant, seed) in enumerate(jobs, start=1):

@@ -128,7 +128,7 @@ def _data_and_training(words: Any) -> None:
         "--save-every", type=_seconds, default=300.0, help="the seconds between two checkpoints within an epoch (default: 300)"
     )
     train_parser.add_argument(
-        "--publish", metavar="NAME", help="after the training, add the network to the trained networks under this name"
+        "--publish", metavar="NAME", help="after the training, write the network under this name into your own folder, which SEVIS_HOME names"
     )
     _data_option(train_parser)
     recipe_options(train_parser)
@@ -166,7 +166,7 @@ def _ablations(words: Any) -> None:
         "--folder", type=Path, default=Path("runs/ablations"), help="the folder for the single runs (default: runs/ablations)"
     )
     ablate.add_argument(
-        "--out", type=Path, help="the file of all runs; a run that it holds is not made again (default: pretrained/ablations.json)"
+        "--out", type=Path, help="the file of all runs; a run that it holds is not made again (default: ablations.json in SEVIS_HOME)"
     )
     ablate.add_argument(
         "--report", nargs="?", const=Path(), type=Path, metavar="FILE", help="print the results of the runs in the file, and train nothing"

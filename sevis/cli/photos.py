@@ -36,7 +36,7 @@ def audit_command(arguments: Arguments) -> None:
     from sevis.figures.gates.audit import describe_audit, last_stage_answer, last_stage_question, reading
 
     ready = load_network(arguments)
-    out = arguments.out or ready.card.audit_path
+    out = arguments.out or ready.card.place("audit")
     if out.is_dir():  # now, not after minutes of forward passes
         raise SevisError(f"{out} is a directory: name the file to write, such as {out / 'audit.json'}")
     dataset = open_data(arguments, arguments.split)

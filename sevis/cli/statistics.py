@@ -25,7 +25,7 @@ def collect_command(arguments: Arguments) -> None:
         with shard.in_turn():
             ready = load_network(arguments)
         dataset = _collected_data(arguments, ready.card)
-        out = arguments.out or ready.card.statistics_path  # where the app looks for them
+        out = arguments.out or ready.card.place("statistics")  # where the app looks for them
         _check_writable(out)  # now, not after hours of forward passes
         names = ("batch_size", "workers", "bf16", "channels_last", "sample", "seed", "resume", "save_every", "compact")
         options = CollectOptions(out=out, **{name: getattr(arguments, name) for name in names})

@@ -9,7 +9,7 @@ import msgspec
 from sevis.cli.data import Arguments, open_data, read_classes
 from sevis.errors import SevisError
 from sevis.recipe import OPTIONS, Recipe, command
-from sevis.weights.card import check_name
+from sevis.weights.card import check_free, check_name
 
 
 def train_command(arguments: Arguments) -> None:
@@ -22,6 +22,7 @@ def train_command(arguments: Arguments) -> None:
         return
     if arguments.publish is not None:
         check_name(arguments.publish)  # now, not after hours of training
+        check_free(arguments.publish)
     from sevis.distributed import joined
     from sevis.training.training import TrainOptions, train
 

@@ -1,6 +1,6 @@
 """A model and labelled images become class statistics, in one pass and constant memory: the only file that joins the two.
 
-What is collected is written to `CollectOptions.out`. By default, sevis collect writes where the app looks for it: `Card.statistics_path`.
+What is collected is written to `CollectOptions.out`. By default, sevis collect writes where the app looks for it: `Card.place`.
 """
 
 import math

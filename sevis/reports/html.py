@@ -111,7 +111,7 @@ def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH
         raise SevisError(f"{target.name!r} is no image that can be written: choose one of {', '.join(IMAGE_SUFFIXES)}")
     form = target.suffix.lower().removeprefix(".")
     options = {"format": form, "width": width, "scale": scale if form == "png" else 1}
-    _replace(target, _render(_light(figure), options))
+    replace_file(target, _render(_light(figure), options))
 
 
 def _render(figure: go.Figure, options: dict[str, object]) -> bytes:
@@ -145,11 +145,4 @@ def figure_html(html: str, caption: str) -> str:
 
 def write_page(html: str, path: str | Path) -> None:
     """Write a page as a whole or not at all. Raises SevisError for a path that cannot be written to."""
-    _replace(Path(path), html.encode())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    try:
-        replace_file(path, data)
-    except OSError as error:
-        raise SevisError(f"{path} cannot be written ({error.strerror or error}): choose another place") from None
+    replace_file(Path(path), html.encode())

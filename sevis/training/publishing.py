@@ -1,4 +1,4 @@
-"""A trained network becomes files in pretrained/: weights, compact class statistics, an example, and an entry in index.json."""
+"""A trained network becomes files in the user's folder: weights, compact class statistics, an example, and an entry in index.json."""
 
 import copy
 import hashlib
@@ -23,14 +23,14 @@ from sevis.files import replace_file
 from sevis.recipe import Recipe
 from sevis.training.run_record import Run
 from sevis.training.training import Trained, measure_run
-from sevis.weights.card import Aliveness, Card, add_to_index, check_name
+from sevis.weights.card import Aliveness, Card, add_to_index, check_free, check_name
 from sevis.weights.loading import ReadyModel, make_ready
 
 LICENCES = {TINY_IMAGENET: "MIT (weights); trained on Tiny ImageNet-200, whose images are for non-commercial research and education"}
 
 
 def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDataset, ImageDataset], *, command: str) -> Card:
-    """Write a trained network into pretrained/, with its scores measured on the stored, rounded weights.
+    """Write a trained network into the user's folder, with its scores measured on the stored, rounded weights.
 
     Args:
         name: of the entry, such as se_resnet50x0_5.tiny200.
@@ -40,9 +40,10 @@ def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDatase
         command: the command line that repeats the run.
 
     Raises:
-        SevisError: for a name that no file can have, or when the gates are dead.
+        SevisError: for a name that no file can have, or that a network has that comes with sevis, or when the gates are dead.
     """
     check_name(name)
+    check_free(name)
     device = next(trained.model.parameters()).device
     state = {key: _rounded(value.cpu()) for key, value in trained.model.state_dict().items()}
     stored = copy.deepcopy(trained.model).float()
@@ -56,9 +57,9 @@ def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDatase
     ready = make_ready(card, stored.to(device))
     # All is measured before anything is written, and the index comes last: what it names is there.
     statistics = collect_dataset(ready, data[1]) if run.gates is not None else None
-    replace_file(ready.card.path, weights)
+    replace_file(ready.card.place("weights"), weights)
     if statistics is not None:
-        statistics.save(ready.card.statistics_path, compact=True)
+        statistics.save(ready.card.place("statistics"), compact=True)
         _write_example(ready)
     add_to_index(ready.card)
     return ready.card
@@ -105,4 +106,4 @@ def _write_example(ready: ReadyModel) -> None:
     photos = sample_photos()
     if photos:
         image = read_image(next(iter(photos.values())).read_bytes())
-        explain(ready, image, maps=[site.name for site in find_sites(ready.model)]).save(ready.card.example_path)
+        explain(ready, image, maps=[site.name for site in find_sites(ready.model)]).save(ready.card.place("example"))

@@ -4,7 +4,6 @@ from .card import Card as Card
 from .card import add_to_index as add_to_index
 from .card import check_name as check_name
 from .card import list_pretrained as list_pretrained
-from .card import pretrained_folder as pretrained_folder
 from .card import read_card as read_card
 from .loading import ReadyModel as ReadyModel
 from .loading import load as load

@@ -10,13 +10,12 @@ from safetensors.torch import save
 from sevis.errors import SevisError
 from sevis.files import replace_file
 from sevis.networks.libraries.class_names import name_wnids
-from sevis.settings import pretrained_folder
 from sevis.weights.card import Card, add_to_index, check_name, list_pretrained
 from sevis.weights.loading import ReadyModel
 
 
 def adopt(name: str, ready: ReadyModel, *, classes: Sequence[str] | None = None) -> Card:
-    """Write a network that is loaded already into pretrained/, so that `sevis.load(name)` and the app know it.
+    """Write a network that is loaded already into the user's folder, so that `sevis.load(name)` and the app know it.
 
     Args:
         name: of the entry; a new one.
@@ -27,7 +26,7 @@ def adopt(name: str, ready: ReadyModel, *, classes: Sequence[str] | None = None)
         SevisError: for a name that is taken or that no file can have, and for classes that are too many, too few, or alike.
     """
     check_name(name)
-    if (pretrained_folder() / "index.json").is_file() and name in list_pretrained():
+    if name in list_pretrained():
         raise SevisError(f"there is a network called {name} already: choose another name")
     names = tuple(classes) if classes is not None else ready.classes
     if len(names) != len(ready.classes) or len(set(names)) != len(names):
@@ -44,6 +43,6 @@ def adopt(name: str, ready: ReadyModel, *, classes: Sequence[str] | None = None)
         sha256=hashlib.sha256(weights).hexdigest(),
         date=datetime.now(UTC).date().isoformat(),
     )
-    replace_file(card.path, weights)
+    replace_file(card.place("weights"), weights)
     add_to_index(card)
     return card

@@ -14,6 +14,7 @@ from sevis.files import sha256
 from sevis.networks import libraries
 from sevis.networks.initialisation import building
 from sevis.networks.libraries.library import LibraryNetwork
+from sevis.settings import home_folder, pretrained_folder
 from sevis.weights.card import RANDOM, Card
 from sevis.weights.checkpoint import Checkpoint, check_fits, count_classes, fingerprint, fits, read_checkpoint
 from sevis.weights.describe import class_fields
@@ -24,9 +25,10 @@ Built = tuple[Card, nn.Module]
 def build_shipped(card: Card) -> Built:
     """Return the network of an entry of index.json, after checking that its file is the one described. Raises SevisError otherwise."""
     if not card.path.is_file():
-        raise SevisError(f"the weights of {card.name} are missing: expected {card.path}; restore it from the repository")
+        folders = f"{home_folder()} or {pretrained_folder()}"
+        raise SevisError(f"the weights of {card.name} are missing: expected {card.path.name} in {folders}; restore the file")
     if sha256(card.path) != card.sha256:
-        raise SevisError(f"{card.path} is not the file that index.json describes (its SHA-256 differs): restore it from the repository")
+        raise SevisError(f"{card.path} is not the file that index.json describes (its SHA-256 differs): restore the file")
     try:
         with building():
             model = libraries.read(card.architecture).build()

@@ -1,4 +1,6 @@
-"""What is known of a network: its card, an entry of pretrained/index.json or the like for any other network.
+"""What is known of a network: its card, an entry of index.json or the like for any other network; and where its files lie.
+
+There are two indexes with one layout: what ships lies in `pretrained_folder()` and is only read; what sevis writes lies in `home_folder()`.
 
 No torch here: the app's first page reads the cards without waiting for it.
 """
@@ -18,8 +20,7 @@ from sevis.data.preprocessing import Preprocessing
 from sevis.errors import UNREADABLE, SevisError, one_line
 from sevis.files import replace_file
 from sevis.recipe import Recipe
-from sevis.settings import pretrained_folder as pretrained_folder  # noqa: PLC0414  (`sevis.weights` hands it on)
-from sevis.settings import results_folder
+from sevis.settings import find_file, home_folder, pretrained_folder
 
 DEFAULT = "se_resnet50x0_5.tiny200"
 RANDOM = "random"
@@ -33,6 +34,14 @@ Positive = Annotated[float, msgspec.Meta(ge=0, le=HIGHEST)]
 Number = Annotated[int, msgspec.Meta(ge=-HIGHEST, le=HIGHEST)] | Annotated[float, msgspec.Meta(ge=-HIGHEST, le=HIGHEST)]
 Curve = tuple[Mapping[str, Number], ...]  # the rows of a training's log, one an epoch
 OUTSIDE = ("name", "shipped")  # the fields of a card that its entry does not repeat
+INDEX = "index.json"
+# What sevis keeps of a network's weights, and the ends of the files' names.
+FILES = {
+    "weights": "safetensors",
+    "statistics": "statistics.safetensors",
+    "example": "example.safetensors",
+    "audit": "audit.json",
+}
 
 
 class TrainingData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -169,32 +178,44 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def path(self) -> Path:
-        """Return where the weights of a shipped network lie."""
-        return pretrained_folder() / f"{self.name}.safetensors"
+        """Return where the weights of a network of index.json lie."""
+        return self._find("weights")
 
     @property
     def statistics_path(self) -> Path:
         """Return where the class statistics of these weights lie, once they are collected."""
-        return self._beside("statistics")
+        return self._find("statistics")
 
     @property
     def example_path(self) -> Path:
-        """Return where the explanation of a sample photo lies, which the app shows while torch loads; only shipped networks have one."""
-        return self._beside("example")
+        """Return where the explanation of a sample photo lies, which the app shows while torch loads."""
+        return self._find("example")
 
     @property
     def audit_path(self) -> Path:
         """Return where the audit of these weights lies, once it is made."""
-        return self._beside("audit", "json")
+        return self._find("audit")
 
-    def _beside(self, what: str, suffix: str = "safetensors") -> Path:
+    def place(self, what: str) -> Path:
+        """Return where sevis writes a file of these weights, in the user's folder.
+
+        Args:
+            what: one of FILES.
+        """
+        ending = FILES[what]
         if self.shipped:
-            return pretrained_folder() / f"{self.name}.{what}.{suffix}"
-        return results_folder(what) / f"{re.sub('[^A-Za-z0-9_.-]', '_', self.name)[:100].lstrip('.')}.{self.sha256[:12]}.{suffix}"
+            return home_folder() / f"{self.name}.{ending}"
+        label = re.sub("[^A-Za-z0-9_.-]", "_", self.name)[:100].lstrip(".")
+        return home_folder() / what / f"{label}.{self.sha256[:12]}.{ending.rpartition('.')[2]}"
+
+    def _find(self, what: str) -> Path:
+        """Return where a file of these weights is read."""
+        place = self.place(what)
+        return find_file(place.name) if self.shipped else place
 
 
 def list_pretrained() -> tuple[str, ...]:
-    """Return the names in index.json."""
+    """Return the names in index.json: those that ship, then the user's."""
     return tuple(read_index())
 
 
@@ -232,27 +253,50 @@ def check_name(name: str) -> None:
         raise SevisError(f"a network cannot be called {name!r}: expected letters, digits, '_', '-' and '.', and no '.' at the beginning")
 
 
+def check_free(name: str) -> None:
+    """Raise SevisError for a name that a network has that comes with sevis. Whoever makes what ships may write it anew."""
+    if home_folder().resolve() != pretrained_folder().resolve() and name in _read(pretrained_folder()):
+        raise SevisError(f"there is a network called {name} already, which comes with sevis: choose another name")
+
+
 def add_to_index(card: Card) -> None:
-    """Write a card into index.json, as a whole or not at all; the other entries, and what else is said of these weights, stay."""
-    index = read_index() if (pretrained_folder() / "index.json").is_file() else {}
-    known = index.get(card.name, {})
+    """Write a card into the user's index.json, as a whole or not at all; other entries, and what else is said of these weights, stay."""
+    index = _read(home_folder())
+    known = index.get(card.name) or _read(pretrained_folder()).get(card.name, {})
     entry = {name: value for name, value in msgspec.to_builtins(card).items() if name not in OUTSIDE}
     index[card.name] = {**(known if known.get("sha256") == card.sha256 else {}), **entry}
     try:
         text = json.dumps(index, indent=1, allow_nan=False)
     except ValueError:  # JSON knows no NaN: the file could not be read again, for any network
         raise SevisError(f"what is known of {card.name} holds a number that is none: train or measure it again") from None
-    replace_file(pretrained_folder() / "index.json", f"{text}\n".encode())
+    replace_file(home_folder() / INDEX, f"{text}\n".encode())
 
 
 def read_index() -> dict[str, dict[str, Any]]:
-    """Return what index.json says, by the name of the network. Raises SevisError where it is missing or damaged."""
-    path = pretrained_folder() / "index.json"
+    """Return what both indexes say, by the name of the network; of a name in both, the user's entry, which may know more of it.
+
+    Raises:
+        SevisError: where the index that ships is missing, or one of them is damaged.
+    """
+    if not (pretrained_folder() / INDEX).is_file():
+        raise SevisError(f"there is no {pretrained_folder() / INDEX}: restore it from the repository, or install sevis again")
+    shipped, own = _read(pretrained_folder()), _read(home_folder())
+    outdated = {
+        name
+        for name in shipped.keys() & own.keys()
+        if own[name].get("sha256") != shipped[name].get("sha256") and not (home_folder() / f"{name}.{FILES['weights']}").is_file()
+    }  # measured of weights that sevis has replaced since
+    return shipped | {name: entry for name, entry in own.items() if name not in outdated}
+
+
+def _read(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what the index in a folder says; empty where there is none. Raises SevisError where it is damaged."""
+    path = folder / INDEX
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Any]])
-    except FileNotFoundError:
-        raise SevisError(f"there is no {path}: restore it from the repository") from None
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     except msgspec.ValidationError:
-        raise SevisError(f"{path} should hold one entry per network: restore it from the repository") from None
+        raise SevisError(f"{path} should hold one entry per network: restore it") from None
     except (ValueError, RecursionError, OSError) as error:
-        raise SevisError(f"{path} cannot be read as JSON ({one_line(error)}): restore it from the repository") from None
+        raise SevisError(f"{path} cannot be read as JSON ({one_line(error)}): restore it") from None

@@ -9,6 +9,7 @@ from scipy import stats
 
 from sevis.ablations.grid import BASELINE, KEYS, PLAIN
 from sevis.ablations.results import Ablations, Estimate, read_ablations
+from sevis.ablations.run_grid import Grid
 from sevis.ablations.runs import load_record, save_record
 from sevis.errors import SevisError
 from tests.helpers.made_up_runs import BASE, DATA, make_divergence, make_grid, make_run
@@ -63,6 +64,17 @@ def test_the_shipped_place_is_read_by_default(tmp_path, monkeypatch):
         read_ablations()
     Ablations(make_grid(1)).save(tmp_path / "ablations.json")
     assert len(read_ablations().runs) == 19
+    Ablations(make_grid(2)).save(tmp_path / "home" / "ablations.json")
+    assert len(read_ablations().runs) == 38, "the user's, which hold those that ship"
+
+
+def test_runs_that_ship_count_as_done(tmp_path):
+    known = tmp_path / "known.json"
+    Ablations(make_grid(1)).save(known)
+    grid = Grid(BASE, (), tmp_path / "runs", tmp_path / "home" / "out.json", known)
+    assert len(grid.collect().runs) == len(Ablations.load(grid.out).runs) == 19
+    known.unlink()
+    assert len(grid.gather().runs) == 19
 
 
 def test_runs_are_added_once_and_stand_seed_by_seed():

@@ -56,6 +56,7 @@ def test_collect_and_figure6_of_any_network(elsewhere: Path, monkeypatch: pytest
     out = Path(capsys.readouterr().out.split(":")[0])
     ready = sevis.load("mobilenetv3_small_050", weights="random", device="cpu")
     assert out == ready.card.statistics_path
+    assert out.is_relative_to(elsewhere / "home")
     statistics = sevis.ClassStatistics.load(out)
     assert statistics.metadata["weights"] == ready.card.sha256
     assert statistics.metadata["wnids"] == [goldfish, cat]  # those that the network knows

@@ -35,7 +35,7 @@ def runs(colours: Path, tmp_path_factory):
 @pytest.fixture
 def shelf(colours: Path, runs, tmp_path: Path, monkeypatch) -> Path:
     """A folder of trained networks with a pair of twins."""
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    monkeypatch.setenv("SEVIS_HOME", str(tmp_path))
     monkeypatch.setattr(publishing, "DEAD", 0.0)
     for name, (trained, _) in runs.items():
         publishing.publish(f"{name}.tiny", trained, msgspec.structs.replace(TINY, model=name), open_colours(colours), command="")

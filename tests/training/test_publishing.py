@@ -1,4 +1,4 @@
-"""What a trained network becomes in pretrained/, and what is not published."""
+"""What a trained network becomes in the user's folder, and what is not published."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def _trained(model: nn.Module, recipe: Recipe, data) -> Trained:
 
 
 def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    monkeypatch.setenv("SEVIS_HOME", str(tmp_path))
     data = open_colours(colours)
     model = build_model(RECIPE, 3).eval()
     for module in model.modules():
@@ -69,7 +69,7 @@ def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp
 
 @pytest.mark.parametrize("name", ["", ".hidden", "../mine", "a/b", "two words", "mine\n", "ä"])
 def test_a_name_that_no_file_should_have_is_refused(colours: Path, tmp_path: Path, monkeypatch, name: str) -> None:
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path / "shelf"))
+    monkeypatch.setenv("SEVIS_HOME", str(tmp_path / "shelf"))
     with pytest.raises(SevisError, match="a network cannot be called"):
         publishing.publish(
             name, _trained(build_model(RECIPE, 3).eval(), RECIPE, open_colours(colours)), RECIPE, open_colours(colours), command=""
@@ -77,8 +77,19 @@ def test_a_name_that_no_file_should_have_is_refused(colours: Path, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_large_network_is_published(colours: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_name_that_ships_is_refused_but_by_those_who_make_what_ships(colours: Path, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "index.json").write_text('{"mine": {}}')
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    recipe = Recipe(model="resnet18", width=0.125, size=32)
+    trained, data = _trained(build_model(recipe, 3).eval(), recipe, open_colours(colours)), open_colours(colours)
+    with pytest.raises(SevisError, match="there is a network called mine already, which comes with sevis: choose another name"):
+        publishing.publish("mine", trained, recipe, data, command="")
+    monkeypatch.setenv("SEVIS_HOME", str(tmp_path))
+    assert publishing.publish("mine", trained, recipe, data, command="").path == tmp_path / "mine.safetensors"
+
+
+def test_a_large_network_is_published(colours: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SEVIS_HOME", str(tmp_path))
     recipe = Recipe(model="resnet18", width=1.0, size=32)
     card = publishing.publish(
         "large-1", _trained(build_model(recipe, 3).eval(), recipe, open_colours(colours)), recipe, open_colours(colours), command=""
@@ -87,7 +98,7 @@ def test_a_large_network_is_published(colours: Path, tmp_path: Path, monkeypatch
 
 
 def test_dead_gates_are_not_published(colours: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    monkeypatch.setenv("SEVIS_HOME", str(tmp_path))
     model = build_model(RECIPE, 3).eval()
     for module in model.modules():
         if isinstance(module, SqueezeExcitation):
@@ -98,7 +109,7 @@ def test_dead_gates_are_not_published(colours: Path, tmp_path: Path, monkeypatch
 
 
 def test_a_plain_network_is_published_without_gates(colours: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    monkeypatch.setenv("SEVIS_HOME", str(tmp_path))
     recipe = Recipe(model="resnet18", width=0.125, size=32)
     card = publishing.publish(
         "plain", _trained(build_model(recipe, 3).eval(), recipe, open_colours(colours)), recipe, open_colours(colours), command=""

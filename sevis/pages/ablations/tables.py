@@ -19,7 +19,7 @@ from sevis.ablations.report import (
     say_error,
     tally,
 )
-from sevis.ablations.results import Ablations, Summary, read_ablations, shipped_path
+from sevis.ablations.results import Ablations, Summary, find_ablations, read_ablations
 from sevis.errors import SevisError
 from sevis.figures.networks.ablations import Dot, Life, error_dots, life_map
 from sevis.figures.networks.training_curves import WITH_AND_WITHOUT, seed_curves
@@ -48,7 +48,7 @@ def show_tables() -> None:
 
 def _read_or_say() -> Ablations:
     """Return the measured ablations; none, and a sentence that says why, where they cannot be had."""
-    path = shipped_path()
+    path = find_ablations()
     if not path.is_file():
         st.info(f"Nothing is measured yet, so only the paper's figures are shown: `{COMMAND}` trains the variants.", icon=":material/info:")
         return Ablations()

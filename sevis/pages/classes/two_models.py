@@ -21,7 +21,7 @@ from sevis.pages.shared.cache import identity
 from sevis.pages.shared.controls import choose_one
 from sevis.pages.shared.explanations import read_statistics
 from sevis.pages.shared.show import errors_shown, show_grid
-from sevis.settings import results_folder
+from sevis.settings import home_folder
 from sevis.weights.card import Card, sound_cards
 
 UPLOAD = "a file of yours"
@@ -48,7 +48,7 @@ def draw(statistics: ClassStatistics, card: Card) -> None:
 def others(card: Card) -> dict[str, Callable[[], ClassStatistics]]:
     """Return statistics to compare those of a network with, by name: shipped, collected by `python -m sevis collect`, or in this app."""
     shipped = [(known.name, known.statistics_path) for known in sound_cards()]
-    written = [(path.stem, path) for path in sorted(results_folder("statistics").glob("*.safetensors"))]
+    written = [(path.stem, path) for path in sorted((home_folder() / "statistics").glob("*.safetensors"))]
     files = [(name, path) for name, path in (*shipped, *written) if path.is_file() and path != card.statistics_path]
     return _collected_in_the_app(card) | {name: partial(read_statistics, path) for name, path in files}
 

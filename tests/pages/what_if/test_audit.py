@@ -21,7 +21,6 @@ def panel(folder, weights, shipped):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
-    monkeypatch.setenv("SEVIS_DATA", str(tmp_path / "data"))
     st.cache_resource.clear()
     return tmp_path
 
@@ -71,7 +70,7 @@ def test_for_random_weights_the_command_says_so(folder):
 def test_it_finds_the_audit_of_a_network_that_is_not_shipped(folder):
     card = make_card("efficientnet_b0", sha256=HASH, shipped=False)
     make().save(card.audit_path)
-    assert card.audit_path.is_relative_to(folder / "data")
+    assert card.audit_path.is_relative_to(folder / "home")
     assert run(shipped=False).get("plotly_chart")
     assert not run(sha256="00" * 32, shipped=False).get("plotly_chart")  # other weights, another file
 
