@@ -128,7 +128,9 @@ def _data_and_training(words: Any) -> None:
         "--save-every", type=_seconds, default=300.0, help="the seconds between two checkpoints within an epoch (default: 300)"
     )
     train_parser.add_argument(
-        "--publish", metavar="NAME", help="after the training, write the network under this name into your own folder, which SEVIS_HOME names"
+        "--publish",
+        metavar="NAME",
+        help="after the training, write the network under this name into your own folder, which SEVIS_HOME names",
     )
     _data_option(train_parser)
     recipe_options(train_parser)
