@@ -1,0 +1,55 @@
+"""The page on one's own data: its code runs, and its limits are those of the code."""
+
+from pathlib import Path
+
+import pytest
+
+from sevis.data import image_formats, own_data, sources
+from sevis.data.datasets import SPLITS
+from sevis.experiments.collection import BROKEN_SHARE, NAMED
+from sevis.pages.classes import own_data as page_of_the_app
+from sevis.settings import DATA_ROOTS
+from tests.docs.test_python import write_photos
+from tests.helpers.markdown import DOCS, fences, section
+
+PAGE = (DOCS / "your-data.md").read_text(encoding="utf-8")
+FLAT = " ".join(PAGE.split())
+
+
+def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_photos(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    known: dict[str, object] = {}
+    for _, code in fences(PAGE):
+        exec(compile(code, "docs/your-data.md", "exec"), known)
+    assert [len(known[name]) for name in ("dataset", "few", "goldfish")] == [18, 6, 6]  # type: ignore[arg-type]
+
+
+def test_formats_and_limits_of_images_are_those_of_the_code() -> None:
+    told = " ".join(section(PAGE, "Images").split())
+    assert f"{', '.join(list(image_formats.FORMATS)[:-1])} and {list(image_formats.FORMATS)[-1]} are read" in told
+    assert f"{', '.join(image_formats.SUFFIXES)}." in told
+    assert f"| {image_formats.MAX_BYTES / 1e6:.0f} MB |" in told
+    assert f"| {image_formats.MAX_PIXELS / 1e6:.0f} megapixels |" in told
+    assert f"| {image_formats.MAX_RATIO} to 1 |" in told
+    assert f"| {image_formats.MAX_SCANS} |" in told
+
+
+def test_limits_of_data_sets_are_those_of_the_code() -> None:
+    assert f"up to {sources.MAX_DEPTH} folders" in FLAT
+    assert sources.MAX_FILES == 5_000_000
+    assert "five million files" in FLAT
+    assert all(f"`{split}`" in FLAT for split in SPLITS)
+    assert f"more than {100 * BROKEN_SHARE:.0f} %" in FLAT
+    assert f"up to {NAMED} of them" in FLAT
+
+
+def test_limits_of_the_app_are_those_of_the_code() -> None:
+    told = " ".join(section(PAGE, "In the app").split())
+    assert f"at most {page_of_the_app.LARGEST} MB" in told
+    assert f"at most {page_of_the_app.CLASSES} classes and {page_of_the_app.PHOTOS} photos" in told
+    assert f"| {own_data.MEMBERS:,} |" in told
+    assert f"| {own_data.UNPACKED / 1e6:.0f} MB, and at most {own_data.RATIO} times" in told
+    assert f"| {own_data.DEPTH} folders |" in told
+    assert f"{own_data.FILES:,} files" in told
+    assert f"`{DATA_ROOTS}`" in told

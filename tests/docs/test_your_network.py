@@ -1,0 +1,51 @@
+"""The page on one's own network: its code runs, and its lists are those of the code."""
+
+from pathlib import Path
+
+import pytest
+
+from sevis.blocks.block import GATES, SQUEEZES
+from sevis.blocks.sites import CHILDREN, COUSINS
+from sevis.networks.placements import PLACEMENTS, SEQUENCES, UNITS
+from sevis.settings import MAX_PARAMETERS
+from sevis.weights.card import SUFFIXES
+from sevis.weights.checkpoint import MAX_BYTES, PREFIXES, WRAPPERS
+from tests.helpers.markdown import DOCS, fences, section
+
+PAGE = (DOCS / "your-network.md").read_text(encoding="utf-8")
+FLAT = " ".join(PAGE.split())
+
+
+def test_the_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEVIS_HOME", str(tmp_path))
+    known: dict[str, object] = {}
+    run = [code for info, code in fences(PAGE) if info == "python"]
+    assert len(run) > 4
+    for code in run:
+        exec(compile(code, f"docs/your-network.md: {code.splitlines()[0]}", "exec"), known)
+
+
+def test_what_counts_as_a_block_is_on_the_page() -> None:
+    found = section(PAGE, "Which SE blocks sevis finds")
+    assert all(f"| {' | '.join(f'`{name}`' for name in names)} |" in found for names in CHILDREN)
+    assert found.count("\n| `") == len(CHILDREN)
+    refused = section(PAGE, "Which blocks are refused, and why")
+    assert all(f"`{name}`" in refused for name in COUSINS)
+
+
+def test_what_is_read_of_a_file_is_on_the_page() -> None:
+    told = section(PAGE, "Load weights from a file")
+    assert ", ".join(f"`{name}`" for name in WRAPPERS) in " ".join(told.split())
+    assert all(f"`{prefix}`" in told for prefix in PREFIXES)
+    assert f"{', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]}, at most {MAX_BYTES / 1e9:.0f} GB" in told
+
+
+def test_every_family_and_every_choice_is_on_the_page() -> None:
+    table = section(PAGE, "Put SE into any network")
+    for name in (*UNITS, *SEQUENCES):
+        library, *_, file, _ = name.split(".")
+        rows = [row for row in table.splitlines() if f"{library}'s" in row and file in row]
+        assert rows, name
+    choices = section(PAGE, "Build a variant of a paper network")
+    assert all(f"`{name}`" in choices for name in (*PLACEMENTS, *SQUEEZES, *GATES))
+    assert f"more than {MAX_PARAMETERS / 1e6:.0f} million parameters" in FLAT
