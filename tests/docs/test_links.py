@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from sevis.cli.parser import build_parser
-from tests.helpers.markdown import DOCS, anchors, code_lines, links, public_pages
+from tests.helpers.markdown import DOCS, anchors, code_lines, inline_code, links, public_pages
 from tests.helpers.paths import ROOT
 
 MACHINE = re.compile(r"(?<![\w.:/-])(?:/(?:work|tmp|root|home|mnt)/\S*|~/venv\S*)")
@@ -30,9 +30,9 @@ def broken_links(page: Path, text: str) -> list[str]:
 
 
 def commands(text: str) -> list[list[str]]:
-    """Return the commands of sevis that a page names, as words, without comments."""
+    """Return the commands of sevis that a page names, as words, without comments; those within sentences need not be whole."""
     found = []
-    for line in code_lines(text):
+    for line in (*code_lines(text), *(f"{code} ..." for code in inline_code(text))):
         plain = re.sub(r"\s#\s.*", "", line)
         for part in re.split(r"\s(?:&&|\||;)\s", plain):
             if named := re.match(r"(?:\$ )?(?:[A-Z_]+=\S* )*(?:python -m |torchrun .*-m )?sevis(?: (.*))?$", part.strip()):
@@ -110,6 +110,6 @@ def test_what_leads_nowhere_is_seen() -> None:
     assert mistake(["train", "--epochs", "many"]) == "train --epochs many is refused"
     assert commands("    PYTHONPATH=. python -m sevis sing --loud   # aloud\n\n`sevis models`, not `sevis_x y`") == [
         ["sing", "--loud"],
-        ["models"],
+        ["models", "..."],
     ]
     assert MACHINE.findall("in /tmp/x and ~/venv/bin, not in a/tmp/x") == ["/tmp/x", "~/venv/bin,"]

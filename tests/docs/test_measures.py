@@ -83,6 +83,12 @@ def test_the_thresholds_are_those_of_the_code() -> None:
     assert f"(at least {PERMUTATIONS} times for large files)" in FLAT
 
 
+def test_how_the_chance_value_falls_with_the_images_is_that_of_the_code() -> None:
+    falls = {power: " and ".join(f"`{measure.name}`" for measure in MEASURES if measure.null == power) for power in (1, 2)}
+    told = " ".join(section(PAGE, "What chance gives").split())
+    assert f"by √(M / N) for {falls[1]}, and by M / N for {falls[2]}." in told
+
+
 def test_two_classes_and_two_models_are_on_the_page() -> None:
     classes = " ".join(section(PAGE, "Two classes").split())
     assert f"fewer than {MIN_IMAGES} images of a class" in classes

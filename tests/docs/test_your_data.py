@@ -47,7 +47,7 @@ def test_limits_of_data_sets_are_those_of_the_code() -> None:
 def test_limits_of_the_app_are_those_of_the_code() -> None:
     told = " ".join(section(PAGE, "In the app").split())
     assert f"at most {page_of_the_app.LARGEST} MB" in told
-    assert f"at most {page_of_the_app.CLASSES} classes and {page_of_the_app.PHOTOS} photos" in told
+    assert f"at most {page_of_the_app.CLASSES} classes, and {page_of_the_app.PHOTOS} photos of each" in told
     assert f"| {own_data.MEMBERS:,} |" in told
     assert f"| {own_data.UNPACKED / 1e6:.0f} MB, and at most {own_data.RATIO} times" in told
     assert f"| {own_data.DEPTH} folders |" in told

@@ -27,13 +27,16 @@ def prose(text: str) -> str:
 
 
 def code_lines(text: str) -> list[str]:
-    """Return the lines of all code blocks, fenced or indented, and the code within lines; a line that ends in a backslash goes on."""
+    """Return the lines of all code blocks that are not Python; a line that ends in a backslash goes on."""
     blocks = [code for info, code in fences(text) if not info.startswith("python")]
-    rest = FENCE.sub("", text)
-    indented = [line for line in rest.splitlines() if line.startswith("    ")]
-    inline = re.findall(r"`([^`\n]+)`", prose(text))
+    indented = [line for line in FENCE.sub("", text).splitlines() if line.startswith("    ")]
     joined = re.sub(r"\\\n\s*", " ", "\n".join([*blocks, *indented]))
-    return [line.strip() for line in (*joined.splitlines(), *inline)]
+    return [line.strip() for line in joined.splitlines()]
+
+
+def inline_code(text: str) -> list[str]:
+    """Return the code within the sentences of a page."""
+    return re.findall(r"`([^`\n]+)`", prose(text))
 
 
 def headings(text: str) -> list[str]:
