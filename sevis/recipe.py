@@ -43,8 +43,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reduction: Annotated[int, Option("the reduction ratio r of the SE blocks", low=1, high=4096)] = 16
     placement: Annotated[str, Option("where SE stands in a block: standard, pre, post, identity or 3x3")] = "standard"
     stages: Annotated[str, Option("the stages that have SE: all, or numbers such as 4 or 2,3,4")] = "all"
-    squeeze: Annotated[str, Option("how SE squeezes: avg, max or none", choices=("avg", "max", "none"))] = "avg"
-    gate: Annotated[str, Option("the gate of SE: sigmoid, tanh or relu", choices=("sigmoid", "tanh", "relu"))] = "sigmoid"
+    squeeze: Annotated[str, Option("how SE squeezes: avg, max, none", choices=("avg", "max", "none"))] = "avg"
+    gate: Annotated[str, Option("the gate of SE: sigmoid, tanh, relu", choices=("sigmoid", "tanh", "relu"))] = "sigmoid"
     bias: Annotated[bool, Option("whether the projections of SE have biases; the paper's ablations have none")] = True
     size: Annotated[int, Option("the side of the input, in pixels", low=16, high=1024)] = 64
     start_size: Annotated[
