@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import sevis
 from sevis.blocks.block import GATES, SQUEEZES
 from sevis.blocks.sites import CHILDREN, COUSINS
 from sevis.networks.placements import PLACEMENTS, SEQUENCES, UNITS
@@ -23,6 +24,7 @@ def test_the_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(run) > 4
     for code in run:
         exec(compile(code, f"docs/your-network.md: {code.splitlines()[0]}", "exec"), known)
+    assert sevis.load("mine", device="cpu").preprocess.mean == (0.5, 0.5, 0.5)
 
 
 def test_what_counts_as_a_block_is_on_the_page() -> None:
