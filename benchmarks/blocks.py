@@ -18,8 +18,8 @@ from timm.layers.squeeze_excite import SEModule
 from torch import Tensor, nn
 
 import sevis
-from benchmarks.rows import Rows, add_save
-from sevis.experiments.timing import Ratio, paired, wait
+from benchmarks.rows import Rows, add_options, begin
+from sevis.experiments.timing import Ratio, wait
 from sevis.training.training import device_name
 
 STAGES = ((256, 56), (512, 28), (1024, 14), (2048, 7))  # channels and side of the maps of stages 2 to 5
@@ -50,10 +50,12 @@ def cells(batches: list[int]) -> Iterator[tuple[int, str, Callable[..., None]]]:
     yield from product(batches, FORMATS, (evaluate, train))
 
 
-def compare(plain: nn.Module, measured: nn.Module, images: Tensor, run: Callable[..., None], *, times: int = 1, pairs: int) -> Ratio:
+def compare(
+    rows: Rows, plain: nn.Module, measured: nn.Module, images: Tensor, run: Callable[..., None], *, times: int = 1, pairs: int
+) -> Ratio:
     for model in (plain, measured):
         model.train(run is train)
-    return paired(partial(run, plain, images, times), partial(run, measured, images, times), pairs=pairs)
+    return rows.pair(partial(run, plain, images, times), partial(run, measured, images, times), pairs=pairs)
 
 
 def make_maps(shape: tuple[int, ...], layout: str, device: torch.device, *, leaf: bool = True) -> Tensor:
@@ -67,7 +69,7 @@ def measure_blocks(rows: Rows, batches: list[int], pairs: int, device: torch.dev
         theirs, own = SEModule(channels), sevis.SqueezeExcitation(channels)
         blocks = [block.to(device, memory_format=FORMATS[layout]) for block in (theirs, own)]  # type: ignore[call-overload]
         times = max(1, ELEMENTS // maps.numel())
-        ratio = compare(blocks[0], blocks[1], maps, run, times=times, pairs=pairs)
+        ratio = compare(rows, blocks[0], blocks[1], maps, run, times=times, pairs=pairs)
         place = f"{channels} × {side} × {side}, batch {batch}, {NAMES[layout]}"
         rows.add(f"sevis's SE block against timm's SEModule, {NAMES[run.__name__]}: {place}", ratio, aim="at most 1.00x")
 
@@ -114,7 +116,7 @@ def measure_parts(rows: Rows, batches: list[int], pairs: int, device: torch.devi
         squeezed = torch.randn(batch, channels, device=device, requires_grad=True)
         parts = ((Squeezing(block), maps), (Projecting(block), squeezed), (Scaling(channels).to(device), maps))
         for part, given in parts:
-            ratio = paired(partial(run, block, maps, times), partial(run, part, given, times), pairs=pairs)
+            ratio = rows.pair(partial(run, block, maps, times), partial(run, part, given, times), pairs=pairs)
             rows.add(f"{type(part).__name__.lower()} alone against the whole SE block, {NAMES[run.__name__]}: {place}", ratio)
 
 
@@ -128,7 +130,7 @@ def measure_networks(rows: Rows, batches: list[int], pairs: int, device: torch.d
     for (title, couple), (batch, layout, run) in product(couples.items(), cells(batches)):
         images = make_maps((batch, 3, 224, 224), layout, device, leaf=False)
         plain, measured = (model.to(device, memory_format=FORMATS[layout]) for model in couple)
-        ratio = compare(plain, measured, images, run, pairs=pairs)
+        ratio = compare(rows, plain, measured, images, run, pairs=pairs)
         aim = "at most 1.00x" if "timm" in title else ""
         rows.add(f"{title}, {NAMES[run.__name__]}: 224 px, batch {batch}, {NAMES[layout]}", ratio, aim=aim)
 
@@ -141,11 +143,11 @@ def main() -> None:
     parser.add_argument("--what", nargs="+", choices=MEASUREMENTS, default=[*MEASUREMENTS])
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
-    add_save(parser)
+    add_options(parser)
     arguments = parser.parse_args()
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rows = Rows(device_name(device))
+    rows = begin(arguments, device_name(device))
     print(f"device {rows.device}, torch {torch.__version__}, timm {timm.__version__}")
     for name in arguments.what:
         MEASUREMENTS[name](rows, arguments.batches, arguments.pairs, device)

@@ -26,7 +26,7 @@ import torch
 from playwright.sync_api import Browser, Locator, Page, Response, WebSocket, sync_playwright
 from streamlit.testing.v1 import AppTest
 
-from benchmarks.rows import Rows, add_save
+from benchmarks.rows import Rows, add_options, begin
 from sevis.training.training import device_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -181,9 +181,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--starts", type=int, default=3)
     parser.add_argument("--changes", type=int, default=9)
-    add_save(parser)
+    add_options(parser)
     arguments = parser.parse_args()
-    rows = Rows(device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
+    rows = begin(arguments, device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
     measure_server(arguments.changes, rows)
     measure_other_networks(rows)
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:

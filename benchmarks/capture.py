@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 import sevis
-from benchmarks.rows import Rows, add_save
+from benchmarks.rows import add_options, begin
 from sevis.blocks.hooks import keep_hooks
-from sevis.experiments.timing import forward, paired
+from sevis.experiments.timing import forward
 from sevis.training.training import device_name
 
 CASES = {"the shipped default, 64 px": ({"num_classes": 20, "width": 0.5}, 64), "SE-ResNet-50, 224 px": ({}, 224)}
@@ -37,23 +37,23 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    add_save(parser)
+    add_options(parser)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     dtype = torch.bfloat16 if arguments.bf16 else torch.float32
     layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
-    rows = Rows(device_name(device))
+    rows = begin(arguments, device_name(device))
     print(f"device {rows.device}, {dtype}, {layout}, torch {torch.__version__}")
     for title, (options, size) in CASES.items():
         model = sevis.build("se_resnet50", **options).eval().to(device, dtype, memory_format=layout)  # type: ignore[arg-type, call-overload]
         for count in arguments.batches:
             batch = torch.randn(count, 3, size, size, device=device, dtype=dtype).contiguous(memory_format=layout)
             plain = partial(forward, model, batch)
-            ratio = paired(plain, partial(captured, model, batch), pairs=arguments.pairs)
+            ratio = rows.pair(plain, partial(captured, model, batch), pairs=arguments.pairs)
             rows.add(f"capture against the plain forward pass: {title}, batch {count}", ratio, aim="at most 1.03x")
             twin = copy.deepcopy(model)
             release = keep_hooks(model)
-            ratio = paired(partial(forward, twin, batch), plain, pairs=arguments.pairs)
+            ratio = rows.pair(partial(forward, twin, batch), plain, pairs=arguments.pairs)
             release()
             rows.add(f"hooks attached and nobody recording: {title}, batch {count}", ratio)
     if arguments.save:

@@ -26,14 +26,13 @@ import torch
 from PIL import Image
 
 import sevis
-from benchmarks.rows import Rows, add_save
+from benchmarks.rows import Rows, add_options, begin
 from sevis.architecture import Architecture
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.data.loader import make_loader
 from sevis.data.preprocessing import Preprocessing
 from sevis.distributed import joined
 from sevis.experiments.collection import CollectOptions, collect, collect_dataset
-from sevis.experiments.timing import paired
 from sevis.training.training import device_name
 from sevis.weights.card import Card
 from sevis.weights.loading import ReadyModel, make_ready
@@ -69,7 +68,7 @@ def speed(rows: Rows, images: int, pairs: int, options: CollectOptions) -> None:
         ready = make_model(width=width, side=side)
         data = Noise(count, side=side)
         collected = partial(collect_dataset, ready, data, options=options)
-        ratio = paired(partial(bare, ready, data, options), collected, pairs=pairs)
+        ratio = rows.pair(partial(bare, ready, data, options), collected, pairs=pairs)
         what = f"collect against a bare loop of the same loader and forward pass: SE-ResNet-50 x{width}, {side} px"
         rows.add(what, ratio, aim="at most 1.05x", note=f", {count / ratio.plain:,.0f} images/s")
 
@@ -174,9 +173,9 @@ def main() -> None:
         parser.add_argument(name, action="store_true")
     for name, kind in (("--peak", int), ("--part", int), ("--make", Path), ("--draw", Path)):
         parser.add_argument(name, type=kind, help=argparse.SUPPRESS)
-    add_save(parser)
+    add_options(parser)
     arguments = parser.parse_args()
-    rows = Rows(device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
+    rows = begin(arguments, device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
     if arguments.peak:
         ready = make_model()
         collect(ready, make_loader(Noise(arguments.peak), Preprocessing(resize=64, crop=64)))

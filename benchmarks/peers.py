@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 import sevis
-from benchmarks.rows import Rows, add_save
+from benchmarks.rows import add_options, begin
 from sevis.blocks.hooks import keep_hooks
-from sevis.experiments.timing import forward, paired
+from sevis.experiments.timing import forward
 from sevis.training.training import device_name
 
 CASES = ((1, 64), (1, 224), (16, 224))  # images, pixels
@@ -106,9 +106,9 @@ def check(way: Way, expected: list[Tensor], batch: Tensor) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=20)
-    add_save(parser)
+    add_options(parser)
     arguments = parser.parse_args()
-    rows, pairs = Rows(device_name(torch.device("cpu"))), arguments.pairs
+    rows, pairs = begin(arguments, device_name(torch.device("cpu"))), arguments.pairs
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
     model = timm.create_model("seresnet50", zero_init_last=False).eval().requires_grad_(False)
@@ -116,15 +116,15 @@ def main() -> None:
     for images, side in CASES:
         batch = torch.randn(images, 3, side, side)
         title, base = f"all z and s of timm's seresnet50, batch {images}, {side} px", partial(forward, model, batch)
-        rows.add(f"{title}: sevis capture", paired(base, partial(by_sevis, model, batch), pairs=pairs), aim="at most 1.03x")
+        rows.add(f"{title}: sevis capture", rows.pair(base, partial(by_sevis, model, batch), pairs=pairs), aim="at most 1.03x")
         twin = timm.create_model("seresnet50").eval().requires_grad_(False)
         twin.load_state_dict(model.state_dict())
         release = keep_hooks(twin)
-        rows.add(f"{title}: sevis capture, hooks kept", paired(base, partial(by_sevis, twin, batch), pairs=pairs), aim="at most 1.03x")
+        rows.add(f"{title}: sevis capture, hooks kept", rows.pair(base, partial(by_sevis, twin, batch), pairs=pairs), aim="at most 1.03x")
         release()
         for name, way in peers(twin):
             check(way, by_sevis(model, batch), batch)
-            rows.add(f"{title}: {name}", paired(base, partial(way, batch), pairs=pairs))
+            rows.add(f"{title}: {name}", rows.pair(base, partial(way, batch), pairs=pairs))
     if arguments.save:
         rows.save(__file__)
 

@@ -5,6 +5,7 @@ import json
 import platform
 import shlex
 import sys
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sevis.experiments.timing import Ratio
+from sevis.experiments.timing import Ratio, Way, paired
 from sevis.files import replace_file
 from sevis.settings import VERSION
 
@@ -32,6 +33,10 @@ class Rows:
     device: str
     clock: str = "wall"
     found: list[dict[str, Any]] = field(default_factory=list)
+
+    def pair(self, plain: Way, measured: Way, *, pairs: int) -> Ratio:
+        """Return the ratio of the times of two ways, by this clock."""
+        return paired(plain, measured, pairs=pairs, clock=time.process_time if self.clock == "processor" else None)
 
     def add(self, what: str, ratio: Ratio, *, aim: str = "", note: str = "") -> None:
         """Print a ratio and keep it; `aim` is what is asked for, such as `at most 1.03x`."""
@@ -68,8 +73,15 @@ class Rows:
         }
 
 
-def add_save(parser: argparse.ArgumentParser) -> None:
-    """Give a benchmark the option --save."""
+def begin(arguments: argparse.Namespace, device: str) -> Rows:
+    """Return the rows of a run that was given the options of `add_options`."""
+    return Rows(device, "processor" if arguments.processor_time else "wall")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give a benchmark the options --save and --processor-time."""
+    text = "count the time that the processor works for this process, which other work disturbs less; not on a GPU"
+    parser.add_argument("--processor-time", action="store_true", help=text)
     parser.add_argument(
         "--save", action="store_true", help="keep the rows in benchmarks/results; python benchmarks/table.py then writes them"
     )

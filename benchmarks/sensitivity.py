@@ -14,10 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 import sevis
-from benchmarks.rows import Rows, add_save
+from benchmarks.rows import Rows, add_options, begin
 from sevis.blocks.hooks import keep_hooks
 from sevis.experiments.sensitivity import BATCH_PIXELS, ablate_channels, measure_sensitivity
-from sevis.experiments.timing import paired
 from sevis.training.training import device_name
 from sevis.weights.loading import ReadyModel, make_ready
 
@@ -47,22 +46,22 @@ def measure(rows: Rows, title: str, ready: ReadyModel, *, pairs: int, channels: 
     plain = partial(forward, ready, image, count, batch_size)
     strip = partial(measure_sensitivity, ready, image, static=static)
     what = f"against a plain batch of its {count} images: {title}"
-    rows.add(f"the sensitivity strip of {len(sites)} blocks {what}", paired(plain, strip, pairs=pairs), aim="at most 1.3x")
+    rows.add(f"the sensitivity strip of {len(sites)} blocks {what}", rows.pair(plain, strip, pairs=pairs), aim="at most 1.3x")
     one_by_one = partial(forward, ready, image, count, 1)
-    rows.add(f"the same images one by one {what}", paired(plain, one_by_one, pairs=pairs))
+    rows.add(f"the same images one by one {what}", rows.pair(plain, one_by_one, pairs=pairs))
     for site in (sites[0], sites[-1]) if channels else ():
         plain = partial(forward, ready, image, 1 + site.channels, batch_size)
-        ratio = paired(plain, partial(ablate, ready, image, site.name), pairs=max(3, pairs // 4))
+        ratio = rows.pair(plain, partial(ablate, ready, image, site.name), pairs=max(3, pairs // 4))
         rows.add(f"each of {site.channels} channels of {site.name} off in turn, against as many plain images: {title}", ratio)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=20)
-    add_save(parser)
+    add_options(parser)
     arguments = parser.parse_args()
     ready = sevis.load()
-    rows = Rows(device_name(ready.device))
+    rows = begin(arguments, device_name(ready.device))
     print(f"device {rows.device}, torch {torch.__version__}")
     keep_hooks(ready.model)  # as in the app
     measure(rows, "the shipped default, 64 px", ready, pairs=arguments.pairs, channels=True)

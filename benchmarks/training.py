@@ -9,7 +9,6 @@ the peak memory): the share of a step's time by which it is longer than without 
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import sevis
-from benchmarks.rows import Rows, add_save
+from benchmarks.rows import Rows, add_options, begin
 from sevis.data.pixels import Pixels
-from sevis.experiments.timing import paired, wait
+from sevis.experiments.timing import wait
 from sevis.recipe import Recipe
 from sevis.training.learner import Learner
 from sevis.training.training import device_name
@@ -42,7 +41,6 @@ class Setting:
     steps: int
     pairs: int
     bf16: bool
-    clock: Callable[[], float]
     rows: Rows
 
     @property
@@ -55,7 +53,7 @@ class Setting:
         wait(self.device)
 
     def compare(self, title: str, plain: Step, measured: Step, *, aim: str = "") -> float:
-        ratio = paired(partial(self.repeat, plain), partial(self.repeat, measured), pairs=self.pairs, clock=self.clock)
+        ratio = self.rows.pair(partial(self.repeat, plain), partial(self.repeat, measured), pairs=self.pairs)
         rate = self.batch * self.steps / ratio.plain
         note = f"; {rate:,.0f} images/s against {rate / ratio.median:,.0f}"
         self.rows.add(f"a training step of {title}: {self.title}", ratio, aim=aim, note=note)
@@ -149,10 +147,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="of the images in pixels; by default 96, or 224 on a GPU")
     parser.add_argument("--steps", type=int, help="in one measurement; by default 1, or 10 on a GPU")
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, help="by default on a GPU")
-    parser.add_argument(
-        "--processor-time", action="store_true", help="count the time of the processor, beside other work on it; not on a GPU"
-    )
-    add_save(parser)
+    add_options(parser)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     batch, size, steps, bf16 = (128, 224, 10, True) if device.type == "cuda" else (8, 96, 1, False)
@@ -163,8 +158,7 @@ def main() -> None:
         steps=arguments.steps or steps,
         pairs=arguments.pairs,
         bf16=bf16 if arguments.bf16 is None else arguments.bf16,
-        clock=time.process_time if arguments.processor_time else time.perf_counter,
-        rows=Rows(device_name(device), "processor" if arguments.processor_time else "wall"),
+        rows=begin(arguments, device_name(device)),
     )
     torch.manual_seed(0)
     print(f"device {setting.rows.device}, torch {torch.__version__}, timm {timm.__version__}; {setting.title}")
