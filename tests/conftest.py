@@ -1,18 +1,19 @@
 """What several rooms' tests share."""
 
+from __future__ import annotations
+
 import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: idle OpenMP threads would spin beside the tests
-
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
-from torch import nn
 
-import sevis
-from sevis.data import downloads
-from tests.helpers.networks import stir
+if TYPE_CHECKING:
+    from torch import nn
+
+# Before torch is imported, which only the workers do: one thread each, for there are as many workers as cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,6 +32,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def network() -> nn.Module:
     """A small SE-ResNet-18 in evaluation mode, whose norms are no identities: 8 SE blocks of 8 to 64 channels."""
+    import torch
+
+    import sevis
+    from tests.helpers.networks import stir
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = sevis.build("se_resnet18", num_classes=5, width=0.125, reduction=4)
@@ -50,6 +56,8 @@ def tiny_imagenet_zip() -> Path:
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Empty caches and an empty pretrained folder; nothing can be reached."""
+    from sevis.data import downloads
+
     (tmp_path / "shelf").mkdir()
     (tmp_path / "shelf" / "index.json").write_text("{}")
     for name, value in (("SEVIS_PRETRAINED", "shelf"), ("SEVIS_DATA", "data"), ("TORCH_HOME", "torch"), ("HF_HOME", "hf")):
