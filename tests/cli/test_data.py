@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
-from tests.helpers.processes import run_sevis
+import pytest
+
+from sevis.cli import main
 
 
-def test_data_says_where_it_is(tmp_path: Path) -> None:
+def test_data_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "tiny-imagenet-200.zip").touch()
-    assert str(tmp_path) in run_sevis("data", SEVIS_DATA=str(tmp_path)).stdout
-    assert "not found" in run_sevis("data", SEVIS_DATA=str(tmp_path / "elsewhere")).stdout
+    for place, told in ((tmp_path, str(tmp_path)), (tmp_path / "elsewhere", "not found")):
+        monkeypatch.setenv("SEVIS_DATA", str(place))
+        assert main(["data"]) == 0
+        assert told in capsys.readouterr().out

@@ -14,14 +14,13 @@ from sevis.training.training import train
 from sevis.weights.card import DEFAULT
 from tests.helpers.cards import ENTRY
 from tests.helpers.pictures import open_colours, write_colours
-from tests.helpers.processes import run_sevis
 
 
-def test_models_lists_what_can_be_loaded_and_built() -> None:
-    result = run_sevis("models")
-    assert result.returncode == 0
+def test_models_lists_what_can_be_loaded_and_built(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    told = capsys.readouterr().out
     for name in (*sevis.list_pretrained(), *sevis.list_models()):
-        assert name in result.stdout
+        assert name in told
 
 
 @pytest.mark.parametrize(

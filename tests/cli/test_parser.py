@@ -1,8 +1,9 @@
-"""The command line in processes of its own: help everywhere, and one line with exit code 2 for a user's mistake."""
+"""The command line: help everywhere, and one line with exit code 2 for a user's mistake, in a process of its own, too."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,16 @@ from tests.helpers.paths import ROOT
 from tests.helpers.pictures import write_colours
 from tests.helpers.processes import run_sevis
 
+Call = Callable[..., subprocess.CompletedProcess[str]]
 
-def test_help_everywhere() -> None:
+
+def test_help_everywhere(call: Call) -> None:
     top = run_sevis("--help")
     assert top.returncode == 0
+    assert call("--help").stdout == top.stdout
     for command in ("models", "costs", "data", "train", "collect", "explain", "figure6", "export", "report"):
         assert command in top.stdout
-        result = run_sevis(command, "--help")
+        result = call(command, "--help")
         assert (result.returncode, result.stderr) == (0, "")
         assert result.stdout.startswith(f"usage: sevis {command}")
 
@@ -73,19 +77,27 @@ def test_help_everywhere() -> None:
         (["costs"], "expected the name of a network, such as se_resnet50, or --paper"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, photo: Path, words: list[str], message: str) -> None:
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, photo: Path, call: Call, words: list[str], message: str) -> None:
     (tmp_path / "text.png").write_text("this is no picture")
     (tmp_path / "empty").mkdir()
     with (tmp_path / "long.png").open("wb") as file:
         file.truncate(2**36)  # a sparse file: more than fits into memory, and nothing on the disk
     write_colours(tmp_path / "data", train=1, val=1)
     before = sorted(tmp_path.iterdir())
-    result = run_sevis(*(word.format(tmp=tmp_path, data=tmp_path / "data", photo=photo) for word in words))
+    result = call(*(word.format(tmp=tmp_path, data=tmp_path / "data", photo=photo) for word in words))
     assert result.returncode == 2
     assert result.stdout == ""
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
     assert message in result.stderr
     assert sorted(tmp_path.iterdir()) == before  # nothing half-written
+
+
+@pytest.mark.parametrize(("words", "message"), [(["sing"], "sing"), (["explain", "gone.png"], "No such file")])
+def test_a_mistake_ends_a_process_with_one_line_and_exit_code_2(words: list[str], message: str) -> None:
+    result = run_sevis(*words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert message in result.stderr
 
 
 @pytest.mark.parametrize(
