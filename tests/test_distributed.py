@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.cli import main
 from sevis.distributed import Shard, joined
 from tests.helpers.paths import ROOT
 from tests.helpers.pictures import write_colours
@@ -32,8 +33,7 @@ def collect(out: Path, data: Path, *words: str, processes: int = 1, **environmen
 @pytest.fixture(scope="module")
 def alone(colours: Path, tmp_path_factory) -> ClassStatistics:
     out = tmp_path_factory.mktemp("alone") / "out"
-    result = collect(out, colours)
-    assert result.returncode == 0, result.stderr
+    assert main(["collect", "--data", str(colours), "--batch-size", "8", "--out", str(out)]) == 0
     return ClassStatistics.load(out)
 
 
@@ -51,7 +51,7 @@ def assert_same(found: ClassStatistics, expected: ClassStatistics) -> None:
                 np.testing.assert_array_equal(one[name], values, err_msg=f"{site} {part} {name}")
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_many_processes_give_the_numbers_of_one(colours: Path, tmp_path: Path, alone: ClassStatistics, processes: int) -> None:
     out = tmp_path / "new folder" / "out"
     result = collect(out, colours, processes=processes)
@@ -62,6 +62,7 @@ def test_many_processes_give_the_numbers_of_one(colours: Path, tmp_path: Path, a
     assert [path.name for path in out.parent.iterdir()] == ["out"]
 
 
+@pytest.mark.slow
 def test_each_process_resumes_its_own_part(colours: Path, tmp_path: Path, alone: ClassStatistics) -> None:
     out = tmp_path / "out"
     program = (
@@ -88,6 +89,7 @@ def test_each_process_resumes_its_own_part(colours: Path, tmp_path: Path, alone:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.py", "out"]
 
 
+@pytest.mark.slow
 def test_more_processes_than_batches(tmp_path: Path) -> None:
     colours = write_colours(tmp_path / "data", train=1, val=1)
     results = [collect(tmp_path / f"out{processes}", colours, processes=processes) for processes in (1, 3)]
@@ -95,6 +97,7 @@ def test_more_processes_than_batches(tmp_path: Path) -> None:
     assert_same(*(ClassStatistics.load(tmp_path / f"out{processes}") for processes in (3, 1)))
 
 
+@pytest.mark.slow
 def test_a_mistake_ends_all_processes_with_its_sentence(colours: Path, tmp_path: Path) -> None:
     (tmp_path / "data" / "cat").mkdir(parents=True)
     for number in range(40):
@@ -105,6 +108,7 @@ def test_a_mistake_ends_all_processes_with_its_sentence(colours: Path, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_processes_that_would_not_collect_the_same_are_refused_at_once(colours: Path, tmp_path: Path) -> None:
     program = (
         "import os, sys; from sevis.cli import main; sys.exit(main([*sys.argv[1:], '--batch-size', str(8 + int(os.environ['RANK']))]))"

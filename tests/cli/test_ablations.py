@@ -189,6 +189,7 @@ def test_the_report_trains_nothing_and_needs_no_torch(tmp_path):
     assert "57 runs of 19 of the 19 variants" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(place):
     small = ["ablate", *SMALL, "--epochs", "6", "--data", "pictures", "--only", "SE", "--seeds", "1"]
     killed, whole = ([*small, "--out", f"{name}.json", "--folder", name] for name in ("killed", "whole"))

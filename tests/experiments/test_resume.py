@@ -169,6 +169,7 @@ def test_saving_takes_little_of_the_time(ready: ReadyModel, tmp_path: Path, monk
     assert saved == [60, 60 + 10 + 200, 270 + 10 + 200], "ten seconds are 5 % of 200"
 
 
+@pytest.mark.slow
 def test_kill_9_and_resume(colours: Path, tmp_path: Path) -> None:
     words = ["collect", "--data", str(colours), "--batch-size", "2", "--save-every", "0", "--workers", "1"]
     settings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}

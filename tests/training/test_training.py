@@ -99,6 +99,7 @@ WORDS += ["--epochs", "5", "--learning-rate", "0.05", "--ema", "0.9", "--no-bf16
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
     """With a checkpoint every 20 of an epoch's 23 steps: the same weights to the bit."""
     data = ["--data", str(write_colours(tmp_path / "data", train=30))]  # 23 steps an epoch
@@ -130,6 +131,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(tm
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_step_that_one_would_by_hand(colours: Path, tmp_path: Path) -> None:
     """Every second image each, normalised by process; the gradients of both, weighted by all images, and the sum of their losses."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "sevis"]
