@@ -72,6 +72,7 @@ def test_the_stored_example_equals_a_fresh_explanation(gated) -> None:
         np.testing.assert_allclose(stored.maps[site], fresh.maps[site], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_score_is_what_the_network_reaches(card, tiny_imagenet_zip) -> None:
     ready = sevis.load(card.name, device="cpu")
     data = open_dataset(tiny_imagenet_zip, "val").select(card.wnids)

@@ -1,5 +1,7 @@
 """Units of many networks, and the networks without memory for their numbers."""
 
+from functools import cache
+
 import torch
 from torch import nn
 
@@ -7,6 +9,7 @@ import sevis
 from sevis.networks.placements import PLACEMENTS
 
 
+@cache
 def make(name: str, **options: object) -> nn.Module:
     with torch.device("meta"):
         return sevis.build(name, **options).eval()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 import timm
@@ -30,6 +31,7 @@ RELEASED = {
 }
 
 
+@cache
 def cost_of(name: str, **options: object) -> Cost:
     with torch.device("meta"):
         model = sevis.build(name, **options)

@@ -54,7 +54,10 @@ DEEP_STEM = {"layer0.conv1": "conv1.0", "layer0.bn1": "conv1.1", "layer0.conv2":
 DEEP_STEM |= {"layer0.conv3": "conv1.6", "layer0.bn3": "bn1"}  # timm's names, and those of sevis
 
 
-@pytest.mark.parametrize(("name", "side"), [("seresnet50", 75), ("seresnet101", 33), ("seresnext50_32x4d", 45), ("senet154", 37)])
+RELEASED = [("seresnet50", 75), ("seresnet101", 33), ("seresnext50_32x4d", 45), ("senet154", 37)]
+
+
+@pytest.mark.parametrize(("name", "side"), [pytest.param(*row, marks=pytest.mark.slow) if row[1] < 40 else row for row in RELEASED])
 def test_deep_se_networks_equal_timms_port_of_the_release(name: str, side: int) -> None:
     torch.manual_seed(0)
     theirs = stir(timm.create_model(f"legacy_{name}", num_classes=7))

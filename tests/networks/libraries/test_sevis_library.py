@@ -9,6 +9,7 @@ import sevis
 from sevis import SevisError
 from sevis.networks import input_size, plain_twin
 from tests.helpers.processes import loaded_by
+from tests.helpers.slow import slow
 
 
 def count(name: str, **options: object) -> int:
@@ -87,7 +88,7 @@ def test_the_names() -> None:
     assert [input_size(name) for name in ("se_resnet50", "inception_resnet_v2", "se_wrn16_8", "senet154")] == [224, 299, 32, 224]
 
 
-@pytest.mark.parametrize("name", sevis.list_models())
+@pytest.mark.parametrize("name", slow(sevis.list_models()))
 def test_every_listed_name_builds_with_its_sites(name: str) -> None:
     with torch.device("meta"):
         model = sevis.build(name)
@@ -159,7 +160,7 @@ def sample(name: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in sevis.list_models() if name not in ("resnet18", "resnet34", "se_resnet18", "se_resnet34")]
+    "name", slow(name for name in sevis.list_models() if name not in ("resnet18", "resnet34", "se_resnet18", "se_resnet34"))
 )
 def test_gradients_reach_every_parameter(name: str) -> None:
     torch.manual_seed(0)
@@ -178,7 +179,7 @@ def test_gradients_reach_every_parameter(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in sevis.list_models() if name.startswith("se") and name not in ("se_resnet18", "se_resnet34")]
+    "name", slow(name for name in sevis.list_models() if name.startswith("se") and name not in ("se_resnet18", "se_resnet34"))
 )
 def test_capture_reads_every_block(name: str) -> None:
     model = sevis.build(name, num_classes=5).eval()

@@ -3,10 +3,11 @@
 import pytest
 
 from sevis.pages.architectures.designs import Design, block_at, cost_of, family_of, list_families, parameters_by_ratio, side_of
+from tests.helpers.slow import slow
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("name", ["resnet50", "bn_inception", "shufflenet"])
+@pytest.mark.parametrize("name", ["resnet18", "bn_inception", "shufflenet"])
 def test_the_curve_is_that_of_the_networks_themselves(name, bias):
     sites = cost_of(Design(name, bias=bias)).sites
     counts = parameters_by_ratio(cost_of(Design(name).plain).parameters, sites, bias=bias)
@@ -18,7 +19,7 @@ def test_the_curve_ends_where_a_block_would_have_no_hidden_unit():
     assert max(parameters_by_ratio(0, cost_of(Design("resnet20")).sites, bias=True)) == 16
 
 
-@pytest.mark.parametrize("name", list_families())
+@pytest.mark.parametrize("name", slow(list_families()))
 def test_every_unit_of_every_network_has_its_cell(name):
     family, cost = family_of(name, 1.0), cost_of(Design(name))
     paths = [block_at(cost.blocks, unit.path) for unit in family.units]
