@@ -31,6 +31,7 @@ def test_the_chosen_table_is_in_the_address_and_a_link_restores_it(open_page):
     settle(page)
 
 
+@pytest.mark.slow
 def test_a_training_can_be_watched_and_cancelled(open_page):
     page = open_page()
     show_ablations(page)
@@ -42,6 +43,7 @@ def test_a_training_can_be_watched_and_cancelled(open_page):
     settle(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_fits_a_phone(open_page, dark):
     page = open_page(width=390, dark=dark)

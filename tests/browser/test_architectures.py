@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.helpers.browser import needs_browser
 from tests.helpers.visitor import assert_no_sideways_scroll, choose_network, heatmap, settle, show_architectures
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]  # the page counts every network of the paper
 
 
 @pytest.mark.parametrize("width", [390, 1440])

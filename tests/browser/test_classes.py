@@ -35,6 +35,7 @@ def test_the_views_of_the_classes_page_share_their_choice_in_the_link(open_page)
     settle(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1440])
 def test_one_channel_fits_its_page(open_page, width):
     page = open_page(width=width, dark=width < 600)
@@ -55,6 +56,7 @@ def test_one_channel_fits_its_page(open_page, width):
     assert_no_sideways_scroll(page)
 
 
+@pytest.mark.slow
 def test_the_classes_of_a_network_without_statistics(open_page):
     page = open_page("/?network=regnety_002&weights=random")
     expect(page.get_by_text("regnety_002 has learnt nothing")).to_be_visible()

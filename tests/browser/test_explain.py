@@ -32,7 +32,10 @@ def test_a_sample_photo_changes_the_gate_map(open_page):
     assert not set(sources(page)) & set(pictures), "every picture is of the new photo"
 
 
-@pytest.mark.parametrize(("row", "block"), [(12, "SE_4_6"), (0, "SE_2_1"), (15, "SE_5_3")])
+@pytest.mark.parametrize(
+    ("row", "block"),
+    [(12, "SE_4_6"), pytest.param(0, "SE_2_1", marks=pytest.mark.slow), pytest.param(15, "SE_5_3", marks=pytest.mark.slow)],
+)
 def test_a_click_on_a_row_of_the_gate_map_opens_its_block(open_page, row, block):
     page = open_page("/?block=SE_3_2")
     expect(page.get_by_role("heading", name="The maps that SE_3_2 gates")).to_be_visible()
@@ -47,6 +50,7 @@ def test_a_click_on_a_row_of_the_gate_map_opens_its_block(open_page, row, block)
     expect(page.get_by_role("combobox", name="Block")).to_have_value(block)
 
 
+@pytest.mark.slow
 def test_a_link_restores_the_view(open_page):
     page = open_page("/?sample=Rocket&block=SE_4_2&maps=On+the+photo")
     expect(page.get_by_text("Rocket: the network sees the bright part")).to_be_visible()
@@ -71,6 +75,7 @@ def one_colour_png():
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_the_data_of_a_figure_can_be_downloaded(open_page):
     page = open_page()
     expect(heatmap(page)).to_have_count(1)

@@ -30,6 +30,7 @@ def test_a_network_that_is_typed_is_shown_with_random_weights(open_page):
     assert_no_sideways_scroll(page)
 
 
+@pytest.mark.slow
 def test_a_name_that_is_on_no_list_can_be_typed_and_one_that_nobody_knows_is_refused(open_page):
     page = open_page("/?network=efficientnet_b0&weights=random")
     expect(page.get_by_text("efficientnet_b0 has learnt nothing")).to_be_visible()
@@ -46,6 +47,7 @@ def test_a_name_that_is_on_no_list_can_be_typed_and_one_that_nobody_knows_is_ref
     expect(error).to_have_count(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize(("name", "second", "last"), [("regnety_004", "SE_3_1", "SE_5_6"), ("legacy_seresnet50", "SE_2_2", "SE_5_3")])
 def test_a_link_opens_a_network_of_timm(open_page, name, second, last, width):
@@ -57,6 +59,7 @@ def test_a_link_opens_a_network_of_timm(open_page, name, second, last, width):
     assert_no_sideways_scroll(page)
 
 
+@pytest.mark.slow
 def test_a_click_opens_a_row_of_another_network(open_page):
     page = open_page("/?network=regnety_004&weights=random")
     expect(heatmap(page)).to_have_count(1)
@@ -70,6 +73,7 @@ def test_a_click_opens_a_row_of_another_network(open_page):
     expect(page.get_by_role("heading", name="The maps that SE_4_6 gates")).to_be_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("path", ["what_if", "two_photos"])
 def test_the_other_pages_show_any_network_and_do_not_scroll_sideways(open_page, path, width):

@@ -7,10 +7,10 @@ from tests.helpers.browser import needs_browser
 from tests.helpers.visitor import assert_no_sideways_scroll, heatmap, settle, show_classes
 
 pytestmark = needs_browser
+PLACES = [(390, True), *(pytest.param(*place, marks=pytest.mark.slow) for place in ((390, False), (1440, True), (1440, False)))]
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("width", "dark"), PLACES)
 def test_the_pages_do_not_scroll_sideways(open_page, width, dark):
     page = open_page("/?block=SE_4_6", width=width, dark=dark)
     expect(heatmap(page)).to_have_count(1)

@@ -56,6 +56,7 @@ def test_explain_with_a_files_weights(
     assert told == {f"output {number}": pytest.approx(float(expected[number]), rel=1e-3) for number in range(3)}
 
 
+@pytest.mark.slow
 def test_weights_are_downloaded_from_the_hub_and_then_there(tmp_path: Path, photo: Path) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -18,6 +18,7 @@ from sevis.reports.class_report import report_html, write_report
 from tests.helpers.browser import OPTIONS, needs_browser
 from tests.helpers.html_pages import Page, drawn
 from tests.helpers.processes import loaded_by
+from tests.helpers.slow import slow
 
 HOSTILE = '<img src="https://example.org/x.png" onerror="alert(1)">'
 CLASSES = ("goldfish", HOSTILE, "cliff", "lion", "pizza")
@@ -196,7 +197,7 @@ def test_a_report_needs_neither_torch_nor_streamlit():
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("width", slow([1440, 390], [1440]))
 def test_a_browser_opens_it_offline_and_every_chart_fits_its_place(html, tmp_path, width):
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     (tmp_path / "report.html").write_text(html)

@@ -6,8 +6,7 @@ from sevis.pages.architectures.designs import Design, block_at, cost_of, family_
 from tests.helpers.slow import slow
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("name", ["resnet18", "bn_inception", "shufflenet"])
+@pytest.mark.parametrize(("name", "bias"), [("resnet18", True), ("resnet18", False), ("bn_inception", True), ("shufflenet", False)])
 def test_the_curve_is_that_of_the_networks_themselves(name, bias):
     sites = cost_of(Design(name, bias=bias)).sites
     counts = parameters_by_ratio(cost_of(Design(name).plain).parameters, sites, bias=bias)

@@ -76,6 +76,7 @@ def address(tmp_path):
         yield address
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_browser_saves_each_chart_as_svg_and_still_as_png(address):
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
