@@ -86,6 +86,7 @@ def test_costs_by_block(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_costs_beside_every_row_of_the_paper(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["costs", "--paper"]) == 0
     _, *lines = capsys.readouterr().out.splitlines()
