@@ -147,7 +147,7 @@ def test_ranked_panels_tell_their_channels(statistics, order):
 
 def test_captions_say_the_order(statistics):
     for caption in (mean_panel(statistics, SITE, ["lion"], order=MEAN).caption, spread_panel(statistics, SITE, "lion", order=MEAN).caption):
-        assert caption.endswith("; channels by their mean over all images, highest first.")
+        assert caption.endswith("; the channels are sorted by their mean over all images, highest first.")
     assert "class share" in mean_panel(statistics, SITE, ["lion"], order=SHARE).caption
     assert "first" not in mean_panel(statistics, SITE, ["lion"]).caption
 

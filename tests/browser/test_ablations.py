@@ -38,7 +38,7 @@ def test_a_training_can_be_watched_and_cancelled(open_page):
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.get_by_role("progressbar")).to_be_visible()
     page.get_by_role("button", name="Cancel", exact=True).click()
-    expect(page.get_by_text("ended before it was trained")).to_be_visible()
+    expect(page.get_by_text("the run ended early")).to_be_visible()
     expect(page.get_by_role("button", name="Train", exact=True)).to_be_enabled()
     settle(page)
 

@@ -61,7 +61,7 @@ def show_architectures(page: Page, width: int):
     if width < 600:
         page.get_by_role("button", name="Collapse sidebar").click()
     expect(page.get_by_text("16 of 16 units have SE")).to_be_visible()
-    expect(page.get_by_text("Where the paper's figure is not met").first).to_be_visible()
+    expect(page.get_by_text("Where our count differs from the paper's figure").first).to_be_visible()
     expect(page.get_by_text("% measured")).to_have_count(0)
     settle(page)
 

@@ -44,7 +44,7 @@ def class_bars(statistics: ClassStatistics, site: str, channel: int) -> Chart:
     rows, overall = [*most, *least], float(statistics.overall_mean(site)[channel])
     means, deviations = statistics.mean(site)[rows, channel], statistics.std(site)[rows, channel]
     figure = go.Figure()
-    for end, (part, name, colour) in enumerate(((most, "raise it most", MORE), (least, "raise it least", LESS))):
+    for end, (part, name, colour) in enumerate(((most, "open it most", MORE), (least, "open it least", LESS))):
         span = slice(len(most)) if end == 0 else slice(len(most), None)
         figure.add_bar(
             y=np.arange(len(rows))[span],
@@ -74,11 +74,11 @@ def class_bars(statistics: ClassStatistics, site: str, channel: int) -> Chart:
 
 def _class_caption(statistics: ClassStatistics, site: str, channel: int, *, shown: int) -> str:
     held = np.count_nonzero(statistics.count)
-    what = f"all {held} classes" if shown == held else f"the {shown} classes at the ends, of {held},"
+    what = f"all {held} classes" if shown == held else f"the {shown} highest and lowest of {held} classes"
     mean = statistics.overall_mean(site)[channel]
     return (
-        f"The mean scale of channel {channel} of {site} over the photos of {what} from the highest to the lowest, with one standard "
-        f"deviation over a class's photos on each side; the dotted line is the mean over all photos, {mean:.2f}."
+        f"The mean scale of channel {channel} of {site} in {what}, sorted from high to low, with one "
+        f"standard deviation on each side; the dotted line is the mean over all photos ({mean:.2f})."
     )
 
 
@@ -109,7 +109,7 @@ def scale_histogram(values: NDArray[np.float32], block: Histogram, *, site: str,
             ),
         ]
     )
-    finish(figure, title=f"How often channel {channel} has which scale", height=360)
+    finish(figure, title=f"How often each scale of channel {channel} occurs", height=360)
     figure.update_layout(bargap=0, margin_t=92, hovermode="closest")
     figure.update_xaxes(title_text="scale s", range=[0, 1])
     figure.update_yaxes(title_text="share of photos", tickformat=".0%", rangemode="tozero")
@@ -133,10 +133,10 @@ def _histogram_table(values: NDArray[np.float32], block: Histogram) -> Table:
 
 def _histogram_caption(values: NDArray[np.float32], site: str, channel: int) -> str:
     outside = float(np.mean((values < 0) | (values > 1))) if len(values) else 0.0
-    beyond = f"; {outside:.0%} of the photos have a scale outside 0 to 1, which is not drawn" if outside else ""
+    beyond = f"; {outside:.0%} of the photos have a scale outside 0 to 1 and are not drawn" if outside else ""
     return (
-        f"The bars: channel {channel} in the {len(values):,} photos whose gates the file keeps whole; the line: all channels of {site} in "
-        f"all photos; in steps of {1 / BINS:g}{beyond}."
+        f"The bars show channel {channel} in the {len(values):,} photos whose gates the file keeps whole, "
+        f"the line shows all channels of {site} in all photos, and each step is {1 / BINS:g} wide{beyond}."
     )
 
 
@@ -179,8 +179,9 @@ def photo_grid(examples: Sequence[ExtremePhoto], *, of: str, limit: float, colum
         canvas.paste(Image.fromarray(_picture(example, limit)), (left, top))
     draw_legend(canvas, draw, left=GAP, most=f"{limit:.2g}")
     caption = (
-        f"The {len(examples)} photos with the {of}, which stands beside the class; over each the map u that it scales (red above zero, "
-        "blue below; the same colours for all photos)."
+        f"The {len(examples)} photos with the {of}, each with its class and its scale; the map u of the "
+        "channel lies over the photo (red above zero, blue below; the colours are the same in all "
+        "photos)."
     )
     table: dict[str, ArrayLike] = {
         "photo": [example.number for example in examples],
@@ -213,23 +214,23 @@ def _fit(name: str) -> str:
 def describe_channel(statistics: ClassStatistics, site: str, channel: int) -> str:
     """Return the mean, standard deviation, class share and saturation of a channel, in sentences, as Markdown."""
     if not statistics.count.any():
-        return f"Channel {channel} of {site}: there is no photo, so nothing is known of it."
+        return f"Channel {channel} of {site}: the statistics hold no photo, so nothing is known about this channel."
     mean, deviation = statistics.overall_mean(site)[channel], statistics.overall_std(site)[channel]
     sentence = (
         f"Channel **{channel}** of **{site}** ({statistics.channels[site]} channels): over n = {statistics.count.sum():,} photos its scale "
         f"s has a mean of **{mean:.3f}** and a standard deviation of **{_number(deviation)}**"
     )
     if statistics.count.sum() < 2:
-        return f"Channel **{channel}** of **{site}**: its scale s is **{mean:.3f}** in the only photo, so nothing is known of its spread."
+        return f"Channel **{channel}** of **{site}**: its scale s is **{mean:.3f}** in the only photo, so its spread is unknown."
     if not deviation > RESOLUTION:
-        return f"{sentence}: it is the same for every photo, so this gate does nothing that a constant could not."
+        return f"{sentence}: the scale is the same for every photo, so a constant could replace this gate."
     return f"{sentence}. {_describe_share(statistics, site, channel)}{_describe_saturation(statistics, site, channel)}"
 
 
 def _describe_share(statistics: ClassStatistics, site: str, channel: int) -> str:
     shares = class_share(statistics.mean(site), statistics.m2(site), statistics.count)
     if np.isnan(shares[channel]):
-        return "How much of its variance lies between the classes is not known: that takes two classes, and more photos than classes."
+        return "The share of its variance between the classes is unknown: that needs at least two classes, and more photos than classes."
     rank = 1 + int(np.sum(shares > shares[channel]))
     return (
         f"**{max(shares[channel], 0):.0%}** of its variance lies between the classes (omega squared {shares[channel]:.3f}, rank {rank} of "

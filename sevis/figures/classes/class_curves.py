@@ -31,8 +31,8 @@ PAPER_CLASSES = ("goldfish", "Chihuahua", "bullet train", "cliff")  # the neares
 BORDERS = {"solid": "solid", "dash": "dashed", "dot": "dotted"}  # Plotly's words for lines, and CSS's
 ORDERED = {
     INDEX: "",
-    MEAN: "; channels by their mean over all images, highest first",
-    SHARE: "; channels by class share (omega squared), highest first",
+    MEAN: "; the channels are sorted by their mean over all images, highest first",
+    SHARE: "; the channels are sorted by class share (omega squared), highest first",
 }
 
 

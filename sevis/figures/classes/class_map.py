@@ -94,17 +94,17 @@ def _map_table(maps: ClassMaps, block: int, names: Sequence[str]) -> Table:
 def _map_caption(maps: ClassMaps, block: int, metric: str | None, common: bool, photos: bool) -> str:
     quality = maps.quality[block]
     if np.isnan(quality):
-        return "All classes have the same mean gates here, so they lie on one spot."
+        return "All classes have the same mean gates here, so all points coincide."
     if metric is None:
-        text = f"The class means in their two principal axes, which hold {quality:.0%} of the variance between them"
+        text = f"The class means on their first two principal axes, which hold {quality:.0%} of the variance between the classes"
     else:
         text = (
             f"Metric multidimensional scaling of the {_called(metric)} distances between class means (SMACOF from classical scaling, "
             f"tolerance {TOLERANCE:g}; stress-1 is {quality:.2f}, and 0 would be a perfect map)"
         )
     scale = "all blocks share one scale" if common else "the scale is this block's own"
-    faint = f"; faint, {len(maps.ids):,} photos, of which some may lie outside" if photos else ""
-    return f"{text}; each block's map is turned to lie on the one before, and {scale}{faint}."
+    faint = f"; the faint dots are {len(maps.ids):,} photos, and some may lie outside the axes" if photos else ""
+    return f"{text}; each block's map is rotated to match the map before it, and {scale}{faint}."
 
 
 def _called(metric: str) -> str:
@@ -162,11 +162,12 @@ def distance_matrix(matrix: Array, names: Sequence[str], *, site: str, metric: s
 
 def _distance_caption(matrix: Array, metric: str) -> str:
     off = matrix[~np.eye(len(matrix), dtype=bool)]
-    means = f" More than {MATRIX} classes are drawn as means over neighbours." if len(matrix) > MATRIX else ""
+    means = f" With more than {MATRIX} classes, each cell is the mean over neighbouring classes." if len(matrix) > MATRIX else ""
     return (
-        f"The {_called(metric)} distance between the mean gates of each two classes ({off.mean():.3g} on average, at most "
-        f"{off.max():.3g}), ordered so that like classes are neighbours (average linkage, optimal leaf order): dark squares on the "
-        f"diagonal are groups that the block treats alike.{means}"
+        f"The {_called(metric)} distance between the mean gates of every two classes (mean "
+        f"{off.mean():.3g}, largest {off.max():.3g}), in an order that puts similar classes side by side "
+        "(average linkage, optimal leaf order): dark squares on the diagonal are groups that the block "
+        f"treats alike.{means}"
     )
 
 

@@ -37,16 +37,17 @@ from sevis.figures.theme import PALETTE
 
 MAX_CURVES = 12  # in one figure: eight colours, and four of them again with dashes; more cannot be told apart
 ABOUT_MEANS = (
-    "The mean excitation of each channel, one curve for each class. In the paper the curves part with depth: alike in SE_2_3, "
-    "class-specific in SE_4_6 and SE_5_1, mostly close to one in SE_5_2, and in SE_5_3 alike again up to a modest change in scale."
+    "The mean excitation of each channel, one curve for each class. In the paper the curves separate "
+    "with depth: they are alike in SE_2_3, class-specific in SE_4_6 and SE_5_1, mostly close to one in "
+    "SE_5_2, and alike again in SE_5_3, up to a modest change in scale."
 )
 CLAIMS = {  # what the paper says of the blocks in Figure 6
-    "SE_2_3": "In the paper early blocks are alike for all classes",
-    "SE_3_4": "In the paper the classes part with depth",
-    "SE_4_6": "In the paper deeper blocks are much more class-specific",
-    "SE_5_1": "In the paper deeper blocks are much more class-specific",
-    "SE_5_2": "In the paper most activations of this block are close to one",
-    "SE_5_3": "In the paper the last block's classes are alike up to a modest change in scale",
+    "SE_2_3": "In the paper, early blocks are alike for all classes",
+    "SE_3_4": "In the paper, the classes separate with depth",
+    "SE_4_6": "In the paper, deeper blocks are much more class-specific",
+    "SE_5_1": "In the paper, deeper blocks are much more class-specific",
+    "SE_5_2": "In the paper, most activations of this block are close to one",
+    "SE_5_3": "In the paper, the classes are alike in the last block, up to a modest change in scale",
 }
 STROKES = (*map(Stroke, PALETTE), *(Stroke(colour, "dash") for colour in PALETTE[: MAX_CURVES - len(PALETTE)]))
 
@@ -93,11 +94,11 @@ def _caption(statistics: ClassStatistics, site: str, curves: Sequence[Curve], or
     """Return one sentence under a panel of Figure 6: what this network shows, beside what the paper says of the block."""
     drawn = [curve for curve in curves if count_of(statistics, curve)]
     if not drawn:
-        return "None of the chosen classes has an image, so only the axes are drawn."
+        return "None of the chosen classes has an image, so no curve is drawn."
     overall = statistics.overall_mean(site)
     distance = np.abs(means_of(statistics, site, drawn) - overall).mean()
     what = "class" if all(isinstance(curve, str) for curve in drawn) else "curve"
-    finding = f"a {what} lies {distance:.2f} from the mean of all on average{ORDERED[order]}"
+    finding = f"on average a {what} differs by {distance:.2f} from the mean of all classes{ORDERED[order]}"
     claim = CLAIMS.get(site) if paper_blocks(statistics.sites) == PAPER_BLOCKS else None
     if claim and site == "SE_5_2":
         finding = f"{open_share(overall):.0%} of the channels have a mean above {HIGH}, and {finding}"

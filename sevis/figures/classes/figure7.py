@@ -25,8 +25,9 @@ from sevis.figures.classes.figure6 import STROKES, entries
 from sevis.figures.theme import translucent
 
 ABOUT_SPREAD = (
-    "The mean excitation of each channel over the photos of one class, in a band of one standard deviation each side. In the paper "
-    "excitations differ within a class, too, and most in the later layers, where one class is represented most diversely."
+    "The mean excitation of each channel over the photos of one class, with a band of one standard "
+    "deviation on each side. In the paper, excitations also differ within a class, most in the later "
+    "layers, where the representation of one class is most diverse."
 )
 
 
@@ -62,7 +63,7 @@ def figure7(
             tables[f"{curve}: {site}"] = table
             title = f"{escape(str(curve))}: {title_of(statistics, site)}"
             panels[title] = _traces(statistics, table, curve, strokes[label_of(statistics, curve)])
-    title = "Excitation per channel within a class: mean, and a band of one standard deviation each side"
+    title = "Excitation per channel within a class: mean, with a band of one standard deviation on each side"
     figure = grid(panels, title=title, axis="excitation", order=order)
     return Chart(figure, f"{ABOUT_SPREAD} {describe_source(statistics)}", join_tables(tables))
 
@@ -74,8 +75,8 @@ def _caption(statistics: ClassStatistics, site: str, curve: Curve, order: str) -
         return f"There is {'only one photo' if count else 'no photo'} of this {what}, so no spread can be drawn."
     within = std_of(statistics, site, curve).mean()
     return (
-        f"Over the {count} photos of the {what}, a channel's excitation has a standard deviation of {within:.2f} on average"
-        f"{ORDERED[order]}."
+        f"Over the {count} photos of the {what}, the excitation of a channel has a standard deviation of "
+        f"{within:.2f} on average{ORDERED[order]}."
     )
 
 

@@ -34,8 +34,8 @@ def largest_effects(effects: Effects, *, count: int = LARGEST) -> Chart:
     figure.update_layout(hovermode="closest", margin={"t": 96}, legend={"orientation": "h"})
     figure.update_xaxes(title_text="Hedges' g (standard deviations), 95 % interval", gridcolor=GRID, zeroline=False, nticks=7)
     caption = (
-        f"The {len(picked)} channels whose scales differ most, in standard deviations; a hollow dot is no discovery. The CSV holds all "
-        "channels."
+        f"The {len(picked)} channels whose scales differ most, in standard deviations; a hollow dot may "
+        "be chance (the CSV holds all channels)."
     )
     return Chart(figure, caption, _effect_table(effects, effects.largest(len(effects.g))))
 
@@ -70,8 +70,8 @@ def effects_by_depth(effects: Effects) -> Chart:
     figure.update_yaxes(title_text="|g|", title_standoff=14, rangemode="tozero", gridcolor=GRID, row=1, col=1)
     figure.update_yaxes(title_text="% of channels", range=[0, 100], gridcolor=GRID, row=2, col=1)
     caption = (
-        "Above, the size of the effects in each block; dotted, the median to expect if no channel differed. Below, how many channels "
-        "are discoveries."
+        "The upper panel shows the size of the effects in each block and, dotted, the median to expect "
+        "if no channel differed; the lower panel shows the share of channels that differ."
     )
     return Chart(figure, caption, table)
 

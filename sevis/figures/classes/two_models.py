@@ -20,14 +20,14 @@ MEASURES = {  # the title of its panel, its axis, and what it is
     "share": (
         "Class share of the variance",
         "median ω² of the channels",
-        "How much of a channel's variance over photos lies between the classes (omega squared: 0 is chance)",
+        "The share of a channel's variance over photos that lies between the classes (omega squared; 0 is chance)",
     ),
     "spread": (
         "Spread over images",
         "mean standard deviation of s",
-        "How far s moves from photo to photo; near 0 the gates are dead",
+        "How far s varies from photo to photo (near 0 the gates are dead)",
     ),
-    "saturated": (f"Scales above {HIGH}", "share of all scales", "How many scales let nearly all of their channel pass"),
+    "saturated": (f"Scales above {HIGH}", "share of all scales", "The share of scales that let nearly all of their channel pass"),
 }
 STYLES = ((MORE, "circle", "solid"), (LESS, "square", "dash"))
 
@@ -56,9 +56,9 @@ def profile_panel(comparison: ModelComparison, measure: str) -> Chart:
 def _profile_caption(meaning: str, values: Sequence[Array]) -> str:
     """Return one sentence on what a measure is, and how the networks differ in it."""
     if any(np.isnan(one).all() for one in values):
-        return f"{meaning}; unknown of a file that holds only means and deviations: collect it again."
+        return f"{meaning}; unknown here, because one file holds only means and deviations: collect its statistics again."
     means = " and ".join(f"{np.nanmean(one):.2f}" for one in values)
-    return f"{meaning}: {means} on average over the blocks of the first and the second."
+    return f"{meaning}: the means over the blocks of the first and of the second network are {means}."
 
 
 def agreement_panel(comparison: ModelComparison) -> Chart:
@@ -90,10 +90,10 @@ def _agreement_caption(comparison: ModelComparison, own: Array) -> str:
     what = "How far two blocks agree on which classes are alike (Spearman over all pairs of classes; Kriegeskorte et al. 2008)"
     known = np.isfinite(own)
     if not known.any():
-        return f"{what}: unknown, for it takes four classes with different gates."
+        return f"{what}: unknown, because it needs at least four classes with different gates."
     sites, best = comparison.profiles[0].sites, int(np.nanargmax(own))
     above = int((own[known] > comparison.chance[known]).sum())
-    return f"{what}: highest in {sites[best]} ({own[best]:.2f}), above chance in {above} of {len(own)} blocks."
+    return f"{what}: the highest value is {own[best]:.2f} in {sites[best]}, and {above} of {len(own)} blocks lie above chance."
 
 
 def difference_panel(comparison: ModelComparison) -> Chart:
@@ -102,8 +102,9 @@ def difference_panel(comparison: ModelComparison) -> Chart:
     figure.update_traces(showlegend=False)
     _dress(figure, "Difference of class means", "mean |difference| of s")
     caption = (
-        "Channel by channel, which says something only of networks that grew out of the same weights: the channels of networks that were "
-        "trained apart have no common order."
+        "How far the class means differ, channel by channel: this tells something only about two "
+        "networks that started from the same weights, because separately trained networks have no common "
+        "order of channels."
     )
     return Chart(figure, caption, _partner_table(comparison))
 
@@ -142,7 +143,7 @@ def agreement_map(comparison: ModelComparison) -> Chart:
         "block of the second": np.tile(np.array(second.sites), len(first.sites)),
         "rank correlation": comparison.agreement.ravel(),
     }
-    caption = "The same rank correlation of every block with every block: a bright diagonal says that depth for depth they agree."
+    caption = "The rank correlation of every block with every block: a bright diagonal means that blocks at the same depth agree."
     return Chart(figure, caption, table)
 
 

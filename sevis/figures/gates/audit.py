@@ -17,7 +17,7 @@ SYMBOLS = dict(zip(CHANGES, ("diamond", "circle", "square"), strict=True))
 ROW, SPACE = 36, 184  # pixels: a row, and all that is not rows
 OFFSET = 0.25  # of a row, between the three dots
 PAPER = (
-    "In the paper the last stage's blocks are worth less than 0.1 %, and leaving them out brings what SE adds from about 10 % to about 4 %."
+    "In the paper, removing these blocks costs less than 0.1 % (top-5 error), and SE then adds about 4 % to the parameters, not about 10 %."
 )
 
 
@@ -41,8 +41,8 @@ def audit_chart(audit: Audit) -> Chart:
     figure.update_xaxes(title_text="percentage points, with 95 % intervals", row=2, col=1)
     figure.update_yaxes(showgrid=False, zeroline=False)
     caption = (
-        "A dot left of 0 is a loss. The intervals compare the same photos pairwise (Agresti and Min, 2005); of so many, about one in "
-        "twenty misses 0 by chance alone."
+        "A dot left of 0 is a loss; the intervals compare the two networks on the same photos (Agresti "
+        "and Min, 2005), and about one interval in twenty misses 0 by chance."
     )
     return Chart(figure, caption, audit.table())
 
@@ -50,21 +50,22 @@ def audit_chart(audit: Audit) -> Chart:
 def reading(audit: Audit) -> str:
     """Return what the audit says of single blocks and of all of them, in a few sentences that follow from its numbers."""
     if _guesses(audit):
-        return f"The network recognises {audit.real.top1:.1%} of the photos, no more than by guessing: nothing is lost, nothing follows."
+        return f"The network recognises {audit.real.top1:.1%} of the photos, which is no more than guessing. So this audit says nothing."
     free = [name for name in audit.blocks if audit.outcomes[name]["frozen"].change_interval[1] >= 0]
     dear = min(audit.blocks, key=lambda name: audit.outcomes[name]["frozen"].change)
     count = f"{len(free)} of {len(audit.blocks)} blocks" if len(free) < len(audit.blocks) else f"each of the {len(audit.blocks)} blocks"
     if free:
         lowest = min(audit.outcomes[name]["frozen"].change_interval[0] for name in free)
         named = f" ({listed(free)})" if len(free) < len(audit.blocks) else ""
-        one = f"One at a time, {count}{named} can be frozen at no measurable cost: their intervals hold 0 (and reach {_points(lowest)})."
+        one = f"Frozen one at a time, {count}{named} cost nothing measurable: their intervals hold 0 (and reach {_points(lowest)})."
     else:
-        one = "Not one block could be frozen at no measurable cost."
+        one = "No block can be frozen without a measurable loss."
     frozen, shuffled = audit.outcomes[ALL]["frozen"], audit.outcomes[ALL]["shuffled"]
-    verdict = "so much is it worth that they answer to the photo" if frozen.change_interval[1] < 0 else "nothing measurable"
+    verdict = "which is what the answer to each photo is worth" if frozen.change_interval[1] < 0 else "which is not measurable"
     return (
-        f"{one} The dearest is {dear}: {_with_interval(audit.outcomes[dear]['frozen'])}. All frozen at once: {_with_interval(frozen)}, "
-        f"{verdict}; all with the gates of another photo: {_with_interval(shuffled)}."
+        f"{one} Freezing {dear} costs most: {_with_interval(audit.outcomes[dear]['frozen'])}. All "
+        f"blocks frozen at once: {_with_interval(frozen)}, {verdict}. All blocks with the gates of "
+        f"another photo: {_with_interval(shuffled)}."
     )
 
 
@@ -77,14 +78,15 @@ def last_stage_answer(audit: Audit) -> str:
     """Return the paper's answer to `last_stage_question`, and this network's: what these blocks are worth, and what they cost."""
     outcomes, (with_last, without_last) = audit.outcomes[audit.last_stage], audit.shares
     worth = (
-        f"Here, with nothing trained anew, top-1 changes by {_with_interval(outcomes['open'])} where they are opened (s = 1), and by "
-        f"{_with_interval(outcomes['frozen'])} where they are frozen."
+        f"Here, without retraining, top-1 changes by {_with_interval(outcomes['open'])} when they "
+        f"are opened (s = 1), and by {_with_interval(outcomes['frozen'])} when they are frozen."
     )
     if _guesses(audit):
         worth = "This network only guesses, so it cannot say what they are worth here."
     return (
-        f"{PAPER} {worth} Opened or frozen, they need no parameters, for a constant scale can be multiplied into the weights beside it: "
-        f"without the last stage's, what SE adds falls from {_percent(with_last)} to {_percent(without_last)} of the network without SE."
+        f"{PAPER} {worth} An opened or frozen block needs no parameters, because a constant scale can be "
+        "multiplied into the weights beside it. Without the last stage's blocks, the parameters that SE "
+        f"adds fall from {_percent(with_last)} to {_percent(without_last)} of the network without SE."
     )
 
 

@@ -38,7 +38,7 @@ def gate_map(scale: Mapping[str, Array]) -> Chart:
             colorscale=list(SCALE_COLOURS),
             ygap=3 if len(scale) <= MANY else 2,
             hoverinfo="skip",
-            colorbar=colour_bar({0: "0", 25: "0.25", 50: "0.5", 75: "0.75", 100: "1"}, "scale s: 0 turns a channel off, 1 passes it whole"),
+            colorbar=colour_bar({0: "0", 25: "0.25", 50: "0.5", 75: "0.75", 100: "1"}, "scale s: 0 shuts a channel, 1 passes it whole"),
         )
     )
     one, several = "s = %{customdata[2]:.2f}", "s = %{customdata[2]:.2f} to %{customdata[3]:.2f}"
@@ -49,8 +49,9 @@ def gate_map(scale: Mapping[str, Array]) -> Chart:
     figure.update_xaxes(visible=False, range=[-0.5, width - 0.5])
     name_rows(figure, list(scale))
     caption = (
-        "Each row is one SE block, each column one of its channels: bright ones pass on nearly whole, dark ones are turned down; "
-        f"every row is stretched to the same width ({describe_channels(scale)})."
+        "Each row is one SE block and each column one of its channels: bright channels pass nearly "
+        "whole, dark ones are nearly shut; every row is stretched to the same width "
+        f"({describe_channels(scale)})."
     )
     return Chart(figure, caption, channel_table(s=scale))
 
@@ -102,7 +103,7 @@ def top_bars(top: Sequence[tuple[str, float]], *, classes: int) -> Chart:
     figure.update_xaxes(visible=False, range=[0, 1.15])
     name_rows(figure, [shorten(name) for name in names])
     figure.update_yaxes(tickfont={"size": 16})
-    caption = f"The network knows {classes} classes and spreads 100 % among them, whatever the photo shows."
+    caption = f"The network knows {classes} classes and divides 100 % among them, whatever the photo shows."
     return Chart(figure, caption, {"class": names, "probability": values})
 
 
@@ -113,7 +114,7 @@ def shorten(name: str) -> str:
 
 def squeeze_profile(squeeze: Array) -> Chart:
     """Draw the squeeze z of one block, shape (C,), channel by channel."""
-    caption = f"The mean of each of the {len(squeeze)} maps u over all places: one number per channel."
+    caption = f"The squeeze z is the mean of each of the {len(squeeze)} maps u over all places: one number per channel."
     return Chart(_profile(squeeze, title="Squeeze z", name="z"), caption, {"channel": np.arange(len(squeeze)), "z": squeeze})
 
 
@@ -131,7 +132,7 @@ def scale_profile(scale: Array, logits: Array, *, gate: str, bounded: bool) -> C
         gate: what the gate is, in words, such as "σ is the sigmoid".
         bounded: whether it holds s in 0..1; the axis then shows all of that range.
     """
-    caption = f"What each channel is multiplied by, on average {scale.mean():.2f}; {gate}."
+    caption = f"Each channel is multiplied by its scale s, which is {scale.mean():.2f} on average; {gate}."
     figure = _profile(scale, title="Scale s", name="s", upper=1 if bounded else None)
     return Chart(figure, caption, {"channel": np.arange(len(scale)), "logit": logits, "s": scale})
 
@@ -167,8 +168,8 @@ def sorted_scales(scale: Array, *, site: str, order: str, count: int = 8) -> Cha
     rank = np.arange(1, len(scale) + 1, dtype=np.uint16)
     figure = go.Figure(_skyline(rank, scale[falling], unit="channel", name="s", labels=falling))
     for channels, ranks, name, colour in (
-        (raised, rank[: len(raised)], "most raised", MORE),
-        (lowered[::-1], rank[len(rank) - len(lowered) :], "most lowered", LESS),
+        (raised, rank[: len(raised)], "most open", MORE),
+        (lowered[::-1], rank[len(rank) - len(lowered) :], "most shut", LESS),
     ):
         figure.add_scatter(
             x=ranks,

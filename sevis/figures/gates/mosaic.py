@@ -47,8 +47,9 @@ def mosaic(gated: GatedMaps, channels: Sequence[int], *, columns: int = 4) -> Pi
         columns: channels per line of the mosaic.
     """
     caption = (
-        f"Above, the map u of each channel ({gated.size}; red above zero, blue below, its range under its scale); below, s·u in the same "
-        "colours: the paler, the more it is turned down."
+        f"The upper picture of each channel is its map u ({gated.size}; red above zero, blue below; its "
+        "range stands under its scale), the lower one is s·u in the same colours: the paler it is, the "
+        "more the channel is shut."
     )
     return Picture(_thumbnails(gated, channels, largest(gated.maps), columns), caption, _maps_table(channels, {"": gated}))
 
@@ -90,8 +91,9 @@ def mosaic_pair(first: GatedMaps, second: GatedMaps, channels: Sequence[int], *,
         ImageDraw.Draw(banner).text((8, BANNER // 2), f"Photo {name}", font=font(22), fill=INK, anchor="lm")
         parts += [np.asarray(banner), picture[: len(picture) - LEGEND * (name == "A")]]  # one legend, at the end, is enough
     caption = (
-        f"The map u of each channel ({first.size}) for photo A and for photo B, and below each s·u in the same colours (red above zero, "
-        "blue below; a channel's range, under its scale, is the same for both photos)."
+        f"The map u of each channel ({first.size}) for photo A and for photo B, with s·u below it in the "
+        "same colours (red above zero, blue below; the range of a channel stands under its scale and is "
+        "the same for both photos)."
     )
     return Picture(np.concatenate(parts), caption, _maps_table(channels, {"_A": first, "_B": second}))
 

@@ -24,14 +24,14 @@ MAP, GAP = 0.8, 0.02  # shares of the width: the map, and the space before its r
 
 def one_photos_top(top: Sequence[tuple[str, float]], *, classes: int) -> Chart:
     """Draw what the network recognises in one of the two photos, as `top_bars` does."""
-    return replace(top_bars(top, classes=classes), caption=f"Out of {classes} classes.")
+    return replace(top_bars(top, classes=classes), caption=f"The network knows {classes} classes.")
 
 
 def one_photos_map(name: str, scale: Scales) -> Chart:
     """Draw the scales of one of the two photos, A or B, as `gate_map` does."""
     chart = gate_map(scale)
     chart.figure.update_layout(title_text=f"Scale s of every channel for photo {name}")
-    return replace(chart, caption="Each row is one block, each column one of its channels, stretched to the same width.")
+    return replace(chart, caption="Each row is one block and each column one of its channels; every row is stretched to the same width.")
 
 
 def difference_map(first: Scales, second: Scales) -> Chart:
@@ -61,7 +61,9 @@ def difference_map(first: Scales, second: Scales) -> Chart:
     figure.add_annotation(
         text="mean |difference|", xref="paper", yref="paper", x=1, y=1, xanchor="right", yanchor="bottom", showarrow=False
     )
-    caption = "Each row is one block, each column one of its channels; at the right, how far A and B are apart on average in the row."
+    caption = (
+        "Each row is one block and each column one of its channels; the bar on the right is the mean difference between A and B in the row."
+    )
     return Chart(figure, caption, channel_table(s_A=first, s_B=second, difference=differences))
 
 
@@ -106,7 +108,7 @@ def sorted_differences(first: Array, second: Array, *, site: str, count: int) ->
     figure.update_layout(hovermode="closest", margin={"l": 40, "t": 76})
     figure.update_xaxes(title_text="rank of the channel", range=[-0.5, len(order) + 0.5], showgrid=False, zeroline=False, nticks=6)
     figure.update_yaxes(title_text="s of A − s of B", nticks=5, zeroline=True)
-    caption = f"The {len(first)} channels of {site}: at the left those that it passes on more for A, at the right those for B."
+    caption = f"The {len(first)} channels of {site}: those on the left are more open for A, those on the right are more open for B."
     return Chart(figure, caption, {"rank": rank, "channel": order, "s_A": first[order], "s_B": second[order], "difference": difference})
 
 
@@ -142,7 +144,7 @@ def pairs(first: Array, second: Array, channels: NDArray[np.intp]) -> Chart:
         ticktext=[f"ch {channel}" for channel in channels],
         zeroline=False,
     )
-    caption = "Both scales of the channels at either end."
+    caption = "The scales for A and for B of the channels that differ most."
     return Chart(figure, caption, {"channel": channels, "s_A": first[channels], "s_B": second[channels]})
 
 

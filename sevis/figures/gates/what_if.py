@@ -34,7 +34,7 @@ def union_of_top(before: Array, after: Array, *, count: int = 5) -> NDArray[np.i
 
 def unchanged_bars(top: Sequence[tuple[str, float]], *, classes: int) -> Chart:
     """Draw the most probable classes before anything is changed, as `top_bars` does."""
-    caption = "What the network makes of the photo with all gates as they are: once one is changed, both stand side by side."
+    caption = "What the network sees in the photo with all gates as they are; once you change a gate, both predictions stand side by side."
     return replace(top_bars(top, classes=classes), caption=caption)
 
 
@@ -51,8 +51,8 @@ def compare_bars(classes: Sequence[str], before: Array, after: Array, *, count: 
     first, then = int(before.argmax()), int(after.argmax())
     verdict = "stays" if first == then else f"turns from “{classes[first]}” into"
     caption = (
-        f"All classes that are among the five most probable before or after; the prediction {verdict} “{classes[then]}”. In brackets, the "
-        "change in percentage points."
+        f"All classes that are among the five most probable before or after; the prediction {verdict} "
+        f"“{classes[then]}” (in brackets: the change in percentage points)."
     )
     return Chart(_pairs_of_bars(names, was, now), caption, {"class": names, "before": was, "after": now, "change": now - was})
 
@@ -86,8 +86,8 @@ def _pairs_of_bars(names: Sequence[str], before: Array, after: Array) -> go.Figu
 def one_state_map(scale: Mapping[str, Array]) -> Chart:
     """Draw the scales before or after a change as `gate_map` does; a change may carry them beyond 0 and 1."""
     beyond = any(row.min() < 0 or row.max() > 1 for row in scale.values())
-    ends = "; values beyond 0 and 1 get the colour of that end" if beyond else ""
-    caption = f"Each row is one SE block, each column one of its channels ({describe_channels(scale)}){ends}."
+    ends = "; values below 0 or above 1 have the colour of that end" if beyond else ""
+    caption = f"Each row is one SE block and each column one of its channels ({describe_channels(scale)}){ends}."
     return replace(gate_map(scale), caption=caption)
 
 
@@ -108,7 +108,7 @@ def change_map(before: Mapping[str, Array], after: Mapping[str, Array], *, held:
         colorbar={
             "tickvals": [-100, -50, 0, 50, 100],
             "ticktext": ["-1", "-0.5", "0", "+0.5", "+1"],
-            "title": {"text": "change of the scale s: white is none"},
+            "title": {"text": "change of the scale s: white means no change"},
         },
         selector={"type": "heatmap"},
     )
@@ -122,15 +122,16 @@ def _describe_change(before: Mapping[str, Array], after: Mapping[str, Array], he
     """Return what moved, and why."""
     moved = [site for site in before if np.abs(before[site].astype(np.float64) - after[site]).max() > SEEN]
     if not moved:
-        return f"No scale s differs by more than {SEEN} from that of the unchanged network."
+        return f"No scale s differs by more than {SEEN} from the unchanged network."
     text = (
-        f"By how much s of every channel differs from the unchanged network: by more than {SEEN} in {len(moved)} of {len(before)} blocks."
+        f"How far the scale s of every channel differs from the unchanged network: by more than {SEEN} in "
+        f"{len(moved)} of {len(before)} blocks."
     )
     if len(held) == len(before):
-        return f"{text} All of them are changed by hand."
+        return f"{text} You changed all of them."
     named = next(iter(held)) if len(held) == 1 else f"{len(held)} blocks"
-    answer = " the others that moved come later, and answer to what now reaches them." if set(moved) - set(held) else ""
-    return f"{text} Changed by hand {'is' if len(held) == 1 else 'are'} {named}{';' if answer else '.'}{answer}"
+    answer = " The other blocks that moved come later and answer to their changed input." if set(moved) - set(held) else ""
+    return f"{text} You changed {named}.{answer}"
 
 
 def sensitivity_strip(answer: "Sensitivity", target: int, *, held_at: str) -> Chart:
@@ -151,10 +152,11 @@ def sensitivity_strip(answer: "Sensitivity", target: int, *, held_at: str) -> Ch
             f"{way}_logit_change": answer.logit_change(way, target),
             f"{way}_top1": names[answer.top1(way)],
         }
-    held = f"; frozen means held at its mean over {held_at}" if answer.frozen is not None else ""
+    held = f"; a frozen block is held at its mean over {held_at}" if answer.frozen is not None else ""
     caption = (
-        f"How the probability of “{answer.classes[target]}” ({100 * answer.probability(target):.1f} % with no gate changed) moves when one "
-        f"block alone is changed: opened means all of its channels pass whole{held}."
+        f"How the probability of “{answer.classes[target]}” ({100 * answer.probability(target):.1f} % "
+        "with no gate changed) changes when one block alone is changed: in an opened block all channels "
+        f"pass whole{held}."
     )
     frozen = answer.change("frozen", target) if answer.frozen is not None else None
     return Chart(_strip(answer.sites, answer.change("opened", target), frozen), caption, table)
@@ -200,8 +202,9 @@ def channel_bars(answer: "Ablation", target: int, *, count: int = CHANNELS) -> C
     if answer.done < 1:
         so_far = f" of the {len(change)} tried so far"
     caption = (
-        f"The {len(most)} channels of {answer.site}{so_far} whose absence (s = 0), one at a time, moves the probability of "
-        f"“{answer.classes[target]}” most: a bar to the left means that the channel speaks for the class, one to the right, against it."
+        f"The {len(most)} channels of {answer.site}{so_far} that change the probability of "
+        f"“{answer.classes[target]}” most when each is shut alone (s = 0): a bar to the left means that "
+        "the channel speaks for the class, a bar to the right, against it."
     )
     figure = _signed_bars(most, 100 * change[most], site=answer.site)
     return Chart(figure, caption, {"channel": np.arange(len(change)), "probability_change": change})

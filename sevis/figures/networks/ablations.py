@@ -90,8 +90,9 @@ def error_dots(dots: Sequence[Dot], *, title: str, source: str = "") -> Chart:
     intervals = [part.interval if part and part.interval else ("", "") for part in measured]
     return Chart(
         _draw_errors(dots, title),
-        caption="Top-1 error of each variant, measured here as the mean over seeds with its 95 % interval (Student's t), beside the "
-        f"paper's figure, in the paper's order; a dotted line marks SE as it is by default{_after(source)}.",
+        caption="Top-1 error of each variant, measured here as the mean over seeds with its 95 % "
+        "interval (Student's t), beside the paper's figure and in the paper's order; the dotted "
+        f"line marks the default SE block{_after(source)}.",
         table={
             "variant": [dot.label for dot in dots],
             "top1_error": [str(part.mean) if part else "" for part in measured],
@@ -141,8 +142,8 @@ def life_map(lives: Sequence[Life], *, source: str = "", caveats: str = "") -> C
         caveats: what must be known of some of them, whole sentences.
     """
     caption = (
-        "Top-1 of every variant with SE against how far its scales s vary over images, means over seeds: one that wins with dead gates "
-        f"wins for another reason{_after(source)}. {caveats}"
+        "Top-1 of every variant with SE against how far its scales s vary over images (means over "
+        f"seeds): a variant that wins with dead gates wins for another reason{_after(source)}. {caveats}"
     )
     return Chart(
         _draw_lives(lives),
@@ -191,7 +192,7 @@ def gain_dots(gains: Sequence[Gain], *, source: str = "") -> Chart:
     ends = [gain.interval or ("", "") for gain in gains]
     return Chart(
         _draw_gains(gains),
-        caption=f"Top-1 with SE minus without, in points, here and in the paper{_after(source)}.",
+        caption=f"Top-1 with SE minus top-1 without SE, in percentage points, here and in the paper{_after(source)}.",
         table={
             "what": [gain.what for gain in gains],
             "points": [gain.points for gain in gains],
@@ -243,8 +244,9 @@ def gate_bars(blocks: Mapping[str, BlockAliveness], *, network: str, source: str
     table |= {column: [getattr(block, column) for block in blocks.values()] for column in ("std_over_images", "mean", "top1_frozen")}
     return Chart(
         _draw_gates(blocks),
-        caption=f"The standard deviation of the scales s over the validation photos, mean over the channels of each block of {network}; "
-        f"below the dotted line the gates of a block count as dead{_after(source)}.",
+        caption="The standard deviation of the scale s over the validation photos, averaged over the "
+        f"channels of each block of {network}; below the dotted line, the gates of a block count "
+        f"as dead{_after(source)}.",
         table=table,
     )
 

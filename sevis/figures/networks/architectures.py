@@ -56,8 +56,9 @@ def block_strip(cells: Sequence[Cell], *, network: str) -> Chart:
     units, gated = sum(bool(cell.unit) for cell in cells), sum(bool(cell.gate) for cell in cells)
     return Chart(
         _draw_strip(cells),
-        caption=f"Each cell is one block of {network}, in the order in which they run, a row for each output size in pixels (as in the "
-        f"paper's Table 1); {gated} of {units} units have SE.",
+        caption=f"Each cell is one block of {network}, in the order in which the blocks run, with a row "
+        f"for each output size in pixels (as in the paper's Table 1); {gated} of {units} units "
+        "have SE.",
         table={
             "block": [cell.path for cell in cells],
             "channels": [cell.channels for cell in cells],
@@ -111,8 +112,9 @@ def stage_bars(stages: Sequence[Stage], *, what: str, network: str) -> Chart:
     name = what.replace("-", "_")
     return Chart(
         _draw_stages(stages, what),
-        caption=f"The {what} of {network} by the side of the blocks' outputs (1: after the last pool), counted here; above each bar, by "
-        "how much SE adds to what is there without.",
+        caption=f"The {what} of {network}, counted here, by the side of the blocks' outputs in pixels (1: "
+        "after the last pool); the number above each bar is what SE adds to the network without "
+        "SE.",
         table={
             "side": [stage.side for stage in stages],
             "blocks": [stage.blocks for stage in stages],
@@ -165,11 +167,11 @@ def reduction_curve(counts: Mapping[int, int], plain: int, *, chosen: int, print
         printed: the paper's figures by r; empty where it has none for this network.
         network: what it is called.
     """
-    rounding = "; Table 10 prints them to 0.1 million, of networks without biases" if printed else ""
+    rounding = "; Table 10 rounds to 0.1 million and counts networks without biases" if printed else ""
     return Chart(
         _draw_ratios(counts, plain, chosen, printed),
-        caption=f"The parameters of {network} with SE, in millions, for every reduction ratio r from 2 to {max(counts)}: eq. (5) says that "
-        f"half the r costs twice as much{rounding}.",
+        caption=f"The parameters of {network} with SE, in millions, for every reduction ratio r from 2 to "
+        f"{max(counts)}: by eq. (5), half the r costs twice as much{rounding}.",
         table={
             "r": list(counts),
             "parameters": list(counts.values()),

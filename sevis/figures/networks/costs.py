@@ -50,9 +50,10 @@ def error_and_cost(points: Sequence[Point]) -> Chart:
     """
     return Chart(
         _draw_points(points),
-        caption="Single-crop top-1 error on ImageNet's validation set against the multiply-adds of one image: every error is the paper's "
-        "figure (Tables 2, 3 and 8); a dot stands where its cost was counted here, a diamond where the paper's figure for it is. An arrow "
-        "leads from a network without SE to the same with SE.",
+        caption="Single-crop top-1 error on ImageNet's validation set against the multiply-adds of one "
+        "image: all errors are the paper's figures (Tables 2, 3 and 8), a dot has a cost that "
+        "was counted here, a diamond the paper's cost, and an arrow leads from a network without "
+        "SE to the same network with SE.",
         table={
             "network": [_title(point) for point in points],
             "top1_error_paper": [point.top1 for point in points],
@@ -135,8 +136,8 @@ def slowdown_chart(ratio: Ratio, *, network: str, device: str) -> Chart:
     quartiles = [row.quartiles or ("", "") for row in rows]
     return Chart(
         _draw_slowdowns(rows),
-        caption=f"How many times as long {network} takes with SE, measured here on {device}, beside the paper's figures for ResNet-50 (a "
-        "forward on a CPU; training on 8 GPUs); 1 is no longer than without.",
+        caption=f"The time that {network} takes with SE, divided by its time without SE, measured here on {device}, beside the paper's "
+        "figures for ResNet-50 (a forward pass on a CPU; training on 8 GPUs).",
         table={
             "what": [row.what for row in rows],
             "ratio": [row.ratio for row in rows],

@@ -68,8 +68,9 @@ def seed_curves(groups: Mapping[str, Sequence[Sequence[Epoch]]], *, what: str = 
     how = "mean over seeds, with a band from the lowest to the highest" if several else "by epoch"
     return Chart(
         figure,
-        caption=f"{what}, {how}: validation loss solid, loss on augmented training images dotted, top-1 on the validation images"
-        f"{f'; {source}' if source else ''}.",
+        caption=f"{what}, {how}: the solid line is the validation loss, the dotted line the loss on "
+        "augmented training images, and top-1 is that of the validation "
+        f"images{f'; {source}' if source else ''}.",
         table=_epochs_table(groups),
     )
 
@@ -111,8 +112,9 @@ def live_curves(runs: Mapping[str, LiveCurve], *, epochs: int, source: str) -> C
     """
     return Chart(
         _draw_live(runs, epochs),
-        caption=f"Loss of the training steps (mean of {WINDOW} at a time, on augmented images) and top-1 on the validation images after "
-        f"each epoch, of the runs that you started, each with the seed in its name; {source}.",
+        caption=f"The loss of the training steps (mean of {WINDOW} steps, on augmented images) and top-1 "
+        "on the validation images after each epoch, for the runs that you started; each name "
+        f"ends with the seed; {source}.",
         table=_steps_table(runs),
     )
 
@@ -156,7 +158,7 @@ def _checked(groups: Mapping[str, Sequence[Sequence[Epoch]]]) -> Mapping[str, Se
         raise SevisError("expected the log of at least one training run, got none")
     for name, runs in groups.items():
         if not runs or not all(runs):
-            raise SevisError(f"the run {name} has no finished epoch yet: wait for its first")
+            raise SevisError(f"the run {name} has no finished epoch yet: wait for the first one")
     return groups
 
 

@@ -47,8 +47,8 @@ def find_trial_data() -> TrialData:
         )
         return TrialData(about, size=64, epochs=6, time="about a minute", open=partial(open_photos, path))
     about = (
-        "scikit-learn's handwritten digits, 8 × 8 pixels enlarged to 32, 1,347 for training and 450 for validation (Tiny ImageNet is not "
-        "on this machine)"
+        "scikit-learn's handwritten digits (8 × 8 pixels enlarged to 32; 1,347 for training and 450 for validation), because Tiny "
+        "ImageNet is not on this machine"
     )
     return TrialData(about, size=32, epochs=8, time="about ten seconds", open=open_digits)
 
@@ -127,6 +127,8 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise SevisError("there is nothing to train on: install scikit-learn, which has digits, or name a data set in SEVIS_DATA") from None
+        raise SevisError(
+            "there is nothing to train on: install scikit-learn, which contains handwritten digits, or name a data set in SEVIS_DATA"
+        ) from None
     found = load_digits()
     return np.round(found.images * 255 / 16).astype(np.uint8), found.target

@@ -180,7 +180,7 @@ class Trial:
         except SevisError as error:
             self.error = SevisError(str(error))  # anew, for the traceback of the first holds the network and its images
         except BaseException as error:  # told to whoever looks, who would otherwise wait for ever
-            self.error = SevisError(f"the training broke off ({type(error).__name__}: {one_line(error)})")
+            self.error = SevisError(f"the training stopped with an error ({type(error).__name__}: {one_line(error)})")
 
     def _train(self, turn: ExitStack, folder: Path) -> TrialOutcome:
         import torch
@@ -267,4 +267,4 @@ class Trial:
         if self._cancelled.is_set():
             raise _EndedError("it was cancelled")
         if time.monotonic() - self._seen > ALONE:
-            raise _EndedError(f"nobody had looked at it for {ALONE:.0f} seconds")
+            raise _EndedError(f"nobody looked at it for {ALONE:.0f} seconds")

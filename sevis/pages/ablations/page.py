@@ -8,8 +8,8 @@ from sevis.pages.ablations.twins import show_twins
 
 st.title("Ablations")
 st.markdown(
-    "Does SE improve a network, and which of its parts matter? What the paper says, and what was measured here on smaller networks and "
-    "fewer images, with intervals that say how far a difference can be trusted."
+    "Does SE improve a network, and which of its parts matter? This page shows what the paper says and what was measured here on "
+    "smaller networks and fewer images, with intervals that say how far a difference can be trusted."
 )
 st.header("With SE and without", anchor="twins")
 show_twins()

@@ -43,14 +43,14 @@ def show_tables() -> None:
         st.caption(f"Measured here: {as_text(describe(ablations))} {PRINTED}")
         everything = [pair for one in by_number.values() for pair in compare(one, ablations)]
         st.caption(f"All tables: {tally(everything)}")
-    st.caption(f"`{COMMAND}` makes what is measured here, with more seeds where asked; `{COMMAND} --report` prints all of it.")
+    st.caption(f"`{COMMAND}` trains what is measured here (an option adds seeds); `{COMMAND} --report` prints all of it.")
 
 
 def _read_or_say() -> Ablations:
     """Return the measured ablations; none, and a sentence that says why, where they cannot be had."""
     path = find_ablations()
     if not path.is_file():
-        st.info(f"Nothing is measured yet, so only the paper's figures are shown: `{COMMAND}` trains the variants.", icon=":material/info:")
+        st.info(f"Nothing is measured yet, so only the paper's figures are shown. `{COMMAND}` trains the variants.", icon=":material/info:")
         return Ablations()
     try:
         return _read(str(path), path.stat().st_mtime_ns)
@@ -83,8 +83,8 @@ def _show_table(table: Table, ablations: Ablations) -> None:
             rows, hide_index=True, width="stretch", height="content", alt=f"The rows of Table {table.number}, here and in the paper"
         )
         st.caption(
-            f"Top-1 errors in %, differences from SE as it is by default in points. {INTERVALS} {VARIES} (near 0: dead); “frozen "
-            "costs” the points of top-1 lost when every s is held at its mean over the training images. "
+            f"Top-1 errors are in %, differences from the default SE block in points. {INTERVALS} {VARIES} (near 0: dead). “Frozen "
+            "costs” is the top-1 in points that is lost when every s is held at its mean over the training images. "
             f"{caveats(summaries)}"
         )
 

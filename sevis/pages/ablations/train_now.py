@@ -23,16 +23,16 @@ def show_training() -> None:
     """Show the controls, the run that is going on, and the results so far."""
     data = find_trial_data()
     st.markdown(
-        f"ResNet-18 at a quarter of its width, with SE as you choose it or without, trained here and now: {data.epochs} epochs on "
-        f"{data.about}. It takes {data.time} on a CPU. Other seeds give other numbers: train the same with two, and see how much of a "
-        "difference is noise."
+        f"Train ResNet-18 at a quarter of its width here and now, with an SE block of your choice or without SE: {data.epochs} "
+        f"epochs on {data.about}. It takes {data.time} on a CPU. Other seeds give other numbers: train with two seeds to see how "
+        "much of a difference is noise."
     )
     choice = _choose()
     trial: Trial | None = st.session_state.get(RUNNING)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         going = trial is not None
         st.button("Train", key="train", type="primary", icon=":material/play_arrow:", disabled=going, on_click=_start, args=(choice, data))
-        st.caption(f"A run lasts as long as this page is open: {ALONE:.0f} seconds after you leave, it ends, and nothing of it is kept.")
+        st.caption(f"A run lasts as long as this page is open. It ends {ALONE:.0f} seconds after you leave, and nothing of it is kept.")
     if trial:
         st.fragment(_watch, run_every=PAUSE)(data)
         return
@@ -49,7 +49,14 @@ def _choose() -> TrialChoice:
     with st.container(horizontal=True, gap="medium"):
         network = choose_one("Network", [WITH, WITHOUT], key="try_network", wrap=True)
         seed = st.number_input(
-            "Seed", 0, 999, 0, key="try_seed", bind="query-params", width=130, help="Of weights, order and augmentation."
+            "Seed",
+            0,
+            999,
+            0,
+            key="try_seed",
+            bind="query-params",
+            width=130,
+            help="The seed of the weights, of the order of the images and of the augmentation.",
         )
     if network == WITHOUT:
         return TrialChoice(gated=False, seed=int(seed))
@@ -101,9 +108,7 @@ def _finish(trial: Trial) -> None:
     if trial.outcome:
         st.session_state[FINISHED] = [*_finished(), trial.outcome][-KEPT:]
     else:
-        st.session_state[ENDED] = (
-            trial.error or f"{trial.title}: ended before it was trained, because {trial.ended}; nothing of it is kept."
-        )
+        st.session_state[ENDED] = trial.error or f"{trial.title}: the run ended early, because {trial.ended}; nothing of it is kept."
 
 
 def _describe(trial: Trial) -> str:
@@ -124,11 +129,11 @@ def _show_finished(data: TrialData) -> None:
         [_cells(number, outcome) for number, outcome in enumerate(outcomes, 1)], hide_index=True, width="stretch", height="content"
     )
     st.caption(
-        "Top-1 of the final weights on the validation images, with a 95 % interval over these images (Wilson), which knows nothing of "
-        f"other seeds. {VARIES}; “frozen” is top-1 with every s held at its mean over the training images. Only you see these results, the "
-        f"last {KEPT} of them, until you close the page."
+        "Top-1 of the final weights on the validation images, with a 95 % interval over these images (Wilson); the interval does "
+        f"not include the effect of other seeds. {VARIES}; “frozen” is top-1 with every s held at its mean over the training "
+        f"images. Only you see these results (the last {KEPT}), until you close the page."
     )
-    st.button("Forget them", key="forget-trials", on_click=_forget, icon=":material/undo:")
+    st.button("Forget these results", key="forget-trials", on_click=_forget, icon=":material/undo:")
 
 
 def _show_curves(data: TrialData, trial: Trial | None) -> None:

@@ -54,7 +54,9 @@ def _say_what_is_missing(cards: Mapping[str, Card]) -> None:
     missing = [name for way, name in ((WITH, GATED), (WITHOUT, PLAIN)) if way not in cards]
     if missing:
         names, verb = " and ".join(f"`{name}`" for name in missing), "is" if len(missing) == 1 else "are"
-        st.info(f"{names} {verb} not among the networks that are shipped, so the two cannot be compared here.", icon=":material/info:")
+        st.info(
+            f"{names} {verb} not among the networks on this machine, so the two networks cannot be compared here.", icon=":material/info:"
+        )
 
 
 def _show(cards: Mapping[str, Card]) -> None:
@@ -78,9 +80,9 @@ def _difference(cards: Mapping[str, Card]) -> Difference:
     twin, plain = cards[WITH].twin, cards[WITHOUT]
     points = Estimate(100 * (_score(cards[WITH], "top1") - _score(plain, "top1")), None, 1)
     if twin is None:
-        return Difference(points, f"its interval is not known: {MEASURE}")
+        return Difference(points, f"its interval is unknown: {MEASURE}")
     if (twin.name, twin.weights) != (plain.name, plain.sha256):
-        return Difference(points, f"its interval in index.json is of another network without SE: {MEASURE} again")
+        return Difference(points, f"its interval in index.json belongs to another network without SE: {MEASURE} again")
     low, high = (100 * end for end in twin.interval)
     points = Estimate(100 * twin.top1_difference, (low, high), twin.seeds)
     costs = {way: {what: getattr(facts, what) for what in COUNTED} for way, facts in ((WITH, twin.own), (WITHOUT, twin))}
@@ -98,7 +100,7 @@ def _score(card: Card, which: str) -> float:
 def _sentence(difference: Difference) -> str:
     """Return the difference beside the paper's, and what can be said of it."""
     points, interval = difference.points, difference.points.interval
-    what = f"**In one run of each, top-1 is {say(abs(points.mean))} points {'lower' if points.mean < 0 else 'higher'} with SE**"
+    what = f"**In one run of each network, top-1 is {say(abs(points.mean))} points {'lower' if points.mean < 0 else 'higher'} with SE**"
     if interval:
         what += f" (95 % interval {say(interval[0], sign=True)} to {say(interval[1], sign=True)})"
         what += "" if points.sign else ". The interval holds 0: these runs cannot tell whether SE helps here"
@@ -106,8 +108,8 @@ def _sentence(difference: Difference) -> str:
         what += f"; {difference.how}"
     errors = f"{PAPER.plain.top1:.2f} to {PAPER.gated.top1:.2f} %"
     return (
-        f"{what}. The paper's {PAPER.title} on ImageNet: top-1 error from {errors}, so {say(PRINTED, 2, sign=True)} points of top-1 (Table "
-        f"{PAPER.table}, one run each)."
+        f"{what}. In the paper, for {PAPER.title} on ImageNet, the top-1 error goes from {errors}, so {say(PRINTED, 2, sign=True)} "
+        f"points of top-1 (Table {PAPER.table}, one run each)."
     )
 
 
@@ -115,7 +117,7 @@ def _costs(cards: Mapping[str, Card], difference: Difference | None) -> Mapping[
     """Return parameters and multiply-adds: as the comparison has them, else counted, for which torch has to be loaded."""
     if difference and difference.costs:
         return difference.costs
-    with st.spinner("Counting what they cost …"):
+    with st.spinner("Counting parameters and multiply-adds …"):
         return {way: _count(card.architecture, card.preprocessing.crop) for way, card in cards.items()}
 
 
@@ -156,9 +158,9 @@ def _show_curves(cards: Mapping[str, Card]) -> None:
 
 def _show_gates(card: Card, gates: Aliveness) -> None:
     st.markdown(
-        f"**The gates are {'alive' if gates.std_over_images >= DEAD else 'dead'}:** over images, s has a standard deviation of "
-        f"{gates.std_over_images:.2f}, mean over channels and blocks; with every s held at its mean over the training images, top-1 goes "
-        f"from {100 * gates.top1:.1f} to {100 * gates.top1_frozen:.1f} %."
+        f"**The gates are {'alive' if gates.std_over_images >= DEAD else 'dead'}:** the standard deviation of s over images is "
+        f"{gates.std_over_images:.2f}, averaged over channels and blocks. With every s held at its mean over the training images, "
+        f"top-1 goes from {100 * gates.top1:.1f} to {100 * gates.top1_frozen:.1f} %."
     )
     show(gate_bars(gates.blocks, network=card.name, source=_source(card)), key="twin-gates")
 

@@ -28,8 +28,9 @@ def show_costs(design: Design, plain: "Cost", cost: "Cost") -> None:
     biases = cost.se_parameters - cost.closed_form
     st.markdown(
         f"By the closed form of the paper's eq. (5), (2/r) Σ N C² with {ratio}, SE has **{cost.closed_form:,} weights** in its "
-        f"{len(cost.sites)} blocks{f'; to these come {biases:,} biases, which eq. (5) leaves out' if biases else ''}. What the paper calls "
-        "FLOPs are multiply-adds; its difference between the plain network and SE seems to include the additions of the squeeze."
+        f"{len(cost.sites)} blocks{f'. It also has {biases:,} biases, which eq. (5) leaves out' if biases else ''}. What the paper "
+        "calls FLOPs are multiply-adds; its difference between the plain network and SE seems to include the additions of the "
+        "squeeze."
     )
 
 

@@ -77,7 +77,7 @@ def _choose_network(names: list[str]) -> str:
         bind="query-params",
         on_change=_forget,
         width=300,
-        help="The plain network; SE is put into it as chosen beside. SENet-154 is the paper's entry to ILSVRC 2017.",
+        help="The plain network. The controls beside it say how SE is added to it. SENet-154 is the paper's entry to ILSVRC 2017.",
     )
 
 
@@ -99,18 +99,27 @@ def _choose(name: str, family: Family) -> Design:
         titles=PLACEMENTS,
         default="standard",
         wrap=True,
-        help="Where SE stands in a residual unit (Figure 5, Tables 14 and 15): before the sum (Standard), on the branch before its first "
-        "convolution (Pre), after the sum (Post), on the shortcut (Identity), or after the 3×3 convolution. Other families have one place.",
+        help="Where SE stands in a residual unit (Figure 5, Tables 14 and 15): before the sum (Standard), on the branch before its "
+        "first convolution (Pre), after the sum (Post), on the shortcut (Identity), or after the 3×3 convolution. Other "
+        "families have only one place.",
     )
     stages = st.multiselect(
-        "Stages", family.stages, list(family.stages), key="stages", bind="query-params", width=330, help="Which have SE (Table 13)."
+        "Stages",
+        family.stages,
+        list(family.stages),
+        key="stages",
+        bind="query-params",
+        width=330,
+        help="The stages that have SE (Table 13).",
     )
-    about = "Table 11; NoSqueeze, Table 16, projects the maps themselves."
+    about = "How z is made (Table 11). NoSqueeze (Table 16) has no z: it projects the maps themselves."
     squeeze = choose_one("Squeeze", list(SQUEEZES), key="squeeze", titles=SQUEEZES, wrap=True, help=about)
     about = "The non-linearity at the end of the excitation (Table 12)."
     gate = choose_one("Gate", list(GATES), key="gate", titles=GATES, wrap=True, help=about)
     width = choose_one("Width", WIDTHS, key="width", default=1.0, wrap=True) if family.widens else 1.0
-    bias = st.toggle("Biases", value=True, key="bias", bind="query-params", help="The released networks have them, the ablations not.")
+    bias = st.toggle(
+        "Biases", value=True, key="bias", bind="query-params", help="The released networks have biases; the paper's ablations have none."
+    )
     wanted = tuple(stage for stage in family.stages if stage in stages)
     return Design(name, width, reduction, placement, None if wanted == family.stages else wanted, squeeze, gate, bias)
 
@@ -118,7 +127,7 @@ def _choose(name: str, family: Family) -> Design:
 def _show_blocks(design: Design, family: Family, cost: "Cost") -> None:
     st.header("Where the blocks sit", anchor="blocks")
     cells = cells_of(family, cost)
-    hint = "**Click a cell to see how it is put together.**"
+    hint = "**Click a cell to see how the block is built.**"
     show(block_strip(cells, network=design.title), key="blocks-strip", hint=hint, on_select=_choose_clicked)
     names = [unit.name for unit in family.units]
     gated = [cell.unit for cell in cells if cell.gate]
@@ -145,7 +154,7 @@ def _show_unit(design: Design, family: Family, name: str, *, gated: bool) -> Non
             chart = block_drawing(drawing_of(one, name), path=path, network=design.title, source=source)
             show(chart, key=f"{name}-{way.replace(' ', '-')}")
     if not gated:
-        st.info(f"{name} has no SE block: its stage is not among those chosen above.", icon=":material/info:")
+        st.info(f"{name} has no SE block, because its stage is not chosen above.", icon=":material/info:")
 
 
 def _source(design: Design) -> str:
@@ -153,19 +162,17 @@ def _source(design: Design) -> str:
     if design.name == "bn_inception":
         return ", as in the paper's Figure 2"
     if design.placement == "3x3":
-        return ": the paper's Table 15 has it as SE_3×3"
+        return ": SE_3×3 in the paper's Table 15"
     if design.placement != "standard":
         return ", as in the paper's Figure 5"
     residual = design.name.startswith(("resn", "wrn", "senet", "inception_resnet"))
-    return (
-        ", as in the paper's Figure 3" if residual else ": the paper says in words where SE stands (section 3.3), and has no figure of it"
-    )
+    return ", as in the paper's Figure 3" if residual else ": the paper has no figure of it, but section 3.3 says where SE stands"
 
 
 st.title("Architectures")
 st.markdown(
-    "SE drops into almost any convolutional network, at almost no cost. Choose a network, see where the blocks sit, and count what they "
-    "add: no weights are needed for that."
+    "SE fits into almost any convolutional network, at almost no cost. Choose a network, see where the blocks sit, and count what "
+    "they add. No weights are needed."
 )
 explore()
 st.header("All networks of the paper", anchor="paper")

@@ -76,10 +76,10 @@ def _show_rows(counted: Counted) -> None:
         for one, other, digits in [(row.plain, row.gated, 2 if row.table == 2 else 1)]
     ]
     st.dataframe(rows, hide_index=True, width="stretch", height="content", alt="The rows of Tables 2 and 3, from plain to SE")
-    st.caption("All rows of Tables 2 and 3, each without SE → with SE. The paper's GFLOPs are multiply-adds, as are those counted here.")
+    st.caption("All rows of Tables 2 and 3, without SE → with SE. GFLOPs are billions of multiply-adds, both in the paper and here.")
     for row in TABLES_2_AND_3:
         if row.note:
-            st.caption(f"Where the paper's figure is not met: {row.note}.")
+            st.caption(f"Where our count differs from the paper's figure: {row.note}.")
 
 
 def _arrow(counted: Counted, name: str, *, index: int, unit: float, digits: int, end: str = "") -> str:

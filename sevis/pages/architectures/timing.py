@@ -30,8 +30,8 @@ def show_overhead(design: Design) -> None:
     device = describe_device()
     keys = (NAME, design.key, device)
     st.markdown(
-        f"One image of {family_of(design.name, design.width).side} pixels through {design.title} without and with SE, in turns, "
-        f"{PAIRS} times each, with fresh random weights, on {device}. The paper's two times are of ResNet-50: {_papers()}."
+        f"One image of {family_of(design.name, design.width).side} pixels runs through {design.title} without and with SE in turns, "
+        f"{PAIRS} times each, with random weights, on {device}. The paper gives two times for ResNet-50: {_papers()}."
     )
     if look_up(*keys) is None and st.session_state.get(NAME) != keys:
         drop(NAME)
@@ -45,7 +45,7 @@ def check_size(design: Design) -> None:
     count, most = cost_of(design).parameters, most_parameters()
     if count > most:
         raise SevisError(
-            f"{design.title} with these SE blocks has {count / 1e6:,.0f} million parameters, and this app runs networks of at most "
+            f"{design.title} with these SE blocks has {count / 1e6:,.0f} million parameters, but this app runs networks of at most "
             f"{most / 1e6:,.0f} million: choose a smaller network or a larger r, or start the app with a higher SEVIS_MAX_PARAMETERS"
         )
 
@@ -91,8 +91,8 @@ def _fresh(design: Design, device: "torch.device") -> "nn.Module":
 def _draw(design: Design, device: str, ratio: Ratio) -> None:
     plain = 1e3 * ratio.plain
     st.markdown(
-        f"**{ratio.median:.3f} times** the time (quartiles {ratio.low:.3f} to {ratio.high:.3f} of {ratio.pairs} pairs): {plain:.1f} ms "
-        f"without SE, so about {plain * ratio.median:.1f} ms with."
+        f"**{ratio.median:.3f} times** the time without SE (quartiles {ratio.low:.3f} to {ratio.high:.3f} of {ratio.pairs} pairs): "
+        f"{plain:.1f} ms without SE, about {plain * ratio.median:.1f} ms with SE."
     )
     show(slowdown_chart(ratio, network=design.title, device=device), key="overhead")
 

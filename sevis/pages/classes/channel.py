@@ -63,7 +63,7 @@ def show_photos(statistics: ClassStatistics, network: Network, card: Card, *, bl
     Raises:
         SevisError: when a photo cannot be read.
     """
-    st.subheader(f"The photos that raise and lower channel {channel} most", anchor="photos")
+    st.subheader(f"The photos that open and shut channel {channel} most", anchor="photos")
     found = statistics.extremes(block)
     ends = (
         Extreme.of("The highest scales", "highest", found.highest[channel], found.highest_ids[channel]),
@@ -95,7 +95,7 @@ def photos_of(statistics: ClassStatistics, card: Card) -> ImageDataset | str:
     except SevisError:
         fingerprint = None
     if fingerprint is None or fingerprint != known.get("fingerprint"):
-        return "The photos on this machine are not those that the statistics were collected from, so only the scales are shown."
+        return "The photos on this machine are not the photos of these statistics, so only the scales are shown."
     return photos.named(dict(zip(known.get("wnids") or (), statistics.classes, strict=False)))
 
 
@@ -170,7 +170,7 @@ def _choose(statistics: ClassStatistics) -> tuple[str, int]:
             key=NUMBER,
             bind="query-params",
             width=200,
-            help="At first the channel whose variance lies most between the classes.",
+            help="The first choice is the channel with the largest class share (omega squared).",
         )
     return block, int(number)
 
@@ -178,8 +178,8 @@ def _choose(statistics: ClassStatistics) -> tuple[str, int]:
 def _show_histogram(statistics: ClassStatistics, block: str, channel: int) -> None:
     if not statistics.detailed:
         st.info(
-            "These class statistics hold means and deviations only. Collected again with python -m sevis collect, they also say how often "
-            "a channel has which scale, and which photos raise and lower it most.",
+            "These class statistics hold only means and deviations. Collect them again with python -m sevis collect: then this "
+            "page also shows how often each scale occurs, and which photos open and shut the channel most.",
             icon=":material/info:",
         )
         return

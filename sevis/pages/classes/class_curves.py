@@ -43,12 +43,15 @@ def choose(statistics: ClassStatistics) -> PanelChoice | None:
             key="blocks",
             bind="query-params",
             wrap=True,
-            help="SE_stage_block. The paper shows the last block of each stage, and all of the last stage.",
+            help="The names are SE_stage_block. The paper shows the last block of each stage, and all blocks of the last stage.",
         )
     with narrow:
         about = "The paper draws 50 uniformly sampled channels."
         amount = choose_one("Channels of each block", [SAMPLED, ALL], key="channels", wrap=True, help=about)
-        about = "Their index, as in the paper; their mean over all images; or the share of their variance that lies between the classes."
+        about = (
+            "By channel number, as in the paper; by their mean over all images; or by class share, the share of their variance "
+            "that lies between the classes."
+        )
         order = choose_one("Channels ordered by", ORDERS, key="order", wrap=True, help=about)
     blocks = [site for site in statistics.sites if site in chosen]
     if curves and blocks:
@@ -82,7 +85,7 @@ def _choose_groups(statistics: ClassStatistics) -> list[Curve]:
         bind="query-params",
         wrap=True,
         placeholder="Choose groups, such as animal or vehicle",
-        help="A group is one curve, over all images of its classes. The groups are WordNet's.",
+        help="A group is one curve, over all images of its classes. The groups come from WordNet.",
     )
     return [groups[name] for name in names]
 
@@ -93,7 +96,10 @@ def limit_channels(statistics: ClassStatistics, choice: PanelChoice, curves: int
         return choice.channels
     count = drawable_channels(statistics, choice.blocks, curves)
     if count is not None:
-        st.caption(f"All channels of so many curves are too much for one page: at most {count} uniformly sampled ones a block are drawn.")
+        st.caption(
+            f"So many curves with all channels are too much for one page. At most {count} uniformly sampled channels of each "
+            "block are drawn."
+        )
     return count
 
 
@@ -138,7 +144,7 @@ def _choose_curve(curves: Sequence[Curve]) -> Curve:
 def _name_missing(statistics: ClassStatistics, curves: Sequence[Curve]) -> None:
     empty = missing(statistics, curves)
     if empty:
-        st.info(f"Without a photo there is no curve: {', '.join(map(repr, empty))}.", icon=":material/info:")
+        st.info(f"These have no photo, so they have no curve: {', '.join(map(repr, empty))}.", icon=":material/info:")
 
 
 def draw_legend(items: Mapping[str, Stroke]) -> None:

@@ -20,7 +20,8 @@ PCA, MDS = "PCA", "MDS"
 COMMON, OWN = "the same for all blocks", "of this block"
 ABOUT = (
     "Each class is the mean of its photos' gates: one point with as many coordinates as the block has channels. If a block is "
-    "class-agnostic, its classes lie on one spot; if it is class-specific, they lie apart. **Move the slider to go through the network.**"
+    "class-agnostic, its classes lie on one spot; if it is class-specific, they lie apart. **Move the slider to go through the "
+    "network.**"
 )
 
 
@@ -55,7 +56,12 @@ def _choose(statistics: ClassStatistics) -> MapChoice:
     site = st.select_slider("Block, from the first to the last", sites, value=paper_blocks(sites)[0], key="map_block", bind="query-params")
     with st.container(horizontal=True, gap="medium"):
         kind = choose_one(
-            "Map", [PCA, MDS], key="map_kind", wrap=True, width="content", help="PCA places photos, too; MDS keeps the chosen distances."
+            "Map",
+            [PCA, MDS],
+            key="map_kind",
+            wrap=True,
+            width="content",
+            help="PCA can also place single photos; MDS keeps the chosen distances as well as it can.",
         )
         metric = choose_one(
             "Distance",
@@ -63,10 +69,15 @@ def _choose(statistics: ClassStatistics) -> MapChoice:
             key="map_metric",
             wrap=True,
             width="content",
-            help="Cosine ignores how far all gates are open; L1 does not.",
+            help="Cosine ignores how far all gates are open together; L1 does not.",
         )
         scale = choose_one(
-            "Scale", [COMMON, OWN], key="map_scale", wrap=True, width="content", help="One scale for all blocks shows how the classes part."
+            "Scale",
+            [COMMON, OWN],
+            key="map_scale",
+            wrap=True,
+            width="content",
+            help="One scale for all blocks shows how the classes separate with depth.",
         )
     marked = st.multiselect(
         "Classes to mark",
@@ -84,18 +95,19 @@ def _choose(statistics: ClassStatistics) -> MapChoice:
 def describe_separation(site: str, apart: Separation) -> str:
     """Return how far apart the classes of a block lie, in one or two sentences."""
     if np.isnan(apart.between):
-        return f"**{site}**: how far apart its classes lie is unknown, for that takes two classes and several photos of each."
+        return f"**{site}**: how far apart the classes lie is unknown, because that needs at least two classes with several photos each."
     ratio = f": a ratio of **{apart.between / apart.within:.2f}**" if apart.within else ""
     text = (
-        f"In **{site}** the means of two classes lie {apart.between:.3f} apart (root mean square over channels, in units of s, the noise "
-        f"of the means taken off), and two photos of one class {apart.within:.3f}{ratio}."
+        f"In **{site}**, the means of two classes lie {apart.between:.3f} apart, and two photos of one class lie {apart.within:.3f} "
+        f"apart{ratio} (root mean square over channels, in units of s; the noise of the means is subtracted)."
     )
     if not apart.tried:
         return text
     low, high = wilson(apart.hits, apart.tried)
     return (
-        f"{text} By its gates alone, {apart.hits / apart.tried:.1%} ({low:.1%} to {high:.1%}) of {apart.tried:,} photos lie nearest to the "
-        f"mean of their own class, themselves left out; guessing finds {1 / apart.classes:.1%}."
+        f"{text} By its gates alone, a photo lies nearest to the mean of its own class in {apart.hits / apart.tried:.1%} ({low:.1%} "
+        f"to {high:.1%}) of {apart.tried:,} cases, with the photo itself left out of that mean; guessing gives "
+        f"{1 / apart.classes:.1%}."
     )
 
 

@@ -19,7 +19,8 @@ def offer_report(statistics: ClassStatistics) -> None:
         key="classes-report",
         on_click="ignore",
         icon=":material/description:",
-        help="This page with its captions, but for One channel and Two classes; opens in any browser without internet, and prints.",
+        help="This page with its captions, without One channel and Two classes. It opens in any browser without internet, and it "
+        "prints well.",
     )
 
 

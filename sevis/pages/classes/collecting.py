@@ -44,7 +44,7 @@ def collected_here(network: Network, card: Card) -> ClassStatistics | None:
     data = find_data()
     if data is None:
         st.info(
-            f"No class statistics came with `{card.name}`, and no data is on this machine to collect them from.", icon=":material/info:"
+            f"There are no class statistics of `{card.name}`, and no data on this machine to collect them from.", icon=":material/info:"
         )
         _name_the_command(network)
         return None
@@ -78,8 +78,8 @@ def _newest(weights: str) -> list[ClassStatistics]:
 def _wanted(network: Network, card: Card, photos: ImageDataset, amount: Amount) -> bool:
     """Show the offer to collect, and return whether it has just been taken."""
     st.info(
-        f"No class statistics came with `{card.name}`. They can be collected here: the network looks at "
-        f"{amount.classes * amount.photos} validation photos of {photos.name}, and what its gates do is kept until the app ends.",
+        f"There are no class statistics of `{card.name}` yet. You can collect them here: the network looks at "
+        f"{amount.classes * amount.photos} validation photos of {photos.name}, and the app keeps the result until it ends.",
         icon=":material/info:",
     )
     wanted = st.button("Collect them now", key="collect", type="primary", icon=":material/play_arrow:")
@@ -90,7 +90,7 @@ def _wanted(network: Network, card: Card, photos: ImageDataset, amount: Amount) 
 def _name_the_command(network: Network) -> None:
     """Show how to collect all there is, once and for all."""
     weights = " --weights random" if network.weights else ""
-    st.markdown("This command does it for all photos of a data set, and for good:")
+    st.markdown("This command collects all photos of a data set and saves the result:")
     st.code(f"python -m sevis collect --model {shlex.quote(network.name)}{weights} --data FOLDER", language="bash", wrap_lines=True)
 
 
@@ -107,7 +107,7 @@ def choose_amount(photos: ImageDataset, *, key: str, most_classes: int | None = 
     count = min(len(photos.classes), most_classes or len(photos.classes))
     with st.container(horizontal=True, gap="medium"):
         classes = st.number_input("Classes to collect", 1, count, min(CLASSES, count), key=f"{key}_classes", bind="query-params", width=200)
-        each = st.number_input("Photos of each", 1, most, min(PHOTOS, most), key=f"{key}_photos", bind="query-params", width=200)
+        each = st.number_input("Photos of each class", 1, most, min(PHOTOS, most), key=f"{key}_photos", bind="query-params", width=200)
     return Amount(int(classes), int(each))
 
 

@@ -19,8 +19,8 @@ TITLES = {
 }
 BADGES = {"seen here": ("green", "check"), "not seen here": ("orange", "close"), "unknown here": ("gray", "question_mark")}
 ABOUT = (
-    "The paper draws the gates of four classes and says in four sentences how they change with depth. Here each sentence is held against "
-    "measures over all classes and photos: it counts as seen only where the whole interval of a measure lies beyond a threshold."
+    "The paper draws the gates of four classes and says in four sentences how they change with depth. Here each sentence is tested "
+    "with measures over all classes and photos. It counts as seen only if the whole interval of a measure lies beyond a threshold."
 )
 
 
@@ -37,7 +37,7 @@ def _draw_profile(profile: DepthProfile) -> None:
     seen = sum(statement.seen for statement in statements)
     st.header("Four statements of the paper", anchor="statements")
     unknown = sum(not statement.known for statement in statements)
-    rest = f", and {unknown} cannot be told" if unknown else ""
+    rest = f", and {unknown} cannot be decided" if unknown else ""
     st.markdown(f"{ABOUT} **{seen} of the {len(statements)} {'is' if seen == 1 else 'are'} seen here{rest}.**")
     grid = st.grid(COLUMNS, min_column_width=NARROWEST, gap="large")
     for statement in statements:
@@ -71,9 +71,9 @@ def _describe(profile: DepthProfile) -> str:
     """Return what was measured on what, in a few sentences."""
     about = f"Measured over {profile.images:,} photos of {profile.classes} classes."
     if not profile.per_class:
-        return f"{about} The file keeps no whole gates, so intervals and nulls are unknown: collect it again with python -m sevis collect."
+        return f"{about} The file holds no single gates, so intervals and nulls are unknown: collect it again with python -m sevis collect."
     return (
-        f"{about} Intervals: {100 * profile.level:.0f} %, from {profile.replicates} bootstrap samples of {profile.per_class} photos a "
-        f"class (that of the accuracy is Wilson's). Dotted: the 95 % quantile over {profile.permutations} shuffles of the labels. Seed "
-        f"{profile.seed}. The CSV of the chart above holds all measures."
+        f"{about} Intervals are {100 * profile.level:.0f} %, from {profile.replicates} bootstrap samples of {profile.per_class} "
+        "photos of each class (Wilson's interval for the accuracy). The dotted line is the 95 % quantile over "
+        f"{profile.permutations} shuffles of the labels. The seed is {profile.seed}. The CSV of the chart above holds all measures."
     )

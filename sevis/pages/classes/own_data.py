@@ -27,7 +27,7 @@ FOLDER, UPLOAD = SOURCES = "Data on this machine", "A zip from my computer"
 LARGEST = 100  # megabytes of a zip, where the server allows more
 CLASSES, PHOTOS = 100, 500  # at most: the statistics of more would fill the memory of a server with many visitors
 NAMED = 5  # files in one sentence
-PASSED_OVER = "file is no image and was passed over", "files are no images and were passed over"
+PASSED_OVER = "file is no image and was skipped", "files are no images and were skipped"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def draw(network: Network, card: Card) -> None:
         _draw_collected(own, card)
         return
     st.markdown(
-        "All views of this page, for photos of your own: one folder of images for each class. They need not be classes of the network."
+        "See all views of this page for your own photos. They need one folder of images for each class. The classes need not be "
+        "those of the network."
     )
     found = _choose(card)
     if found is None:
@@ -124,7 +125,7 @@ def _choose(card: Card) -> Found | None:
     else:
         found = _upload()
     if not allowed_roots():
-        st.caption(f"The operator of this app can offer folders of class folders, too: the environment variable {DATA_ROOTS} names them.")
+        st.caption(f"The operator of this app can also offer folders of class folders: the environment variable {DATA_ROOTS} names them.")
     return found and replace(found, photos=found.photos.named(dict(zip(card.wnids or (), card.classes, strict=False))))
 
 
@@ -163,8 +164,8 @@ def _upload() -> Found | None:
     if file is None:
         st.session_state.pop(SEEN, None)
         st.info(
-            f"At most {most} MB: photos of 256 pixels are large enough for the networks here. The zip is read where it lies, in the memory "
-            "of the computer that runs this app; nothing of it is stored, and no other visitor sees what is collected from it.",
+            f"At most {most} MB: photos of 256 pixels are large enough for the networks here. The zip stays in the memory of the "
+            "computer that runs this app. Nothing of it is stored, and no other visitor sees what is collected from it.",
             width=640,
         )
         return None
@@ -179,7 +180,7 @@ def _checked(upload: str, name: str, data: bytes, most: int) -> ClassZip:
     seen = st.session_state.get(SEEN)
     if not seen or seen[0] != upload:
         if len(data) > most * 1_000_000:  # the control's own limit is only the browser's
-            raise SevisError(f"{name:.120} has {len(data) / 1e6:.0f} MB, more than the {most} MB that are taken: make the photos smaller")
+            raise SevisError(f"{name:.120} has {len(data) / 1e6:.0f} MB, but this app takes at most {most} MB: make the photos smaller")
         seen = st.session_state[SEEN] = upload, open_class_zip(data, name)
     found: ClassZip = seen[1]
     return found
@@ -188,7 +189,7 @@ def _checked(upload: str, name: str, data: bytes, most: int) -> ClassZip:
 def _describe(found: Found) -> None:
     photos = found.photos
     st.markdown(f"**{as_text(photos.name)}** holds {len(photos)} images of {len(photos.classes)} classes.")
-    _name_some(photos.empty, "folder holds no image and is no class here", "folders hold no image and are no classes here")
+    _name_some(photos.empty, "folder holds no image and is not used as a class", "folders hold no image and are not used as classes")
     _name_some(found.others, *PASSED_OVER)
 
 
@@ -202,7 +203,7 @@ def _name_some(names: Iterable[str], one: str, many: str) -> None:
 
 def _name_the_command(network: Network) -> None:
     weights = " --weights random" if network.weights else ""
-    st.caption("For more photos than a page can wait for, there is a command, whose file Two models opens:")
+    st.caption("This command takes more photos than a page can wait for. It writes a file that the view Two models opens:")
     st.code(f"python -m sevis collect --model {shlex.quote(network.name)}{weights} --data FOLDER", language="bash", wrap_lines=True)
 
 
@@ -215,10 +216,11 @@ def _draw_collected(own: Own, card: Card) -> None:
         icon=":material/check:",
     )
     if own.found.shared is None:
-        st.markdown("They are yours alone: no other visitor sees them, and they are gone when this page is closed.")
+        st.markdown("Only you see these data. They are gone when you close this page.")
     else:
         st.markdown(
-            "Until the app ends, other visitors who choose the same photos get this at once. Only you see it in place of the network's own."
+            "Until the app ends, other visitors who choose the same photos get this result at once. Only on your pages does it "
+            "replace the network's own statistics."
         )
     broken = statistics.metadata.get("broken") or []
     _name_some(broken, "photo could not be read and was left out", "photos could not be read and were left out")
@@ -232,7 +234,7 @@ def _draw_collected(own: Own, card: Card) -> None:
             on_click="ignore",
             icon=":material/download:",
         )
-        st.button("Forget it", key="own_forget", on_click=_forget, icon=":material/undo:", help="Shows the network's own statistics again")
+        st.button("Forget it", key="own_forget", on_click=_forget, icon=":material/undo:", help="Shows the network's own statistics again.")
 
 
 def _forget() -> None:

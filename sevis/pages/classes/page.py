@@ -27,7 +27,9 @@ def load_statistics(card: Card) -> ClassStatistics:
     path = card.statistics_path
     statistics = read_statistics(path)
     if statistics.metadata.get("weights", card.sha256) != card.sha256:
-        raise SevisError(f"{path.name} was made with other weights of {card.name}: make it again with python -m sevis collect")
+        raise SevisError(
+            f"{path.name} was made with other weights than those of {card.name}: collect it again with python -m sevis collect"
+        )
     return statistics
 
 
@@ -99,7 +101,8 @@ st.title("Classes")
 
 
 st.markdown(
-    "Which channels a network turns up and down for whole classes: Figures 6 and 7 of the SENet paper, and what the paper says of them."
+    "Which channels does a network open and shut for whole classes? See Figures 6 and 7 of the SENet paper for your network, and "
+    "what the paper says about them."
 )
 
 

@@ -11,12 +11,13 @@ from sevis.pages.shared.show import show
 
 EVERY = "all blocks"
 FORMULA = (
-    "**How it is computed.** Hedges' g = J (m₁ − m₂) / √((v₁ + v₂) / 2), from the mean m and the variance v of s over the n photos of "
-    "each class, with J = 1 − 3 / (4 (n₁ + n₂) − 9) against the bias of small samples (Hedges 1981). Intervals after Bonett (2008), which "
-    "ask for no equal variances; they lie around the effect before J. p by Welch's t test (1947), q by Benjamini and Hochberg (1995) over "
-    f"all channels of the blocks shown: of those with q ≤ {RATE:g}, at most {RATE:.0%} are expected to be false. As a rule of thumb 0.2 is "
-    "a small effect, 0.5 a medium and 0.8 a large one (Cohen 1988). Each interval is that of one channel; the largest of many effects are "
-    "probably smaller in truth than they look here."
+    "**How it is computed.** Hedges' g = J (m₁ − m₂) / √((v₁ + v₂) / 2): m and v are the mean and the variance of s over the n "
+    "photos of each class, and J = 1 − 3 / (4 (n₁ + n₂) − 9) corrects the bias of small samples (Hedges 1981). The intervals are "
+    "Bonett's (2008), which do not assume equal variances; they lie around the effect before J. The p values are those of Welch's "
+    "t test (1947), the q values those of Benjamini and Hochberg (1995) over all channels of the blocks shown: of the channels "
+    f"with q ≤ {RATE:g}, at most {RATE:.0%} are expected to be false. As a rule of thumb, 0.2 is a small effect, 0.5 a medium and "
+    "0.8 a large one (Cohen 1988). Each interval is for one channel alone; the largest of many effects are probably smaller in "
+    "truth than they look here."
 )
 
 
@@ -24,11 +25,11 @@ def draw(statistics: ClassStatistics) -> None:
     """Show the controls, what differs in a sentence, the largest effects, and all effects by depth or, of one block, by rank."""
     names = list(dict.fromkeys(statistics.classes))
     if len(names) < 2:
-        st.info("These statistics hold a single class, so there are no two to compare.", icon=":material/info:")
+        st.info("These statistics hold only one class, so there is nothing to compare.", icon=":material/info:")
         return
     first, second, block = _choose(statistics, names)
     if first == second:
-        st.info("Both are the same class, so nothing differs: choose another one.", icon=":material/info:")
+        st.info("Both are the same class, so nothing differs: choose another class.", icon=":material/info:")
         return
     effects = compare_classes(statistics, first, second, sites=None if block == EVERY else (block,))
     if not effects.known:
@@ -56,7 +57,7 @@ def _choose(statistics: ClassStatistics, names: list[str]) -> tuple[str, str, st
 def describe_unknown(effects: Effects) -> str:
     """Return why nothing is said about two classes of too few photos."""
     sizes = " and ".join(f"{count} of {name!r}" for name, count in zip(effects.names, effects.counts, strict=True))
-    return f"There are {sizes}: too few photos to say how far a channel differs, which takes {MIN_IMAGES} of each."
+    return f"There are {sizes}. That is too few photos to say how far a channel differs: each class needs at least {MIN_IMAGES}."
 
 
 def describe_effects(effects: Effects, block: str) -> str:
@@ -71,8 +72,8 @@ def describe_effects(effects: Effects, block: str) -> str:
     share = table["share that differs"]
     if len(share) > 1 and count:
         text += (
-            f" Most of them by share in {table['block'][share.argmax()]} ({share.max():.0%}), fewest in {table['block'][share.argmin()]} "
-            f"({share.min():.0%})."
+            f" The share is largest in {table['block'][share.argmax()]} ({share.max():.0%}) and smallest in "
+            f"{table['block'][share.argmin()]} ({share.min():.0%})."
         )
     still = int(effects.still.sum())
     if still:
@@ -84,7 +85,7 @@ def _show_largest(effects: Effects, block: str) -> None:
     if np.isfinite(effects.g).any():
         show(largest_effects(effects), key=f"{block.replace(' ', '-')}-largest-effects")
     else:
-        st.info("No channel's scale moves within either class, so no effect is known.", icon=":material/info:")
+        st.info("No channel's scale varies within either class, so no effect is known.", icon=":material/info:")
 
 
 def _show_all(effects: Effects, block: str) -> None:

@@ -26,8 +26,8 @@ from sevis.weights.card import Card, sound_cards
 
 UPLOAD = "a file of yours"
 ABOUT = (
-    "The same measures of two networks that saw the same classes, and how far they agree on which classes are alike: blocks of two "
-    "networks need not have the same channels for that."
+    "The same measures for two networks that saw the same classes, and how far the networks agree on which classes are alike. This "
+    "agreement needs no matching channels."
 )
 
 
@@ -73,7 +73,7 @@ def _compare_upload(statistics: ClassStatistics, metric: str) -> None:
     file = st.file_uploader(f"A file of class statistics (.safetensors, at most {limit} MB)", type="safetensors", key="models_upload")
     if file is None:
         st.info(
-            "Choose a file that `python -m sevis collect` wrote, of the same classes; with `--sample 5` it is a smaller one.",
+            "Choose a file of the same classes that `python -m sevis collect` wrote; `--sample 5` makes a smaller file.",
             icon=":material/upload_file:",
         )
         return
@@ -86,7 +86,9 @@ def opened(data: bytes) -> Iterator[ClassStatistics]:
     """Yield a stranger's class statistics, in a private file that is gone afterwards. Raises SevisError for what is none."""
     limit = int(st.get_option("server.maxUploadSize"))
     if len(data) > limit * 2**20:
-        raise SevisError(f"the file has {len(data) / 2**20:,.1f} MB, and this app takes at most {limit}: collect it again with --sample 5")
+        raise SevisError(
+            f"the file has {len(data) / 2**20:,.1f} MB, but this app takes at most {limit} MB: collect it again with --sample 5"
+        )
     with TemporaryDirectory(prefix="sevis-") as folder:
         path = Path(folder) / f"{hashlib.sha256(data).hexdigest()[:12]}.safetensors"
         path.write_bytes(data)
@@ -100,8 +102,8 @@ def _compare(first: ClassStatistics, second: ClassStatistics, metric: str) -> No
     rows = match_classes(first, second)
     if not all_common(first, second, rows):
         st.warning(
-            f"The two networks saw different classes ({describe_sizes(first, second, rows)}), and measures over different classes do not "
-            "compare.",
+            f"The two networks saw different classes ({describe_sizes(first, second, rows)}), so their measures cannot be compared "
+            "directly.",
             icon=":material/warning:",
         )
         if not st.toggle(f"Compare them on the {len(rows[0])} classes that both saw", key="models_common", bind="query-params"):
@@ -125,7 +127,10 @@ def _say_what_differs(comparison: ModelComparison) -> None:
     elif comparison.same_images is None:
         st.info("The files do not say whether both networks saw the same photos.", icon=":material/info:")
     if not comparison.named:
-        st.info("The networks have different blocks, so each is compared with the one at the same relative depth.", icon=":material/info:")
+        st.info(
+            "The networks have different blocks, so each block is compared with the block at the same relative depth.",
+            icon=":material/info:",
+        )
 
 
 def _show(comparison: ModelComparison) -> None:
@@ -135,4 +140,4 @@ def _show(comparison: ModelComparison) -> None:
         charts["models-difference"] = figures.difference_panel(comparison)
     show_grid(charts.items())
     one, two = comparison.images
-    st.caption(f"Over the {len(comparison.classes)} classes that both saw, with {one:,} and {two:,} photos.")
+    st.caption(f"Measured over the {len(comparison.classes)} classes that both networks saw, with {one:,} and {two:,} photos.")

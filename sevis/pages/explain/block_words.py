@@ -63,23 +63,23 @@ class BlockForm:
         """Return what h is, in words."""
         activation = "there is no activation"
         if self.activation:
-            activation = "δ is the ReLU" if self.activation == "ReLU" else f"δ is {self.activation}, where the paper has the ReLU"
+            activation = "δ is the ReLU" if self.activation == "ReLU" else f"δ is {self.activation}; the paper uses the ReLU"
         norm = f"; norm is {self.norm}, which the paper's block does not have" if self.norm else ""
-        return f"{channels} channels pressed into {units} units (r = {channels / units:.3g}); {activation}{norm}."
+        return f"{channels} channels are reduced to {units} units (r = {channels / units:.3g}); {activation}{norm}."
 
     def describe_gate(self) -> str:
         """Return what the gate is, in words."""
         if self.hard:
-            return "σ̄ is the hard sigmoid, of straight lines: it reaches 0 and 1 themselves"
-        return "σ is the sigmoid" if self.bounded else f"the gate is {self.gate}, where the paper has the sigmoid"
+            return "σ̄ is the hard sigmoid: it consists of straight lines and reaches 0 and 1"
+        return "σ is the sigmoid" if self.bounded else f"the gate is {self.gate}; the paper uses the sigmoid"
 
     def describe_order(self) -> str:
         """Return what it means to have the highest scale, in words."""
         if self.hard:
-            return "a hard sigmoid never amplifies: the most raised are passed on whole at best, the most lowered may be shut off"
+            return "a hard sigmoid reaches 0 and 1, so the most open channels may pass whole and the most shut may be closed"
         if self.bounded:
-            return "a sigmoid never amplifies, so “most raised” means passed on nearly whole"
-        return f"{self.gate} is not held between 0 and 1, so a channel may be amplified or turned over"
+            return "a sigmoid stays below 1, so “most open” means passed on nearly whole"
+        return f"{self.gate} is not limited to 0 to 1, so a scale may be above 1 or below 0"
 
 
 def form_of(network: Network, card: Card, block: str) -> BlockForm:

@@ -85,7 +85,7 @@ def _show_block(explanation: Explanation, block: str, pictures: Look, form: Bloc
     overlaid = choose_overlays()
     st.latex(r"\tilde{\mathbf{x}}_c = s_c \cdot \mathbf{u}_c \qquad (4)")
     gated = GatedMaps(explanation.maps[block], scale, pictures.close_up if overlaid else None)
-    for column, channels, name in zip(st.columns(2, gap="large"), extremes(scale, count=COUNT), ("raised", "lowered"), strict=True):
+    for column, channels, name in zip(st.columns(2, gap="large"), extremes(scale, count=COUNT), ("open", "shut"), strict=True):
         with column:
             st.markdown(f"**The {len(channels)} most {name} channels**")
             show_picture(mosaic(gated, channels.tolist()), key=f"{block}-most-{name}")
@@ -110,7 +110,7 @@ def _show_equations(explanation: Explanation, block: str, form: BlockForm) -> No
 leave()
 st.title("One photo, every gate")
 st.markdown(
-    "Choose a photo and see what a Squeeze-and-Excitation network recognises in it, and how its gates turn every channel up or down."
+    "Choose a photo. See what a Squeeze-and-Excitation network recognises in it, and how far its gates open and shut every channel."
 )
 with errors_shown():
     explore(chosen(), card_of(chosen()))

@@ -178,7 +178,10 @@ def _fail(name: str, keys: tuple[str, ...], error: Exception) -> None:
     drop(name)
     _works().pop(keys, None)
     known = isinstance(error, SevisError)
-    st.session_state[f"failed-{name}"] = keys, str(error) if known else f"the measurement broke off ({type(error).__name__}: {error})"
+    st.session_state[f"failed-{name}"] = (
+        keys,
+        str(error) if known else f"the measurement stopped with an error ({type(error).__name__}: {error})",
+    )
 
 
 def _failed(name: str, keys: tuple[str, ...]) -> SevisError | None:

@@ -73,9 +73,9 @@ def check_size(name: str) -> None:
     count, most = count_parameters(name), most_parameters()
     if count > most:
         raise SevisError(
-            f"the network {name} has {count / 1e6:,.0f} million parameters ({4 * count / 1e9:,.1f} GB), and this app loads networks of at "
-            f"most {most / 1e6:,.0f} million ({4 * most / 1e9:,.1f} GB): choose a smaller SE network such as legacy_seresnet50, or start "
-            "the app with a higher SEVIS_MAX_PARAMETERS"
+            f"the network {name} has {count / 1e6:,.0f} million parameters ({4 * count / 1e9:,.1f} GB), but this app loads networks "
+            f"of at most {most / 1e6:,.0f} million ({4 * most / 1e9:,.1f} GB): choose a smaller SE network such as "
+            "legacy_seresnet50, or start the app with a higher SEVIS_MAX_PARAMETERS"
         )
 
 

@@ -93,8 +93,8 @@ def _choose() -> Network:
             accept_new_options=True,
             on_change=_back_to_trained,
             width=380,
-            help="Choose one, or type the name of any Squeeze-and-Excitation network of timm or torchvision, such as regnety_008; "
-            "timm/NAME and torchvision/NAME say which library.",
+            help="Choose a network, or type the name of any Squeeze-and-Excitation network of timm or torchvision, such as "
+            "regnety_008. With timm/NAME or torchvision/NAME you choose the library.",
         )
         if "weights" not in st.session_state:
             st.session_state["weights"] = RANDOM if st.query_params.get("weights") == RANDOM else TRAINED
@@ -175,4 +175,4 @@ def _offer(missing: WeightsMissing, name: str) -> None:
 
 def _what_stays() -> str:
     shown = chosen()
-    return f"These pages go on showing `{shown.name}`{' with random weights' if shown.weights else ''}."
+    return f"These pages still show `{shown.name}`{' with random weights' if shown.weights else ''}."

@@ -84,7 +84,7 @@ def turn() -> Iterator[None]:
 
 def describe_row(before: int, what: str = "The network is busy") -> str:
     """Return what the page says while so many others are before this visitor, and what for."""
-    return f"{what}: {before} {'other is' if before == 1 else 'others are'} before you. The answer comes by itself."
+    return f"{what}: {before} {'visitor is' if before == 1 else 'visitors are'} before you. The answer appears by itself."
 
 
 def shared_turns() -> Turns:

@@ -65,7 +65,7 @@ def compare(network: Network, card: Card) -> None:
         return
     first, second = (seen[name].explanation for name in KEYS)
     if np.array_equal(first.view, second.view):
-        between.info("Both are the same photo, so nothing differs: choose another one.", icon=":material/info:")
+        between.info("Both are the same photo, so nothing differs: choose another photo.", icon=":material/info:")
         return
     with between:
         _show_difference(first, second)
@@ -114,7 +114,7 @@ def _describe(means: Mapping[str, float]) -> str:
     most, least = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
     average = sum(means.values()) / len(means)
     blocks = f": most in {most} ({_short(means[most])}), least in {least} ({_short(means[least])})" if len(means) > 1 else ""
-    return f"Between the two photos the scale of a channel differs by {_short(average)} on average over the blocks{blocks}."
+    return f"Between the two photos, the scale of a channel differs by {_short(average)} on average over the blocks{blocks}."
 
 
 def _short(difference: float) -> str:
@@ -140,9 +140,9 @@ def _show_block(block: str, seen: Mapping[str, Seen]) -> None:
 
 
 def _show_maps(block: str, seen: Mapping[str, Seen], channels: NDArray[np.intp], *, name: str, overlaid: bool) -> None:
-    st.markdown(f"**Opened more for {name}**")
+    st.markdown(f"**More open for {name}**")
     if not len(channels):
-        st.caption(f"No channel of {block} is opened more for {name}.")
+        st.caption(f"No channel of {block} is more open for {name}.")
         return
     first, second = (
         GatedMaps(one.explanation.maps[block], one.explanation.scale[block], one.pictures.close_up if overlaid else None)
@@ -153,6 +153,6 @@ def _show_maps(block: str, seen: Mapping[str, Seen], channels: NDArray[np.intp],
 
 leave()
 st.title("Two photos")
-st.markdown("The same network, the same gates, two photos: where does it open a channel for one and close it for the other?")
+st.markdown("Two photos go through the same network and the same gates. Which channels does it open for one photo and shut for the other?")
 with errors_shown():
     compare(chosen(), card_of(chosen()))

@@ -11,9 +11,9 @@ from sevis.pages.shared.show import as_text, show, show_error
 from sevis.weights.card import RANDOM, Card
 
 ABOUT = (
-    "A gate that has learnt to be a constant could be left out. So each block's scales s are replaced, over a data set, by 1 (*open*), "
-    "by their mean over the other half of the photos (*frozen*), or by those of another photo (*shuffled*). What top-1 does then tells how "
-    "much the network relies on s at all, on its answering to the photo, and on that being the right photo."
+    "If a gate has learnt a constant, it could be left out. To test this, each block's scales s are replaced over a data set: by 1 "
+    "(*open*), by their mean over the other half of the photos (*frozen*), or by those of another photo (*shuffled*). The change "
+    "of top-1 then tells how much the network relies on s at all, on an answer to each photo, and on the answer to the right photo."
 )
 
 
@@ -44,8 +44,8 @@ def _read(path: str, modified: int) -> Audit:
 def _say_how(card: Card) -> None:
     weights = f" --weights {RANDOM}" if card.weights == RANDOM else ""
     st.info(
-        "There is no audit of this network yet. This command makes one; it takes photos of the network's classes, one folder a class, "
-        "called by the class's WordNet id:",
+        "There is no audit of this network yet. This command makes one. It needs photos of the network's classes, in one folder "
+        "for each class, named by the WordNet id of the class:",
         icon=":material/info:",
     )
     st.code(f"python -m sevis audit --model {shlex.quote(card.name)}{weights} --data FOLDER", language="bash", wrap_lines=True)

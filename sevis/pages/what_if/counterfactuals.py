@@ -76,7 +76,7 @@ def means_of(network: Network, card: Card) -> Means:
     if here is not None and _usable(here, card):
         return Means(network, here, _describe(here), f"collected {here.metadata.get('data')} {here.classes} {here.count.tolist()}")
     count = len(sample_photos())
-    return Means(network, None, f"the {count} sample photos, for there are no class statistics of these weights", f"{count} samples")
+    return Means(network, None, f"the {count} sample photos, because there are no class statistics of these weights", f"{count} samples")
 
 
 def _usable(statistics: ClassStatistics, card: Card) -> bool:
@@ -134,8 +134,8 @@ def find_photo(step: Intervention, card: Card) -> Photo:
     photo = st.session_state.get(LENT, {}).get(name) or _open_photo(name, card)
     if not isinstance(photo, Photo):
         raise SevisError(
-            f"the step {step} needs the photo {name!r}, which is not here: a link holds no uploaded picture; "
-            "remove the step, or take the gates of that photo again"
+            f"the step {step} needs the photo {name}, but a link holds no uploaded picture: remove the step, or take the gates of "
+            "that photo again"
         )
     return photo
 

@@ -80,7 +80,7 @@ def _show_comparison(before: Explanation, after: Explanation) -> None:
 
 
 def _show_gates(before: Explanation, after: Explanation, steps: Sequence[Intervention]) -> None:
-    st.header("Every gate of the network" if after is before else "What became of the gates", anchor="gates")
+    st.header("Every gate of the network" if after is before else "The gates after the changes", anchor="gates")
     if after is before:
         _show_map(one_state_map(before.scale), before.sites, key="gate-map")
         return
@@ -100,7 +100,7 @@ def _show_sensitivity(question: Question, block: str | None) -> None:
     """Show which blocks, and which channels of one, the probability of a class depends on: with all gates as they are."""
     names = unique(question.before.classes)
     heading, which = st.container(), st.container()
-    name = which.selectbox("Of which class", [PREDICTED, *names], key="watch", bind="query-params", width=320)
+    name = which.selectbox("Class to watch", [PREDICTED, *names], key="watch", bind="query-params", width=320)
     target = names.index(name) if name in names else int(question.before.probabilities.argmax())
     question = replace(question, target=target)
     with heading:
@@ -116,7 +116,7 @@ def unique(names: Sequence[str]) -> list[str]:
 
 st.title("What if?")
 st.markdown(
-    "What would the network recognise if its gates stood otherwise? Open them, freeze them, shut some, or take those of another photo."
+    "What would the network recognise if its gates were different? Open them, freeze them, shut some, or take those of another photo."
 )
 with errors_shown():
     explore(chosen(), card_of(chosen()))

@@ -82,7 +82,7 @@ def show_channels(question: Question, block: str | None) -> None:
     sites = question.before.sites
     left = 1 - (sites.index(block) + 0.5) / len(sites)  # of the network: what comes before the block is computed once a batch
     seconds = 0.75 * left * count * question.seconds
-    asked = f"Turn off each of the {count} channels of {block} in turn" + (f": about {seconds:.0f} s" if seconds > 2 else "")
+    asked = f"Shut each of the {count} channels of {block} in turn" + (f": about {seconds:.0f} s" if seconds > 2 else "")
     if not st.toggle(asked, key=WANTED, bind="query-params"):
         drop(WANTED)
         return

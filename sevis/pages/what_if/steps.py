@@ -109,7 +109,7 @@ def show_steps() -> tuple[Intervention, ...]:
 
 def _show_steps(steps: Sequence[Intervention]) -> None:
     if not steps:
-        st.caption("Nothing is changed yet: choose where, and press one of the buttons.")
+        st.caption("Nothing is changed yet. Choose where, and press one of the buttons.")
         return
     with st.container(horizontal=True, gap="small"):
         for index, step in enumerate(steps):
@@ -136,9 +136,11 @@ def show_buttons(scope: Scope, before: Explanation, means: Means, card: Card) ->
     with st.container(horizontal=True, gap="small"):
         _button("Open (s = 1)", Intervention(where, "set", 1.0, channels=channels), key="open", icon=":material/door_open:")
         static = Intervention(where, "static", channels=channels)
-        _button("Freeze at its mean", static, key="freeze", icon=":material/ac_unit:", help=f"The mean over {means.said}.")
+        _button(
+            "Freeze at its mean", static, key="freeze", icon=":material/ac_unit:", help=f"Each scale is held at its mean over {means.said}."
+        )
         single = None if scope.block else "Choose a single block first."
-        with st.popover("Shut the most raised", icon=":material/door_front:", disabled=scope.block is None, help=single):
+        with st.popover("Shut the most open", icon=":material/door_front:", disabled=scope.block is None, help=single):
             if scope.block:
                 _shut(scope.block, before.scale[scope.block])
         missing = (
@@ -157,14 +159,16 @@ def show_buttons(scope: Scope, before: Explanation, means: Means, card: Card) ->
 def _shut(block: str, scale: NDArray[np.float32]) -> None:
     count = st.slider("How many channels", 1, min(MOST, len(scale)), min(8, len(scale)), key="shut_count", bind="query-params")
     raised = np.sort(np.argsort(-scale, kind="stable")[:count]).tolist()
-    st.caption(f"Of this photo: {', '.join(map(str, raised))}.")
-    _button(f"Shut them (s = 0) in {block}", Intervention(block, "set", 0.0, channels=tuple(raised)), key="shut")
+    st.caption(f"The most open channels for this photo: {', '.join(map(str, raised))}.")
+    _button(f"Shut these channels (s = 0) in {block}", Intervention(block, "set", 0.0, channels=tuple(raised)), key="shut")
 
 
 def _of_class(scope: Scope, means: Means) -> None:
     statistics = means.statistics
     names = [name for name, count in zip(statistics.classes, statistics.count, strict=True) if count] if statistics else []
-    name = st.selectbox("Class", names, key="gates_of", bind="query-params", help="Its mean scales.")
+    name = st.selectbox(
+        "Class", names, key="gates_of", bind="query-params", help="Each scale becomes its mean over the photos of this class."
+    )
     if name:
         _button("Take its mean gates", Intervention(scope.address, "class", name=name, channels=scope.channels), key="take-class")
 

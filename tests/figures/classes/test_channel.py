@@ -67,7 +67,7 @@ def test_the_bars_are_means_with_a_whisker_of_one_standard_deviation(many):
         assert [data[0] for data in bars.customdata] == [f"class {row}" for row in rows]
     assert list(figure.layout.yaxis.ticktext) == [f"class {row}" for row in (*most, *least)]
     assert figure.layout.shapes[0].x0 == pytest.approx(np.concatenate(scales)[:, CHANNEL].mean(), rel=1e-6)
-    assert "of 30," in chart.caption
+    assert "of 30 classes, sorted" in chart.caption
     table = chart.table
     np.testing.assert_allclose(table["mean"], np.concatenate([bars.x for bars in figure.data]), rtol=1e-6)
     assert table["images"].tolist() == [len(scales[row]) for row in (*most, *least)]
@@ -156,11 +156,11 @@ def test_a_gate_that_never_moves_is_called_so():
 
 def test_what_is_not_known_is_not_invented():
     statistics, _ = made([1, 1])
-    assert "is not known" in describe_channel(statistics, SITE, 0)
+    assert "is unknown: that needs" in describe_channel(statistics, SITE, 0)
     one, scales = made([1, 0])
     assert f"its scale s is **{scales[0][0, 0]:.3f}** in the only photo" in describe_channel(one, SITE, 0)
     empty, _ = made([0, 0])
-    assert "there is no photo" in describe_channel(empty, SITE, 0)
+    assert "the statistics hold no photo" in describe_channel(empty, SITE, 0)
 
 
 def test_the_grid_holds_each_photo_with_its_map_over_it():

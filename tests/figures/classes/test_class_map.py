@@ -103,15 +103,15 @@ def test_a_table_holds_classes_and_photos(maps):
 
 def test_the_words_say_how_the_map_was_made_and_how_faithful_it_is(maps):
     caption = class_map(maps, 1, NAMES).caption
-    assert caption.startswith("The class means in their two principal axes, which hold 50% of the variance between them; ")
+    assert caption.startswith("The class means on their first two principal axes, which hold 50% of the variance between the classes; ")
     assert caption.endswith("and all blocks share one scale.")
     scaled = class_map(maps, 0, NAMES, metric="l1", common=False).caption
     assert "the L1 distances between class means (SMACOF" in scaled
     assert "stress-1 is 0.90" in scaled
     assert scaled.endswith("and the scale is this block's own.")
-    assert class_map(maps, 0, NAMES, photos=True).caption.endswith("; faint, 3 photos, of which some may lie outside.")
+    assert class_map(maps, 0, NAMES, photos=True).caption.endswith("; the faint dots are 3 photos, and some may lie outside the axes.")
     still = replace(maps, quality=np.array([np.nan, 0.5]))
-    assert class_map(still, 0, NAMES).caption == "All classes have the same mean gates here, so they lie on one spot."
+    assert class_map(still, 0, NAMES).caption == "All classes have the same mean gates here, so all points coincide."
 
 
 def test_no_name_covers_another_and_the_marked_come_first():
@@ -151,8 +151,8 @@ def test_a_matrix_is_drawn_as_it_is_with_names_where_there_is_room():
     assert list(figure.layout.yaxis.ticktext) == names
     assert figure.layout.yaxis.showticklabels
     off = matrix[np.triu_indices(20, 1)]
-    assert chart.caption.startswith("The cosine distance between the mean gates of each two classes")
-    assert f"({off.mean():.3g} on average, at most {off.max():.3g})" in chart.caption
+    assert chart.caption.startswith("The cosine distance between the mean gates of every two classes")
+    assert f"(mean {off.mean():.3g}, largest {off.max():.3g})" in chart.caption
     assert "neighbours." not in chart.caption
     many = distance_matrix(matrix_of(NAMED + 1), [str(row) for row in range(NAMED + 1)], site="SE_2_1", metric="l1", furthest=3.0).figure
     assert not many.layout.yaxis.showticklabels

@@ -112,7 +112,7 @@ def test_captions_set_the_papers_claims_beside_the_numbers():
     scale = np.array([[0.95] * 3 + [0.2] * 7], dtype=np.float32)
     statistics.update(np.array([0]), {site: {"scale": scale, "squeeze": scale} for site in RESNET50})
     saturated = mean_panel(statistics, "SE_5_2", ["goldfish"]).caption
-    assert "In the paper most activations of this block are close to one; here 30% of the channels have a mean above 0.9" in saturated
+    assert "In the paper, most activations of this block are close to one; here 30% of the channels have a mean above 0.9" in saturated
     assert all(mean_panel(statistics, site, ["goldfish"]).caption.startswith("In the paper") for site in PAPER_BLOCKS)
     assert "paper" not in mean_panel(statistics, "SE_2_1", ["goldfish"]).caption
 

@@ -45,10 +45,10 @@ def test_a_panel_draws_both_networks_by_depth(comparison, measure):
 
 def test_a_panel_says_what_the_measure_is_and_how_both_networks_differ(comparison):
     assert profile_panel(comparison, "share").caption.endswith(
-        "0 is chance): 0.25 and 0.26 on average over the blocks of the first and the second."
+        "0 is chance): the means over the blocks of the first and of the second network are 0.25 and 0.26."
     )
     assert profile_panel(comparison, "saturated").caption.endswith(
-        "unknown of a file that holds only means and deviations: collect it again."
+        "unknown here, because one file holds only means and deviations: collect its statistics again."
     )
 
 
@@ -61,9 +61,9 @@ def test_agreement_stands_beside_chance(comparison):
     assert chance.line.color == NEUTRAL
     assert chart.table["partner"].tolist() == ["SE_2_1", "SE_3_1"]
     assert chart.table["agreement"].tolist() == [0.9, 0.8]
-    assert chart.caption.endswith(": highest in SE_2_1 (0.90), above chance in 2 of 2 blocks.")
+    assert chart.caption.endswith(": the highest value is 0.90 in SE_2_1, and 2 of 2 blocks lie above chance.")
     unknown = replace(comparison, agreement=np.full((2, 3), np.nan))
-    assert agreement_panel(unknown).caption.endswith(": unknown, for it takes four classes with different gates.")
+    assert agreement_panel(unknown).caption.endswith(": unknown, because it needs at least four classes with different gates.")
 
 
 def test_every_block_meets_every_block(comparison):

@@ -52,20 +52,20 @@ def test_the_dots_of_a_row_do_not_hide_each_other():
 
 def test_the_reading_names_the_blocks_that_could_be_frozen():
     text = reading(MIXED)
-    assert "2 of 4 blocks (SE_4_1 and SE_5_1) can be frozen at no measurable cost" in text
+    assert "Frozen one at a time, 2 of 4 blocks (SE_4_1 and SE_5_1) cost nothing measurable" in text
     assert f"reach −{-100 * MIXED.outcomes['SE_4_1']['frozen'].change_interval[0]:.1f} points" in text
-    assert "The dearest is SE_2_1: −3.0 points (" in text
-    assert "All frozen at once: −29.0 points (" in text
-    assert "so much is it worth" in text
+    assert "Freezing SE_2_1 costs most: −3.0 points (" in text
+    assert "All blocks frozen at once: −29.0 points (" in text
+    assert "which is what the answer to each photo is worth" in text
     assert "another photo: −30.7 points" in text
 
 
 @pytest.mark.parametrize(
     ("frozen", "sentence"),
     [
-        ([(5, 5)] * 4, "each of the 4 blocks can be frozen at no measurable cost"),
-        ([(90, 5)] * 4, "Not one block could be frozen at no measurable cost."),
-        ([(90, 5), (90, 5), (0, 0), (90, 5)], "1 of 4 blocks (SE_5_1) can be frozen"),
+        ([(5, 5)] * 4, "each of the 4 blocks cost nothing measurable"),
+        ([(90, 5)] * 4, "No block can be frozen without a measurable loss."),
+        ([(90, 5), (90, 5), (0, 0), (90, 5)], "1 of 4 blocks (SE_5_1) cost"),
     ],
 )
 def test_the_reading_of_all_or_none(frozen, sentence):
@@ -73,14 +73,14 @@ def test_the_reading_of_all_or_none(frozen, sentence):
 
 
 def test_gates_that_may_be_constants_are_called_so():
-    assert ", nothing measurable; all with" in reading(make([(5, 5)] * 4, whole=(6, 5)))
+    assert ", which is not measurable. All blocks with" in reading(make([(5, 5)] * 4, whole=(6, 5)))
 
 
 @pytest.mark.parametrize(("outputs", "guesses"), [(1, True), (2, False), (1000, False)])
 def test_a_network_that_guesses_has_nothing_to_lose(outputs, guesses):
     audit = replace(MIXED, metadata=msgspec.structs.replace(MIXED.metadata, outputs=outputs))
-    assert ("no more than by guessing" in reading(audit)) == guesses
-    assert ("The dearest" in reading(audit)) != guesses
+    assert ("no more than guessing" in reading(audit)) == guesses
+    assert ("costs most" in reading(audit)) != guesses
 
 
 def test_the_answer_about_the_last_stage():

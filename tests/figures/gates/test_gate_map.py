@@ -136,9 +136,9 @@ def test_equal_scales_give_no_channel_twice():
 
 def test_sorted_scales_fall_and_mark_the_ends(random):
     scale = random.uniform(size=40).astype(np.float32)
-    chart = sorted_scales(scale, site="SE_2_1", order="a sigmoid never amplifies", count=4)
+    chart = sorted_scales(scale, site="SE_2_1", order="a sigmoid stays below 1", count=4)
     curve, raised, lowered = chart.figure.data
-    assert chart.caption == "The 40 channels of SE_2_1 from the highest scale to the lowest, for this photo; a sigmoid never amplifies."
+    assert chart.caption == "The 40 channels of SE_2_1 from the highest scale to the lowest, for this photo; a sigmoid stays below 1."
     assert np.array_equal(scale[chart.table["channel"]], chart.table["s"])
     assert chart.table["s"].tolist() == sorted(scale.tolist(), reverse=True)
     assert chart.table["rank"].tolist() == list(range(1, 41))
@@ -149,7 +149,7 @@ def test_sorted_scales_fall_and_mark_the_ends(random):
     for marks in (raised, lowered):
         assert np.array_equal(marks.y, curve.y[marks.x - 1])
         assert np.array_equal(scale[marks.customdata], marks.y)
-    assert "4 most raised" in raised.name
+    assert "4 most open" in raised.name
 
 
 @pytest.mark.parametrize("count", [20, 300])
@@ -168,7 +168,7 @@ def test_a_profile_shows_its_values_in_order(random, count):
         assert np.array_equal(chart.table[column], values)
     assert np.array_equal(bounded.table["logit"], 2 * values)
     assert hidden.caption == "Pressed into units."
-    assert bounded.caption == f"What each channel is multiplied by, on average {values.mean():.2f}; σ is the sigmoid."
+    assert bounded.caption == f"Each channel is multiplied by its scale s, which is {values.mean():.2f} on average; σ is the sigmoid."
     low, high = bounded.figure.layout.yaxis.range
     assert low == 0
     assert 1 <= high < 1.1

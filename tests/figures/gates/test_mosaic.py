@@ -117,4 +117,4 @@ def test_the_data_of_a_mosaic_say_which_pixel_of_which_channel_they_are(random):
     rows = list(zip(*(picture.table[name] for name in ("channel", "row", "column", "u", "s_u")), strict=True))
     assert [row[:3] for row in rows] == [(channel, y, x) for channel in (3, 0) for y in range(2) for x in range(3)]
     assert all((u, su) == (maps[channel, y, x], scale[channel] * maps[channel, y, x]) for channel, y, x, u, su in rows)
-    assert picture.caption.startswith("Above, the map u of each channel (2 × 3;")
+    assert picture.caption.startswith("The upper picture of each channel is its map u (2 × 3;")

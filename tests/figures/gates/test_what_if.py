@@ -149,14 +149,14 @@ def test_the_label_of_a_move_says_that_it_is_one(random):
 @pytest.mark.parametrize(
     ("moved", "held", "said"),
     [
-        ({}, ["SE_2_2"], "No scale s differs by more than 0.01 from that of the unchanged network."),
-        ({"SE_2_2": 0.5}, ["SE_2_2"], "in 1 of 3 blocks. Changed by hand is SE_2_2."),
+        ({}, ["SE_2_2"], "No scale s differs by more than 0.01 from the unchanged network."),
+        ({"SE_2_2": 0.5}, ["SE_2_2"], "in 1 of 3 blocks. You changed SE_2_2."),
         (
             {"SE_2_1": 0.5, "SE_3_1": 0.02},
             ["SE_2_1", "SE_2_2"],
-            "in 2 of 3 blocks. Changed by hand are 2 blocks; the others that moved come",
+            "in 2 of 3 blocks. You changed 2 blocks. The other blocks that moved come",
         ),
-        (dict.fromkeys(SITES, 0.5), SITES, "in 3 of 3 blocks. All of them are changed by hand."),
+        (dict.fromkeys(SITES, 0.5), SITES, "in 3 of 3 blocks. You changed all of them."),
     ],
 )
 def test_the_caption_of_a_move_says_what_moved_and_why(moved, held, said):
@@ -167,15 +167,15 @@ def test_the_caption_of_a_move_says_what_moved_and_why(moved, held, said):
 
 def test_a_map_says_where_its_colours_end():
     scale = {"SE_2_1": np.float32([0.5, 0.25])}
-    assert one_state_map(scale).caption == "Each row is one SE block, each column one of its channels (2 channels in stage 2)."
+    assert one_state_map(scale).caption == "Each row is one SE block and each column one of its channels (2 channels in stage 2)."
     scale["SE_2_1"][0] = 1.5
-    assert one_state_map(scale).caption.endswith("(2 channels in stage 2); values beyond 0 and 1 get the colour of that end.")
+    assert one_state_map(scale).caption.endswith("(2 channels in stage 2); values below 0 or above 1 have the colour of that end.")
 
 
 def test_without_a_change_only_one_bar_stands():
     chart = unchanged_bars([("tabby", 0.75)], classes=7)
     assert chart.table == {"class": ["tabby"], "probability": [0.75]}
-    assert chart.caption.startswith("What the network makes of the photo with all gates as they are")
+    assert chart.caption.startswith("What the network sees in the photo with all gates as they are")
 
 
 def test_the_data_of_the_strip_are_those_of_the_logits(random):
@@ -190,10 +190,10 @@ def test_the_data_of_the_strip_are_those_of_the_logits(random):
         assert np.allclose(chart.table[f"{way}_logit_change"], logits[:, 2] - plain[2])
         assert chart.table[f"{way}_top1"].tolist() == [names[row.argmax()] for row in logits]
     assert f"“tench” ({100 * softmax(plain)[2]:.1f} % with no gate changed)" in chart.caption
-    assert chart.caption.endswith("frozen means held at its mean over 20 photos.")
+    assert chart.caption.endswith("a frozen block is held at its mean over 20 photos.")
     without = sensitivity_strip(Sensitivity(**known, sites=tuple(SITES), opened=opened, frozen=None, done=1), 2, held_at="20 photos")
     assert list(without.table) == ["block", "opened_probability_change", "opened_logit_change", "opened_top1"]
-    assert without.caption.endswith("opened means all of its channels pass whole.")
+    assert without.caption.endswith("in an opened block all channels pass whole.")
 
 
 def test_the_data_of_the_bars_are_those_of_the_logits(random):

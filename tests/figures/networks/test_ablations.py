@@ -36,8 +36,8 @@ def test_each_error_stands_in_its_panel_with_its_interval():
 
 
 def test_the_caption_of_the_errors_names_their_source():
-    assert error_dots(DOTS, title="", source="on a toaster").caption.endswith("marks SE as it is by default; on a toaster.")
-    assert error_dots(DOTS, title="").caption.endswith("marks SE as it is by default.")
+    assert error_dots(DOTS, title="", source="on a toaster").caption.endswith("marks the default SE block; on a toaster.")
+    assert error_dots(DOTS, title="").caption.endswith("marks the default SE block.")
 
 
 def test_nothing_measured_leaves_the_paper_s_figures():

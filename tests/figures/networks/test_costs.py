@@ -63,4 +63,6 @@ def test_the_slowdown_shows_quartiles_and_the_papers_times():
     assert chart.table["upper_quartile"] == ["1.11", "", ""]
     assert chart.table["milliseconds_with_se"] == pytest.approx([105.0, 167, 209])
     assert chart.table["what"][0] == "ResNet-18, forward of one image on a toaster"
-    assert chart.caption.startswith("How many times as long ResNet-18 takes with SE, measured here on a toaster, beside")
+    assert chart.caption.startswith(
+        "The time that ResNet-18 takes with SE, divided by its time without SE, measured here on a toaster, beside"
+    )

@@ -60,7 +60,10 @@ def test_seeds_are_a_mean_and_a_band_as_far_as_all_have_come():
 
 
 def test_the_caption_says_of_what_and_whether_there_are_several_seeds():
-    rest = "validation loss solid, loss on augmented training images dotted, top-1 on the validation images"
+    rest = (
+        "the solid line is the validation loss, the dotted line the loss on augmented training images, and top-1 is that of the "
+        "validation images"
+    )
     assert training_curves({"a": RUNS[0]}).caption == f"Training, by epoch: {rest}."
     assert seed_curves({"SE": RUNS}, what=WITH_AND_WITHOUT, source="on a toaster").caption == (
         f"Training with SE and without, mean over seeds, with a band from the lowest to the highest: {rest}; on a toaster."
@@ -89,6 +92,6 @@ def test_live_curves_stand_on_one_axis_of_epochs():
     np.testing.assert_allclose(figure.data[1].y, [20, 40])
     np.testing.assert_allclose(figure.data[3].x, [1])
     assert figure.layout.xaxis.range[1] > 2
-    assert chart.caption.endswith("each with the seed in its name; on a toaster.")
+    assert chart.caption.endswith("each name ends with the seed; on a toaster.")
     assert len(table["loss"]) == 65
     assert [(table["step"][at], value) for at, value in enumerate(table["top1"]) if value] == [(20, "0.2"), (40, "0.4"), (20, "0.3")]

@@ -117,7 +117,7 @@ def test_a_cancelled_run_ends_and_leaves_its_turn():
         pass
 
 
-@pytest.mark.parametrize(("leaves", "reason"), [(False, "it was cancelled"), (True, "nobody had looked at it for 0 seconds")])
+@pytest.mark.parametrize(("leaves", "reason"), [(False, "it was cancelled"), (True, "nobody looked at it for 0 seconds")])
 def test_a_run_that_is_ended_while_it_trains_leaves_its_turn_and_its_folder(tmp_path, monkeypatch, leaves, reason):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     row, turns = Turns(1), Turns(1)
@@ -181,4 +181,4 @@ def test_what_cannot_be_read_is_a_sentence():
         raise ZeroDivisionError("oh")
 
     trial = finish(start(data=TrialData("nothing", 32, 1, "a moment", break_off)))
-    assert "the training broke off (ZeroDivisionError: oh)" in str(trial.error)
+    assert "the training stopped with an error (ZeroDivisionError: oh)" in str(trial.error)

@@ -64,7 +64,7 @@ def test_a_run_can_be_cancelled(monkeypatch):
     page.button(key="cancel-trial").click().run()
     trial.join(PATIENCE)
     check(page.run())
-    assert any("ended before it was trained, because it was cancelled; nothing" in part.value for part in page.info)
+    assert any("the run ended early, because it was cancelled; nothing" in part.value for part in page.info)
     assert not page.button(key="train").disabled
     assert len(page.dataframe) == 1
 
@@ -74,7 +74,7 @@ def test_a_run_that_nobody_watched_says_so(monkeypatch):
     assert "20 seconds after you leave" in text(page)
     monkeypatch.setattr(trials, "ALONE", 0.0)
     check(train(page))
-    assert any("because nobody had looked at it for 0 seconds" in part.value for part in page.info)
+    assert any("because nobody looked at it for 0 seconds" in part.value for part in page.info)
 
 
 def test_a_second_click_starts_nothing():

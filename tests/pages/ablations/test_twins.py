@@ -28,7 +28,7 @@ def test_the_twins_stand_beside_each_other_with_the_measured_difference():
     assert cells["parameters"] == ("1,100", "1,000", "+10.0 %")
     words = text(page)
     assert f"{GATED}: 30 epochs in 2.0 hours, cpu, seed 0, 2026-11-26; {PLAIN}: " in words
-    assert "**In one run of each, top-1 is 1.3 points higher with SE** (95 % interval +0.4 to +2.3). The paper's" in words
+    assert "**In one run of each network, top-1 is 1.3 points higher with SE** (95 % interval +0.4 to +2.3). In the paper, for" in words
     assert "; on 10,000 validation images, one run of each, paired; cpu, seed 0, 2026-11-26." in words
     assert "24.80 to 23.29 %, so +1.51 points" in words
     assert "holds 0" not in words
@@ -44,7 +44,7 @@ def test_without_the_comparison_both_are_counted(shelf):
 
     counts = [sum(part.numel() for part in build(**index[name]["architecture"]).parameters()) for name in (GATED, PLAIN)]
     assert twin_cells(page)["parameters"][:2] == tuple(f"{count:,}" for count in counts)
-    assert "its interval is not known: `python -m sevis twins` measures it." in text(page)
+    assert "its interval is unknown: `python -m sevis twins` measures it." in text(page)
     assert "interval is over" not in text(page)
 
 
@@ -53,7 +53,7 @@ def test_a_comparison_with_other_weights_is_not_shown(shelf, other):
     twin = {**TWIN, **other, "top1_difference": 0.2}
     (shelf / "index.json").write_text(json.dumps({**INDEX, GATED: {**INDEX[GATED], "twin": twin}}))
     page = check(run_page())
-    assert "is of another network without SE: `python -m sevis twins` measures it again." in text(page)
+    assert "belongs to another network without SE: `python -m sevis twins` measures it again." in text(page)
     assert twin_cells(page)["top-1"][2] == "+1.3 points"
 
 
@@ -74,7 +74,7 @@ def test_an_interval_that_holds_zero_is_said(shelf):
 def test_a_missing_twin_is_said(shelf):
     (shelf / "index.json").write_text(json.dumps({GATED: INDEX[GATED]}))
     page = check(run_page())
-    assert page.info[0].value == f"`{PLAIN}` is not among the networks that are shipped, so the two cannot be compared here."
+    assert page.info[0].value == f"`{PLAIN}` is not among the networks on this machine, so the two networks cannot be compared here."
     assert twin_cells(page)["top-1"] == ("58.3 %", "–", "–")
     (shelf / "index.json").write_text("{}")
     page = check(run_page())

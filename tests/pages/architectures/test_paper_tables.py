@@ -17,4 +17,4 @@ def test_the_papers_networks_are_counted_and_drawn():
     assert len(rows) == 10
     assert rows["GFLOPs, paper"][0] == "3.86 → 3.87"
     assert rows["GFLOPs, counted here"][9].startswith("0.137 → 0.138")
-    assert sum("not met" in part.value for part in page.caption) == 2
+    assert sum("our count differs" in part.value for part in page.caption) == 2

@@ -80,7 +80,7 @@ def test_other_photos_are_never_shown(pretrained, monkeypatch, tmp_path):
     save(pretrained, CLASSES, random_scales(), sample=5, fingerprint="0" * 64, wnids=[f"n0000000{number}" for number in range(6)])
     app = open_page(figure=VIEW)
     assert not app.exception
-    assert "are not those that the statistics were collected from" in app.info[0].value
+    assert "are not the photos of these statistics" in app.info[0].value
     assert not app.get("imgs")
 
 
@@ -89,7 +89,7 @@ def test_statistics_of_means_alone_say_what_they_lack(pretrained):
     app = open_page(figure=VIEW)
     assert not app.exception
     assert not app.error
-    assert "hold means and deviations only" in app.info[0].value
+    assert "hold only means and deviations" in app.info[0].value
     assert len(charts(app)) == 1
 
 

@@ -94,7 +94,7 @@ def test_a_zip_is_collected_and_its_means_are_those_of_the_photos(ready):
     np.testing.assert_allclose(statistics.mean("SE_4_2"), [np.mean(scales[:3], axis=0), np.mean(scales[3:], axis=0)], atol=1e-5)
     assert statistics.metadata["data"] == "pets"
     assert "5 photos of 2 classes" in text(app)
-    assert "yours alone" in text(app)
+    assert "Only you see these data" in text(app)
 
 
 def test_what_is_collected_from_a_zip_is_nobody_elses_and_can_be_forgotten(ready):
@@ -135,7 +135,7 @@ def test_a_folder_that_the_operator_allowed_is_collected_for_everybody(ready, ro
     assert "holds 5 images of 2 classes" in text(app)
     statistics = own(collect(app)).statistics
     assert statistics.count.tolist() == [3, 2]
-    assert "other visitors who choose the same photos get this at once" in text(app)
+    assert "other visitors who choose the same photos get this result at once" in text(app)
     monkeypatch.setattr(own_data, "collect_in_turns", None)  # whoever collects again fails
     assert own(collect(open_page())).statistics is statistics
 
@@ -181,7 +181,7 @@ def test_a_part_can_be_chosen_where_there_are_some(ready, root):
 def test_photos_that_cannot_be_read_are_named(ready):
     many = {f"cat/{number:03}.png": png(photo(0)) for number in range(99)} | {"cat/broken.png": b"no picture", "cat/notes.txt": b"notes"}
     app = upload(open_page(own_photos="100"), many)
-    assert "1 file is no image and was passed over: cat/notes.txt" in text(app)
+    assert "1 file is no image and was skipped: cat/notes.txt" in text(app)
     app = collect(app)
     assert own(app).statistics.count.tolist() == [99]
     assert "1 photo could not be read and was left out: cat/broken.png" in text(app)

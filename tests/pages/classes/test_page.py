@@ -283,7 +283,7 @@ def test_collecting_that_is_interrupted_leaves_nothing(untold, monkeypatch):
 def test_without_data_the_command_is_named(untold, tmp_path, monkeypatch):
     monkeypatch.setenv("SEVIS_DATA", str(tmp_path / "nothing"))
     app = open_untold()
-    assert "no data is on this machine" in app.info[0].value
+    assert "no data on this machine" in app.info[0].value
     assert "python -m sevis collect --model untold" in app.code[0].value
     assert not app.button
 

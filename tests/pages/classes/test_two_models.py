@@ -54,7 +54,7 @@ def test_other_classes_are_refused_until_the_common_ones_are_asked_for(folder, s
     assert "6 and 6 classes, of which 4 are the same" in app.warning[0].value
     app.toggle(key="models_common").set_value(True).run()
     assert len(charts(app)) == 6
-    assert "Over the 4 classes that both saw, with 32 and 32 photos." in text(app)
+    assert "Measured over the 4 classes that both networks saw, with 32 and 32 photos." in text(app)
     shelve(folder, "another.ffff", view_statistics(growing_scales(4), tuple("abcdef")))
     nothing = open_view(VIEW)
     assert not charts(nothing)

@@ -55,9 +55,9 @@ def test_the_paper_s_block_in_words():
     assert not OWN.hard
     assert r"\sigma(\mathbf{W}_2 \mathbf{h} + \mathbf{b}_2)" in OWN.excitation
     assert r"\delta(\mathbf{W}_1 \mathbf{z} + \mathbf{b}_1)" in OWN.hidden
-    assert OWN.describe_hidden(256, 16) == "256 channels pressed into 16 units (r = 16); δ is the ReLU."
+    assert OWN.describe_hidden(256, 16) == "256 channels are reduced to 16 units (r = 16); δ is the ReLU."
     assert OWN.describe_gate() == "σ is the sigmoid"
-    assert "a sigmoid never amplifies" in OWN.describe_order()
+    assert "a sigmoid stays below 1" in OWN.describe_order()
 
 
 def test_what_differs_from_the_paper_is_said():
@@ -69,7 +69,7 @@ def test_what_differs_from_the_paper_is_said():
     assert "δ is SiLU" in said
     assert "norm is BatchNorm2d" in said
     assert "hard sigmoid" in form.describe_gate()
-    assert "never amplifies" in form.describe_order()
+    assert "the most open channels may pass whole" in form.describe_order()
 
 
 @pytest.mark.parametrize("gate", ["Tanh", "ReLU"])
@@ -79,5 +79,5 @@ def test_a_gate_that_may_amplify_is_not_said_to_be_a_sigmoid(gate):
     assert "sigma" not in form.excitation
     assert "delta" not in form.hidden
     assert gate in form.describe_gate()
-    assert "may be amplified" in form.describe_order()
+    assert "may be above 1" in form.describe_order()
     assert "no activation" in form.describe_hidden(8, 2)

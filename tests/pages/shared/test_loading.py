@@ -27,7 +27,7 @@ def test_the_parameters_of_a_network_are_counted_without_loading_it(name):
 @pytest.mark.parametrize("name", ["regnety_1280", "torchvision/regnet_y_128gf"])
 @pytest.mark.parametrize("weights", ["random", None])
 def test_a_network_that_would_take_everybody_s_memory_is_never_loaded(loads, name, weights):
-    with pytest.raises(SevisError, match=r"has 645 million parameters \(2\.6 GB\), and this app loads .* at most 200 million \(0\.8 GB\)"):
+    with pytest.raises(SevisError, match=r"has 645 million parameters \(2\.6 GB\), but this app loads .* at most 200 million \(0\.8 GB\)"):
         wait_for(name, weights)
     assert loads == []
 

@@ -51,7 +51,7 @@ def test_a_plain_twin_is_not_offered_and_says_why_it_cannot_be_shown(tmp_path, m
     assert "plain_net" not in app.selectbox(key="network").options
     app = open_app(network="plain_net")
     assert "plain_net has no SE blocks, so it has no gates to show" in words(app.error)
-    assert f"These pages go on showing `{DEFAULT}`." in words(app.info)
+    assert f"These pages still show `{DEFAULT}`." in words(app.info)
     assert len(drawn_blocks(app)) == 16
 
 
@@ -105,7 +105,7 @@ def test_trained_weights_that_are_not_here_are_offered_and_the_pages_stay(loads)
     assert len(drawn_blocks(app)) == 16, "the default's"
     said = words(app.markdown)
     assert f"The trained weights of `{SMALL}` are not on this machine." in said
-    assert f"These pages go on showing `{DEFAULT}`." in said
+    assert f"These pages still show `{DEFAULT}`." in said
     assert [button.label for button in app.button if button.key in ("download", "use-random")] == [
         "Download them from weights.example",
         "Use random weights",
@@ -141,7 +141,7 @@ def test_offline_the_sentence_names_the_file_and_the_pages_stay():
     assert len(app.error) == 1
     assert "legacy" in words(app.error)
     assert "https://" in words(app.error)
-    assert f"go on showing `{DEFAULT}`" in words(app.markdown)
+    assert f"still show `{DEFAULT}`" in words(app.markdown)
 
 
 def test_another_network_begins_with_its_trained_weights(loads, monkeypatch):
@@ -150,7 +150,7 @@ def test_another_network_begins_with_its_trained_weights(loads, monkeypatch):
     app.selectbox(key="network").set_value(OTHER).run()
     assert app.radio(key="weights").value == "trained"
     assert f"The trained weights of `{OTHER}`" in words(app.markdown)
-    assert f"go on showing `{SMALL}` with random weights." in words(app.markdown)
+    assert f"still show `{SMALL}` with random weights." in words(app.markdown)
     assert "learnt nothing" in words(app.warning), "what is shown is still random"
     assert len(drawn_blocks(app)) == 8
 
@@ -203,7 +203,7 @@ def test_a_network_that_will_not_do_is_refused_with_the_reason_and_the_pages_sta
     assert len(drawn_blocks(app)) == 16
     assert len(app.error) == 1
     assert reason in words(app.error)
-    assert f"These pages go on showing `{DEFAULT}`." in words(app.info)
+    assert f"These pages still show `{DEFAULT}`." in words(app.info)
     assert not app.warning, "what is shown is trained"
 
 

@@ -77,10 +77,10 @@ def test_a_file_that_is_no_picture_is_refused_in_one_sentence(folder):
 @pytest.mark.parametrize(
     ("steps", "said", "not_said"),
     [
-        ("SE:open", "8 of 8 blocks. All of them are changed by hand.", "later"),
-        ("SE_5_2:open", "1 of 8 blocks. Changed by hand is SE_5_2.", "later"),
-        ("SE_2_1:open", "Changed by hand is SE_2_1; the others that moved come later", "All of them"),
-        ("SE_5_1:x1", "No scale s differs by more than 0.01", "Changed by hand"),
+        ("SE:open", "8 of 8 blocks. You changed all of them.", "later"),
+        ("SE_5_2:open", "1 of 8 blocks. You changed SE_5_2.", "later"),
+        ("SE_2_1:open", "You changed SE_2_1. The other blocks that moved come later", "all of them"),
+        ("SE_5_1:x1", "No scale s differs by more than 0.01", "You changed"),
     ],
 )
 def test_what_moved_is_told_as_it_is(ready, steps, said, not_said):
