@@ -82,7 +82,7 @@ def test_each_process_resumes_its_own_part(colours: Path, tmp_path: Path, alone:
     assert left in (["out.partial-1-of-2", "out.partial-2-of-2"], ["out.partial-1-of-2"], ["out.partial-2-of-2"])
     refused = collect(out, colours, "--resume")
     assert refused.returncode == 2
-    assert "of-2 is left of a run with another number of processes than 1: start as many as then" in refused.stderr
+    assert "of-2 is left from a run whose number of processes was not 1: start as many as then" in refused.stderr
     resumed = collect(out, colours, "--resume", processes=2)
     assert resumed.returncode == 0, resumed.stderr
     assert_same(ClassStatistics.load(out), alone)
@@ -104,7 +104,7 @@ def test_a_mistake_ends_all_processes_with_its_sentence(colours: Path, tmp_path:
         (tmp_path / "data" / "cat" / f"{number}.png").write_bytes(b"no picture")
     result = collect(tmp_path / "out", tmp_path / "data", processes=2)
     assert result.returncode != 0
-    assert "images cannot be read, and a collection stops at more than 1%: mend or remove them; the first is cat/" in result.stderr
+    assert "images cannot be read, but at most 1% may be unreadable: repair or remove them; the first is cat/" in result.stderr
     assert not (tmp_path / "out").exists()
 
 

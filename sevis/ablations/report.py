@@ -25,25 +25,26 @@ from sevis.analysis.dead_gates import DEAD
 from sevis.analysis.intervals import LEVEL
 
 INTERVALS = (
-    "Intervals are at 95 %, by Student's t over the seeds: they say where the mean of ever more seeds would lie on the same validation "
-    "images, not what other images would give. Differences from SE are paired by seed."
+    "The 95 % intervals come from Student's t over the seeds. They hold for these validation images: they say where the mean over "
+    "many seeds would lie, not what other images would give. Differences from SE are paired by seed."
 )
 PRINTED = (
-    "The paper's errors are of ResNet-50 on ImageNet, one run each: only the order can be compared, not the numbers, and not that of rows "
-    f"less than {RESOLUTION} points apart, for training by another schedule moved two of its errors by 0.08 and 0.09 (section 6)."
+    "The paper's errors are those of ResNet-50 on ImageNet, one run each, so only the order can be compared, not the numbers. Rows "
+    f"less than {RESOLUTION} points apart have no order, because another training schedule moved two of the paper's errors by 0.08 "
+    "and 0.09 (section 6)."
 )
-VARIES = "“s varies by” is the standard deviation of s over images, mean over channels and blocks"
+VARIES = "“s varies by” is the standard deviation of s over images, averaged over channels and blocks"
 # What must be known of the aliveness of the variants with these keys.
 CAVEATS = (
     (
         {"tanh", "relu"},
-        f"The limit of {DEAD}, below which gates count as dead, was measured with sigmoid gates; for tanh and ReLU, whose s have other "
-        "ranges, it is only a guide.",
+        f"Gates that vary by less than {DEAD} count as dead. This limit was measured with sigmoid gates; for tanh and ReLU, whose s "
+        "have other ranges, it is only a guide.",
     ),
     (
         {"none"},
-        "Without the squeeze (none, NoSqueeze) s differs from place to place: told is how far its means over places vary, and what it "
-        "costs to hold it at them, which takes its map away, too.",
+        "Without the squeeze (none, NoSqueeze), s differs from place to place. The numbers are those of its means over places: how "
+        "far they vary, and the cost of holding s at them, which also removes its map.",
     ),
 )
 SUMMARY_HEAD = (
@@ -107,7 +108,9 @@ def _markdown(rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _list_dead(summaries: Mapping[str, Summary]) -> str:
     dead = [key for key, summary in summaries.items() if is_dead(summary)]
-    what = f"Dead gates (s varies by less than {DEAD} over images): {', '.join(dead)}. Whatever these gain has another reason."
+    what = (
+        f"Dead gates (s varies by less than {DEAD} over images): {', '.join(dead)}. If such a variant gains, it gains for another reason."
+    )
     return what if dead else ""
 
 
@@ -120,9 +123,9 @@ def describe(ablations: Ablations) -> str:
     side = f"{base.start_size} to {base.size}" if base.start_size else f"{base.size}"
     return (
         f"{base.model} at {base.width:g} of its width, on {data.train_images:,} images of {len(data.classes)} classes of "
-        f"{data.name} at {side} pixels, {_count(base.epochs, 'epoch')}; tested on {data.val_images:,} others, "
-        f"which chose nothing. {_count(len(runs), 'run')} of {len(ablations.keys)} of the {len(KEYS)} variants, {_span(counts)} of each "
-        f"(seeds {seeds}), on {', '.join(sorted({run.device for run in runs}))}, {_span(sorted({run.date for run in runs}))}."
+        f"{data.name} at {side} pixels, {_count(base.epochs, 'epoch')}; tested on {data.val_images:,} other images, which played no "
+        f"part in any choice. {_count(len(runs), 'run')} of {len(ablations.keys)} of the {len(KEYS)} variants, {_span(counts)} of "
+        f"each (seeds {seeds}), on {', '.join(sorted({run.device for run in runs}))}, {_span(sorted({run.date for run in runs}))}."
         + (f" {_count(len(ablations.diverged), 'more run')} diverged." if ablations.diverged else "")
     )
 
@@ -147,10 +150,10 @@ def describe_order(pairs: Sequence[Pair]) -> str:
     whole = len(found[AGREES]) == len(pairs)
     headlines = {
         DISAGREES: "**The order is not the paper's.**",
-        AGREES: "**The order is the paper's.**" if whole else "**Where it can be told, the order is the paper's.**",
+        AGREES: "**The order is the paper's.**" if whole else "**Where the order can be told, it is the paper's.**",
         NOISY: "**The noise is too large to tell the order.**",
-        SINGLE: "**One seed each: the order cannot be told.**",
-        DIVERGED: "**What diverged has no order.**",
+        SINGLE: "**One seed each, so the order cannot be told.**",
+        DIVERGED: "**A variant diverged, so there is no order.**",
         MISSING: "**Not measured yet.**",
         CLOSE: "**The paper's rows are too close to have an order.**",
     }
@@ -162,7 +165,7 @@ def describe_order(pairs: Sequence[Pair]) -> str:
     opposite = "; ".join(map(_compared, found[DISAGREES]))
     words = {
         AGREES: "in the paper's order",
-        DISAGREES: f"in the opposite one ({opposite})",
+        DISAGREES: f"in the opposite order ({opposite})",
         SINGLE: "with one seed each",
         MISSING: "not measured yet",
     }
@@ -185,8 +188,8 @@ def describe_level(pairs: Sequence[Pair]) -> str:
     if told < 2 or not any(pair.measured and pair.measured.interval for pair in pairs):
         return ""
     return (
-        f"An order is told where the interval of the difference leaves out 0: at {100 * pairs[0].level:.1f} % for each of the {told} pairs "
-        f"that the paper tells apart, and so at {100 * LEVEL:.0f} % for all of them together (Bonferroni)."
+        f"An order is told if the interval of the difference leaves out 0. The intervals are {100 * pairs[0].level:.1f} % for each "
+        f"of the {told} pairs that the paper tells apart, and so {100 * LEVEL:.0f} % for all of them together (Bonferroni)."
     )
 
 
@@ -201,7 +204,7 @@ def tally(pairs: Sequence[Pair]) -> str:
     parts = ", ".join(f"{counts[verdict]} {words.get(verdict, verdict)}" for verdict in VERDICTS if counts[verdict])
     chances = [1 - pair.level for pair in different.values() if pair.verdict in (AGREES, DISAGREES, NOISY)]
     chance = (
-        f" Were there no differences at all, about {sum(chances):.2f} of the {len(chances)} with an interval and an order in the paper "
+        f" If nothing differed, about {sum(chances):.2f} of the {len(chances)} pairs with an interval and an order in the paper "
         "would be told apart by chance, half of them in the paper's order."
     )
     return f"Of {_count(len(different), 'different pair')} of variants, {parts}.{chance if chances else ''}"
@@ -225,11 +228,11 @@ def describe_deaths(table: Table, ablations: Ablations) -> str:
 
 
 def _death(label: str, summary: Summary) -> str:
-    freezing = f", and frozen it loses {say(summary.freezing)} points" if summary.freezing else ""
+    freezing = f", and it loses {say(summary.freezing)} points when frozen" if summary.freezing else ""
     still = f"s varies by only {say(summary.alive, 3)} over images{freezing}"
     if summary.difference and summary.difference.sign < 0:
-        return f"**{label} wins with dead gates**: {still}. It wins for another reason than that its gates answer to the image."
-    return f"**The gates of {label} are dead**: {still}. Whatever it gains has another reason."
+        return f"**{label} wins with dead gates**: {still}. So the reason is not that its gates answer to the image."
+    return f"**The gates of {label} are dead**: {still}. If it gains, it gains for another reason."
 
 
 def is_dead(summary: Summary) -> bool:
@@ -250,7 +253,7 @@ def describe_divergences(ablations: Ablations, labels: Mapping[str, str]) -> lis
         if reasons:
             which = "" if len({*reasons.values()}) == 1 else f"with seed {min(reasons)} "
             why = f"{which}{reasons[min(reasons)]}"
-            others = "; its numbers are of the other seeds" if done else ""
+            others = "; its numbers come from the other seeds" if done else ""
             sentences.append(f"{label}: diverged in {len(reasons)} of {_count(done + len(reasons), 'seed')} ({why}){others}.")
     return sentences
 

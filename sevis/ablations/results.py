@@ -110,7 +110,7 @@ class Ablations:
     def base(self) -> Recipe:
         """Return the recipe of the baseline with seed 0. Raises SevisError where there is no run."""
         if not self.runs:
-            raise SevisError("there is no run yet: make some with python -m sevis ablate")
+            raise SevisError("there is no run yet: make runs with python -m sevis ablate")
         return base_recipe(self.runs[0][1])
 
     @cached_property

@@ -69,7 +69,9 @@ class Grid:
             try:
                 check_alike(run, self.base, describe_data(self.data))
             except SevisError as error:
-                raise SevisError(f"{self.out} or {self.folder} holds other runs ({error}): name others with --out and --folder") from None
+                raise SevisError(
+                    f"{self.out} or {self.folder} holds other runs ({error}): name other places with --out and --folder"
+                ) from None
 
     def gather(self) -> Ablations:
         """Return the runs that are done. Raises SevisError where they cannot be compared, or a file is damaged."""

@@ -80,7 +80,7 @@ def read_json(path: Path, kind: type[T]) -> T:
     except FileNotFoundError:
         raise SevisError(f"there are no ablations at {path}: make them with python -m sevis ablate") from None
     except OSError as error:
-        raise SevisError(f"{path} cannot be read ({error.strerror or one_line(error)}): name a file that this user may read") from None
+        raise SevisError(f"{path} cannot be read ({error.strerror or one_line(error)}): name a file that you may read") from None
     except (ValueError, RecursionError) as error:
         raise SevisError(f"{path} is damaged ({one_line(error)}): {AGAIN}") from None
 
@@ -94,13 +94,13 @@ def base_recipe(run: Record) -> Recipe:
 def check_run(key: str, run: Record) -> None:
     """Raise SevisError for a run that is not of the variant that it is called, or was not measured as one."""
     if find_variant(key).recipe(base_recipe(run), run.recipe.seed) != run.recipe:
-        raise SevisError(f"a run is called {key}, but its recipe is another variant's")
+        raise SevisError(f"the key of a run is {key}, but its recipe is that of another variant")
     if isinstance(run, Divergence):
         return
     if not run.rows or not all(row.keys() >= CURVE for row in run.rows):
-        raise SevisError(f"a run of {key} has no curve, or a damaged one")
+        raise SevisError(f"a run of {key} has no curve, or a damaged curve")
     if (run.gates is None) != (key == PLAIN):
-        raise SevisError(f"a run of {key} lacks what was measured of its gates, or has none to measure")
+        raise SevisError(f"a run of {key} lacks the measurements of its gates, or has some although it has no gates")
 
 
 def check_alike(run: Record, base: Recipe, data: TrainingData) -> None:
@@ -112,7 +112,7 @@ def check_alike(run: Record, base: Recipe, data: TrainingData) -> None:
         data: what their records say of the data.
     """
     here, there = msgspec.structs.asdict(base_recipe(run)), msgspec.structs.asdict(base)
-    differing = [f"{name} is {there[name]!r} in one and {here[name]!r} in another" for name in here if here[name] != there[name]]
+    differing = [f"{name} is {there[name]!r} in one run and {here[name]!r} in another" for name in here if here[name] != there[name]]
     differing += [f"the {name.replace('_', ' ')} differ" for name in DATA if getattr(run.data, name) != getattr(data, name)]
     if differing:
         raise SevisError(f"the runs cannot be compared: {differing[0]}")

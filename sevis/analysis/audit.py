@@ -146,7 +146,7 @@ class Audit:
         parts = list(self.outcomes.values())
         complete = len(parts) > 2 and tuple(self.outcomes)[-1] == ALL and all(tuple(part) == CHANGES for part in parts)
         if not complete or len({(outcome.images, outcome.correct) for part in parts for outcome in part.values()}) != 1:
-            raise SevisError("a row is missing, or not all are of the same images")
+            raise SevisError("a row is missing, or the rows are not all of the same images")
         if not 0 < self.parameters.se_last_stage <= self.parameters.se < self.parameters.network:
             raise SevisError("its numbers of parameters contradict each other")
 
@@ -201,7 +201,7 @@ class Audit:
         except (OSError, *UNREADABLE) as error:
             raise SevisError(f"{path} is damaged ({one_line(error)}): {AGAIN}") from None
         if not same:
-            raise SevisError(f"{path} is damaged (its fractions are not those of its counts): {AGAIN}")
+            raise SevisError(f"{path} is damaged (its fractions do not match its counts): {AGAIN}")
         return audit
 
     def check_weights(self, sha256: str) -> None:

@@ -50,7 +50,7 @@ def order_channels(statistics: ClassStatistics, site: str, order: str = INDEX) -
     elif order == SHARE:
         values = class_share(statistics.mean(site), statistics.m2(site), statistics.count)
     else:
-        raise SevisError(f"there is no order of channels called {order!r}: choose one of {', '.join(ORDERS)}")
+        raise SevisError(f"there is no order of channels with the name {order!r}: choose one of {', '.join(ORDERS)}")
     channels = np.argsort(-values, kind="stable")  # NaN at the end
     return channels, values[channels]
 

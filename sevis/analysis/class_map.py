@@ -176,7 +176,7 @@ def _apart(deviation: Array) -> float:
 def _classes(statistics: ClassStatistics) -> Indices:
     rows = np.flatnonzero(statistics.count)
     if len(rows) < 3:
-        raise SevisError(f"a map needs at least three classes with images, and these statistics hold {len(rows)}: collect more")
+        raise SevisError(f"expected at least three classes with images for a map, got {len(rows)}: collect more classes")
     return rows
 
 

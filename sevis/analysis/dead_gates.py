@@ -19,7 +19,8 @@ STILL = 0.05  # the same of z; in a network whose gates live it was 0.4 to 1.6
 FLAT = 0.9  # the share of the scales beyond HIGH and LOW above which a block is called saturated
 CAUSES = {
     "saturated": f"nearly all scales are above {HIGH} or below {LOW}, where the gate is flat",
-    "still": "the squeeze z hardly varies either: the last norm of the branch probably started at zero, so that the squeeze did, too",
+    "still": "the squeeze z hardly varies either: the last norm of the branch probably started at zero, so the squeeze started at "
+    "zero, too",
     "flat": "the squeeze z varies, but s does not follow: weight decay probably kept the two projections small",
 }
 

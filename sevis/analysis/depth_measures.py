@@ -78,7 +78,7 @@ class Measure:
 
     def __post_init__(self) -> None:
         if self.null and self.needs is not Needs.MOMENTS:
-            raise SevisError(f"labels are shuffled for measures of moments only, and {self.name} needs {self.needs.value}: leave null at 0")
+            raise SevisError(f"labels are shuffled only for measures of moments, but {self.name} needs {self.needs.value}: leave null at 0")
 
 
 # Formulas have names, for a page keeps a profile with its measures, and what has no name cannot be kept (pickled).
@@ -156,8 +156,8 @@ MEASURES = (
         label="between the classes",
         title="Class share ω² by depth",
         axis="share of the variance",
-        about="How much of a scale's variance over all photos lies between the classes (omega squared, the median channel), and how much "
-        "where the labels are shuffled. The rest lies within the classes.",
+        about="The share of a scale's variance over all photos that lies between the classes (omega squared, the median channel), "
+        "and the same share with shuffled labels. The rest of the variance lies within the classes.",
     ),
     Measure(
         name="accuracy",
@@ -167,8 +167,8 @@ MEASURES = (
         label="nearest class mean",
         title="Classes told by gates alone",
         axis="share of the photos",
-        about="How many photos lie nearest to the mean gates of their own class, the photo itself left out of it, and how many would by "
-        "chance.",
+        about="The share of the photos that lie nearest to the mean gates of their own class (computed without the photo itself), "
+        "and the share to expect by chance.",
     ),
     Measure(
         name="high",
@@ -179,7 +179,8 @@ MEASURES = (
         label=f"above {formulas.HIGH}",
         title="Scales near 1 and near 0",
         axis="share of the scales",
-        about="How many of the scales, over channels and photos, let nearly everything of a channel pass, and how many nearly nothing.",
+        about="The share of the scales, over channels and photos, that let nearly all of a channel pass, and the share that let "
+        "nearly nothing pass.",
     ),
     Measure(
         name="low",
@@ -192,13 +193,14 @@ MEASURES = (
     ),
     Measure(
         name="left",
-        meaning="what one factor a class leaves of the differences between classes",
+        meaning="the part of the differences between classes that remains after one factor for each class",
         formula=formulas.left_by_scale,
         label="left after scaling",
-        title="What one factor a class leaves",
+        title="What remains after one factor for each class",
         axis="share of the difference",
-        about="How much of the differences between the classes' mean gates is left when each class is fitted to the mean of all by one "
-        "factor: 0 % where classes differ only in scale, 100 % where scaling explains nothing. The noise of the class means is taken off.",
+        about="How much of the differences between the classes' mean gates remains when one factor for each class is fitted to the "
+        "mean of all classes: 0 % if the classes differ only in scale, 100 % if scaling explains nothing. The noise of the "
+        "class means is subtracted.",
     ),
     Measure(
         name="spread",
@@ -209,7 +211,7 @@ MEASURES = (
         label="over all photos",
         title="Spread of a scale over all photos",
         axis="standard deviation of s",
-        about="How far a scale varies from photo to photo (the mean channel). Below the line gates are dead: the same for every photo.",
+        about="How far a scale varies from photo to photo (the mean channel). Below the line the gates are dead: the same for every photo.",
         limits={"dead below": DEAD},
         choice="Spread over photos",
     ),
@@ -222,7 +224,8 @@ MEASURES = (
         label="within classes",
         title="Spread within and between classes",
         axis="standard deviation of s",
-        about="The two parts of that spread, from the analysis of variance: between the classes, the noise of the class means taken off.",
+        about="The spread of a scale in two parts, from the analysis of variance: within the classes, and between the classes "
+        "(without the noise of the class means).",
         choice="Within and between classes",
     ),
     Measure(
@@ -243,10 +246,10 @@ MEASURES = (
         label="median channel",
         title="Class selectivity index",
         axis="index, 0 to 1",
-        about="The highest class mean against the mean of the other classes: (highest - rest) / (highest + rest), in the median channel.",
+        about="The highest class mean against the mean of the other classes, in the median channel: (highest - rest) / (highest + rest).",
         choice="Selectivity (CSI)",
-        warning="The index does not compare across data sets: noise alone raises it, the more so the more classes and the fewer photos "
-        "there are, and gates far from 0 compress it. Read it against the dotted line, and beside the class share.",
+        warning="Do not compare this index across data sets. Noise alone increases it, more so with more classes and fewer photos, "
+        "and gates far from 0 compress it. Compare it with the dotted line, and read it beside the class share.",
     ),
     Measure(
         name="agreement",
@@ -257,7 +260,8 @@ MEASURES = (
         label="over photos",
         title="Do photos agree on the order of channels?",
         axis="Kendall's W, 0 to 1",
-        about="Kendall's W of the channels' ranks over photos: 1 where every photo opens the channels in the same order, 0 where none do.",
+        about="Kendall's W of the channels' ranks over photos: 1 if every photo opens the channels in the same order, 0 if the "
+        "orders have nothing in common.",
         choice="Rank agreement (W)",
     ),
     Measure(
@@ -268,7 +272,7 @@ MEASURES = (
         label="mean photo",
         title="Channels that the scales are spread over",
         axis="share of the channels",
-        about="The exponential of the entropy of a photo's scales, as a share of all channels: 100 % where all scales are equal.",
+        about="The exponential of the entropy of a photo's scales, as a share of all channels: 100 % if all scales are equal.",
         choice="Effective channels",
     ),
     Measure(
@@ -281,8 +285,8 @@ MEASURES = (
         label="mean class and channel",
         title="How far a class lies from the mean of all",
         axis="mean |difference| of s",
-        about="How far the mean gates of a class lie from those of all photos, as one sees it in Figure 6. Noise of the class means is in "
-        "it.",
+        about="How far the mean gates of a class lie from those of all photos, as one sees it in Figure 6. It includes the noise "
+        "of the class means.",
         choice="Distance of classes",
     ),
     Measure(
@@ -294,7 +298,7 @@ MEASURES = (
         label="mean pair",
         title="Cosine distance of two classes",
         axis="1 - cosine",
-        about="How far the mean gates of two classes point apart, whatever their common scale. The noise of the class means is in it.",
+        about="The angle between the mean gates of two classes, whatever their common scale. It includes the noise of the class means.",
         choice="Angle of classes",
     ),
     Measure(
@@ -320,7 +324,7 @@ MEASURES = (
         label="exactly 1",
         title="Scales of exactly 0 and 1",
         axis="share of the scales",
-        about="A hard gate has such scales; a sigmoid only where float32 rounds them.",
+        about="How many scales are exactly 0 or 1: a hard gate has such scales, a sigmoid only if float32 rounds to them.",
         choice="Exactly 0 and 1",
     ),
     Measure(
@@ -340,7 +344,7 @@ MEASURES = (
         label="mean class",
         title="How far the factors of the classes are from 1",
         axis="mean |a - 1|",
-        about="The factors a that fit each class best to the mean of all: what the paper calls a change in scale.",
+        about="How far the factors a that fit the classes best to the mean of all are from 1: the paper's change in scale.",
         choice="Change in scale",
     ),
 )

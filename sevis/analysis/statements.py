@@ -99,9 +99,9 @@ def describe_regions(profile: DepthProfile) -> tuple[str, ...]:
         ]
     if between:
         meaning = f"the interval is neither wholly below {100 * AGNOSTIC:.0f} % nor wholly above {100 * SPECIFIC:.0f} %"
-        sentences.append(_region("Neither for certain", between, meaning, profile))
+        sentences.append(_region("Neither with certainty", between, meaning, profile))
     if unknown:
-        sentences.append(f"**Unknown whether one or the other: {_named(unknown, profile)}.** {_why_unknown(profile)}")
+        sentences.append(f"**Unknown: {_named(unknown, profile)}.** {_why_unknown(profile)}")
     return (*sentences, _saturated_region(profile), _dead_region(profile))
 
 
@@ -120,12 +120,12 @@ def _agnostic(profile: DepthProfile, stages: list[list[str]]) -> Statement:
     return Statement(
         "agnostic",
         "Early blocks, such as SE_2_3, are class-agnostic: the importance of a channel is likely to be shared by different classes.",
-        f"In every block of the first stage, less than {100 * AGNOSTIC:.0f} % of the variance of a scale over the photos lies between the "
-        "classes: the class share ω² of the median channel, with its whole interval.",
+        f"In every block of the first stage, less than {100 * AGNOSTIC:.0f} % of the variance of a scale over the photos lies "
+        "between the classes (the class share ω² of the median channel, with its whole interval).",
         blocks,
         all(value.high < AGNOSTIC for value in values.values()),
         _told(*values.values()) or any(value.high >= AGNOSTIC for value in values.values()),
-        f"The share of the variance that lies between the classes is {_each(values)}.{_unknown(profile, *values.values())}",
+        f"The share of the variance between the classes is {_each(values)}.{_unknown(profile, *values.values())}",
         measure="class_share",
         limits={"class-specific above": SPECIFIC, "class-agnostic below": AGNOSTIC},
     )
@@ -140,19 +140,20 @@ def _specific(profile: DepthProfile, stages: list[list[str]]) -> Statement:
     steps, start = list(told.values()), share[first]
     grows = all(share[site].low > max(SPECIFIC, start.high) for site in deeper)
     rises = all(later.high >= earlier.low for earlier, later in pairwise(steps)) and steps[-1].low > steps[0].high
-    alone = "" if deeper else " There is no deeper block to compare it with."
+    alone = "" if deeper else " There is no deeper block to compare with."
     return Statement(
         "specific",
         "At greater depth, such as in SE_4_6 and SE_5_1, a channel becomes much more class-specific: different classes prefer different "
         "ones.",
-        f"In the deeper blocks more than {100 * SPECIFIC:.0f} % of the variance lies between the classes, and more than in {first}, beyond "
-        f"the intervals. And from {first} on, the gates alone tell the class of a photo (by the nearest class mean, the photo itself left "
-        "out) more and more often: nowhere less, and in the end more, beyond the intervals.",
+        f"In the deeper blocks, more than {100 * SPECIFIC:.0f} % of the variance lies between the classes, and more than in "
+        f"{first}, with the whole interval. Also, from {first} on, the gates alone tell the class of a photo more and more often "
+        "(nearest class mean, computed without the photo itself): no step goes down, and the last block lies above the first, "
+        "beyond the intervals.",
         deeper or (first,),
         grows and rises,
         _told(*share.values(), *steps),
-        f"The share of the variance that lies between the classes is {_each(share)}. {_accuracy(told, after)}{alone}"
-        f"{_unknown(profile, *share.values(), *steps)}",
+        f"The share of the variance between the classes is {_each(share)}. "
+        f"{_accuracy(told, after)}{alone}{_unknown(profile, *share.values(), *steps)}",
         measure="accuracy",
     )
 
@@ -161,17 +162,16 @@ def _saturated(profile: DepthProfile, stages: list[list[str]]) -> Statement:
     sites = [site for stage in stages for site in stage]
     site = sites[-2:][0]
     high, low = profile.at("high", site), profile.at("low", site)
-    alone = "" if len(sites) > 1 else " It is the only block, so there is none before the last."
+    alone = "" if len(sites) > 1 else " This network has only one block, so no block comes before the last."
     return Statement(
         "saturated",
-        "The last block but one, SE_5_2, tends towards a saturated state, in which most activations are close to one and the block to the "
-        "identity.",
-        f"More than {100 * MOST:.0f} % of its scales are above {HIGH}, with the whole interval.",
+        "The last block but one, SE_5_2, tends towards a saturated state: most activations are close to one, and the block is "
+        "close to the identity.",
+        f"More than {100 * MOST:.0f} % of the scales of this block are above {HIGH}, with the whole interval.",
         (site,),
         high.low > MOST and not alone,
         _told(high),
-        f"The share of scales above {HIGH} in {site} is {percent(high)}, that of scales below {LOW} {percent(low)}.{alone}"
-        f"{_unknown(profile, high)}",
+        f"In {site}, {percent(high)} of the scales are above {HIGH}, and {percent(low)} are below {LOW}.{alone}{_unknown(profile, high)}",
         measure="high",
         limits={"most above": MOST},
     )
@@ -185,13 +185,14 @@ def _scaled(profile: DepthProfile, stages: list[list[str]]) -> Statement:
     return Statement(
         "scaled",
         "In the last block, SE_5_3, a similar pattern emerges over different classes, up to a modest change in scale.",
-        f"One factor for each class, fitted to the mean of all, leaves less than {100 * LEFT:.0f} % of the differences between the classes "
-        f"(as lengths), and the factors differ from 1 by less than {100 * MODEST:.0f} % on average; both with the whole interval.",
+        f"When one factor for each class is fitted to the mean of all classes, less than {100 * LEFT:.0f} % of the differences "
+        f"between the classes remains (as lengths), and the factors differ from 1 by less than {100 * MODEST:.0f} % on average, "
+        "both with the whole interval.",
         (site,),
         left.high < LEFT and factor.high < MODEST,
         alike or _told(left, factor),
-        f"In {site} the best factor for each class leaves {percent(left)} of the differences between the classes; the factors differ from "
-        f"1 by {percent(factor)} on average.{why or _unknown(profile, left, factor)}",
+        f"In {site}, {percent(left)} of the differences between the classes remain after the best factor for each class. The "
+        f"factors differ from 1 by {percent(factor)} on average.{why or _unknown(profile, left, factor)}",
         measure="left",
         limits={"mainly a change in scale below": LEFT},
     )
@@ -208,8 +209,8 @@ def _accuracy(told: Mapping[str, Value], after: Mapping[str, Value]) -> str:
     known = [value for value in told.values() if not isnan(value.estimate)]
     if not known:
         return "Whether the gates tell the class of a photo is unknown."
-    beyond = f" After that it is {_each(after)}." if after else ""
-    return f"The gates tell the class of {_each(told)} of the photos, and chance that of {100 * known[0].null:.3g}\u00a0%.{beyond}"
+    beyond = f" In the later blocks it is {_each(after)}." if after else ""
+    return f"The gates tell the class of {_each(told)} of the photos; chance gives {100 * known[0].null:.3g}\u00a0%.{beyond}"
 
 
 def _told(*values: Value) -> bool:
@@ -223,14 +224,14 @@ def _unknown(profile: DepthProfile, *values: Value) -> str:
 def _why_unknown(profile: DepthProfile) -> str:
     """Return why some interval is unknown."""
     if profile.classes < 2:
-        return f"That cannot be judged from {profile.classes} class{'' if profile.classes == 1 else 'es'}: two at least are needed."
+        return f"This needs at least two classes, and there {'is' if profile.classes == 1 else 'are'} {profile.classes}."
     if profile.images <= profile.classes:
-        return f"That cannot be judged from one photo of a class: {FEWEST} of each at least are needed."
+        return f"This needs at least {FEWEST} photos of each class, and there is one."
     if not profile.per_class:
-        return "Intervals are unknown, for the file keeps no whole gates: collect it again with python -m sevis collect."
+        return "The intervals are unknown, because the file holds no single gates: collect it again with python -m sevis collect."
     if profile.per_class < FEWEST:
-        return f"Intervals are unknown: {profile.per_class} photos of a class, at the median, are too few."
-    return "What is unknown has gates that are the same for every photo, or for nearly every one."
+        return f"The intervals are unknown, because {profile.per_class} photos of a class (the median) are too few."
+    return "The gates of the unknown blocks are the same for every photo, or for nearly every photo."
 
 
 def _region(name: str, values: Mapping[str, Value], meaning: str, profile: DepthProfile) -> str:
@@ -254,19 +255,19 @@ def _saturated_region(profile: DepthProfile) -> str:
         known = [(value.estimate, site) for site, value in values[name].items() if not isnan(value.estimate)]
         if known:
             site = max(known)[1]
-            said.append(f"{site} has most {where}, {percent(values[name][site])}")
-    return f"**Saturated: no block** (more than {100 * MOST:.0f} % of the scales above {HIGH}, or below {LOW}): {listed(said)}."
+            said.append(f"at most {percent(values[name][site])} are {where} (in {site})")
+    return f"**Saturated: no block** (none has more than {100 * MOST:.0f} % of its scales above {HIGH} or below {LOW}): {listed(said)}."
 
 
 def _dead_region(profile: DepthProfile) -> str:
     spread = {site: profile.at("spread", site).estimate for site in profile.sites}
     known = {site: value for site, value in spread.items() if not isnan(value)}
     if not known:
-        return "**Dead: unknown**, for fewer than two photos do not tell how the gates vary."
-    meaning = f"the same for every photo: a scale's standard deviation is below {DEAD}"
+        return "**Dead: unknown**, because fewer than two photos do not tell how the gates vary."
+    meaning = f"the same for every photo: the standard deviation of a scale is below {DEAD}"
     if not profile.dead:
         least = min(known, key=lambda site: known[site])
-        return f"**Dead: no block** ({meaning}): {least} varies least, by {known[least]:.3f}."
+        return f"**Dead: no block** ({meaning}): {least} varies least, with a standard deviation of {known[least]:.3f}."
     causes = {cause: [site for site, why in profile.dead.items() if why == cause] for cause in profile.dead.values()}
     reasons = " ".join(f"In {_named(sites, profile)} {CAUSES[cause]}." for cause, sites in causes.items())
     return f"**Dead: {_named(list(profile.dead), profile)}** ({meaning}). {reasons}"

@@ -121,7 +121,7 @@ def _outputs(ready: ReadyModel, dataset: ImageDataset) -> NDArray[np.int64]:
         if found.max() < 0:
             raise SevisError(
                 f"{ready.card.name} knows none of the {len(dataset.wnids)} classes of {dataset.name} ({dataset.wnids[0]}, ...): "
-                f"expected folders called by their WordNet ids, such as {wnids[0]}"
+                f"expected folders named by their WordNet ids, such as {wnids[0]}"
             )
         return found
     found = match(dataset.classes, ready.classes)

@@ -56,11 +56,11 @@ def _economise(ready: ReadyModel, batch_size: int, say: Callable[[str], None]) -
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if batch_size > 1:
-        say(f"The memory of {ready.device} does not hold {batch_size} images at once: going on with {batch_size // 2}.")
+        say(f"The memory of {ready.device} does not hold {batch_size} images at once; continuing with {batch_size // 2}.")
         return ready, batch_size // 2
     if ready.device.type == "cpu":
         raise SevisError(f"one image of {ready.card.name} does not fit into memory: choose a smaller network, or close other programs")
-    say(f"The memory of {ready.device} does not hold a single image: going on with the CPU, which is slower.")
+    say(f"The memory of {ready.device} does not hold a single image; continuing on the CPU, which is slower.")
     return replace(ready, model=_on_cpu(ready.model), device=torch.device("cpu")), 1
 
 

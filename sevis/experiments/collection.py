@@ -160,8 +160,8 @@ class _BrokenImages:
         if self.count > BROKEN_SHARE * images:
             _, name, reason = self.first[0]
             raise SevisError(
-                f"{self.count} of {images} images cannot be read, and a collection stops at more than {BROKEN_SHARE:.0%}: mend or remove "
-                f"them; the first is {name}: {reason}"
+                f"{self.count} of {images} images cannot be read, but at most {BROKEN_SHARE:.0%} may be unreadable: repair or "
+                f"remove them; the first is {name}: {reason}"
             )
 
     def told(self) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def _explain_view(ready: "ReadyModel", view: NDArray[np.uint8], maps: Sequence[s
         probabilities = ready.model(batch).float().softmax(dim=1)[0].cpu()
         seconds = time.perf_counter() - started
     if not probabilities.isfinite().all():
-        raise SevisError("the network's outputs are no longer finite numbers: with changed scales, use smaller values")
+        raise SevisError("the outputs of the network are no longer finite numbers: use smaller values for the changed scales")
     blocks = dict(record.items())
     parts: dict[str, Any] = {part: {site: getattr(block, part)[0].numpy() for site, block in blocks.items()} for part in PARTS}
     return Explanation(

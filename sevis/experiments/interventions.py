@@ -124,14 +124,14 @@ class Sources:
         if step.action == "static" and self.static is not None:
             return self.static
         if self.statistics is None:
-            raise SevisError(f"{step} needs class statistics of this network, and there are none: make them with python -m sevis collect")
+            raise SevisError(f"{step} needs class statistics of this network, but there are none: make them with python -m sevis collect")
         return self.statistics.gates(step.name, weights=weights)
 
     def _photo(self, step: Intervention, weights: str) -> Gates:
         other = self.photos.get(step.name or "")
         if other is None:
             known = ", ".join(map(repr, self.photos)) or "none"
-            raise SevisError(f"{step} needs the scales of the photo {step.name!r}; at hand are {known}")
+            raise SevisError(f"{step} needs the scales of the photo {step.name!r}, but only these are here: {known}")
         if other.weights != weights:
             raise SevisError(
                 f"the scales of the photo {step.name!r} belong to weights {other.weights[:12]} of {other.model}, not to {weights[:12]}: "
@@ -169,7 +169,7 @@ def parse_channels(text: str) -> tuple[int, ...]:
             raise SevisError(f"expected a range of channels up to {MAX_CHANNEL} that rises, got {part.strip()!r}")
         channels += range(first, last + 1)
         if len(channels) > MAX_CHANNEL + 1:
-            raise SevisError(f"expected every channel at most once, got {text!r:.120}")
+            raise SevisError(f"expected each channel at most once, got {text!r:.120}")
     return tuple(channels)
 
 
@@ -206,7 +206,7 @@ def _read_name(text: str) -> str:
         return unquote(text, errors="strict")
     except ValueError:
         raise SevisError(
-            f"the name {text!r:.120} is damaged: a % must be followed by two hexadecimal digits (%25 is the sign itself)"
+            f"the name {text!r:.120} is damaged: expected two hexadecimal digits after each % (%25 is the sign itself)"
         ) from None
 
 

@@ -59,12 +59,14 @@ class PartialFile:
             torso.unlink(missing_ok=True)  # of a saving that was cut off itself
         found = sorted(self.out.parent.glob(f"{glob.escape(self.out.name)}.partial*"))
         if found and not resume:
-            raise SevisError(f"{found[0]} is left of a run that was cut off: go on with it by --resume, or delete it to start again")
+            raise SevisError(
+                f"{found[0]} is left from a run that stopped early: continue it with --resume, or delete the file to start again"
+            )
         others = set(found) - {self._of(rank) for rank in range(self.shard.world)}
         if others:
             raise SevisError(
-                f"{min(others)} is left of a run with another number of processes than {self.shard.world}: "
-                "start as many as then, or delete it to start again"
+                f"{min(others)} is left from a run whose number of processes was not {self.shard.world}: start as many as then, or "
+                "delete the file to start again"
             )
         return self._read() if self.path in found else None
 
@@ -77,8 +79,8 @@ class PartialFile:
         differing = [name for name, value in self.facts.items() if state["facts"].get(name) != value]
         if differing:
             raise SevisError(
-                f"{self.path} belongs to another run, which differs in {', '.join(differing)}: "
-                "repeat the command it was started with, or delete it to start again"
+                f"{self.path} belongs to another run, which differs in {', '.join(differing)}: repeat the command of that run, or "
+                "delete the file to start again"
             )
         return statistics, state
 
@@ -95,7 +97,7 @@ class PartialFile:
         try:
             unfinished.save(self.path)
         except (OSError, SevisError) as error:
-            self.say(f"{self.path} cannot be written ({one_line(error)}): the collection goes on, but could not be resumed from here")
+            self.say(f"{self.path} cannot be written ({one_line(error)}): the collection continues, but it cannot be resumed from here")
         ended = time.monotonic()
         self._next = ended + max(self.every, (ended - started) / SHARE)
 

@@ -155,7 +155,7 @@ def scan_blocks(
 
     sites = [site.name for site in require_sites(ready.model)]
     if static is not None and (missing := [site for site in sites if site not in static]):
-        raise SevisError(f"expected the scales of every block to freeze it at, got none for {', '.join(missing)}")
+        raise SevisError(f"expected the scales to freeze every block at, got none for {', '.join(missing)}")
     ways = 1 if static is None else 2
     values: list[tuple[str, Value]] = []
     for site in sites:

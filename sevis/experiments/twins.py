@@ -13,7 +13,10 @@ from sevis.recipe import Recipe
 from sevis.weights.card import TwinComparison, TwinFacts
 from sevis.weights.loading import ReadyModel
 
-HOW = "one run of each; the 95 % interval is over the validation images, paired (Agresti and Min 2005), and knows nothing of other seeds"
+HOW = (
+    "one run of each; the 95 % interval is over the validation images, paired (Agresti and Min 2005), and does not include the "
+    "effect of other seeds"
+)
 FREE = ("model", "reduction", "placement", "stages", "squeeze", "gate", "bias")  # what the recipes of twins may differ in
 
 
@@ -32,8 +35,8 @@ def compare_twins(gated: ReadyModel, plain: ReadyModel, dataset: ImageDataset) -
     differing += ["data"] if gated.card.data != plain.card.data else []
     if differing or gated.card.wnids != plain.card.wnids or own.model.removeprefix("se_") != other.model:
         raise SevisError(
-            f"{gated.card.name} and {plain.card.name} are no twins: they differ in {', '.join(differing) or 'their networks or classes'}; "
-            "train both with the same options"
+            f"{gated.card.name} and {plain.card.name} are not twins: they differ in "
+            f"{', '.join(differing) or 'their networks or classes'}; train both with the same options"
         )
     right = [_right(ready, dataset) for ready in (gated, plain)]
     lost, won = int((right[1] & ~right[0]).sum()), int((right[0] & ~right[1]).sum())
@@ -52,7 +55,7 @@ def compare_twins(gated: ReadyModel, plain: ReadyModel, dataset: ImageDataset) -
 
 def _recipe(ready: ReadyModel) -> Recipe:
     if ready.card.recipe is None:
-        raise SevisError(f"it is not known how {ready.card.name} was trained: compare networks that sevis train has published")
+        raise SevisError(f"the training of {ready.card.name} is unknown: compare networks that sevis train has published")
     return ready.card.recipe
 
 

@@ -32,7 +32,7 @@ TOLD = {  # what a file's metadata says, in words
     "model": "Network",
     "weights": "SHA-256 of its weights",
     "data": "Data set",
-    "split": "Part of it",
+    "split": "Part of the data",
     "fingerprint": "Fingerprint of the data",
     "preprocessing": "Preprocessing",
     "precision": "Precision",
@@ -110,8 +110,8 @@ def _provenance(statistics: ClassStatistics) -> Iterator[str]:
     yield _text(describe_source(statistics))
     if not statistics.detailed:
         yield _note(
-            "This file holds only means and deviations: without whole gates and histograms there are no intervals, no saturation and no "
-            "accuracy. Collect it again with python -m sevis collect."
+            "This file holds only means and deviations. Without single gates and histograms there are no intervals, no saturation "
+            "and no accuracy. Collect it again with python -m sevis collect."
         )
     rows = {label: _in_words(known[field]) for field, label in TOLD.items() if known.get(field) not in (None, "")}
     rows |= {"Blocks and channels": f"{len(statistics.sites)} and {sum(statistics.channels.values()):,}"}
@@ -134,13 +134,13 @@ def _regions(profile: DepthProfile) -> Iterator[str]:
     yield f"<ul>{''.join(f'<li>{_marked(sentence)}</li>' for sentence in describe_regions(profile))}</ul>"
     if profile.per_class:
         yield _text(
-            f"Measured over {profile.images:,} photos of {profile.classes} classes. Intervals are of {100 * profile.level:.0f} %, from "
-            f"{profile.replicates} bootstrap samples of {profile.per_class} photos a class."
+            f"Measured over {profile.images:,} photos of {profile.classes} classes. Intervals are {100 * profile.level:.0f} %, from "
+            f"{profile.replicates} bootstrap samples of {profile.per_class} photos of each class."
         )
 
 
 def _statements(profile: DepthProfile) -> Iterator[str]:
-    yield _text("Hu, Shen, Albanie, Sun & Wu, Squeeze-and-Excitation Networks (arXiv:1709.01507v4, section 7), held against this network.")
+    yield _text("Hu, Shen, Albanie, Sun & Wu, Squeeze-and-Excitation Networks (arXiv:1709.01507v4, section 7), tested on this network.")
     yield _grid((_statement(profile, statement) for statement in judge(profile)), wide=True)
 
 
@@ -166,7 +166,7 @@ def _means(statistics: ClassStatistics) -> Iterator[str]:
     classes = paper_classes(statistics)
     yield _text(ABOUT_MEANS)
     if empty := missing(statistics, classes):
-        yield _note(f"Without a photo there is no curve: {', '.join(empty)}.")
+        yield _note(f"These have no photo, so they have no curve: {', '.join(empty)}.")
     yield _legend(entries(statistics, classes))
     yield _grid(chart_html(mean_panel(statistics, site, classes)) for site in paper_blocks(statistics.sites))
 
@@ -186,8 +186,8 @@ def _spreads(statistics: ClassStatistics) -> Iterator[str]:
 def _maps(statistics: ClassStatistics) -> Iterator[str]:
     maps, marked = pca_maps(statistics, photos=0), paper_classes(statistics)
     yield _text(
-        "Each class is the mean of its photos' gates, placed in the two principal axes of the class means of its block. The maps share one "
-        "scale: where a block is class-agnostic its classes lie on one spot, where it is class-specific they lie apart."
+        "Each class is the mean of its photos' gates, placed on the first two principal axes of the class means of its block. The "
+        "maps share one scale: if a block is class-agnostic, its classes lie on one spot; if it is class-specific, they lie apart."
     )
     yield _grid(
         chart_html(class_map(maps, block, statistics.classes, marked=marked))
@@ -208,10 +208,10 @@ def _matrix(statistics: ClassStatistics, site: str) -> Chart:
 def _comparison(first: ClassStatistics, second: ClassStatistics) -> Iterator[str]:
     comparison = compare_models(first, second, only_common=True)
     one, two = comparison.names
-    yield _text(f"**{one}** and **{two}** on the {len(comparison.classes)} classes of which both saw photos.")
+    yield _text(f"**{one}** and **{two}** on the {len(comparison.classes)} classes that both saw.")
     yield _text(f"The second: {describe_source(second)}")
     if comparison.same_images is not True:
-        what = "saw different photos" if comparison.same_images is False else "may have seen different photos: the files do not say it"
+        what = "saw different photos" if comparison.same_images is False else "may have seen different photos (the files do not tell)"
         yield _note(f"The two networks {what}, so a difference may come from the photos.")
     yield _grid(map(chart_html, _compared(comparison)))
 

@@ -28,14 +28,14 @@ def explanation_html(explanation: "Explanation", path: str | Path, *, title: str
     """
     top = [(escape(name, quote=False), probability) for name, probability in explanation.top()]
     height, width = explanation.view.shape[:2]
-    answers = f"The {len(top)} classes of {len(explanation.classes)} that {explanation.model} holds most probable for this photo."
+    answers = f"The {len(top)} classes that {explanation.model} finds most probable for this photo, of {len(explanation.classes)}."
     gates = (
-        "The scale s by which each block multiplies each of its channels, from 0 (off) to 1 (whole); "
-        f"each row is stretched to the same width ({describe_channels(explanation.scale)})."
+        "The scale s that each block multiplies each of its channels by, from 0 (shut) to 1 (whole); each row is stretched to the "
+        f"same width ({describe_channels(explanation.scale)})."
     )
     bars, map_of_gates = top_bars(top, classes=len(explanation.classes)), gate_map(explanation.scale)
     charts = [replace(bars, caption=answers), replace(map_of_gates, caption=gates)]
-    photo = _photo(explanation.view, f"What the network sees of the photo: {width} x {height} pixels, drawn large.")
+    photo = _photo(explanation.view, f"What the network sees of the photo: {width} x {height} pixels, enlarged.")
     write_page(to_html(charts, title=title, head=photo), path)
 
 

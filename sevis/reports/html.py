@@ -108,7 +108,7 @@ def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH
     """
     target = Path(path)
     if target.suffix.lower() not in IMAGE_SUFFIXES:
-        raise SevisError(f"{target.name!r} is no image that can be written: choose one of {', '.join(IMAGE_SUFFIXES)}")
+        raise SevisError(f"{target.name!r} is no image format that can be written: choose one of {', '.join(IMAGE_SUFFIXES)}")
     form = target.suffix.lower().removeprefix(".")
     options = {"format": form, "width": width, "scale": scale if form == "png" else 1}
     replace_file(target, _render(_light(figure), options))
@@ -125,7 +125,7 @@ def _render(figure: go.Figure, options: dict[str, object]) -> bytes:
         data = kaleido.calc_fig_sync(figure.to_dict(), opts=options, kopts={"mathjax": False})
     except ChromeNotFoundError:
         raise SevisError(
-            "SVG and PNG are drawn by a browser and none was found: install Chromium or Chrome (Debian: apt install chromium), "
+            "SVG and PNG are drawn by a browser, but none was found: install Chromium or Chrome (Debian: apt install chromium), "
             "name it in BROWSER_PATH, or write an .html file"
         ) from None
     except (RuntimeError, TimeoutError, KaleidoError) as error:

@@ -38,7 +38,7 @@ def test_pairs_agree_disagree_or_are_too_noisy():
     assert lines[0].startswith("- SE minus max (paper −1.00, here −5.0 (")
     assert lines[0].endswith(")) agrees with the paper")
     assert lines[3:5] == ["- too noisy to tell: 3 of 6 pairs", ""]
-    assert "at 99.2 % for each of the 6 pairs that the paper tells apart, and so at 95 %" in lines[5]
+    assert "The intervals are 99.2 % for each of the 6 pairs that the paper tells apart, and so 95 %" in lines[5]
     text = tally(2 * tuple(pairs.values()))
     assert text.startswith("Of 6 different pairs of variants, 1 agree with the paper, 2 disagree, 3 too noisy to tell. ")
     assert "about 0.05 of the 6 with an interval and an order in the paper would be told apart by chance" in text

@@ -43,22 +43,22 @@ def test_several_pairs_are_counted():
     table = next(table for table in tables() if table.number == 12)
     text = describe_order(compare(table, Ablations(runs)))
     assert (
-        "**The order is not the paper's.** Of 3 pairs of rows: 2 in the paper's order, 1 in the opposite one (ReLU minus Tanh is " in text
+        "**The order is not the paper's.** Of 3 pairs of rows: 2 in the paper's order, 1 in the opposite order (ReLU minus Tanh is " in text
     )
-    assert "at 98.3 % for each of the 3 pairs that the paper tells apart, and so at 95 % for all of them together" in text
+    assert "The intervals are 98.3 % for each of the 3 pairs that the paper tells apart, and so 95 % for all of them together" in text
     text = describe_order(compare(table, Ablations(tuple(run for run in runs if run[0] != "tanh"))))
     assert text.startswith(
-        "**Where it can be told, the order is the paper's.** Of 3 pairs of rows: 1 in the paper's order, 2 not measured yet. An order is"
+        "**Where the order can be told, it is the paper's.** Of 3 pairs of rows: 1 in the paper's order, 2 not measured yet. An order is"
     )
 
 
 def test_one_seed_tells_no_order_and_that_is_not_called_noise():
     text = describe_order(compare(TABLE_11, agreeing((0.5,), (0.6,))))
-    assert text == "**One seed each: the order cannot be told.** Max minus Avg is +10.0 points of error, in the paper +0.29."
+    assert text == "**One seed each, so the order cannot be told.** Max minus Avg is +10.0 points of error, in the paper +0.29."
     table = next(table for table in tables() if table.number == 14)
     found = Ablations(tuple((key, make_run(key)) for key in (BASELINE, "pre", "post")))
     assert describe_order(compare(table, found)) == (
-        "**One seed each: the order cannot be told.** Of 6 pairs of rows: 2 with one seed each, 3 too close in the paper, 1 not measured "
+        "**One seed each, so the order cannot be told.** Of 6 pairs of rows: 2 with one seed each, 3 too close in the paper, 1 not measured "
         "yet."
     )
 
@@ -68,7 +68,7 @@ def test_an_opposite_order_of_rows_that_are_close_in_the_paper_is_no_disagreemen
     top1 = {BASELINE: 0.5, "pre": 0.3, "post": 0.2, "identity": 0.4}  # the paper: pre and identity a little better than SE
     runs = tuple((key, make_run(key, seed, top1=value + seed / 500)) for key, value in top1.items() for seed in range(3))
     text = describe_order(compare(table, Ablations(runs)))
-    assert text.startswith("**Where it can be told, the order is the paper's.** Of 6 pairs of rows: 3 in the paper's order, 3 too close")
+    assert text.startswith("**Where the order can be told, it is the paper's.** Of 6 pairs of rows: 3 in the paper's order, 3 too close")
 
 
 def test_nothing_measured_is_said():
@@ -85,14 +85,14 @@ def with_dead(key, top1, *, base=(0.50, 0.51, 0.50)):
 def test_a_winner_with_dead_gates_is_named():
     text = describe_deaths(TABLE_11, with_dead("max", (0.60, 0.61, 0.60)))
     assert text.startswith("**Max wins with dead gates**: s varies by only 0.025")
-    assert "and frozen it loses 0.1 (0.1 to 0.1) points. It wins for another reason" in text
+    assert "and it loses 0.1 (0.1 to 0.1) points when frozen. So the reason is not" in text
 
 
 @pytest.mark.parametrize("top1", [(0.40, 0.41, 0.40), (0.70, 0.40, 0.60), (0.60,)], ids=["loses", "too noisy", "one seed"])
 def test_dead_gates_are_named_where_nothing_is_won(top1):
     text = describe_deaths(TABLE_11, with_dead("max", top1))
     assert text.startswith("**The gates of Max are dead**: s varies by only 0.025")
-    assert text.endswith("Whatever it gains has another reason.")
+    assert text.endswith("If it gains, it gains for another reason.")
 
 
 def test_dead_gates_of_se_itself_are_named():
@@ -127,7 +127,7 @@ def test_the_report_says_what_was_run_and_what_it_means():
         "## Table 13 of the paper: Stages with SE",
         "| SE Stage 5 (not in the paper) | – |",
         "| ResNet-50 | 23.30 |",
-        "Without the squeeze (none, NoSqueeze) s differs from place to place",
+        "Without the squeeze (none, NoSqueeze), s differs from place to place",
         "was measured with sigmoid gates",
         "10 too close in the paper",
         "Of 37 different pairs of variants, ",
@@ -170,7 +170,7 @@ def test_the_report_says_what_diverged_and_why():
         "| relu | 0 | diverged | – | – | – | – |",
         "| tanh | 2 | 55.0 (",
         "relu: diverged in 3 of 3 seeds (with seed 0 the loss became nan in step 47 of epoch 1).\n",
-        "tanh: diverged in 1 of 3 seeds (the loss became nan in step 27 of epoch 1); its numbers are of the other seeds.\n",
+        "tanh: diverged in 1 of 3 seeds (the loss became nan in step 27 of epoch 1); its numbers come from the other seeds.\n",
         "| ReLU | 23.47 | diverged | – |",
         "- with a variant that diverged: 2 of 3 pairs",
         ", 2 with a variant that diverged, ",
@@ -183,7 +183,7 @@ def test_what_diverged_is_not_called_unmeasured():
     runs = tuple((key, make_run(key, seed, top1=top1 + seed / 500)) for key, top1 in ((BASELINE, 0.6), ("tanh", 0.5)) for seed in range(3))
     text = describe_order(compare(TABLES[12], Ablations(runs, (("relu", make_divergence("relu")),))))
     assert text.startswith(
-        "**Where it can be told, the order is the paper's.** Of 3 pairs of rows: 1 in the paper's order, 2 with a variant that diverged. An"
+        "**Where the order can be told, it is the paper's.** Of 3 pairs of rows: 1 in the paper's order, 2 with a variant that diverged. An"
     )
     diverged = Ablations(runs, (("max", make_divergence("max")),))
-    assert describe_order(compare(TABLES[11], diverged)) == "**What diverged has no order.**"
+    assert describe_order(compare(TABLES[11], diverged)) == "**A variant diverged, so there is no order.**"

@@ -87,16 +87,16 @@ def test_runs_are_added_once_and_stand_seed_by_seed():
 @pytest.mark.parametrize(
     ("runs", "reason"),
     [
-        ([("r=4", make_run("r=2"))], "a run is called r=4, but its recipe is another variant's"),
-        ([("stages 4", make_run("stages 4", recipe=replace(make_run("stages 4").recipe, bias=True)))], "another variant's"),
+        ([("r=4", make_run("r=2"))], "the key of a run is r=4, but its recipe is that of another variant"),
+        ([("stages 4", make_run("stages 4", recipe=replace(make_run("stages 4").recipe, bias=True)))], "that of another variant"),
         ([("SE", make_run("SE")), ("SE", make_run("SE"))], "two runs of SE with seed 0"),
-        ([("SE", make_run("SE")), ("max", make_run("max", base=replace(BASE, epochs=3)))], "epochs is 2 in one and 3 in another"),
+        ([("SE", make_run("SE")), ("max", make_run("max", base=replace(BASE, epochs=3)))], "epochs is 2 in one run and 3 in another"),
         ([("SE", make_run("SE")), ("max", make_run("max", data=replace(DATA, classes=("a", "b", "c"))))], "the classes differ"),
         ([("SE", make_run("SE")), ("max", make_run("max", data=replace(DATA, val_images=3)))], "the val images differ"),
-        ([("SE", make_run("SE", gates=None))], "lacks what was measured of its gates"),
-        ([("plain", make_run("plain", gates=make_run("SE").gates))], "has none to measure"),
+        ([("SE", make_run("SE", gates=None))], "lacks the measurements of its gates"),
+        ([("plain", make_run("plain", gates=make_run("SE").gates))], "has some although it has no gates"),
         ([("SE", make_run("SE", rows=()))], "no curve"),
-        ([("SE", make_run("SE", rows=({"epoch": 1},)))], "no curve, or a damaged one"),
+        ([("SE", make_run("SE", rows=({"epoch": 1},)))], "no curve, or a damaged curve"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(runs, reason):

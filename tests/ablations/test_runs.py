@@ -21,7 +21,7 @@ def change_in(part, **fields):
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (change(variant="SE"), "a run is called SE"),
+        (change(variant="SE"), "the key of a run is SE"),
         (change(variant=["max"]), "no variant"),
         (change(top1="high"), r"Expected `float`, got `str` - at `\$\.top1`"),
         (change(top1=-0.5), r"Expected `float` >= 0\.0 - at `\$\.top1`"),
@@ -70,7 +70,7 @@ def test_a_changed_file_is_refused(tmp_path, spoil, reason):
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda stored: stored["diverged"][0].update(variant="max"), "a run is called max"),
+        (lambda stored: stored["diverged"][0].update(variant="max"), "the key of a run is max"),
         (lambda stored: stored["diverged"][0].update(variant="swish"), "no variant 'swish'"),
         (lambda stored: stored["diverged"][0].update(reason="<b>nan</b>"), r"matching regex .* - at `\$\.reason`"),
         (lambda stored: stored["diverged"][0].update(reason="nan" * 100), r"matching regex .* - at `\$\.reason`"),
@@ -79,7 +79,7 @@ def test_a_changed_file_is_refused(tmp_path, spoil, reason):
         (lambda stored: stored["diverged"][0].pop("data"), "missing required field `data`"),
         (lambda stored: stored["diverged"][0].update(data={}), r"missing required field `name` - at `\$\.data`"),
         (lambda stored: stored["diverged"][0]["data"].update(train_images=35), "the train images differ"),
-        (lambda stored: stored["diverged"][0]["recipe"].update(epochs=3), "epochs is 2 in one and 3 in another"),
+        (lambda stored: stored["diverged"][0]["recipe"].update(epochs=3), "epochs is 2 in one run and 3 in another"),
         (lambda stored: stored["diverged"].append(stored["diverged"][0]), "two runs of relu with seed 0"),
         (lambda stored: stored["diverged"].append("relu"), r"got `str` - at `\$\.diverged\[1\]`"),
         (lambda stored: stored.update(diverged=3), r"at `\$\.diverged`"),
@@ -120,5 +120,5 @@ def test_a_record_is_a_file_of_its_own(tmp_path):
     key, run = load_record(path)
     assert (key, run.recipe.seed) == ("max", 2)
     path.write_text(path.read_text().replace('"max"', '"none"', 1))
-    with pytest.raises(SevisError, match=r"max.json is damaged \(a run is called none.*: delete it"):
+    with pytest.raises(SevisError, match=r"max.json is damaged \(the key of a run is none.*: delete it"):
         load_record(path)

@@ -38,9 +38,9 @@ def test_an_audit_is_read_without_torch():
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda stored: stored["rows"][4].update(lost=stored["rows"][4]["lost"] + 1), "its fractions are not those of its counts"),
-        (lambda stored: stored["rows"][4].update(change_low=0.5), "its fractions are not those of its counts"),
-        (lambda stored: stored["rows"][4].update(correct=1000), "not all are of the same images"),
+        (lambda stored: stored["rows"][4].update(lost=stored["rows"][4]["lost"] + 1), "its fractions do not match its counts"),
+        (lambda stored: stored["rows"][4].update(change_low=0.5), "its fractions do not match its counts"),
+        (lambda stored: stored["rows"][4].update(correct=1000), "the rows are not all of the same images"),
         (lambda stored: stored["rows"][4].update(lost="many"), r"Expected `int`, got `str` - at `\$\.rows\[4\]\.lost`"),
         (lambda stored: stored["rows"][4].update(lost=-1), r"at `\$\.rows\[4\]\.lost`"),
         (lambda stored: stored["rows"][4].update(images=0), r"at `\$\.rows\[4\]\.images`"),

@@ -137,7 +137,7 @@ def test_dead_gates_lie_on_one_spot_and_have_no_quality():
 
 def test_a_map_takes_three_classes():
     random = np.random.default_rng(0)
-    with pytest.raises(SevisError, match="at least three classes with images, and these statistics hold 2"):
+    with pytest.raises(SevisError, match="at least three classes with images for a map, got 2"):
         pca_maps(collected({"SE_2_1": gates(random, 5, between=0.1, classes=2)}, classes=2))
     assert mds_maps(collected({"SE_2_1": gates(random, 5, between=0.1, classes=3)}, classes=3), metric="l1").points.shape == (1, 3, 2)
     with pytest.raises(SevisError, match="unknown distance 'furlong'"):

@@ -98,13 +98,11 @@ def test_each_statement_can_fail_alone(name, change):
 def test_findings_hold_the_numbers_and_their_intervals():
     statements = by_name(as_in_the_paper(high={"SE_5_2": 0.03}, low=0.5))
     plain = {name: statement.finding.replace("\xa0", " ") for name, statement in statements.items()}
-    assert plain["saturated"] == (
-        "The share of scales above 0.9 in SE_5_2 is 3.0 % (1.0 % to 5.0 %), that of scales below 0.1 50 % (48 % to 52 %)."
-    )
-    assert "leaves 30 % (28 % to 32 %) of the differences" in plain["scaled"]
+    assert plain["saturated"] == ("In SE_5_2, 3.0 % (1.0 % to 5.0 %) of the scales are above 0.9, and 50 % (48 % to 52 %) are below 0.1.")
+    assert "30 % (28 % to 32 %) of the differences between the classes remain" in plain["scaled"]
     assert "differ from 1 by 10 % (8 % to 12 %)" in plain["scaled"]
     assert "1.0 % (−1.0 % to 3.0 %) in SE_2_1, " in plain["agnostic"]
-    assert "and chance that of 5 %. After that it is " in plain["specific"]
+    assert "; chance gives 5 %. In the later blocks it is " in plain["specific"]
     assert plain["specific"].endswith(") in SE_5_3.")
 
 
@@ -117,7 +115,7 @@ def test_without_intervals_nothing_is_seen_and_the_reason_is_given(per_class):
         assert not statement.seen
         assert statement.verdict == "unknown here"
         assert "nan" not in statement.finding
-        reason = "3 photos of a class, at the median, are too few" if per_class else "collect it again with python -m sevis collect"
+        reason = "3 photos of a class (the median) are too few" if per_class else "collect it again with python -m sevis collect"
         assert reason in statement.finding
     assert "(interval unknown)" in judge(as_in_the_paper(per_class=0))[0].finding
     assert "Saturated: unknown" in " ".join(describe_regions(profile))
@@ -125,8 +123,8 @@ def test_without_intervals_nothing_is_seen_and_the_reason_is_given(per_class):
 
 def test_gates_that_are_the_same_for_all_photos_are_no_lack_of_photos():
     profile = as_in_the_paper(unknown=RESNET50)
-    assert judge(profile)[0].finding.endswith("What is unknown has gates that are the same for every photo, or for nearly every one.")
-    assert "one photo of a class" in judge(replace(profile, images=20, per_class=0))[0].finding
+    assert judge(profile)[0].finding.endswith("The gates of the unknown blocks are the same for every photo, or for nearly every photo.")
+    assert "photos of each class, and there is one" in judge(replace(profile, images=20, per_class=0))[0].finding
 
 
 def test_one_block_that_is_not_agnostic_decides_though_another_is_unknown():
@@ -137,19 +135,19 @@ def test_one_block_that_is_not_agnostic_decides_though_another_is_unknown():
 
 def test_where_all_is_unknown_no_block_is_called_agnostic_or_not():
     regions = describe_regions(as_in_the_paper(unknown=RESNET50))
-    assert regions[0].startswith("**Unknown whether one or the other: all 16 blocks.**")
+    assert regions[0].startswith("**Unknown: all 16 blocks.**")
 
 
 def test_chance_of_a_thousand_classes_is_not_nothing():
     profile = as_in_the_paper()
     accuracy = replace(profile.curves["accuracy"], null=np.full(len(RESNET50), 0.001))
     finding = by_name(replace(profile, curves={**profile.curves, "accuracy": accuracy}))["specific"].finding
-    assert "chance that of 0.1\xa0%." in finding
+    assert "chance gives 0.1\xa0%." in finding
 
 
 def test_one_class_cannot_be_judged():
     profile = replace(as_in_the_paper(unknown=RESNET50), classes=1)
-    assert "cannot be judged from 1 class: two at least are needed" in judge(profile)[0].finding
+    assert "needs at least two classes, and there is 1." in judge(profile)[0].finding
 
 
 def test_an_unknown_block_is_not_seen():
@@ -193,7 +191,7 @@ def test_a_single_block_has_no_depth():
     statements = by_name(profile)
     assert {name for name, statement in statements.items() if statement.seen} == {"agnostic", "scaled"}
     assert "no deeper block" in statements["specific"].finding
-    assert "only block" in statements["saturated"].finding
+    assert "only one block" in statements["saturated"].finding
     assert describe_regions(profile)[0].startswith("**Class-agnostic: SE_2_1**")
 
 
@@ -212,8 +210,8 @@ def test_regions_say_where_gates_are_what():
     assert agnostic.startswith("**Class-agnostic: SE_2_1 and SE_2_2**")
     assert agnostic.endswith("from 1.0 % (−1.0 % to 3.0 %) in SE_2_1 to 2.0 % (0.0 % to 4.0 %) in SE_2_2.")
     assert specific.startswith("**Class-specific: SE_3_2 and SE_3_3**")
-    assert between.startswith("**Neither for certain: SE_3_1**")
-    assert unknown.startswith("**Unknown whether one or the other: SE_3_4.**")
+    assert between.startswith("**Neither with certainty: SE_3_1**")
+    assert unknown.startswith("**Unknown: SE_3_4.**")
     assert saturated.startswith("**Saturated: SE_3_2**")
     assert "80 % (78 % to 82 %) in SE_3_2" in saturated
     assert dead.startswith("**Dead: SE_3_1**")
@@ -234,9 +232,11 @@ def test_regions_say_that_there_are_none():
     assert sentences[0].startswith("**Class-agnostic: no block**")
     assert sentences[1].startswith("**Class-specific: all 16 blocks**")
     assert sentences[2].startswith("**Saturated: no block**")
-    assert sentences[2].endswith("SE_3_1 has most above 0.9, 30 % (28 % to 32 %) and SE_4_1 has most below 0.1, 20 % (18 % to 22 %).")
+    assert sentences[2].endswith(
+        "at most 30 % (28 % to 32 %) are above 0.9 (in SE_3_1) and at most 20 % (18 % to 22 %) are below 0.1 (in SE_4_1)."
+    )
     assert "below 0.1," not in describe_regions(made(high=0.3, low=nan))[2]  # of gates below zero
-    assert "SE_4_2 varies least, by 0.100" in sentences[3]
+    assert "SE_4_2 varies least, with a standard deviation of 0.100" in sentences[3]
     assert "**Dead: unknown**" in describe_regions(made(spread=nan))[-1]
 
 

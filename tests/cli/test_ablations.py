@@ -131,7 +131,7 @@ def test_runs_of_another_recipe_or_other_data_are_not_mixed(place, capsys, monke
     assert ablate("--only", "plain", "--seeds", "1", "--epochs", "1") == 0
     monkeypatch.setattr(experiments, "train_and_measure", refuse)
     assert ablate("--only", "plain", "--seeds", "1") == 2
-    assert "epochs is 2 in one and 1 in another): name others with --out and --folder" in capsys.readouterr().err
+    assert "epochs is 2 in one run and 1 in another): name other places with --out and --folder" in capsys.readouterr().err
     assert ablate("--only", "plain", "--seeds", "1", "--epochs", "1", "--classes", "red,blue") == 2
     assert "the classes differ" in capsys.readouterr().err
     Path("all.json").write_text("{")
@@ -177,7 +177,7 @@ def test_a_run_that_diverges_is_a_result_and_is_not_repeated(place, capsys, monk
     assert main([*ONLY_RELU, "--seeds", "2"]) == 0
     assert capsys.readouterr().out.count("done already") == 2
     assert main([*ONLY_RELU, "--seeds", "2", "--epochs", "1"]) == 2
-    assert "epochs is 1 in one and 3 in another" in capsys.readouterr().err
+    assert "epochs is 1 in one run and 3 in another" in capsys.readouterr().err
 
 
 def test_the_report_trains_nothing_and_needs_no_torch(tmp_path):

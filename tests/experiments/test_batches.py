@@ -52,8 +52,8 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_so(ready: ReadyModel) -> 
     assert [*chain(*run_batches(ready, 11, work, batch_size=8, say=said.append))] == list(range(11))
     assert work.tried == [("cuda", 0, 8), ("cuda", 0, 4), ("cuda", 0, 2), *(("cuda", i, min(i + 2, 11)) for i in range(2, 11, 2))]
     assert said == [
-        "The memory of cuda does not hold 8 images at once: going on with 4.",
-        "The memory of cuda does not hold 4 images at once: going on with 2.",
+        "The memory of cuda does not hold 8 images at once; continuing with 4.",
+        "The memory of cuda does not hold 4 images at once; continuing with 2.",
     ]
 
 
@@ -71,7 +71,7 @@ def test_what_does_not_fit_at_all_goes_on_with_a_copy_on_the_cpu(ready: ReadyMod
         return record["SE_5_2"].scale
 
     scales = list(run_batches(ready, 3, work, batch_size=2, say=said.append))
-    assert said[-1] == "The memory of cuda does not hold a single image: going on with the CPU, which is slower."
+    assert said[-1] == "The memory of cuda does not hold a single image; continuing on the CPU, which is slower."
     assert ready.device.type == "cuda"  # the caller's model stays where it is
     assert all(model is models[0] and model is not ready.model for model in models)
     with torch.no_grad(), capture(ready.model) as record:
@@ -93,7 +93,7 @@ def test_other_errors_are_not_swallowed_and_an_image_too_large_for_the_cpu_is_an
     said: list[str] = []
     with pytest.raises(SevisError, match="one image of small does not fit into memory: choose a smaller network"):
         list(run_batches(replace(ready, device=torch.device("cpu")), 2, too_large, batch_size=2, say=said.append))
-    assert said == ["The memory of cpu does not hold 2 images at once: going on with 1."]
+    assert said == ["The memory of cpu does not hold 2 images at once; continuing with 1."]
 
 
 def test_the_copy_for_the_cpu_needs_no_memory_where_the_model_is(ready: ReadyModel, monkeypatch: pytest.MonkeyPatch) -> None:

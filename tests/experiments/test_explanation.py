@@ -68,7 +68,9 @@ def test_knows_where_it_comes_from(ready: ReadyModel, photo: Image.Image) -> Non
 
 
 def test_outputs_that_are_no_numbers_are_no_answer(ready: ReadyModel, photo: Image.Image) -> None:
-    with pytest.raises(SevisError, match="outputs are no longer finite numbers: with changed scales, use smaller values"):
+    with pytest.raises(
+        SevisError, match="the outputs of the network are no longer finite numbers: use smaller values for the changed scales"
+    ):
         explain(ready, photo, within=lambda on: override(on.model, {"SE": 1e38}))
 
 

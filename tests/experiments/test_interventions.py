@@ -242,7 +242,7 @@ def test_a_semicolon_at_the_end_is_no_step():
 def test_a_short_text_cannot_ask_for_much_memory():
     tracemalloc.start()
     for text in ("0-65535," * 1000 + "1", "SE[" + "0-65535," * 1000 + "1]:open"):
-        with pytest.raises(SevisError, match="expected every channel at most once, got '0-65535,0-65535") as error:
+        with pytest.raises(SevisError, match="expected each channel at most once, got '0-65535,0-65535") as error:
             parse_channels(text) if text[0] == "0" else parse_steps(text)
         assert len(str(error.value)) < 500
     assert tracemalloc.get_traced_memory()[1] < 20e6

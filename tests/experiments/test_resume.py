@@ -93,7 +93,7 @@ def test_other_options_are_refused(ready: ReadyModel, colours: Path, tmp_path: P
     cut_off(ready, colours, out, after=3)
     before = (tmp_path / "out.safetensors.partial").read_bytes()
     with pytest.raises(
-        SevisError, match=rf"partial belongs to another run, which differs in {differs}: repeat the command .* or delete it"
+        SevisError, match=rf"partial belongs to another run, which differs in {differs}: repeat the command .* or delete the file"
     ):
         collect_dataset(ready, open_colours(colours)[1], options=replace(OPTIONS, out=out, resume=True, **changes))
     assert (tmp_path / "out.safetensors.partial").read_bytes() == before
@@ -115,7 +115,7 @@ def test_what_is_left_is_never_overwritten_unasked(ready: ReadyModel, colours: P
     out = tmp_path / "out.safetensors"
     cut_off(ready, colours, out, after=3)
     before = (tmp_path / "out.safetensors.partial").read_bytes()
-    with pytest.raises(SevisError, match=r"out\.safetensors\.partial is left of a run .*: go on with it by --resume, or delete it"):
+    with pytest.raises(SevisError, match=r"out\.safetensors\.partial is left from a run .*: continue it with --resume, or delete the file"):
         collect_dataset(ready, open_colours(colours)[1], options=replace(OPTIONS, out=out))
     assert (tmp_path / "out.safetensors.partial").read_bytes() == before
 

@@ -65,7 +65,7 @@ def test_networks_of_other_recipes_are_no_twins(colours: Path, shelf: Path, runs
     other = msgspec.structs.replace(TINY, model="resnet18", epochs=3)
     publishing.publish("longer", runs["resnet18"][0], other, open_colours(colours), command="")
     gated, plain, longer = (load(name, device="cpu") for name in ("se_resnet18.tiny", "resnet18.tiny", "longer"))
-    with pytest.raises(SevisError, match="are no twins: they differ in epochs"):
+    with pytest.raises(SevisError, match="are not twins: they differ in epochs"):
         compare_twins(gated, longer, open_colours(colours)[1])
-    with pytest.raises(SevisError, match="are no twins"):
+    with pytest.raises(SevisError, match="are not twins"):
         compare_twins(plain, gated, open_colours(colours)[1])

@@ -146,7 +146,7 @@ def test_statistics_of_moments_only_give_what_they_can_and_say_what_they_lack():
     text = text_of(html)
     assert "This file holds only means and deviations" in text
     assert "Collect it again with python -m sevis collect" in text
-    assert "Intervals are unknown" in text
+    assert "The intervals are unknown" in text
     assert text.count("? unknown here") == 4
     assert len(titles(html)) == 7
     assert "This part is missing" not in html
@@ -165,7 +165,7 @@ def test_a_single_class_gives_what_it_can():
     text = text_of(html)
     assert re.search(r"Class map This part is missing: .*three", text)
     assert ".." not in text
-    assert "two at least are needed" in text
+    assert "needs at least two classes" in text
     assert "goldfish (n = 6)" in text
 
 
@@ -177,7 +177,7 @@ def test_another_network_of_other_classes_is_said(statistics):
 
 def test_no_photo_at_all_is_a_report_too():
     text = text_of(report_html(ClassStatistics(WIDTHS, ("goldfish", "cliff"), {})))
-    assert "Without a photo there is no curve: goldfish, cliff." in text
+    assert "These have no photo, so they have no curve: goldfish, cliff." in text
     assert "No class has two photos" in text
 
 

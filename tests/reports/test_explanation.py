@@ -42,7 +42,7 @@ def test_an_explanation_becomes_one_page(explanation, tmp_path):
     with Image.open(io.BytesIO(base64.b64decode(photo.removeprefix("data:image/png;base64,")))) as image:
         np.testing.assert_array_equal(np.asarray(image), explanation.view)
     text = " ".join(page.text)
-    assert "3 that se_resnet18.test holds most probable" in text
+    assert "3 classes that se_resnet18.test finds most probable" in text
     assert "16 x 16 pixels" in text
     assert "8 channels in stage 2, 16 in 3" in text
     assert len(re.findall(r"Plotly\.newPlot\(", "".join(page.scripts[1:]))) == 2

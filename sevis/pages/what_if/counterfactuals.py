@@ -134,7 +134,7 @@ def find_photo(step: Intervention, card: Card) -> Photo:
     photo = st.session_state.get(LENT, {}).get(name) or _open_photo(name, card)
     if not isinstance(photo, Photo):
         raise SevisError(
-            f"the step {step} needs the photo {name}, but a link holds no uploaded picture: remove the step, or take the gates of "
+            f"the step {step} needs the photo {name!r}, but a link holds no uploaded picture: remove the step, or take the gates of "
             "that photo again"
         )
     return photo

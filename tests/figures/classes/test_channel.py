@@ -172,7 +172,7 @@ def test_the_grid_holds_each_photo_with_its_map_over_it():
         for number, (photo, map) in enumerate(zip(photos, [*maps, None], strict=True))
     ]
     shown = photo_grid(examples, of="lowest scale of channel 7 of SE_4_1", limit=2.0)
-    assert shown.caption.startswith("The 5 photos with the lowest scale of channel 7 of SE_4_1, which")
+    assert shown.caption.startswith("The 5 photos with the lowest scale of channel 7 of SE_4_1, each with")
     assert shown.table == {
         "photo": [0, 1, 2, 3, 4],
         "file": ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg"],

@@ -103,7 +103,7 @@ def test_captions_say_how_far_a_class_lies_from_all(statistics, excitations):
     everything = np.concatenate([blocks["SE_2_1"] for blocks in excitations.values()]).astype(np.float64).mean(axis=0)
     distance = np.mean([np.abs(excitations[name]["SE_2_1"].astype(np.float64).mean(axis=0) - everything) for name in ("goldfish", "cliff")])
     caption = mean_panel(statistics, "SE_2_1", ["goldfish", "cliff"]).caption
-    assert f"lies {distance:.2f} from the mean of all" in caption
+    assert f"differs by {distance:.2f} from the mean of all" in caption
     assert "paper" not in caption  # its claims are about SE-ResNet-50, which these two blocks are not
 
 

@@ -88,7 +88,7 @@ def test_channels_are_sorted_by_their_difference(scales):
     assert (np.diff((first - second)[order]) <= 0).all()
     chart = sorted_differences(first, second, site="SE_3_1", count=4)
     curve, more, less = chart.figure.data
-    assert chart.caption.startswith("The 200 channels of SE_3_1: at the left")
+    assert chart.caption.startswith("The 200 channels of SE_3_1: those on the left are more open for A")
     np.testing.assert_array_equal(curve.y, (first - second)[order])
     np.testing.assert_allclose(curve.customdata, np.stack([order, first[order], second[order]], axis=1))
     assert np.asarray(more.customdata)[:, 0].tolist() == np.argsort(second - first)[:4].tolist()
@@ -126,4 +126,4 @@ def test_each_photo_has_its_own_map_and_classes(scales):
     chart = one_photos_map("B", scales[1])
     assert chart.figure.layout.title.text == "Scale s of every channel for photo B"
     np.testing.assert_array_equal(chart.table["s"], np.concatenate(list(scales[1].values())))
-    assert one_photos_top([("tabby", 0.5)], classes=200).caption == "Out of 200 classes."
+    assert one_photos_top([("tabby", 0.5)], classes=200).caption == "The network knows 200 classes."

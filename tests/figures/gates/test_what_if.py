@@ -79,8 +79,8 @@ def test_before_and_after_stand_side_by_side():
         assert -0.5 < low[0] < low[1] <= high[0] < high[1] < 0.5, place
     assert chart.table["class"] == ["tabby", "lion", "<b>"]
     assert np.allclose(chart.table["change"], after - before)
-    assert "the prediction stays “tabby”." in chart.caption
-    assert "turns from “tabby” into “lion”." in compare_bars(["tabby", "lion", "<b>"], before, before[[1, 0, 2]]).caption
+    assert "the prediction stays “tabby” (in brackets" in chart.caption
+    assert "turns from “tabby” into “lion” (in brackets" in compare_bars(["tabby", "lion", "<b>"], before, before[[1, 0, 2]]).caption
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_the_data_of_the_bars_are_those_of_the_logits(random):
     assert chart.table["channel"].tolist() == list(range(20))
     assert np.allclose(chart.table["probability_change"], change, atol=1e-6)
     assert chart.figure.data[0].customdata.tolist() == sorted(range(20), key=lambda channel: -abs(change[channel]))[:5]
-    assert chart.caption.startswith("The 5 channels of SE_3_1 of the 20 tried so far whose absence")
+    assert chart.caption.startswith("The 5 channels of SE_3_1 of the 20 tried so far that change the probability")
     assert "“d” most" in chart.caption
 
 

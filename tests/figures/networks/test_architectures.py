@@ -72,7 +72,7 @@ def test_the_bars_of_a_stage_add_up_and_say_what_se_adds():
     assert list(gated.text) == ["", "+10 %", "+0.003 %"]
     assert chart.table["parameters_of_se"] == [0, 21_600, 1_000]
     assert chart.table["parameters_without_se"] == [9_536, 216_000, 40_000_000]
-    assert chart.caption.startswith("The parameters of ResNet-50 by the side")
+    assert chart.caption.startswith("The parameters of ResNet-50, counted here, by the side")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_curve_marks_the_chosen_ratio_and_the_papers_figures():
     assert left < log10(2) < log10(16) < right
     assert list(figure.layout.xaxis.tickvals) == [2, 4, 16]
     assert chart.table["parameters_paper"] == ["", "35700000", ""]
-    assert "every reduction ratio r from 2 to 16: eq. (5)" in chart.caption
+    assert "every reduction ratio r from 2 to 16: by eq. (5)" in chart.caption
     assert "Table 10" in chart.caption
     bare = reduction_curve(counts, 25_560_000, chosen=32, printed={}, network="ResNet-50")
     assert len(bare.figure.data) == 1

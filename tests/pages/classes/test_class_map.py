@@ -34,7 +34,7 @@ def test_a_class_map_shows_all_classes_and_their_distances(folder, scales):
             cosine = means[one] @ means[other] / np.linalg.norm(means[one]) / np.linalg.norm(means[other])
             assert z[row, column] == pytest.approx(1 - cosine, abs=1e-6)
     assert "the means of two classes lie" in text(app)
-    assert "guessing finds 16.7%" in text(app)
+    assert "guessing gives 16.7%" in text(app)
 
 
 def test_the_slider_lets_the_classes_grow_apart_on_one_scale(folder):

@@ -49,7 +49,7 @@ def until_measured(app):
 def test_each_statement_is_judged_beside_its_chart(app):
     page = until_measured(app)
     assert ["not seen here" in header.value for header in page.subheader] == [False, True, False, True]
-    assert "The share of scales above 0.9 in SE_3_1 is 100.0 % (100.0 % to 100.0 %)" in text(page)
+    assert "In SE_3_1, 100.0 % (100.0 % to 100.0 %) of the scales are above 0.9" in text(page)
     assert "**2 of the 4 are seen here.**" in text(page)
     assert "**Saturated: SE_3_1**" in text(page)
     assert titles(page)[0] == "Class share ω² by depth"
@@ -68,7 +68,7 @@ def test_the_other_measures_are_chosen_and_the_index_is_warned_of(app):
 
 def test_means_alone_say_what_is_missing(tmp_path):
     page = until_measured(write(tmp_path / "b.safetensors", sample=None))
-    assert "**0 of the 4 are seen here, and 4 cannot be told.**" in text(page)
+    assert "**0 of the 4 are seen here, and 4 cannot be decided.**" in text(page)
     assert all("gray-badge" in header.value and "unknown here" in header.value for header in page.subheader)
     assert "collect it again with python -m sevis collect" in text(page)
     assert "intervals and nulls are unknown" in page.caption[-1].value

@@ -213,7 +213,7 @@ def test_a_zip_that_is_not_taken_gives_one_sentence(ready, files, sentence):
 def test_a_zip_that_is_too_large_is_refused_on_the_server_too(ready, monkeypatch):
     monkeypatch.setattr(own_data, "LARGEST", 1)
     app = upload(open_page(), PHOTOS | {"cat/large.bin": bytes(1_000_000)})
-    assert "more than the 1 MB that are taken" in app.error[0].value
+    assert "but this app takes at most 1 MB" in app.error[0].value
 
 
 def test_names_are_text_and_no_markdown(ready):

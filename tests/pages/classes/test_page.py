@@ -126,7 +126,7 @@ def test_a_class_without_photos_is_said(pretrained, scales):
     save(pretrained, CLASSES, {site: scale[:12] for site, scale in scales.items()})  # none of cliff, none of pizza
     app = open_page()
     assert "cliff (n = 0)" in legend(app)
-    assert [box.value for box in app.info] == ["Without a photo there is no curve: 'cliff'."]
+    assert [box.value for box in app.info] == ["These have no photo, so they have no curve: 'cliff'."]
     assert all("cliff" not in trace.get("name", "") for chart in charts(app) for trace in chart["data"])
 
 
@@ -146,7 +146,7 @@ def test_too_many_points_for_a_page_are_thinned_and_said(pretrained, scales):
     wide.update(np.arange(6), {site: {"scale": values, "squeeze": values} for site in WIDTHS})
     wide.save(pretrained / f"{DEFAULT}.statistics.safetensors")
     app = open_page(**{"class": list(CLASSES), "blocks": list(WIDTHS), "channels": "all"})
-    assert [caption for caption in app.caption if "at most 256 uniformly sampled ones" in caption.value]
+    assert [caption for caption in app.caption if "At most 256 uniformly sampled channels" in caption.value]
     assert sum(len(chart.proto.spec) for chart in app.get("plotly_chart")) < 500_000
 
 

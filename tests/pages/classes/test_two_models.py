@@ -122,4 +122,4 @@ def test_a_file_beyond_the_limit_is_refused(upload, folder, monkeypatch):
     option = st.get_option
     monkeypatch.setattr(st, "get_option", lambda name: 0 if name == "server.maxUploadSize" else option(name))
     app = upload(bytes_of(view_statistics(growing_scales(5)), folder))
-    assert "this app takes at most 0: collect it again" in app.error[0].value
+    assert "this app takes at most 0 MB: collect it again" in app.error[0].value

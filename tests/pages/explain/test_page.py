@@ -241,7 +241,7 @@ def test_two_choosers_on_a_page_do_not_disturb_each_other(folder):
 
 
 def test_what_did_not_fit_into_memory_is_said(folder, monkeypatch):
-    sentence = "The memory of cuda:0 does not hold a single image: going on with the CPU, which is slower."
+    sentence = "The memory of cuda:0 does not hold a single image; continuing on the CPU, which is slower."
     monkeypatch.setattr(models, "explain", lambda *what, say, **how: say(sentence) or sevis.explain(*what, **how))
     page = run_page(sample=OTHER)
     assert_shows(page, explain_sample(sevis.load(DEFAULT), OTHER))

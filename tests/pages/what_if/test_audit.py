@@ -47,7 +47,7 @@ def test_the_panel_draws_the_stored_audit(folder):
     chart = charts(page)[0]
     assert chart["layout"]["yaxis"]["ticktext"] == ["SE_2_1", "SE_3_1"]
     text = " ".join(part.value for part in page.markdown)
-    for sentence in ("The dearest is SE_3_1", "from 10.0 % to 4.0 %", "In the paper"):
+    for sentence in ("Freezing SE_3_1 costs most", "from 10.0 % to 4.0 %", "In the paper"):
         assert sentence in text
     assert "500 photos of 5 classes" in page.caption[-1].value
     assert len(page.get("download_button")) == 1
