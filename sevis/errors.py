@@ -49,8 +49,8 @@ class WeightsMissing(SevisError):  # noqa: N818  (it says what is so, as FileNot
 
     def __init__(self, name: str, *, source: str, path: Path, reason: str) -> None:
         super().__init__(
-            f"the weights of {name} are not here ({reason}): fetch {source} and save it as {path}, "
-            "or take fresh weights with weights='random' (--weights random)"
+            f"the weights of {name} are not here ({reason}): download {source} and save it as {path}, or use random weights "
+            "(weights='random', --weights random)"
         )
         self.name = name
         self.source = source

@@ -39,7 +39,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise SevisError(f"the disk is full, so {path} was not written, and an older one is kept: make room and try again") from None
+            raise SevisError(
+                f"the disk is full, so {path} was not written, and its older version is kept: make room and try again"
+            ) from None
         raise
     finally:
         temporary.unlink(missing_ok=True)

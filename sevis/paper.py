@@ -88,12 +88,12 @@ def _mega(top1: float, top5: float, operations: float, millions: float) -> Print
 
 
 _OTHER_INCEPTION = (
-    "Inception-ResNet-v2: at 299 pixels, Google's released network (10, 20 and 10 residual modules; timm has its weights) takes 13.16 G; "
-    "the paper does not describe its own, and its authors did not release it"
+    "Inception-ResNet-v2: at 299 pixels, Google's released network (10, 20 and 10 residual modules; timm has its weights) takes "
+    "13.16 G; the paper does not describe its version of it, and the authors did not release that version"
 )
 _ROUND_SHUFFLENET = (
-    "ShuffleNet: the layers of its own paper's table (1x, three groups) take 137.5 M, SE adds 0.6 M; 140 seems to be that paper's round "
-    "figure for its 1x networks with any number of groups"
+    "ShuffleNet: the layers in the table of the ShuffleNet paper (1x, three groups) take 137.5 M, and SE adds 0.6 M; 140 seems to "
+    "be that paper's rounded figure for all its 1x networks"
 )
 
 TABLES_2_AND_3 = (

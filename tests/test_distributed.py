@@ -58,7 +58,7 @@ def test_many_processes_give_the_numbers_of_one(colours: Path, tmp_path: Path, a
     assert result.returncode == 0, result.stderr
     assert alone.count.tolist() == [42, 42, 42]
     assert_same(ClassStatistics.load(out), alone)
-    assert result.stdout.splitlines() == [f"{out}: 126 images of 3 classes; left out, for they cannot be read: val/green/99.png"]
+    assert result.stdout.splitlines() == [f"{out}: 126 images of 3 classes; left out, because they cannot be read: val/green/99.png"]
     assert [path.name for path in out.parent.iterdir()] == ["out"]
 
 

@@ -119,7 +119,7 @@ def _agnostic(profile: DepthProfile, stages: list[list[str]]) -> Statement:
     values = {site: profile.at("class_share", site) for site in blocks}
     return Statement(
         "agnostic",
-        "Early blocks, such as SE_2_3, are class-agnostic: the importance of a channel is likely to be shared by different classes.",
+        "Early blocks, such as SE_2_3, are class-agnostic: the gates are very similar across different classes.",
         f"In every block of the first stage, less than {100 * AGNOSTIC:.0f} % of the variance of a scale over the photos lies "
         "between the classes (the class share ω² of the median channel, with its whole interval).",
         blocks,
@@ -186,7 +186,7 @@ def _scaled(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         "scaled",
         "In the last block, SE_5_3, a similar pattern emerges over different classes, up to a modest change in scale.",
         f"When one factor for each class is fitted to the mean of all classes, less than {100 * LEFT:.0f} % of the differences "
-        f"between the classes remains (as lengths), and the factors differ from 1 by less than {100 * MODEST:.0f} % on average, "
+        f"between the classes remain (as lengths), and the factors differ from 1 by less than {100 * MODEST:.0f} % on average, "
         "both with the whole interval.",
         (site,),
         left.high < LEFT and factor.high < MODEST,

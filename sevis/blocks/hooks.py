@@ -153,7 +153,7 @@ def _attach(model: nn.Module, sites: Sequence[Site]) -> list[RemovableHandle]:
     for site, modules in parts.items():
         for part in modules:
             if owners.setdefault(part, site.name) != site.name:
-                raise SevisError(f"{owners[part]} and {site.name} share their {type(part).__name__}: give every SE block one of its own")
+                raise SevisError(f"{owners[part]} and {site.name} share their {type(part).__name__}: give each SE block its own")
     handles = [_before(model, _Hook(model, "", _begin_pass))]
     for site, (first, second, gate) in parts.items():
         handles.append(_before(first, _Hook(model, site.name, _keeping("squeeze"))))

@@ -56,7 +56,7 @@ class Record(Mapping[str, Excitation]):
             raise KeyError(f"{name} has not run: call the model, not compiled, inside the `with sevis.capture(model)` block")
         if name in self.maps and "maps" not in kept:
             raise KeyError(
-                f"the maps of {name} were not seen: in a traced graph its parts run without it, so capture the model before tracing"
+                f"the maps of {name} were not recorded, because a traced graph runs its parts without it: capture the model before tracing"
             )
         self._fetch()
         squeeze, hidden, logits, scale = (kept[part] for part in PARTS)
@@ -102,7 +102,7 @@ class Record(Mapping[str, Excitation]):
                 f"got {tuple(squeeze.shape)}"
             )
         if "squeeze" in kept and "scale" not in kept:
-            raise SevisError(f"{site} is not the paper's block: it squeezes twice and projects both, as CBAM's channel attention does")
+            raise SevisError(f"{site} is not the paper's block: it squeezes twice and projects both, as CBAM does")
         if "scale" in kept:  # of the run before, where nothing told of the block's beginning
             kept.clear()
         self._runs[site] += 1

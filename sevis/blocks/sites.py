@@ -32,7 +32,7 @@ COUSINS = {
     "LightChannelAttn": "CBAM squeezes by the mean and by the maximum together",
     "GatherExcite": "GatherExcite may squeeze over neighbourhoods, so that its scales differ from place to place",
     "SpatialGatingUnit": "gMLP gates places, not channels",
-    "SqueezeExciteCl": "it squeezes maps whose channels come last (N, H, W, C), and sevis reads (N, C, H, W)",
+    "SqueezeExciteCl": "it squeezes maps whose channels come last (N, H, W, C), but sevis reads (N, C, H, W)",
 }
 
 
@@ -111,7 +111,7 @@ def require_sites(model: nn.Module) -> tuple[Site, ...]:
     if sites:
         return sites
     found = Counter(type(module).__name__ for module in model.modules())
-    cousins = [f"its {found[name]} {name} are none: {reason}" for name, reason in COUSINS.items() if name in found]
+    cousins = [f"its {found[name]} {name} are not SE blocks: {reason}" for name, reason in COUSINS.items() if name in found]
     raise NoBlocks(type(model).__name__, f"has no Squeeze-and-Excitation block{''.join(f' ({cousin})' for cousin in cousins)}")
 
 
@@ -145,7 +145,7 @@ def _containers(model: nn.Module) -> list[tuple[str, nn.Module, str]]:
 def _obstacle(module: nn.Module) -> str:
     """Return why hooks below this module would not see every forward pass, and what to do; empty when they do."""
     if isinstance(module, nn.DataParallel):
-        return "the model is spread by DataParallel, whose copies cannot be looked into: pass model.module"
+        return "the model is wrapped in DataParallel, and its copies cannot be captured: pass model.module"
     if isinstance(module, torch.jit.ScriptModule):
         return "the model is scripted or traced, and such blocks run no hooks: pass the Python model it was made from"
     if type(module).__name__ == "OptimizedModule":  # importing its class takes a second

@@ -57,7 +57,9 @@ def read_lines(path: Path) -> list[str]:
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError:
-        raise SevisError(f"{path} is no text: expected a file with one class a line, or class ids separated by commas") from None
+        raise SevisError(
+            f"{path} is not a text file: expected a file with one class on each line, or class ids separated by commas"
+        ) from None
 
 
 def open_data(arguments: Arguments, split: str, wnids: Sequence[str] | None = None, *, labels: Path | None = None) -> "ImageDataset":

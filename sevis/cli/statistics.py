@@ -54,14 +54,16 @@ def _check_writable(out: Path) -> None:
         raise SevisError(f"{out} is a directory: name the file to write, such as {out / 'statistics.safetensors'}")
     there = next(folder for folder in out.absolute().parents if folder.exists())
     if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-        raise SevisError(f"{out} cannot be written, for {there} is no folder that this user may write to: name another file with --out")
+        raise SevisError(f"{out} cannot be written, because {there} is not a folder that you may write to: name another file with --out")
 
 
 def _left_out(statistics: ClassStatistics, dataset: "ImageDataset") -> str:
     """Return what was no image and what was no class, as the rest of a sentence."""
     broken, count = statistics.metadata["broken"], statistics.metadata["broken_count"]
-    told = f"; left out, for they cannot be read: {_some(broken, count)}" if count else ""
-    return told + (f"; no classes, for they hold no image: {_some(dataset.empty, len(dataset.empty))}" if dataset.empty else "")
+    told = f"; left out, because they cannot be read: {_some(broken, count)}" if count else ""
+    return told + (
+        f"; not used as classes, because they hold no image: {_some(dataset.empty, len(dataset.empty))}" if dataset.empty else ""
+    )
 
 
 def _some(names: "list[str] | tuple[str, ...]", count: int) -> str:

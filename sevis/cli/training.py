@@ -90,7 +90,7 @@ def _evaluate(arguments: Arguments) -> None:
 
     ready = load(arguments.evaluate)
     if ready.card.wnids is None:
-        raise SevisError(f"it is not known which folders of images belong to the outputs of {ready.card.name}: it cannot be scored")
+        raise SevisError(f"{ready.card.name} cannot be scored, because it is unknown which folders of images belong to its outputs")
     dataset = open_data(arguments, "val", ready.card.wnids)
     result = score(ready, dataset)
     print(f"{ready.card.name}: top1 {result.top1:.4f}, top5 {result.top5:.4f} on {len(dataset)} images of {dataset.name}, {dataset.split}")

@@ -175,7 +175,8 @@ def recognise(names: Iterable[str]) -> Layout | None:
     for files, name in PICKLED.items():
         if files <= there:
             raise SevisError(
-                f"this is {name} as pickles, which can run code and are not read: get its binary files, python -m sevis data {name}"
+                f"this is {name} as pickles, which can run code, so sevis does not read them: get the binary files with python -m "
+                f"sevis data {name}"
             )
     return next((layout for layout in LAYOUTS.values() if {layout.names, layout.test} <= there), None)
 

@@ -152,7 +152,7 @@ def open_dataset(path: str | Path, split: str = "val", *, labels: Path | None = 
     """
     path = Path(path)
     if not path.exists():
-        raise SevisError(f"there is no data at {path}: name a folder with one folder of images a class, or the Tiny ImageNet zip")
+        raise SevisError(f"there is no data at {path}: name a folder with one folder of images for each class, or the Tiny ImageNet zip")
     source: Source = Folder(path) if path.is_dir() else Zip(path)
     names = source.names()
     if labels is not None:
@@ -249,9 +249,7 @@ def _check_level(source: Source, found: list[tuple[str, str]], level: int) -> No
     deep = {_part(name, level + 1) for name, _ in found if name.count("/") > level + 1}
     if len({wnid for _, wnid in found}) == 1 and len(deep) > 1 and all(name.count("/") > level + 1 for name, _ in found):
         top = "/".join(found[0][0].split("/")[: level + 1])
-        raise SevisError(
-            f"all images in {source.root} lie in folders below {top}, nested too deep for one folder a class: name {top} itself"
-        )
+        raise SevisError(f"all images in {source.root} lie at least one level too deep, in folders below {top}: name {top} itself")
 
 
 def _listed_files(source: Source, names: list[str], split: str, labels: Path) -> ImageDataset:
@@ -261,7 +259,7 @@ def _listed_files(source: Source, names: list[str], split: str, labels: Path) ->
     try:
         lines = labels.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
-        raise SevisError(f"{labels} is no text: expected lines of a file's name and its class") from None
+        raise SevisError(f"{labels} is not a text file: expected lines with the name of a file and its class") from None
     rows = [line.split("\t") if "\t" in line else line.replace(",", " ").split() for line in lines]
     found = sorted({known[row[0]]: row[1].strip() for row in rows if len(row) > 1 and row[0] in known}.items())
     if not found:
@@ -281,8 +279,8 @@ def _labelled(
     found = [(file, wnid) for file, wnid in found if wnid in index]
     if not found:
         raise SevisError(
-            f"no images in {source.root}: expected one folder a class with files ending in {', '.join(SUFFIXES)}, "
-            "or flat files and a list of their classes (--labels)"
+            f"no images in {source.root}: expected one folder for each class with files ending in {', '.join(SUFFIXES)}, or one "
+            "folder of files and a list of their classes (--labels)"
         )
     return ImageDataset(
         name=printable(name),

@@ -104,7 +104,7 @@ def fetch(
             _download(url, part, size=size, progress=progress)
         if not _matches(part, checksums):
             part.unlink()
-            raise SevisError(f"what {url} sent is not the expected file (its checksum differs), and was deleted: try again")
+            raise SevisError(f"{url} sent another file than expected (its checksum differs), and the file was deleted: try again")
         part.replace(path)
     return path
 
@@ -143,7 +143,7 @@ def _download(url: str, part: Path, *, size: int | None, progress: bool) -> None
     with _open(url, offset) as response:
         if response.status != 206 or not (response.headers["Content-Range"] or "").startswith(f"bytes {offset}-"):
             if response.status == 206:
-                raise SevisError(f"{url} answered with another part of the file than was asked for; delete {part} and try again")
+                raise SevisError(f"{url} answered with another part of the file than requested: delete {part} and try again")
             offset = 0  # the server sends all of it
         length = response.headers["Content-Length"]
         total = offset + int(length) if length and length.isdigit() else size
@@ -156,7 +156,9 @@ def _download(url: str, part: Path, *, size: int | None, progress: bool) -> None
         ):
             done = offset + _copy(response, file, bar, limit=None if total is None else total - offset)
     if total is not None and done != total:
-        raise SevisError(f"the connection to {url} broke after {done:,} of {total:,} bytes: run it again, and it goes on from there")
+        raise SevisError(
+            f"the connection to {url} broke after {done:,} of {total:,} bytes: run the command again, and it continues from there"
+        )
 
 
 def _open(url: str, offset: int) -> HTTPResponse:
@@ -202,7 +204,7 @@ def _sentences(url: str, path: Path) -> Iterator[None]:
     except URLError as error:
         raise SevisError(f"{url} cannot be reached ({error.reason}): check the connection to the internet and try again") from None
     except (HTTPException, TimeoutError, ConnectionError) as error:
-        raise SevisError(f"the connection to {url} broke ({error}): run it again, and it goes on from there") from None
+        raise SevisError(f"the connection to {url} broke ({error}): run the command again, and it continues from there") from None
     except OSError as error:
         raise SevisError(
             f"{path} cannot be written ({error.strerror}): choose another place with SEVIS_DATA (for weights: TORCH_HOME)"

@@ -55,14 +55,14 @@ def read_image(data: bytes) -> Image.Image:
     if not data:
         raise SevisError(f"The file is empty: choose a picture ({FORMAT_NAMES}).")
     if len(data) > MAX_BYTES:
-        raise SevisError(f"The file has {len(data) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read: save it smaller.")
+        raise SevisError(f"The file has {len(data) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read: make it smaller.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a malformed tag or a large size is no reason to print: the sizes are checked here
             with Image.open(io.BytesIO(data), formats=[name.upper() for name in FORMATS]) as image:
                 _check_size(*image.size)
                 if image.format in ("JPEG", "MPO") and _count_scans(data) > MAX_SCANS:
-                    raise SevisError(f"The JPEG is built of more than {MAX_SCANS} scans, as no camera does it: save it anew.")
+                    raise SevisError(f"The JPEG has more than {MAX_SCANS} scans, which no camera writes: save it again.")
                 image.load()
                 return _as_seen(image)
     except SevisError:
@@ -70,7 +70,7 @@ def read_image(data: bytes) -> Image.Image:
     except UnidentifiedImageError:
         raise SevisError(_not_a_picture(data)) from None
     except Image.DecompressionBombError:
-        raise SevisError(f"The picture has far too many pixels; at most {MAX_PIXELS / 1e6:.0f} megapixels are decoded.") from None
+        raise SevisError(f"The picture has too many pixels; at most {MAX_PIXELS / 1e6:.0f} megapixels are read: make it smaller.") from None
     except Exception as error:
         # Pillow's decoders report damage by whatever the damaged bytes lead to: OSError, SyntaxError, struct.error, zlib.error, ...
         raise SevisError(f"The picture is damaged or cut off ({one_line(error)}): save or download it again.") from None
@@ -81,8 +81,8 @@ def _check_size(width: int, height: int) -> None:
         raise SevisError(f"The picture is damaged: it claims a size of {width} x {height} pixels.")
     if width * height > MAX_PIXELS:
         raise SevisError(
-            f"The picture has {width} x {height} = {width * height / 1e6:.0f} megapixels; "
-            f"at most {MAX_PIXELS / 1e6:.0f} are decoded: save it smaller."
+            f"The picture has {width} x {height} = {width * height / 1e6:.0f} megapixels; at most {MAX_PIXELS / 1e6:.0f} are read: "
+            "make it smaller."
         )
     if max(width, height) > MAX_RATIO * min(width, height):
         raise SevisError(

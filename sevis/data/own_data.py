@@ -49,7 +49,7 @@ class ClassZip(Zip):
         if self._archive is None:
             name = self.root.name
             if (count := self.data.count(ENTRY)) > MEMBERS:  # before a list of them is made, which takes more memory than the zip
-                raise SevisError(f"{name} holds {count} files, more than the {MEMBERS} that are taken: leave some of them out")
+                raise SevisError(f"{name} holds {count} files, but at most {MEMBERS} are allowed: leave some out")
             try:
                 self._archive = zipfile.ZipFile(io.BytesIO(self.data))
             except Exception as error:  # whatever a damaged directory leads to: BadZipFile, struct.error, OverflowError, ...
@@ -77,7 +77,7 @@ def open_class_zip(data: bytes, name: str) -> ClassZip:
         raise SevisError(f"{name} is refused: it holds {twice!r:.120} {times} times. Make a plain zip of the class folders")
     _check_bytes(members, name)
     if not any(is_image(member.filename) for member in members):
-        raise SevisError(f"{name} holds no image: expected one folder a class with files ending in {', '.join(SUFFIXES)}")
+        raise SevisError(f"{name} holds no image: expected one folder for each class with files ending in {', '.join(SUFFIXES)}")
     return source
 
 
@@ -94,7 +94,7 @@ def _reason(member: zipfile.ZipInfo) -> str:
         "is a link or a device, no file": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
         "is encrypted": bool(member.flag_bits & ENCRYPTED),
         "is packed by another method than deflate": member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
-        f"unpacks to more than the {MAX_BYTES / 1e6:.0f} MB that are read": is_image(path) and member.file_size > MAX_BYTES,
+        f"unpacks to more than {MAX_BYTES / 1e6:.0f} MB": is_image(path) and member.file_size > MAX_BYTES,
     }
     return next((reason for reason, wrong in reasons.items() if wrong), "")
 
@@ -103,9 +103,11 @@ def _check_bytes(members: list[zipfile.ZipInfo], name: str) -> None:
     """Refuse what grows on unpacking, or whose members share bytes."""
     unpacked, packed = sum(member.file_size for member in members), sum(member.compress_size for member in members)
     if unpacked > UNPACKED:
-        raise SevisError(f"{name} unpacks to {unpacked / 1e6:.0f} MB, more than the {UNPACKED / 1e6:.0f} MB that are taken")
+        raise SevisError(
+            f"{name} unpacks to {unpacked / 1e6:.0f} MB, but at most {UNPACKED / 1e6:.0f} MB are allowed: leave some photos out"
+        )
     if unpacked > RATIO * max(packed, 10_000):
-        raise SevisError(f"{name} unpacks to {unpacked / max(packed, 1):.0f} times its size, as no zip of photos does: it is refused")
+        raise SevisError(f"{name} is refused: it unpacks to {unpacked / max(packed, 1):.0f} times its size, which no zip of photos does")
     end = 0
     for member in sorted(members, key=lambda member: member.header_offset):
         if member.header_offset < end:
@@ -178,7 +180,7 @@ def look_through(folder: Path, roots: tuple[Path, ...]) -> tuple[str, ...]:
         elif not is_folder and len(others) < OTHERS:
             others.append(printable(path))
     if not images:
-        raise SevisError(f"{name} holds no image: expected one folder of images a class")
+        raise SevisError(f"{name} holds no image: expected one folder of images for each class")
     return tuple(others)
 
 
@@ -188,7 +190,9 @@ def _walk(folder: Path) -> Iterator[tuple[str, bool]]:
     while waiting:
         below = waiting.pop()
         if below.count("/") >= DEPTH:
-            raise SevisError(f"{folder.name} is nested more than {DEPTH} folders deep, at {below}: expected one folder of images a class")
+            raise SevisError(
+                f"{folder.name} is nested more than {DEPTH} folders deep, at {below}: expected one folder of images for each class"
+            )
         try:
             with os.scandir(folder / below) as entries:
                 for entry in entries:
@@ -199,7 +203,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, bool]]:
                     yield path, is_folder
         except OSError as error:
             raise SevisError(
-                f"{folder.name}/{below} cannot be read ({error.strerror or error}): let the user that runs this app read it"
+                f"{folder.name}/{below} cannot be read ({error.strerror or error}): give the user that runs this app permission to read it"
             ) from None
 
 

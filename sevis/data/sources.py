@@ -45,7 +45,7 @@ class Folder:
                 raise SevisError(f"{self.root} is nested more than {MAX_DEPTH} folders deep, at {below}: name a folder of class folders")
             found += [f"{below}/{name}" for name in files] if below else files
             if len(found) > MAX_FILES:
-                raise SevisError(f"{self.root} holds more than {MAX_FILES:,} files, which are all that are listed: name a part of it")
+                raise SevisError(f"{self.root} holds more than {MAX_FILES:,} files, but at most that many are allowed: name a part of it")
         return _listed(found)
 
     def folders(self, below: str = "") -> list[str]:
@@ -67,7 +67,7 @@ class Folder:
             raise SevisError(f"{path} is a link that leads out of {self.root}: replace it by a copy of the file")
         try:
             if path.stat().st_size > MAX_BYTES:
-                raise SevisError(f"{path} is larger than the {MAX_BYTES / 1e6:.0f} MB that are read: save it smaller")
+                raise SevisError(f"{path} is larger than {MAX_BYTES / 1e6:.0f} MB: make it smaller")
             return path.read_bytes()
         except OSError as error:
             raise SevisError(f"{path} cannot be read ({error.strerror}): restore it") from None
@@ -111,7 +111,7 @@ class Zip:
     def read(self, name: str) -> bytes:
         archive = self.archive()
         if self.size(name) > MAX_BYTES:
-            raise SevisError(f"{name} in {self.root} unpacks to more than the {MAX_BYTES / 1e6:.0f} MB that are read")
+            raise SevisError(f"{name} in {self.root} unpacks to more than {MAX_BYTES / 1e6:.0f} MB")
         try:
             return archive.read(name)
         except Exception as error:
@@ -130,4 +130,4 @@ def _listed(names: Iterable[str]) -> list[str]:
 
 
 def _refuse(error: OSError) -> NoReturn:
-    raise SevisError(f"{error.filename} cannot be read ({error.strerror}): let this user read it, or move it away") from None
+    raise SevisError(f"{error.filename} cannot be read ({error.strerror}): give this user permission to read it, or move it away") from None

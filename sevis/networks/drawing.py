@@ -82,7 +82,9 @@ def draw_unit(model: nn.Module, unit: str, *, size: Size = (3, 224, 224)) -> Dra
         shapes = _Shapes(fx.GraphModule(module, graph))
         shapes.run(torch.empty(1, *shape, device="meta", dtype=next(model.parameters()).dtype))
     except Exception as error:  # torch.fx has many reasons
-        raise SevisError(f"{unit} cannot be drawn: its way through {type(module).__name__} depends on values ({one_line(error)})") from None
+        raise SevisError(
+            f"{unit} cannot be drawn, because the order of operations in {type(module).__name__} depends on values ({one_line(error)})"
+        ) from None
     sketch = _Sketch(module, sites, shapes.seen)
     for node in graph.nodes:
         sketch.add(node)
@@ -127,7 +129,7 @@ def _input_shape(skeleton: nn.Module, whole: list[nn.Module], size: Size) -> tup
     if not shapes:
         raise SevisError(f"{type(whole[0]).__name__} cannot be drawn: the network does not run it")
     if len(shapes[0]) != 3:
-        raise SevisError(f"{type(whole[0]).__name__} cannot be drawn: it takes something else than one batch of maps")
+        raise SevisError(f"{type(whole[0]).__name__} cannot be drawn: it does not take one batch of maps as its input")
     return shapes[0]
 
 

@@ -81,8 +81,8 @@ def graft(
     sites = find_sites(model)
     if sites and not again:
         raise SevisError(
-            f"{type(model).__name__} has {len(sites)} SE blocks already ({sites[0].name} to {sites[-1].name}): "
-            "pass again=True to put others beside them"
+            f"{type(model).__name__} already has {len(sites)} SE blocks ({sites[0].name} to {sites[-1].name}): pass again=True to "
+            "add more beside them"
         )
     make_block = partial(SqueezeExcitation, reduction=reduction, squeeze=squeeze, gate=gate, bias=bias, start=start)
     units = find_units(model, after=after, size=size)
@@ -105,8 +105,8 @@ def find_units(model: nn.Module, *, after: Sequence[str] = (), size: Size | None
     rules = _rules_at(model, after) if after else _rules(model)
     if not rules:
         raise SevisError(
-            f"no rule says where SE goes in {type(model).__name__}: sevis knows {', '.join(_families())}; "
-            "name the modules on whose outputs it shall stand, as in graft(model, after=['blocks.0', 'blocks.1'])"
+            f"no rule says where SE goes in {type(model).__name__}, because sevis knows only {', '.join(_families())}: name the "
+            "modules whose outputs SE should gate, as in graft(model, after=['blocks.0', 'blocks.1'])"
         )
     size = size or (_input_channels(model), 224, 224)
     units: list[Unit] = []

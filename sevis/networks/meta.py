@@ -66,10 +66,10 @@ def _refusal(skeleton: nn.Module, size: Size, reason: str) -> str:
         else:
             works = side
     if min(size[1:]) < works:
-        return f"an input of {_times(size)} is too small for {name}: the smallest that it takes is {channels} × {works} × {works}"
+        return f"an input of {_times(size)} is too small for {name}: the smallest possible input is {channels} × {works} × {works}"
     larger = range(max(size[1:]) + 1, LARGEST + 1)  # some networks halve even sides only
     side = next((side for side in larger if not _complaint(skeleton, (channels, side, side))), works)
-    return f"{refusal}: the next that it takes is {channels} × {side} × {side}"
+    return f"{refusal}: the next possible input is {channels} × {side} × {side}"
 
 
 def _times(size: Size) -> str:

@@ -69,8 +69,8 @@ def _check(path: Path, state: Mapping[str, Any], facts: Mapping[str, Mapping[str
         names = [name for name, value in wanted.items() if name in state[part] and state[part][name] != value]
         if names:
             raise SevisError(
-                f"{path} belongs to another run, whose {part} differs in {', '.join(names)}: "
-                "repeat the command it was started with, or train into another folder"
+                f"{path} belongs to another run, whose {part} differs in {', '.join(names)}: repeat the command of that run, or "
+                "train into another folder"
             )
 
 

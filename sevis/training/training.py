@@ -102,7 +102,7 @@ def train(recipe: Recipe, data: tuple[ImageDataset, ImageDataset], folder: Path,
     if data[0].wnids != data[1].wnids:
         raise SevisError("the training and the validation images have different classes")
     if not options.resume and is_started(folder):
-        raise SevisError(f"{folder} holds a run already: go on with it (--resume), or train into another folder (--folder)")
+        raise SevisError(f"{folder} already holds a run: continue it (--resume), or train into another folder (--folder)")
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     learner = Learner(recipe, len(data[0].wnids), device=device, world=options.shard.world)
     run = _Training(recipe, learner, folder, facts=_facts(recipe, data[0], options.shard), options=options)

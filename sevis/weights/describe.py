@@ -75,8 +75,8 @@ def _describe_checkpoint(path: Path) -> Card:
         about = msgspec.convert(checkpoint.about, _About)
     except (ValueError, RecursionError):
         raise SevisError(
-            f"{path} does not say which network it is of: load(NAME, weights={str(path)!r}), or --model NAME --weights {path} "
-            "(in `sevis add`, --network NAME)"
+            f"{path} does not name its network: use load(NAME, weights={str(path)!r}), or --model NAME --weights {path} (in `sevis "
+            "add`, --network NAME)"
         ) from None
     recipe, wnids = about.recipe, tuple(map(str, about.data.classes))
     return Card(

@@ -58,8 +58,8 @@ def test_one_seed_tells_no_order_and_that_is_not_called_noise():
     table = next(table for table in tables() if table.number == 14)
     found = Ablations(tuple((key, make_run(key)) for key in (BASELINE, "pre", "post")))
     assert describe_order(compare(table, found)) == (
-        "**One seed each, so the order cannot be told.** Of 6 pairs of rows: 2 with one seed each, 3 too close in the paper, 1 not measured "
-        "yet."
+        "**One seed each, so the order cannot be told.** Of 6 pairs of rows: 2 with one seed each, 3 too close in the paper, 1 not "
+        "measured yet."
     )
 
 

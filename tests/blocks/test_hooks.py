@@ -240,7 +240,7 @@ def test_a_traced_graph_gives_its_gates_and_says_that_it_hides_its_maps(network:
         network(a_batch())
         graph(a_batch())
     assert torch.equal(traced["SE_4_1"].scale, record["SE_4_1"].scale)
-    with pytest.raises(KeyError, match=r"the maps of SE_2_1 were not seen: in a traced graph"):
+    with pytest.raises(KeyError, match=r"the maps of SE_2_1 were not recorded, because a traced graph"):
         wanting["SE_2_1"]
 
 

@@ -209,7 +209,7 @@ def test_a_block_that_turns_out_to_squeeze_otherwise_is_refused(squeezes: tuple[
 def test_blocks_that_share_their_gate_are_refused_with_the_cure() -> None:
     gate = nn.Sigmoid()
     model = nn.Sequential(Channelwise(the_mean, gate=gate), Channelwise(the_mean, gate=gate))
-    with pytest.raises(SevisError, match=r"SE_2_1 and SE_2_2 share their Sigmoid: give every SE block one of its own"), capture(model):
+    with pytest.raises(SevisError, match=r"SE_2_1 and SE_2_2 share their Sigmoid: give each SE block its own"), capture(model):
         pytest.fail("it was captured")
     model[1].gate = nn.Sigmoid()
     with capture(model) as record:

@@ -289,7 +289,7 @@ def test_a_full_disk_keeps_the_old_file(path, monkeypatch, code: int) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(SevisError, match=r"the disk is full, so .*some.safetensors was not written, and an older one is kept"):
+    with pytest.raises(SevisError, match=r"the disk is full, so .*some.safetensors was not written, and its older version is kept"):
         detailed(2).save(path)
     assert [found.name for found in path.parent.iterdir()] == ["some.safetensors"]
     assert path.read_bytes() == before

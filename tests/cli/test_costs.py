@@ -33,7 +33,7 @@ def test_costs_of_networks_by_any_name(capsys: pytest.CaptureFixture[str]) -> No
         (["costs", "--paper", "--size", "64"], "leave names and other options out"),
         (["costs", "se_resnet50", "--size", "0"], "expected a whole number from 1 on, got '0'"),
         (["costs", "se_resnet50", "--size", "100001"], "at most 100000 pixels a side, got 100001"),
-        (["costs", "vgg16_bn", "--size", "16"], "3 × 16 × 16 is too small for VGG: the smallest that it takes is 3 × 32 × 32"),
+        (["costs", "vgg16_bn", "--size", "16"], "3 × 16 × 16 is too small for VGG: the smallest possible input is 3 × 32 × 32"),
         (["costs", "se_resnet50", "--stages", "4,x"], "expected a whole number from 1 on, got 'x'"),
         (["costs", "se_resnet50", "--stages", "6"], "no stage 6"),
         (["costs", "se_resnet50", "--placement", "up"], "standard, pre, post, identity, 3x3"),

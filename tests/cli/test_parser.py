@@ -44,7 +44,7 @@ def test_help_everywhere(call: Call) -> None:
         (["explain", "{tmp}/text.png"], "not a picture"),
         (["train", "se_resnet18", "--stem", "big", "--data", "{data}"], "unknown stem 'big'"),
         (["train", "--width", "nan"], "expected width between 0.015625 and 16, got nan"),
-        (["train", "--data", "{data}", "--classes", "{photo}"], "is no text: expected a file with one class a line"),
+        (["train", "--data", "{data}", "--classes", "{photo}"], "is not a text file: expected a file with one class on each line"),
         (["train", "--data", "{data}", "--classes", ","], "expected at least one class"),
         (["train", "--data", "{tmp}/nothing", "--publish", "../mine"], "a network cannot be called '../mine'"),
         (["train", "--data", "{tmp}/nothing", "--publish", ""], "a network cannot be called ''"),

@@ -75,4 +75,4 @@ def test_weights_are_downloaded_from_the_hub_and_then_there(tmp_path: Path, phot
     assert len(missing.stderr.strip().splitlines()) == 1, missing.stderr
     place = tmp_path / "hub" / "checkpoints" / "mobilenetv3_small_050.lamb_in1k.safetensors"
     assert "cannot be reached" in missing.stderr
-    assert f"save it as {place}, or take fresh weights" in missing.stderr
+    assert f"save it as {place}, or use random weights" in missing.stderr

@@ -86,7 +86,7 @@ def test_collect_tells_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["collect", "--data", str(data), "--out", str(out), "--sample", "2"]) == 0
     told = capsys.readouterr()
     assert told.out == (
-        f"{out}: 149 images of 3 classes; left out, for they cannot be read: val/red/3.png; no classes, for they hold no image: purple\n"
+        f"{out}: 149 images of 3 classes; left out, because they cannot be read: val/red/3.png; not used as classes, because they hold no image: purple\n"
     )
     assert re.search(r"collecting .*100%.*150/150.* images/s", told.err), "a progress bar"
     statistics = sevis.ClassStatistics.load(out)
@@ -106,7 +106,7 @@ def test_names_that_are_no_text_are_told_with_escapes(tmp_path: Path, capsys: py
     out, table = tmp_path / "out", tmp_path / "out.csv"
     assert main(["collect", "--data", str(data), "--out", str(out), "--sample", "0"]) == 0
     told = capsys.readouterr().out.encode().decode()
-    assert r"cannot be read: val/caf\udce9/3.png; no classes, for they hold no image: caf\udce9 empty" in told
+    assert r"cannot be read: val/caf\udce9/3.png; not used as classes, because they hold no image: caf\udce9 empty" in told
     assert sevis.ClassStatistics.load(out).classes == ("blue", r"caf\udce9", "green", "red")
     assert main(["export", str(out), "--out", str(table)]) == 0
     assert r"caf\udce9" in table.read_text(encoding="utf-8")
@@ -117,10 +117,10 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path: Pat
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setattr("sevis.experiments.collection.collect_dataset", lambda *_, **__: pytest.fail("it began"))
     assert main(["collect", "--data", str(data), "--out", str(tmp_path / "file" / "new" / "out")]) == 2
-    assert f"cannot be written, for {tmp_path / 'file'} is no folder" in capsys.readouterr().err
+    assert f"cannot be written, because {tmp_path / 'file'} is not a folder" in capsys.readouterr().err
     monkeypatch.setattr("os.access", lambda *_: False)
     assert main(["collect", "--data", str(data), "--out", str(tmp_path / "new" / "out")]) == 2
-    assert f"cannot be written, for {tmp_path} is no folder that this user may write to" in capsys.readouterr().err
+    assert f"cannot be written, because {tmp_path} is not a folder that you may write to" in capsys.readouterr().err
 
 
 def test_collect_of_flat_files_and_of_some_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

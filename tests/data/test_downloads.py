@@ -123,7 +123,9 @@ def test_what_is_there_is_not_downloaded_again_unless_it_is_wrong(server: Server
 def test_a_cut_connection_is_resumed_where_it_broke(server: Server, path: Path) -> None:
     server.cut_after = 300_000
     for done in (300_000, 600_000, 900_000):
-        with pytest.raises(SevisError, match=rf"broke after {done:,} of 1,024,000 bytes: run it again, and it goes on from there"):
+        with pytest.raises(
+            SevisError, match=rf"broke after {done:,} of 1,024,000 bytes: run the command again, and it continues from there"
+        ):
             fetch(server.url(), path, sha256=SHA256, size=len(CONTENT), progress=False)
         assert not path.exists()
         assert part_of(path).read_bytes() == CONTENT[:done]
@@ -162,7 +164,7 @@ def test_a_part_that_was_whole_already(server: Server, path: Path, size: int | N
 @pytest.mark.parametrize("known", [{"md5": MD5}, {"sha256": SHA256}])
 def test_another_content_is_deleted(server: Server, path: Path, known: dict[str, str]) -> None:
     server.content = CONTENT[::-1]
-    with pytest.raises(SevisError, match=r"is not the expected file \(its checksum differs\), and was deleted: try again"):
+    with pytest.raises(SevisError, match=r"sent another file than expected \(its checksum differs\), and the file was deleted: try again"):
         fetch(server.url(), path, **known, progress=False)
     assert list(path.parent.iterdir()) == []
 

@@ -216,7 +216,7 @@ def test_reading_prints_no_warning() -> None:
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", r"is an SVG drawing"),
         (b'<?xml version="1.0"?><svg/>', r"is an SVG drawing"),
         (b"%PDF-1.7", r"is a PDF document"),
-        (b"x" * (MAX_BYTES + 1), r"The file has 20\.0 MB; at most 20 MB are read: save it smaller"),
+        (b"x" * (MAX_BYTES + 1), r"The file has 20\.0 MB; at most 20 MB are read: make it smaller"),
     ],
 )
 def test_what_is_no_picture_is_refused(data: bytes, message: str) -> None:
@@ -245,7 +245,7 @@ def test_a_decompression_bomb_is_refused_by_its_header() -> None:
     with pytest.raises(SevisError, match=r"30000 x 30000 = 900 megapixels; at most 50 are decoded|far too many pixels"):
         read_image(bomb)
     slightly = png(8_000, 6_251, 1, 0, b"\0" * 100)
-    with pytest.raises(SevisError, match=r"8000 x 6251 = 50 megapixels; at most 50 are decoded: save it smaller"):
+    with pytest.raises(SevisError, match=r"8000 x 6251 = 50 megapixels; at most 50 are read: make it smaller"):
         read_image(slightly)
 
 
@@ -261,7 +261,7 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
     start = data.rindex(b"\xff\xda")
     scan = data[start:-2]
     assert pixels(data[:-2] + scan * 20 + b"\xff\xd9").shape == (30, 40, 3)
-    with pytest.raises(SevisError, match=r"more than 100 scans, as no camera does it: save it anew"):
+    with pytest.raises(SevisError, match=r"more than 100 scans, which no camera writes: save it again"):
         read_image(data[:-2] + scan * 200 + b"\xff\xd9")
 
 

@@ -297,11 +297,15 @@ def test_the_network_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("model", "size", "message"),
     [
-        (torchvision.models.alexnet, (3, 30, 30), "3 × 30 × 30 is too small for AlexNet: the smallest that it takes is 3 × 63 × 63"),
+        (torchvision.models.alexnet, (3, 30, 30), "3 × 30 × 30 is too small for AlexNet: the smallest possible input is 3 × 63 × 63"),
         (Small, (1, 64, 64), "takes no input of 1 × 64 × 64"),
         (Small, (3, 0, 64), "at least one channel and one pixel"),
         (Small, 64, "channels, height and width of an input .*, got 64"),
-        (lambda: sevis.build("bn_inception"), (3, 240, 240), "takes no input of 3 × 240 × 240 .*: the next that it takes is 3 × 255 × 255"),
+        (
+            lambda: sevis.build("bn_inception"),
+            (3, 240, 240),
+            "takes no input of 3 × 240 × 240 .*: the next possible input is 3 × 255 × 255",
+        ),
     ],
 )
 def test_inputs_that_a_network_does_not_take(model: Callable[[], nn.Module], size: tuple[int, int, int], message: str) -> None:

@@ -102,7 +102,7 @@ def test_networks_of_the_libraries_are_drawn() -> None:
 
 @pytest.mark.parametrize(
     ("unit", "message"),
-    [("SE_9_1", "ResNet has no unit 'SE_9_1': choose among SE_2_1, SE_2_2"), ("fc", "takes something else than one batch of maps")],
+    [("SE_9_1", "ResNet has no unit 'SE_9_1': choose among SE_2_1, SE_2_2"), ("fc", "does not take one batch of maps")],
 )
 def test_what_cannot_be_drawn_is_refused(unit: str, message: str) -> None:
     with pytest.raises(SevisError, match=message):

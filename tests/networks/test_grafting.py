@@ -289,7 +289,7 @@ def test_the_size_is_the_callers() -> None:
 @pytest.mark.parametrize(
     ("make_model", "options", "message"),
     [
-        (Odd, {}, r"no rule says where SE goes in Odd: .*torchvision's resnet.*; name the modules .* after=\['blocks.0'"),
+        (Odd, {}, r"no rule says where SE goes in Odd: .*torchvision's resnet.*: name the modules .* after=\['blocks.0'"),
         (lambda: timm.create_model("vit_tiny_patch16_224"), {}, "no rule says where SE goes in VisionTransformer"),
         (Odd, {"after": ["block"]}, "Odd has no module 'block'"),
         (Odd, {"after": ["head"]}, r"expected maps of shape \(N, C, H, W\) out of head, got \(1, 5\)"),
@@ -304,7 +304,11 @@ def test_the_size_is_the_callers() -> None:
         (torchvision.models.resnet18, {"reduction": 65}, "reduction between 1 and the 64 channels of the block, got 65"),
         (torchvision.models.resnet18, {"start": "one"}, "unknown start 'one': choose one of he, identity"),
         (torchvision.models.resnet18, {"start": "identity", "gate": "tanh"}, "a tanh gate cannot start as the identity"),
-        (torchvision.models.vgg11_bn, {"size": (3, 16, 16)}, "3 × 16 × 16 is too small for VGG: the smallest that it takes is 3 × 32 × 32"),
+        (
+            torchvision.models.vgg11_bn,
+            {"size": (3, 16, 16)},
+            "3 × 16 × 16 is too small for VGG: the smallest possible input is 3 × 32 × 32",
+        ),
         (torchvision.models.resnet18, {"squeeze": "sum"}, "unknown squeeze 'sum'"),
     ],
 )

@@ -165,7 +165,7 @@ def test_a_run_is_neither_overwritten_nor_mixed_up(colours: Path, tmp_path: Path
     data = open_colours(colours)
     recipe = msgspec.structs.replace(SMALL, epochs=1)
     train(recipe, data, tmp_path)
-    with pytest.raises(SevisError, match="holds a run already"):
+    with pytest.raises(SevisError, match="already holds a run"):
         train(recipe, data, tmp_path)
     with pytest.raises(SevisError, match=r"another run, whose recipe differs in epochs, seed: repeat"):
         train(msgspec.structs.replace(recipe, epochs=2, seed=4), data, tmp_path, options=RESUME)

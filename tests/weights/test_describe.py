@@ -36,9 +36,7 @@ def test_what_cannot_be_loaded_says_why(name: str, message: str) -> None:
 
 def test_a_file_that_does_not_say_what_it_is(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1)}, tmp_path / "mine.pth")
-    with pytest.raises(
-        SevisError, match=r"does not say which network it is of: load\(NAME, weights='.*mine\.pth'\), or --model NAME --weights"
-    ):
+    with pytest.raises(SevisError, match=r"does not name its network: use load\(NAME, weights='.*mine\.pth'\), or --model NAME --weights"):
         load(tmp_path / "mine.pth", device="cpu")
     for gone in (tmp_path / "gone.pt", str(tmp_path / "GONE.PT"), tmp_path / "gone"):
         with pytest.raises(SevisError, match=r"there is no file of weights at .*(gone|GONE)"):

@@ -167,7 +167,7 @@ def test_the_networks_of_the_paper_come_with_fresh_weights() -> None:
 
 
 def test_the_networks_of_the_paper_have_no_trained_weights_here() -> None:
-    with pytest.raises(SevisError, match="sevis has no trained weights of se_vgg16_bn: take fresh ones with weights='random'"):
+    with pytest.raises(SevisError, match="sevis has no trained weights of se_vgg16_bn: use random weights \\(weights='random'"):
         sevis.load("se_vgg16_bn")
     with pytest.raises(SevisError, match="has no Squeeze-and-Excitation block"):
         sevis.load("mobilenet", weights="random")

@@ -78,7 +78,7 @@ def test_the_address_and_the_path(cache: Path, network: LibraryNetwork, address:
 
 def test_a_network_that_nobody_trained() -> None:
     with pytest.raises(
-        SevisError, match=r"timm has no trained weights of seresnet18: take fresh ones with weights='random' \(--weights random\)"
+        SevisError, match=r"timm has no trained weights of seresnet18: use random weights \(weights='random', --weights random\)"
     ):
         find_weights(TimmNetwork.named("seresnet18").published())
 
@@ -109,7 +109,7 @@ def test_what_is_in_a_cache_is_taken(server: Server, cache: Path) -> None:
 
 def test_a_broken_download_goes_on_where_it_broke(published: Server, cache: Path) -> None:
     published.cut_after = 600_000
-    with pytest.raises(WeightsMissing, match=r"broke after 600,000 of 1,024,000 bytes: run it again, and it goes on from there"):
+    with pytest.raises(WeightsMissing, match=r"broke after 600,000 of 1,024,000 bytes: run the command again, and it continues from there"):
         find_weights(BY_URL.published())
     assert not (cache / f"net-{DIGITS}.pth").exists()
     assert find_weights(BY_URL.published()).read_bytes() == CONTENT
@@ -125,7 +125,9 @@ def test_a_broken_download_from_the_hub_goes_on_where_it_broke(published: Server
 
 def test_a_file_with_another_hash_is_refused(published: Server, cache: Path) -> None:
     published.files[f"/net-{DIGITS}.pth"] = CONTENT[::-1]
-    with pytest.raises(WeightsMissing, match=r"is not the expected file \(its checksum differs\), and was deleted: try again"):
+    with pytest.raises(
+        WeightsMissing, match=r"sent another file than expected \(its checksum differs\), and the file was deleted: try again"
+    ):
         find_weights(BY_URL.published())
     assert list(cache.iterdir()) == []
     (cache / f"net-{DIGITS}.pth").write_bytes(CONTENT[:-1])  # a damaged copy
@@ -154,7 +156,7 @@ def assert_says_what_to_do(error: WeightsMissing, network: LibraryNetwork) -> No
     source = network.published()
     assert (error.name, error.source, error.path) == (network.name, source.address, source.path)
     told = str(error)
-    assert f"fetch {source.address} and save it as {source.path}, or take fresh weights with weights='random' (--weights random)" in told
+    assert f"download {source.address} and save it as {source.path}, or use random weights (weights='random', --weights random)" in told
     assert "\n" not in told
 
 

@@ -27,7 +27,7 @@ PHOTO_SIDE, PHOTO_LABEL = 192, 30  # pixels: a photo, and the line above it
 
 
 def extreme_classes(statistics: ClassStatistics, site: str, channel: int, *, count: int = SHOWN) -> tuple[list[int], list[int]]:
-    """Return the rows of the classes that raise a channel most, highest mean first, and of those that raise it least, lowest last.
+    """Return the rows of the classes that open a channel most, highest mean first, and of those that open it least, lowest last.
 
     No class is in both; classes without images are left out. Where there are no more than twice `count`, all are shown, half in each.
     """

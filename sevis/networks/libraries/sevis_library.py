@@ -164,7 +164,7 @@ class SevisNetwork(LibraryNetwork):
 
     def published(self) -> PublishedWeights:
         raise SevisError(
-            f"sevis has no trained weights of {self.name}: take fresh ones with weights='random' (--weights random), or a file"
+            f"sevis has no trained weights of {self.name}: use random weights (weights='random', --weights random), or a file of weights"
         )
 
 

@@ -91,4 +91,4 @@ class TimmNetwork(LibraryNetwork):
             return PublishedWeights(self.name, hf_hub_url(config.hf_hub_id, HUB_FILES[0]), config.hf_hub_id)
         if config is not None and isinstance(config.url, str) and config.url:
             return PublishedWeights(self.name, config.url)
-        raise SevisError(f"timm has no trained weights of {self.name}: take fresh ones with weights='random' (--weights random)")
+        raise SevisError(f"timm has no trained weights of {self.name}: use random weights (weights='random', --weights random)")

@@ -200,7 +200,7 @@ def test_more_than_one_photo_in_a_hundred_stops_the_collecting(ready):
         (b"no zip", "Pets.zip is no readable zip file"),
         ({"readme.txt": b""}, "Pets.zip holds no image"),
         (PHOTOS | {"../6.png": png(photo(6))}, "leads out of the zip"),
-        ({"1.png": png(photo(1))}, "expected one folder a class"),
+        ({"1.png": png(photo(1))}, "expected one folder for each class"),
     ],
 )
 def test_a_zip_that_is_not_taken_gives_one_sentence(ready, files, sentence):
