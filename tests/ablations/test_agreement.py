@@ -41,7 +41,7 @@ def test_pairs_agree_disagree_or_are_too_noisy():
     assert "The intervals are 99.2 % for each of the 6 pairs that the paper tells apart, and so 95 %" in lines[5]
     text = tally(2 * tuple(pairs.values()))
     assert text.startswith("Of 6 different pairs of variants, 1 agree with the paper, 2 disagree, 3 too noisy to tell. ")
-    assert "about 0.05 of the 6 with an interval and an order in the paper would be told apart by chance" in text
+    assert "about 0.05 of the 6 pairs with an interval and an order in the paper would be told apart by chance" in text
 
 
 class Alike:
@@ -84,7 +84,7 @@ def test_rows_that_the_paper_does_not_tell_apart_are_not_judged():
     assert all(pair.measured.sign for pair in pairs), "here they all differ"
     text = tally(pairs)
     assert text.startswith("Of 6 different pairs of variants, 3 agree with the paper, 3 too close in the paper. ")
-    assert "about 0.05 of the 3 with an interval" in text
+    assert "about 0.05 of the 3 pairs with an interval" in text
 
 
 def test_a_single_seed_tells_nothing_and_a_missing_one_says_so():

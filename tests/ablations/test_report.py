@@ -121,7 +121,7 @@ def test_the_report_says_what_was_run_and_what_it_means():
     found = Ablations(tuple(runs))
     text = report(found)
     for words in (
-        "se_resnet50 at 0.25 of its width, on 36 images of 3 classes of made-up at 16 pixels, 2 epochs; tested on 1,000 others,",
+        "se_resnet50 at 0.25 of its width, on 36 images of 3 classes of made-up at 16 pixels, 2 epochs; tested on 1,000 other images,",
         "57 runs of 19 of the 19 variants, 3 of each (seeds 0, 1, 2), on cpu, 2026-11-26.",
         "Dead gates (s varies by less than 0.05 over images): r=32.",
         "## Table 13 of the paper: Stages with SE",

@@ -111,7 +111,7 @@ def test_a_channel_without_a_class_share_comes_last():
 
 
 def test_an_unknown_order_is_refused_with_the_known_ones(statistics):
-    with pytest.raises(SevisError, match=re.escape("called 'size': choose one of index, mean, class share")):
+    with pytest.raises(SevisError, match=re.escape("with the name 'size': choose one of index, mean, class share")):
         mean_table(statistics, SITE, ["lion"], order="size")
 
 

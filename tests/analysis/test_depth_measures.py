@@ -94,7 +94,7 @@ def test_every_row_is_whole():
 
 
 def test_only_measures_of_moments_have_a_null_by_shuffled_labels():
-    with pytest.raises(SevisError, match="and gini needs images, one by one: leave null at 0"):
+    with pytest.raises(SevisError, match="but gini needs images, one by one: leave null at 0"):
         replace(GINI, null=1)
 
 

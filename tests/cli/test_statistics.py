@@ -86,7 +86,8 @@ def test_collect_tells_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["collect", "--data", str(data), "--out", str(out), "--sample", "2"]) == 0
     told = capsys.readouterr()
     assert told.out == (
-        f"{out}: 149 images of 3 classes; left out, because they cannot be read: val/red/3.png; not used as classes, because they hold no image: purple\n"
+        f"{out}: 149 images of 3 classes; left out, because they cannot be read: val/red/3.png; "
+        "not used as classes, because they hold no image: purple\n"
     )
     assert re.search(r"collecting .*100%.*150/150.* images/s", told.err), "a progress bar"
     statistics = sevis.ClassStatistics.load(out)

@@ -231,7 +231,7 @@ def test_a_large_file_is_refused_by_its_size(tmp_path: Path, as_zip: bool) -> No
     with (root / "cat" / "a.png").open("ab") as file:
         file.truncate(21_000_000)
     data = open_dataset(zipped(root, compression=zipfile.ZIP_DEFLATED) if as_zip else root)
-    with pytest.raises(SevisError, match=r"cat/a\.png of pets.*is larger than 20 MB"):
+    with pytest.raises(SevisError, match=r"cat/a\.png of pets.*(is larger|unpacks to more) than 20 MB"):
         data[0]
 
 

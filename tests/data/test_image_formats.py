@@ -242,7 +242,7 @@ def test_a_truncated_picture_is_refused(form: str) -> None:
 def test_a_decompression_bomb_is_refused_by_its_header() -> None:
     bomb = png(30_000, 30_000, 1, 0, b"\0" * 3751 * 100)
     assert len(bomb) < 2_000
-    with pytest.raises(SevisError, match=r"30000 x 30000 = 900 megapixels; at most 50 are decoded|far too many pixels"):
+    with pytest.raises(SevisError, match=r"30000 x 30000 = 900 megapixels; at most 50 are read|too many pixels"):
         read_image(bomb)
     slightly = png(8_000, 6_251, 1, 0, b"\0" * 100)
     with pytest.raises(SevisError, match=r"8000 x 6251 = 50 megapixels; at most 50 are read: make it smaller"):

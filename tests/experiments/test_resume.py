@@ -147,7 +147,7 @@ def test_a_full_disk_stops_no_collection_until_its_end(
     save = ClassStatistics.save
     monkeypatch.setattr(ClassStatistics, "save", lambda self, path, **_: full() if path.suffix == ".partial" else save(self, path))
     statistics = collect_dataset(ready, open_colours(colours)[1], options=replace(OPTIONS, out=tmp_path / "out"))
-    assert "out.partial cannot be written ([Errno 28] No space left on device): the collection goes on" in capsys.readouterr().err
+    assert "out.partial cannot be written ([Errno 28] No space left on device): the collection continues" in capsys.readouterr().err
     assert ClassStatistics.load(tmp_path / "out").count.tolist() == statistics.count.tolist()
 
 
@@ -191,6 +191,6 @@ def test_kill_9_and_resume(colours: Path, tmp_path: Path) -> None:
     for process in (start("resumed", "--resume"), start("whole")):
         told, errors = process.communicate()
         assert process.returncode == 0, errors
-        assert "119 images of 3 classes; left out, for they cannot be read: val/green/7.png" in told
+        assert "119 images of 3 classes; left out, because they cannot be read: val/green/7.png" in told
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["resumed", "whole"]

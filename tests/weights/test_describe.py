@@ -56,7 +56,7 @@ def test_a_file_that_does_not_say_what_it_is(tmp_path: Path) -> None:
 )
 def test_a_checkpoint_that_describes_nothing_real(tmp_path: Path, about: dict[str, Any]) -> None:
     torch.save({"model": {"a": torch.zeros(1)}, **about}, tmp_path / "mine.pth")
-    with pytest.raises(SevisError, match=r"does not say which network it is of"):
+    with pytest.raises(SevisError, match=r"does not name its network"):
         load(tmp_path / "mine.pth", device="cpu")
 
 
