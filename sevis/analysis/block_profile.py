@@ -10,7 +10,7 @@ import numpy as np
 
 from sevis.analysis.dead_gates import dead_cause
 from sevis.analysis.depth_measures import MEASURES, Measure, Needs
-from sevis.analysis.formulas import Array, Counts, overall_spread, saturated_share
+from sevis.analysis.formulas import Array, Counts, saturated_share
 from sevis.analysis.intervals import LEVEL, wilson
 from sevis.analysis.resampling import bootstrap_weights, choose_images, resampled_moments, shuffled_means
 from sevis.class_statistics.class_statistics import ClassStatistics
@@ -209,9 +209,8 @@ def _interval(measure: Measure, estimate: float, reach: float) -> Value:
 
 
 def _dead(statistics: ClassStatistics, site: str) -> str | None:
-    """Return why the gates of a block are dead, if they are."""
-    spread, squeeze = (
-        float(overall_spread(statistics.mean(site, quantity), statistics.m2(site, quantity), statistics.count).mean())
-        for quantity in ("scale", "squeeze")
-    )
+    """Return why the gates of a block are dead, if they are; of fewer than two images that is not known."""
+    if statistics.count.sum() < 2:
+        return None
+    spread, squeeze = (float(statistics.overall_std(site, quantity).mean()) for quantity in ("scale", "squeeze"))
     return dead_cause(spread, squeeze, float(saturated_share(statistics.overall_mean(site))))  # of dead gates, every image has the mean

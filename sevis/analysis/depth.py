@@ -44,6 +44,7 @@ class DepthProfile:
         replicates, permutations, seed: how many were drawn, and from which seed.
         measured: how many blocks are, from the first on.
         measures: what is measured, in the order of tables and of choices.
+        saved: whether it was read from a file, see `sevis.analysis.saved_profile`; then it is of the statistics before they were compact.
     """
 
     sites: tuple[str, ...]
@@ -59,6 +60,7 @@ class DepthProfile:
     seed: int
     measured: int
     measures: Sequence[Measure] = MEASURES
+    saved: bool = False
 
     @property
     def done(self) -> float:
@@ -139,6 +141,18 @@ def scan_depth(
             measured=index + 1,
             measures=measures,
         )
+
+
+def describe_measuring(profile: DepthProfile) -> str:
+    """Return over how many photos a profile is measured, and how many of them its intervals rest on, in a few sentences."""
+    about = f"Measured over {profile.images:,} photos of {profile.classes} classes."
+    if not profile.per_class:
+        return f"{about} The file holds no single gates, so intervals and nulls are unknown: collect it again with python -m sevis collect."
+    when = " sevis measured them once, when it collected the statistics, before these were made compact." if profile.saved else ""
+    return (
+        f"{about} Intervals are {100 * profile.level:.0f} %, from {profile.replicates} bootstrap samples of {profile.per_class} photos of "
+        f"each class (Wilson's interval for the accuracy).{when}"
+    )
 
 
 def _curve(rows: Array) -> Curve:

@@ -1,6 +1,7 @@
 """Every measure of a depth profile: one row each, from which profile, tables, the choice on the page, charts and report follow.
 
 To add one, write its formula (here, or in `sevis.analysis.formulas`), and a row into MEASURES; `Needs` says what formulas take and return.
+Whoever changes what a formula, an interval or a null gives raises VERSION, so that saved profiles are measured anew.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from sevis.analysis.dead_gates import DEAD
 from sevis.analysis.formulas import Array, Counts, middle
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
+
+VERSION = 1
 
 
 class Needs(Enum):

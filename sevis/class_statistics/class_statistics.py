@@ -5,6 +5,8 @@ grows, a file, and a compact file answer the same questions.
 """
 
 import copy
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -12,9 +14,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sevis.class_statistics.file import COMPACT, FORMAT, Header, StatisticsFile, read_statistics, write_statistics
+from sevis.class_statistics.file import COMPACT, FORMAT, OLD_COMPACT, Header, StatisticsFile, read_statistics, write_statistics
 from sevis.class_statistics.histograms import Extremes, Histogram, Sketches, check_ids
-from sevis.class_statistics.moments import CODES, QUANTITIES, Array, Ends, Moments, PackedMoments, compact_sample, side_by_side
+from sevis.class_statistics.moments import (
+    PACKING,
+    QUANTITIES,
+    Array,
+    Ends,
+    Moments,
+    PackedMoments,
+    Packing,
+    compact_sample,
+    side_by_side,
+)
 from sevis.class_statistics.sample import SampledScales
 from sevis.errors import SevisError
 
@@ -34,6 +46,7 @@ class ClassStatistics:
     _moments: Mapping[str, Moments | PackedMoments]
     _sketches: Sketches | None = None
     _file: StatisticsFile | None = None  # that the arrays are read from; None: they were collected here
+    packing: Packing | None = None  # of compact ones: how precise they are
 
     def __init__(
         self, channels: Mapping[str, int], classes: tuple[str, ...], metadata: Mapping[str, Any] | None = None, *, sample: int | None = None
@@ -62,7 +75,27 @@ class ClassStatistics:
     @property
     def compact(self) -> bool:
         """Return whether means, deviations and sample are packed, so that the file is small and no image can be added."""
-        return isinstance(self._moments["scale"], PackedMoments)
+        return self.packing is not None
+
+    @property
+    def path(self) -> Path | None:
+        """Return the file that they are read from; None where they were collected here."""
+        return self._file.path if self._file else None
+
+    @property
+    def by_class(self) -> tuple[str, ...]:
+        """Return the quantities of which mean and standard deviation are known class by class: compact ones may hold s alone."""
+        return tuple(name for name, moments in self._moments.items() if len(moments.count) == len(self.classes))
+
+    @property
+    def identity(self) -> str:
+        """Return a hash that says which collection this is, and does not change when it is made compact: of provenance, classes, blocks,
+        counts, and the lowest and highest scale of every channel.
+        """
+        told = [self.metadata, self.classes, self.channels, self.count.tolist()]
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
+        digest.update(np.ascontiguousarray(self._moments["scale"].ends(), np.float32).tobytes())
+        return digest.hexdigest()
 
     # Adding images
 
@@ -121,7 +154,7 @@ class ClassStatistics:
     # Reading
 
     def mean(self, site: str, quantity: str = "scale") -> Array:
-        """Return the mean over the images of each class, shape (K, C); NaN for a class without images."""
+        """Return the mean over the images of each class, shape (K, C); NaN for a class without images. See `by_class` for compact ones."""
         return self._of(site, quantity, "mean").seen("mean")
 
     def m2(self, site: str, quantity: str = "scale") -> Array:
@@ -142,7 +175,7 @@ class ClassStatistics:
 
     def bounds(self, site: str, quantity: str = "scale") -> Ends:
         """Return the lowest and the highest value of any image of any class, shape (2, C); NaN without an image."""
-        self._of(site, quantity)
+        self._of(site, quantity, by_class=False)
         ends = self._moments[quantity].ends()[:, self._columns[site]]
         if self.count.any():
             self._check(site, ends)
@@ -150,13 +183,13 @@ class ClassStatistics:
 
     def overall_mean(self, site: str, quantity: str = "scale") -> Array:
         """Return the mean over all images of all classes, shape (C,): the paper's curve "all"."""
-        weights = self.count / max(self.count.sum(), 1)
-        return np.asarray(weights @ self._of(site, quantity, "mean").mean)
+        moments = self._of(site, quantity, "mean", by_class=False)
+        return np.asarray(moments.count / max(moments.count.sum(), 1) @ moments.mean)
 
     def overall_std(self, site: str, quantity: str = "scale") -> Array:
         """Return the standard deviation over all images of all classes, with n - 1, shape (C,)."""
-        moments, centre = self._of(site, quantity, "mean", "m2"), self.overall_mean(site, quantity)
-        squares = moments.m2.sum(axis=0) + self.count @ np.square(moments.mean - centre)
+        moments, centre = self._of(site, quantity, "mean", "m2", by_class=False), self.overall_mean(site, quantity)
+        squares = moments.m2.sum(axis=0) + moments.count @ np.square(moments.mean - centre)
         return np.asarray(np.sqrt(squares / max(self.count.sum() - 1, 1)))
 
     def histogram(self, site: str) -> Histogram:
@@ -212,13 +245,14 @@ class ClassStatistics:
 
     # Files
 
-    def compacted(self, *, sample: int | None = None) -> "ClassStatistics":
-        """Return the same in an eighth of the space or less, to be looked at; `sevis.class_statistics.moments` says how exactly.
+    def compacted(self, *, sample: int | None = None, packing: Packing = PACKING) -> "ClassStatistics":
+        """Return the same in about a twentieth of the space, to be looked at; `sevis.class_statistics.moments` says how exactly.
 
-        Left out are the minimum and maximum by class. No image can be added to it.
+        Left out are the minimum and maximum by class, and z by class. No image can be added to it.
 
         Args:
-            sample: whole gate vectors of each class that are kept; None: as many as fit into 11 MiB, but 5 to 50.
+            sample: whole gate vectors of each class that are kept; None: as many as fit into 4 MB, but 5 to 10.
+            packing: how precise it is.
 
         Raises:
             SevisError: for statistics without an image, and values that are too large.
@@ -227,10 +261,14 @@ class ClassStatistics:
             return self
         self._check_all()
         small = copy.copy(self)
-        small._moments = {name: PackedMoments.of(moments, CODES[name]) for name, moments in self._growing().items()}
+        growing = self._growing()
+        scale = PackedMoments.of(growing["scale"], mean=packing.mean, std=packing.std)
+        squeeze = growing["squeeze"] if packing.squeeze else growing["squeeze"].pooled()
+        small._moments = {"squeeze": PackedMoments.of(squeeze, mean=8, std=8), "scale": scale}
+        small.packing = packing
         if self._sketches:
-            size = compact_sample(len(self.classes), self._width) if sample is None else sample
-            small._sketches = self._sketches.packed(size)
+            size = compact_sample(len(self.classes), self._width, packing.sample) if sample is None else sample
+            small._sketches = self._sketches.packed(packing, sample=size, bounds=scale.bounds)
         return small
 
     def save(self, path: str | Path, *, compact: bool = False) -> None:
@@ -250,7 +288,9 @@ class ClassStatistics:
         arrays = {f"{part}.{name}": array for part, held in self._moments.items() for name, array in held.arrays().items()}
         arrays |= self._sketches.arrays() if self._sketches else {}
         size = self._sketches.reservoir.ids.shape[1] if self._sketches else None
-        header = Header(COMPACT if self.compact else FORMAT, self.channels, self.classes, self.metadata, size)
+        read = self._file.header.format if self._file else FORMAT
+        form = (OLD_COMPACT if read == OLD_COMPACT else COMPACT) if self.compact else FORMAT
+        header = Header(form, self.channels, self.classes, self.metadata, size, self.packing)
         write_statistics(Path(path), header, arrays)
 
     @classmethod
@@ -263,8 +303,9 @@ class ClassStatistics:
         statistics._moments = {name: kind(**file.part(name)) for name in QUANTITIES}
         if file.detailed:
             widths = tuple(statistics.channels.values())
-            statistics._sketches = Sketches.of_arrays(file.arrays, widths, seed=statistics.metadata.get("seed", 0))
-        statistics._file = file
+            bits = file.header.packing.sample if file.header.packing else 16
+            statistics._sketches = Sketches.of_arrays(file.arrays, widths, seed=statistics.metadata.get("seed", 0), bits=bits)
+        statistics._file, statistics.packing = file, file.header.packing
         return statistics
 
     # What the others rest on
@@ -286,13 +327,15 @@ class ClassStatistics:
             raise self._lacking("is compact, so no image can be added to it")
         return growing
 
-    def _of(self, site: str, quantity: str, *read: str) -> Moments:
+    def _of(self, site: str, quantity: str, *read: str, by_class: bool = True) -> Moments:
         """Return the moments of a block, a view, of which these arrays are to be read. Raises SevisError for those that cannot be."""
         if quantity not in QUANTITIES:
             raise SevisError(f"unknown quantity {quantity!r}: choose one of {', '.join(QUANTITIES)}")
         moments = self._moments[quantity].part(self._columns_of(site))
         if self.compact and not {"mean", "m2"}.issuperset(read):
             raise self._lacking("is compact and holds no minimum and maximum by class")
+        if by_class and quantity not in self.by_class:
+            raise self._lacking(f"is compact and holds no {quantity} by class")
         for name in read if self._file else ():
             self._check(site, getattr(moments, name)[moments.count > 0], least=0 if name == "m2" else -np.inf)
         return moments

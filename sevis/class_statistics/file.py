@@ -1,7 +1,8 @@
 """Files of class statistics: safetensors, memory-mapped, so that only what is shown is read; no pickle.
 
 A file holds one array for each name, and a header, as JSON, in its metadata under "sevis": format, channels by block, classes, sample (how
-many gate vectors of each class; None: moments only) and metadata. The arrays of compact files are those of `PackedMoments`.
+many gate vectors of each class; None: moments only), metadata and, of compact files, packing. docs/statistics.md lists the arrays. Compact
+files of sevis 0.1 before November 27, 2026 (`OLD_COMPACT`) are read, too.
 """
 
 import json
@@ -17,28 +18,34 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from sevis.class_statistics.histograms import BINS, EXTREMES
-from sevis.class_statistics.moments import CODES, SAMPLE_CODES
+from sevis.class_statistics.moments import QUANTITIES, Packing
 from sevis.errors import SevisError, one_line
 from sevis.files import replacing
 
 AGAIN = "make it again with python -m sevis collect"
 FORMAT = "sevis-class-statistics-2"
-COMPACT = "sevis-class-statistics-2-compact"
+COMPACT = "sevis-class-statistics-3-compact"
+OLD_COMPACT = "sevis-class-statistics-2-compact"
+OLD_PACKING = Packing(mean=16, std=16, squeeze=8, sample=8)
 OLD = "sevis-class-statistics-1"  # of moments only
-Form = tuple[tuple[int, ...], np.dtype[Any]]  # of an array: its shape and type
-DTYPES = {"U8": np.dtype("u1"), "U16": np.dtype("<u2")}
+Form = tuple[tuple[int, ...], tuple[str, ...]]  # of an array: its shape, and the types that it may have
+DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("u1"), "U16": np.dtype("<u2"), "U32": np.dtype("<u4")}
 DTYPES |= {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I64": np.dtype("<i8"), "U64": np.dtype("<u8")}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
+WHOLE = ("U8", "U16", "U32", "U64")  # the smallest that holds the numbers
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What a file says of its arrays: its format, channels by block, classes, how many gate vectors of each class, and provenance."""
+    """What a file says of its arrays: its format, channels by block, classes, how many gate vectors of each class, provenance, and how
+    precise it is, where it is compact.
+    """
 
     format: str
     channels: Annotated[dict[str, Annotated[int, msgspec.Meta(gt=0)]], msgspec.Meta(min_length=1)]
     classes: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     metadata: dict[str, Any]
     sample: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    packing: Packing | None = None
 
 
 class _Metadata(msgspec.Struct):
@@ -61,7 +68,7 @@ class StatisticsFile:
     @property
     def compact(self) -> bool:
         """Return whether its values are packed."""
-        return self.header.format == COMPACT
+        return self.header.packing is not None
 
     @property
     def detailed(self) -> bool:
@@ -113,63 +120,84 @@ def _open(path: Path) -> StatisticsFile:
     form = told.get("format", "no class statistics")
     if form == OLD:
         raise SevisError(f"{path} is of a format that sevis no longer reads ({OLD}): {AGAIN}")
-    if form not in (FORMAT, COMPACT):
-        raise SevisError(f"{path} holds {form!r}, expected {FORMAT!r}; a newer sevis may open it")
-    header = msgspec.convert(told, Header)
+    if form not in (FORMAT, COMPACT, OLD_COMPACT):
+        raise SevisError(f"{path} holds {form!r}, expected {FORMAT!r} or {COMPACT!r}; a newer sevis may open it")
+    header = msgspec.structs.replace(msgspec.convert(told | {"packing": None}, Header), packing=_packing(told))
     msgspec.convert(header.metadata, _Metadata)
     expected = _expected(header)
-    _check_arrays(path, expected, {name: (tuple(entry["shape"]), DTYPES.get(entry["dtype"])) for name, entry in table.items()})
-    arrays = {name: np.ndarray(*form, mapping, start + table[name]["data_offsets"][0]) for name, form in expected.items()}
+    _check_arrays(path, expected, {name: (tuple(entry["shape"]), entry["dtype"]) for name, entry in table.items()})
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, (shape, _) in expected.items():
+        arrays[name] = np.ndarray(shape, DTYPES[table[name]["dtype"]], mapping, start + table[name]["data_offsets"][0])
     return StatisticsFile(path, header, arrays, mapping)
 
 
+def _packing(told: Mapping[str, Any]) -> Packing | None:
+    """Return how precise a header says that its file is; None of a full file. Raises what a damaged header raises."""
+    known = {FORMAT: None, OLD_COMPACT: OLD_PACKING}
+    return known[told["format"]] if told["format"] in known else msgspec.convert(told["packing"], Packing)
+
+
 def _expected(header: Header) -> dict[str, Form]:
-    """Return the shape and type of every array of a file with this header."""
-    widths, size, compact = list(header.channels.values()), header.sample, header.format == COMPACT
+    """Return the shape and the possible types of every array of a file with this header."""
+    widths, size, packing = list(header.channels.values()), header.sample, header.packing
     classes, channels = len(header.classes), sum(widths)
-    expected = _moments(classes, channels, compact=compact)
+    expected = _moments(classes, channels, packing=packing)
     if size is None:
         return expected
-    whole, key = np.dtype("<i8"), np.dtype("<u8")
+    counts = WHOLE if header.format == COMPACT else ("I64",)
+    values = channels if packing is None or packing.sample == 8 else (channels + 1) // 2
     return expected | {
-        "histogram.bins": ((classes, len(widths), BINS + 2), whole),
-        "histogram.exact": ((classes, len(widths), 2), whole),
-        "extremes.highest": ((channels, EXTREMES), key),
-        "extremes.lowest": ((channels, EXTREMES), key),
-        "sample.ids": ((classes, size), whole),
-        "sample.values": ((classes, size, channels), np.dtype(SAMPLE_CODES if compact else "<f2")),
-        **({"sample.ends": ((2, channels), np.dtype("<f4"))} if compact else {}),
+        "histogram.bins": ((classes, len(widths), BINS + 2), counts),
+        "histogram.exact": ((classes, len(widths), 2), counts),
+        "sample.ids": ((classes, size), ("I64",)),
+        "sample.values": ((classes, size, values), ("U8",) if packing else ("F16",)),
+        **({"sample.ends": ((2, channels), ("F32",))} if packing else {}),
+        **_extremes(channels, packed=header.format == COMPACT),
     }
 
 
-def _moments(classes: int, channels: int, *, compact: bool) -> dict[str, Form]:
+def _extremes(channels: int, *, packed: bool) -> dict[str, Form]:
+    """Return the shape and the possible types of every array of `Tops`, or of `PackedTops`."""
+    nine = channels, EXTREMES
+    if not packed:
+        return {f"extremes.{end}": (nine, ("U64",)) for end in ("highest", "lowest")}
+    codes: dict[str, Form] = {f"extremes.{end}": (nine, ("U16",)) for end in ("highest", "lowest")}
+    return codes | {f"extremes.{end}_ids": (nine, WHOLE) for end in ("highest", "lowest")}
+
+
+def _moments(classes: int, channels: int, *, packing: Packing | None) -> dict[str, Form]:
     """Return the shape and type of every array of `Moments`, or of `PackedMoments`."""
     plane, ends = (classes, channels), (2, channels)
     expected: dict[str, Form] = {}
-    for part, codes in CODES.items():
-        expected[f"{part}.count"] = ((classes,), np.dtype("<i8"))
-        if compact:
-            expected |= {f"{part}.{name}": (plane, np.dtype(codes)) for name in ("mean", "std")}
-            expected |= {f"{part}.{name}": (ends, np.dtype("<f4")) for name in ("mean_ends", "std_ends", "bounds")}
-        else:
-            expected |= {f"{part}.{name}": (plane, np.dtype("<f8")) for name in ("mean", "m2")}
-            expected |= {f"{part}.{name}": (plane, np.dtype("<f4")) for name in ("low", "high")}
+    for part in QUANTITIES:
+        if packing is None:
+            expected |= {f"{part}.count": ((classes,), ("I64",))}
+            expected |= {f"{part}.{name}": (plane, ("F64",)) for name in ("mean", "m2")}
+            expected |= {f"{part}.{name}": (plane, ("F32",)) for name in ("low", "high")}
+            continue
+        pooled = part == "squeeze" and not packing.squeeze
+        bits = {"mean": packing.mean, "std": packing.std} if part == "scale" else {"mean": 8, "std": 8}
+        expected |= {f"{part}.count": ((1 if pooled else classes,), ("I64",))}
+        expected |= {f"{part}.{name}": ((1, channels) if pooled else plane, (f"U{size}",)) for name, size in bits.items()}
+        expected |= {f"{part}.{name}": (ends, ("F32",)) for name in ("mean_ends", "std_ends", "bounds")}
     return expected
 
 
-def _check_arrays(path: Path, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    for name, (shape, dtype) in expected.items():
+def _check_arrays(path: Path, expected: Mapping[str, Form], found: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    for name, (shape, types) in expected.items():
         if name not in found:
             raise SevisError(f"{path} is damaged (it lacks {name}): {AGAIN}")
-        if found[name] != (shape, dtype):
+        if found[name][0] != shape or found[name][1] not in types:
             other = f"{found[name][0]} of {found[name][1]}"
-            raise SevisError(f"{path} is damaged ({name} has shape {other}, expected {shape} of {dtype}): {AGAIN}")
+            raise SevisError(f"{path} is damaged ({name} has shape {other}, expected {shape} of {' or '.join(types)}): {AGAIN}")
 
 
 def _counts_fit(header: Header, arrays: Mapping[str, NDArray[Any]]) -> bool:
     """Return whether the counts of images agree with each other."""
     count = arrays["scale.count"]
-    if (count < 0).any() or (count != arrays["squeeze.count"]).any():
+    pooled = header.packing is not None and not header.packing.squeeze
+    if (count < 0).any() or (arrays["squeeze.count"] != (count.sum() if pooled else count)).any():
         return False
     if "histogram.bins" in arrays:
         bins, ids = arrays["histogram.bins"], arrays["sample.ids"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sevis.class_statistics.moments import Codes, Ends, Packing, unpack
 from sevis.class_statistics.sample import SAMPLE_BYTES, Reservoir
 from sevis.errors import SevisError
 
@@ -61,11 +62,12 @@ class Extremes:
 class Histograms:
     """The histograms of K classes and L blocks of these widths.
 
-    `bins` has shape (K, L, 1 + B + 1), from the values below 0 to those from 1 on; `exact` (K, L, 2) counts zeros and ones.
+    `bins` has shape (K, L, 1 + B + 1), from the values below 0 to those from 1 on; `exact` (K, L, 2) counts zeros and ones. Packed, both
+    are of the smallest type that holds them.
     """
 
-    bins: Counts
-    exact: Counts
+    bins: Counts | Codes
+    exact: Counts | Codes
     widths: tuple[int, ...]
 
     @classmethod
@@ -98,10 +100,14 @@ class Histograms:
 
     def of(self, block: int) -> Histogram:
         """Return the histogram of one block."""
-        bins, (zeros, ones) = self.bins[:, block].copy(), self.exact[:, block].T.copy()
+        bins, (zeros, ones) = self.bins[:, block].astype(np.int64), self.exact[:, block].T.astype(np.int64)
         bins[:, -1] -= ones  # they belong to the last bin, as in numpy.histogram
         bins[:, -2] += ones
         return Histogram(np.arange(BINS + 1) / BINS, bins[:, 1:-1], bins[:, 0], bins[:, -1], zeros, ones)
+
+    def packed(self) -> "Histograms":
+        """Return the same counts, each array in the smallest type that holds it."""
+        return Histograms(_smallest(self.bins), _smallest(self.exact), self.widths)
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,49 @@ class Tops:
         highest, highest_ids = _unpack(self.highest[columns])
         lowest, lowest_ids = _unpack(self.lowest[columns])
         return Extremes(highest, highest_ids, -lowest, lowest_ids)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what there is to keep, by name."""
+        return dict(vars(self))
+
+    def packed(self, bounds: Ends) -> "PackedTops":
+        """Return the same to read from, the scales in 16 bits; `bounds` is what those of each channel lie between, shape (2, C)."""
+        found = self.of(slice(None))
+        low, high = bounds.astype(np.float64)[:, :, None]
+        factor = np.divide(2**16 - 1, high - low, out=np.zeros_like(low), where=high > low)
+        highest, lowest = (
+            np.where(np.isnan(scales), 0, np.round((scales - low) * factor)).astype(np.uint16) for scales in (found.highest, found.lowest)
+        )
+        return PackedTops(highest, _smallest(found.highest_ids + 1), lowest, _smallest(found.lowest_ids + 1), bounds)
+
+
+@dataclass(frozen=True)
+class PackedTops:
+    """`Tops` to read from: codes of 16 bits between the `bounds` of the channels, and ids, from 1, in the smallest type; 0 is no image."""
+
+    highest: Codes
+    highest_ids: Codes
+    lowest: Codes
+    lowest_ids: Codes
+    bounds: Ends
+
+    def of(self, columns: slice) -> Extremes:
+        """Return those of one block, whose channels are these columns."""
+        return Extremes(*self._end(self.highest, self.highest_ids, columns), *self._end(self.lowest, self.lowest_ids, columns))
+
+    def _end(self, codes: Codes, ids: Codes, columns: slice) -> tuple[Floats, Counts]:
+        numbers = ids[columns].astype(np.int64) - 1
+        scales = unpack(codes[columns].T, self.bounds[:, columns], 16).T.astype(np.float32)
+        return np.where(numbers >= 0, scales, np.float32(np.nan)), numbers
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what there is to keep, by name; the bounds are those of the moments."""
+        return {name: array for name, array in vars(self).items() if name != "bounds"}
+
+
+def _smallest(counts: Counts | Codes) -> Codes:
+    """Return whole numbers from 0 in the smallest type that holds them."""
+    return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
 
 
 def _enter(kept: Keys, ids: Counts, scales: Floats) -> None:
@@ -184,7 +233,7 @@ class Sketches:
     """What is kept of one network beside moments."""
 
     histograms: Histograms
-    tops: Tops
+    tops: Tops | PackedTops
     reservoir: Reservoir
 
     @classmethod
@@ -195,32 +244,38 @@ class Sketches:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what there is to keep, by name."""
         ends = {} if self.reservoir.ends is None else {"sample.ends": self.reservoir.ends}
-        return ends | {
-            "histogram.bins": self.histograms.bins,
-            "histogram.exact": self.histograms.exact,
-            "extremes.highest": self.tops.highest,
-            "extremes.lowest": self.tops.lowest,
-            "sample.ids": self.reservoir.ids,
-            "sample.values": self.reservoir.values,
-        }
-
-    @classmethod
-    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], widths: tuple[int, ...], *, seed: int) -> "Sketches":
-        """Return the reverse of `arrays`."""
-        return cls(
-            Histograms(arrays["histogram.bins"], arrays["histogram.exact"], widths),
-            Tops(arrays["extremes.highest"], arrays["extremes.lowest"]),
-            Reservoir(arrays["sample.ids"], arrays["sample.values"], seed, arrays.get("sample.ends")),
+        tops = {f"extremes.{name}": array for name, array in self.tops.arrays().items()}
+        return (
+            ends
+            | tops
+            | {
+                "histogram.bins": self.histograms.bins,
+                "histogram.exact": self.histograms.exact,
+                "sample.ids": self.reservoir.ids,
+                "sample.values": self.reservoir.values,
+            }
         )
 
-    def packed(self, sample: int) -> "Sketches":
-        """Return the same with a sample of at most so many images of each class, in 8 bits; no image can be added to it."""
-        return Sketches(self.histograms, self.tops, self.reservoir.packed(sample))
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], widths: tuple[int, ...], *, seed: int, bits: int) -> "Sketches":
+        """Return the reverse of `arrays`; `bits` is of a value of the sample."""
+        ends = {name.removeprefix("extremes."): array for name, array in arrays.items() if name.startswith("extremes.")}
+        return cls(
+            Histograms(arrays["histogram.bins"], arrays["histogram.exact"], widths),
+            PackedTops(**ends, bounds=arrays["scale.bounds"]) if "highest_ids" in ends else Tops(**ends),
+            Reservoir(arrays["sample.ids"], arrays["sample.values"], seed, arrays.get("sample.ends"), bits),
+        )
+
+    def packed(self, packing: Packing, *, sample: int, bounds: Ends) -> "Sketches":
+        """Return the same, packed, with a sample of at most so many images of each class; no image can be added to it."""
+        tops = self.tops.packed(bounds) if isinstance(self.tops, Tops) else self.tops
+        return Sketches(self.histograms.packed(), tops, self.reservoir.packed(sample, packing.sample))
 
     def add(self, labels: Counts, ids: Counts, scales: Floats) -> None:
         """Add a batch, shapes (N,), (N,) and (N, C)."""
         self.histograms.add(labels, scales)
-        self.tops.add(ids, scales)
+        if isinstance(self.tops, Tops):  # as long as images can be added
+            self.tops.add(ids, scales)
         self.reservoir.add(labels, ids, scales)
 
     def fits(self, other: "Sketches | None") -> bool:
@@ -230,7 +285,8 @@ class Sketches:
     def absorb(self, other: "Sketches") -> None:
         """Add other images."""
         self.histograms.absorb(other.histograms)
-        self.tops.absorb(other.tops)
+        if isinstance(self.tops, Tops) and isinstance(other.tops, Tops):
+            self.tops.absorb(other.tops)
         self.reservoir.absorb(other.reservoir)
 
 

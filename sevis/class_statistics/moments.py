@@ -1,27 +1,44 @@
-"""Means and standard deviations of values that arrive image by image, in any order and any split; and packed into 8 or 16 bits.
+"""Means and standard deviations of values that arrive image by image, in any order and any split; and packed into 4, 8 or 16 bits.
 
 The moments follow Welford (1962), doi:10.2307/1266577, for an image and Chan, Golub & LeVeque (1979), doi:10.2307/2683386, for a merge, in
 float64: scales near 0 or 1 keep their small variances. Packed, a value is a whole number of equal steps between the lowest and the highest
-of its channel, so it is off by half a step at most: by 1/510 of that range in 8 bits, and by 1/131,070 in 16.
+of its channel, so it is off by half a step at most: by 1/30 of that range in 4 bits, by 1/510 in 8, and by 1/131,070 in 16.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from sevis.errors import SevisError
 
 QUANTITIES = ("squeeze", "scale")
-CODES: dict[str, type[np.unsignedinteger[Any]]] = {"squeeze": np.uint8, "scale": np.uint16}  # packed; no figure draws the means of z
-SAMPLE_CODES = np.uint8
-SAMPLE_BYTES, LEAST, MOST = 11 * 2**20, 5, 50  # of a compact sample; images of each class: of fewer than five no interval is given
+SAMPLE_BYTES, LEAST, MOST = 4 * 10**6, 5, 10  # of a compact sample; images of each class: of fewer than five no interval is given
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.unsignedinteger[Any]]
 Ends = NDArray[np.float32]
+
+
+class Packing(msgspec.Struct, frozen=True):
+    """How precise a compact file is; benchmarks/compact.py measures what each choice loses.
+
+    Attributes:
+        mean, std: bits of the means and of the standard deviations of s by class.
+        squeeze: bits of those of z; 0: of z mean and standard deviation over all classes alone, which is all that a figure needs.
+        sample: bits of a scale in the sample.
+    """
+
+    mean: Literal[8, 16] = 8
+    std: Literal[8, 16] = 8
+    squeeze: Literal[0, 8] = 0
+    sample: Literal[4, 8] = 4
+
+
+PACKING = Packing()
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,16 @@ class Moments:
         """Return a view of some channels."""
         return Moments(self.count, self.mean[:, columns], self.m2[:, columns], self.low[:, columns], self.high[:, columns])
 
+    def pooled(self) -> "Moments":
+        """Return the moments of all classes as those of one."""
+        if not self.count.any():
+            return Moments.empty(1, self.mean.shape[1])
+        images = self.count.sum(keepdims=True)
+        mean = (self.count / images) @ self.mean
+        m2 = self.m2.sum(axis=0) + self.count @ np.square(self.mean - mean)
+        low, high = self.ends()
+        return Moments(images, mean[None], m2[None], low[None], high[None])
+
     def ends(self) -> NDArray[np.float32]:
         """Return the lowest and the highest value of any image, shape (2, C); NaN without an image."""
         held = self.count > 0
@@ -112,14 +139,14 @@ class PackedMoments:
     bounds: Ends
 
     @classmethod
-    def of(cls, moments: Moments, codes: DTypeLike) -> "PackedMoments":
-        """Pack moments. Raises SevisError for those of no image, and values that float32 does not hold."""
+    def of(cls, moments: Moments, *, mean: int, std: int) -> "PackedMoments":
+        """Pack moments into so many bits. Raises SevisError for those of no image, and values that float32 does not hold."""
         held, freedom = moments.count > 0, np.maximum(moments.count - 1, 1)[:, None]
         if not held.any():
             raise SevisError("the statistics hold no image, so there is nothing to make compact: collect them first")
-        mean, mean_ends = pack(moments.mean, codes, held=held)
-        std, std_ends = pack(np.sqrt(moments.m2 / freedom), codes, held=held)
-        return cls(moments.count.copy(), mean, std, mean_ends, std_ends, moments.ends())
+        means, mean_ends = pack(moments.mean, mean, held=held)
+        deviations, std_ends = pack(np.sqrt(moments.m2 / freedom), std, held=held)
+        return cls(moments.count.copy(), means, deviations, mean_ends, std_ends, moments.ends())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what there is to keep, by name."""
@@ -127,7 +154,8 @@ class PackedMoments:
 
     def part(self, columns: slice) -> Moments:
         """Return some channels, unpacked; M2 follows from the standard deviation, and the minimum and maximum by class are lost: NaN."""
-        mean, std = unpack(self.mean[:, columns], self.mean_ends[:, columns]), unpack(self.std[:, columns], self.std_ends[:, columns])
+        mean = unpack(self.mean[:, columns], self.mean_ends[:, columns], 8 * self.mean.itemsize)
+        std = unpack(self.std[:, columns], self.std_ends[:, columns], 8 * self.std.itemsize)
         lost = np.full(mean.shape, np.nan, np.float32)
         return Moments(self.count, mean, np.square(std) * np.maximum(self.count - 1, 0)[:, None], lost, lost)
 
@@ -153,12 +181,12 @@ def side_by_side(
     return joined
 
 
-def pack(values: NDArray[Any], codes: DTypeLike, *, held: NDArray[np.bool_]) -> tuple[Codes, Ends]:
+def pack(values: NDArray[Any], bits: int, *, held: NDArray[np.bool_]) -> tuple[Codes, Ends]:
     """Return the values of each channel as whole numbers, and their lowest and highest value, which are kept in float32.
 
     Args:
         values: shape (..., C).
-        codes: uint8 or uint16.
+        bits: of a code, at most 16; those of up to 8 are uint8, else uint16.
         held: which values there are, shape (...); of the others nothing is kept.
 
     Returns:
@@ -174,19 +202,19 @@ def pack(values: NDArray[Any], codes: DTypeLike, *, held: NDArray[np.bool_]) -> 
     if not np.isfinite(ends).all():
         raise SevisError("the values are too large for a compact file: save the statistics without compact")
     low, high = ends.astype(np.float64)
-    steps = np.iinfo(codes).max
+    steps = 2**bits - 1
     factor = np.divide(steps, high - low, out=np.zeros_like(low), where=high > low)
-    found = np.zeros(values.shape, codes)
+    found = np.zeros(values.shape, np.min_scalar_type(steps))
     found[held] = np.clip(np.round((known - low) * factor), 0, steps)
     return found, ends
 
 
-def unpack(codes: NDArray[Any], ends: Ends) -> Array:
+def unpack(codes: NDArray[Any], ends: Ends, bits: int) -> Array:
     """Return the reverse of `pack`: shape (..., C)."""
     low, high = ends.astype(np.float64)
-    return np.asarray(low + codes * ((high - low) / np.iinfo(codes.dtype).max))
+    return np.asarray(low + codes * ((high - low) / (2**bits - 1)))
 
 
-def compact_sample(classes: int, channels: int) -> int:
-    """Return how many whole gate vectors of each class a compact file keeps: as many as fit into 11 MiB in 8 bits, but 5 to 50."""
-    return max(LEAST, min(MOST, SAMPLE_BYTES // (classes * channels)))
+def compact_sample(classes: int, channels: int, bits: int) -> int:
+    """Return how many whole gate vectors of each class a compact file keeps: as many as fit into 4 MB, but 5 to 10."""
+    return max(LEAST, min(MOST, 8 * SAMPLE_BYTES // (classes * channels * bits)))

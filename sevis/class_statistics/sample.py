@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sevis.class_statistics.moments import SAMPLE_CODES, Codes, Ends, pack, unpack
+from sevis.class_statistics.moments import Codes, Ends, pack, unpack
 
 SAMPLE_BYTES = 256 * 2**20
 LARGEST = np.uint64(2**64 - 1)
@@ -40,14 +40,15 @@ class Reservoir:
         values: the scales of all channels, shape (K, M, C), in half precision, whose steps are 0.0005 just below 1: means, histograms and
             extremes do not come from them.
         seed: changes the choice.
-        ends: None; or what the values of each channel lie between, shape (2, C), where they are packed in 8 bits. Then
-            no image can be added.
+        ends: None; or what the values of each channel lie between, shape (2, C), where they are packed. Then no image can be added.
+        bits: of a value. Of 4 there are two in a byte: `values` has shape (K, M, C / 2), the even channels in the lower halves.
     """
 
     ids: Counts
     values: NDArray[np.float16] | Codes
     seed: int
     ends: Ends | None = None
+    bits: int = 16
 
     @classmethod
     def empty(cls, classes: int, size: int, channels: int, *, seed: int) -> "Reservoir":
@@ -76,12 +77,12 @@ class Reservoir:
             chosen = np.flatnonzero(other.ids[row] >= 0)
             self.add(np.full(len(chosen), row), other.ids[row, chosen], other.values[row, chosen])
 
-    def packed(self, size: int) -> "Reservoir":
-        """Return the first of these images by their hashes, at most `size` of each class, in 8 bits."""
+    def packed(self, size: int, bits: int) -> "Reservoir":
+        """Return the first of these images by their hashes, at most `size` of each class, in 4 or 8 bits."""
         few = Reservoir.empty(len(self.ids), min(size, self.ids.shape[1]), self.values.shape[2], seed=self.seed)
         few.absorb(self)
-        values, ends = pack(few.values, SAMPLE_CODES, held=few.ids >= 0)
-        return Reservoir(few.ids, values, self.seed, ends)
+        values, ends = pack(few.values, bits, held=few.ids >= 0)
+        return Reservoir(few.ids, _in_halves(values) if bits == 4 else values, self.seed, ends, bits)
 
     def of(self, columns: slice) -> SampledScales:
         """Return the scales of one block, whose channels are these columns."""
@@ -89,9 +90,23 @@ class Reservoir:
         ids = self.ids[labels, slots]
         order = np.argsort(ids, kind="stable")
         labels, slots = labels[order], slots[order]
-        found = self.values[labels, slots, columns]
-        values = found if self.ends is None else unpack(found, self.ends[:, columns])
+        found = _of_halves(self.values, labels, slots, columns) if self.bits == 4 else self.values[labels, slots, columns]
+        values = found if self.ends is None else unpack(found, self.ends[:, columns], self.bits)
         return SampledScales(values.astype(np.float32), labels, ids[order])
+
+
+def _in_halves(codes: Codes) -> Codes:
+    """Return codes of 4 bits, shape (..., C), two in a byte."""
+    even = np.concatenate([codes, np.zeros((*codes.shape[:-1], codes.shape[-1] % 2), codes.dtype)], axis=-1)
+    return np.asarray(even[..., ::2] | even[..., 1::2] << 4)
+
+
+def _of_halves(halves: NDArray[Any], labels: Counts, slots: Counts, columns: slice) -> Codes:
+    """Return the codes of M images and some channels, shape (M, C): the reverse of `_in_halves`."""
+    first = columns.start // 2
+    both = halves[labels, slots, first : (columns.stop + 1) // 2]
+    codes = np.stack([both & 15, both >> 4], axis=-1).reshape(len(both), 2 * both.shape[-1])
+    return codes[:, columns.start - 2 * first : columns.stop - 2 * first]
 
 
 def _hash(ids: Counts, seed: int) -> NDArray[np.uint64]:

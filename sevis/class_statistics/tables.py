@@ -26,7 +26,7 @@ def export(statistics: ClassStatistics, path: str | Path) -> None:
 
     CSV and Parquet have a row for each class, block, channel and statistic, in columns of these names and "value"; channels count from 0,
     `STATISTICS` are the statistics, and what is not known, such as the mean where there is no image, is empty; compact statistics have no
-    minimum and maximum by class, and no such rows. NPZ has an array (K, C) of
+    minimum and maximum by class, and none of z by class, and no such rows. NPZ has an array (K, C) of
     each block and statistic, such as "SE_2_1/scale mean", with NaN for what is not known, and "classes", "count" and "metadata" (JSON).
 
     Raises:
@@ -76,7 +76,8 @@ def _arrays(statistics: ClassStatistics) -> Iterator[tuple[str, NDArray[np.gener
 
 def _known(statistics: ClassStatistics) -> list[str]:
     """Return the names of those that the statistics hold."""
-    return [name for name in STATISTICS if not (statistics.compact and name.endswith((" min", " max")))]
+    lost = (" min", " max") if statistics.compact else ()
+    return [name for name in STATISTICS if name == "count" or (name.startswith(statistics.by_class) and not name.endswith(lost))]
 
 
 def _values(statistics: ClassStatistics, site: str, name: str) -> NDArray[np.float64]:

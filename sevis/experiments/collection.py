@@ -17,6 +17,8 @@ import msgspec
 import torch
 from tqdm import tqdm
 
+from sevis.analysis.depth import depth_profile
+from sevis.analysis.saved_profile import profile_path, save_profile
 from sevis.blocks.hooks import capture
 from sevis.blocks.record import Record
 from sevis.blocks.sites import require_sites
@@ -46,7 +48,7 @@ class CollectOptions:
         sample: whole gate vectors kept of each class; None: 50, less where they would take more than 256 MB.
         seed: of the choice of those.
         out: the file to write; beside it lies what an unfinished run has so far. None: nothing is written.
-        compact: whether that file is compact, see `ClassStatistics.compacted`; what is returned is not.
+        compact: whether that file is compact, see `ClassStatistics.compacted`, with the depth profile beside it; what is returned is not.
         resume: whether to go on from there.
         save_every: seconds between two savings of what there is so far.
         progress: whether to draw a progress bar on standard error.
@@ -213,8 +215,15 @@ def _join(statistics: ClassStatistics, broken: _BrokenImages, shard: Shard, opti
     if shard.rank == 0:
         _finish(statistics, broken)
         if out:
-            statistics.save(out, compact=options.compact)
+            save_statistics(statistics, out, compact=options.compact)
     shard.meet()
+
+
+def save_statistics(statistics: ClassStatistics, path: Path, *, compact: bool) -> None:
+    """Write class statistics; beside a compact file, the depth profile of what it was made from, which has more whole gates."""
+    statistics.save(path, compact=compact)
+    if compact:
+        save_profile(depth_profile(statistics), statistics, profile_path(path))
 
 
 def _gather(statistics: ClassStatistics, shard: Shard, *, folder: Path | None = None) -> list[dict[str, Any]]:

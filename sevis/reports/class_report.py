@@ -10,8 +10,9 @@ import numpy as np
 
 from sevis.analysis.class_curves import missing
 from sevis.analysis.class_map import pca_maps, similar_order
-from sevis.analysis.depth import DepthProfile, depth_profile
+from sevis.analysis.depth import DepthProfile, depth_profile, describe_measuring
 from sevis.analysis.formulas import distances
+from sevis.analysis.saved_profile import known_profile
 from sevis.analysis.statements import Statement, describe_regions, judge
 from sevis.analysis.two_models import ModelComparison, compare_models
 from sevis.class_statistics.class_statistics import ClassStatistics
@@ -78,9 +79,9 @@ def report_html(statistics: ClassStatistics, *, other: ClassStatistics | None = 
     Args:
         statistics: of the network.
         other: of another network, to compare it with on the classes that both saw.
-        profile: of the statistics, where it is known already; it takes some seconds.
+        profile: of the statistics, where it is known already; else it is the one that lies beside their file, or measured in some seconds.
     """
-    known = profile or depth_profile(statistics)
+    known = profile or known_profile(statistics) or depth_profile(statistics)
     sections: dict[str, Callable[[], Iterable[str]]] = {
         "Where these numbers come from": partial(_provenance, statistics),
         "In short": partial(_regions, known),
@@ -115,8 +116,11 @@ def _provenance(statistics: ClassStatistics) -> Iterator[str]:
         )
     rows = {label: _in_words(known[field]) for field, label in TOLD.items() if known.get(field) not in (None, "")}
     rows |= {"Blocks and channels": f"{len(statistics.sites)} and {sum(statistics.channels.values()):,}"}
-    if statistics.compact:
-        rows |= {"Precision of the file": "compact: 16 bits for means and deviations of s, 8 for those of z and for the sample of gates"}
+    if known_bits := statistics.packing:
+        rows |= {
+            "Precision of the file": f"compact: {known_bits.mean} bits for means of s, {known_bits.std} for its deviations, "
+            f"{known_bits.sample} for the sample of gates"
+        }
     if known.get("broken_count"):
         rows["Images that could not be read"] = f"{known['broken_count']}: {', '.join(map(_broken_name, known.get('broken') or []))}"
     yield f"<table>{''.join(f'<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>' for label, value in rows.items())}</table>"
@@ -132,11 +136,7 @@ def _broken_name(image: object) -> str:
 
 def _regions(profile: DepthProfile) -> Iterator[str]:
     yield f"<ul>{''.join(f'<li>{_marked(sentence)}</li>' for sentence in describe_regions(profile))}</ul>"
-    if profile.per_class:
-        yield _text(
-            f"Measured over {profile.images:,} photos of {profile.classes} classes. Intervals are {100 * profile.level:.0f} %, from "
-            f"{profile.replicates} bootstrap samples of {profile.per_class} photos of each class."
-        )
+    yield _text(describe_measuring(profile))
 
 
 def _statements(profile: DepthProfile) -> Iterator[str]:

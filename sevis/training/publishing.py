@@ -1,4 +1,4 @@
-"""A trained network becomes files in the user's folder: weights, compact class statistics, an example, and an entry in index.json."""
+"""A trained network becomes files in the user's folder: weights, compact class statistics, depth profile, example, entry in index.json."""
 
 import copy
 import hashlib
@@ -16,7 +16,7 @@ from sevis.data.image_formats import read_image
 from sevis.data.pixels import EVALUATED, evaluation_batches, open_images
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
-from sevis.experiments.collection import collect_dataset
+from sevis.experiments.collection import collect_dataset, save_statistics
 from sevis.experiments.evaluation import Score, evaluate
 from sevis.experiments.explanation import explain
 from sevis.files import replace_file
@@ -59,7 +59,7 @@ def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDatase
     statistics = collect_dataset(ready, data[1]) if run.gates is not None else None
     replace_file(ready.card.place("weights"), weights)
     if statistics is not None:
-        statistics.save(ready.card.place("statistics"), compact=True)
+        save_statistics(statistics, ready.card.place("statistics"), compact=True)
         _write_example(ready)
     add_to_index(ready.card)
     return ready.card

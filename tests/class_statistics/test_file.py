@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.class_statistics.file import FORMAT, OLD
+from sevis.class_statistics.file import COMPACT, FORMAT, OLD
 from sevis.errors import SevisError
 from tests.helpers.statistics import CHANNELS, CLASSES, batch, change, detailed
 
@@ -160,14 +160,17 @@ def test_counts_that_count_nothing_are_refused(path, count: np.ndarray) -> None:
 
 
 def test_arrays_of_other_shapes_are_refused(path) -> None:
-    with pytest.raises(SevisError, match=r"squeeze.mean has shape \(1, 4\) of float64, expected \(1, 3\) of float64"):
+    with pytest.raises(SevisError, match=r"squeeze.mean has shape \(1, 4\) of F64, expected \(1, 3\) of F64"):
         ClassStatistics.load(write_ones(path, width=4))
 
 
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ({}, "holds 'no class statistics', expected 'sevis-class-statistics-2'; a newer sevis"),
+        ({}, "holds 'no class statistics', expected 'sevis-class-statistics-2' or 'sevis-class-statistics-3-compact'; a newer sevis"),
+        ({**HEADER, "format": COMPACT}, "damaged"),
+        ({**HEADER, "format": COMPACT, "packing": {"mean": 3}}, "damaged"),
+        ({**HEADER, "format": COMPACT, "packing": [8]}, "damaged"),
         ({"format": "sevis-class-statistics-3"}, "holds 'sevis-class-statistics-3', .* a newer sevis"),
         ({"format": FORMAT}, "damaged"),
         (HEADER | {"channels": {"a": 2, "b": 1}, "sample": 1}, "damaged .it lacks histogram.bins"),
@@ -293,6 +296,45 @@ def test_a_full_disk_keeps_the_old_file(path, monkeypatch, code: int) -> None:
         detailed(2).save(path)
     assert [found.name for found in path.parent.iterdir()] == ["some.safetensors"]
     assert path.read_bytes() == before
+
+
+def old_compact(path: Path, whole: ClassStatistics) -> None:
+    """Writes statistics as compact files were before format 3: 16 bits for s, 8 for z, its moments by class, wide counts and keys."""
+    whole.save(path)
+    with safe_open(path, framework="numpy") as file:
+        header = json.loads(file.metadata()["sevis"])
+        full = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+    arrays = {name: full[name] for name in full if name.startswith(("histogram", "extremes")) or name.endswith((".count", ".ids"))}
+    for part, codes in (("scale", np.uint16), ("squeeze", np.uint8)):
+        held = full[f"{part}.count"] > 0
+        std = np.sqrt(full[f"{part}.m2"] / np.maximum(full[f"{part}.count"] - 1, 1)[:, None])
+        for name, values in (("mean", full[f"{part}.mean"]), ("std", std)):
+            low, high = (function(values[held], axis=0).astype(np.float32) for function in (np.min, np.max))
+            steps = (values - low) / (high - low) * np.iinfo(codes).max
+            arrays[f"{part}.{name}"] = np.clip(np.round(steps), 0, np.iinfo(codes).max).astype(codes)
+            arrays[f"{part}.{name}_ends"] = np.stack([low, high])
+        arrays[f"{part}.bounds"] = np.stack([full[f"{part}.low"][held].min(axis=0), full[f"{part}.high"][held].max(axis=0)])
+    arrays["sample.ends"] = np.stack([np.zeros(full["scale.mean"].shape[1]), np.ones(full["scale.mean"].shape[1])]).astype(np.float32)
+    arrays["sample.values"] = np.round(full["sample.values"].astype(float) * 255).astype(np.uint8)
+    save_file(arrays, path, metadata={"sevis": json.dumps(header | {"format": "sevis-class-statistics-2-compact"})})
+
+
+def test_compact_files_of_the_format_before_this_one_open(path) -> None:
+    whole = detailed(1, 2)
+    old_compact(path, whole)
+    for _ in range(2):
+        old = ClassStatistics.load(path)
+        assert (old.compact, old.detailed, old.by_class) == (True, True, ("squeeze", "scale"))
+        assert old.identity == whole.identity
+        for site in CHANNELS:
+            for quantity, error in (("scale", 1e-4), ("squeeze", 0.2)):
+                np.testing.assert_allclose(old.mean(site, quantity), whole.mean(site, quantity), atol=error)
+                np.testing.assert_allclose(old.std(site, quantity), whole.std(site, quantity), atol=error)
+            np.testing.assert_allclose(old.sample(site).values, whole.sample(site).values, atol=0.003)
+            for sketch in ("histogram", "extremes"):
+                for name, array in vars(getattr(old, sketch)(site)).items():
+                    np.testing.assert_array_equal(array, vars(getattr(whole, sketch)(site))[name])
+        old.save(path, compact=True)  # and are written as they are
 
 
 def test_what_an_older_sevis_kept_of_wrong_predictions_is_left_alone(path) -> None:

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import sevis
+from sevis.analysis.saved_profile import load_profile
 from sevis.cli.parser import main
 from sevis.files import sha256
 from sevis.weights.card import DEFAULT
@@ -65,7 +66,7 @@ def test_collect_and_figure6_of_any_network(elsewhere: Path, monkeypatch: pytest
     assert "goldfish" in (elsewhere / "figure.html").read_text()
 
 
-def test_collect_some_images_of_each_class_into_a_compact_file(tmp_path: Path) -> None:
+def test_collect_some_images_of_each_class_into_a_compact_file_with_its_profile(tmp_path: Path) -> None:
     data = write_colours(tmp_path / "data", train=1, val=6)
     whole, small = tmp_path / "whole", tmp_path / "small"
     assert main(["collect", "--data", str(data), "--per-class", "5", "--out", str(whole)]) == 0
@@ -75,7 +76,11 @@ def test_collect_some_images_of_each_class_into_a_compact_file(tmp_path: Path) -
     assert first.count.tolist() == second.count.tolist() == [5, 5, 5]
     assert second.metadata["per_class"] == 5
     for site in first.sites:
-        np.testing.assert_allclose(second.mean(site), first.mean(site), atol=1e-5)
+        np.testing.assert_allclose(second.mean(site), first.mean(site), atol=0.5 / 255)
+    profile = load_profile(tmp_path / "small.profile.json", second)
+    assert profile.sites == first.sites
+    assert profile.per_class == 5
+    assert not (tmp_path / "whole.profile.json").exists()
 
 
 def test_collect_tells_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

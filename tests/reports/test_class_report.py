@@ -156,7 +156,7 @@ def test_compact_statistics_give_the_same_parts_and_say_how_precise_they_are(sta
     whole, compact = report_html(statistics), report_html(statistics.compacted())
     assert titles(compact) == titles(whole)
     assert "This part is missing" not in compact
-    assert "compact: 16 bits for means and deviations of s" in text_of(compact)
+    assert "compact: 8 bits for means of s, 8 for its deviations, 4 for the sample of gates" in text_of(compact)
     assert "compact" not in text_of(whole)
 
 

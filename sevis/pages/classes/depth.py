@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from sevis.analysis.depth import DepthProfile, scan_depth
+from sevis.analysis.depth import DepthProfile, describe_measuring, scan_depth
+from sevis.analysis.saved_profile import known_profile
 from sevis.analysis.statements import Statement, describe_regions, judge
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.classes.depth import measure_chart, offered, statement_chart
@@ -25,7 +26,12 @@ ABOUT = (
 
 
 def draw(statistics: ClassStatistics) -> None:
-    """Show the four statements, what follows in short, and the other measures; measured once for all visitors."""
+    """Show the four statements, what follows in short, and the other measures: as they came with the file, or measured once for all
+    visitors.
+    """
+    if profile := known_profile(statistics):
+        _draw_profile(profile)
+        return
     keys = ("depth-profile", identity(statistics))
     show_growing("profile", keys, lambda _: scan_depth(statistics), _draw_profile)
 
@@ -69,11 +75,10 @@ def _draw_others(profile: DepthProfile) -> None:
 
 def _describe(profile: DepthProfile) -> str:
     """Return what was measured on what, in a few sentences."""
-    about = f"Measured over {profile.images:,} photos of {profile.classes} classes."
+    about = describe_measuring(profile)
     if not profile.per_class:
-        return f"{about} The file holds no single gates, so intervals and nulls are unknown: collect it again with python -m sevis collect."
+        return about
     return (
-        f"{about} Intervals are {100 * profile.level:.0f} %, from {profile.replicates} bootstrap samples of {profile.per_class} "
-        "photos of each class (Wilson's interval for the accuracy). The dotted line is the 95 % quantile over "
-        f"{profile.permutations} shuffles of the labels. The seed is {profile.seed}. The CSV of the chart above holds all measures."
+        f"{about} The dotted line is the 95 % quantile over {profile.permutations} shuffles of the labels. The seed is {profile.seed}. The "
+        "CSV of the chart above holds all measures."
     )

@@ -1,0 +1,178 @@
+"""Depth profiles in files: measured once, from statistics that are still full, and shown wherever their compact file is.
+
+A file is JSON. It names the statistics that it was measured on, and the measures; a profile of other statistics, or of measures that have
+changed since, is not used. A file may come from a stranger, so all of it is checked.
+"""
+
+import hashlib
+from math import nan
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from sevis.analysis.dead_gates import CAUSES
+from sevis.analysis.depth import Curve, DepthProfile
+from sevis.analysis.depth_measures import MEASURES, VERSION, Measure
+from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.errors import UNREADABLE, SevisError, one_line
+from sevis.files import replace_file
+from sevis.settings import VERSION as SEVIS
+
+FORMAT = "sevis-depth-profile-1"
+LARGEST = 10**7  # bytes: 1,000 blocks take about 1.5 MB
+AGAIN = "make it again with python -m sevis collect --compact"
+COPIED = ("sites", "images", "classes", "per_class", "level", "replicates", "permutations", "seed")  # as they are
+Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+Numbers = tuple[Number | None, ...]  # one for each block; None where a number is not known
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+
+
+class SavedCurve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `Curve` as its file holds it."""
+
+    estimate: Numbers
+    low: Numbers
+    high: Numbers
+    null: Numbers | None = None
+
+
+class SavedProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """A `DepthProfile` as its file holds it, and where it comes from.
+
+    Attributes:
+        format: FORMAT.
+        sevis: the version that measured it.
+        measured_with: the fingerprint of the measures.
+        statistics: the `identity` of the statistics that it was measured on.
+        model, weights: the name of the network and the SHA-256 of its weights, as far as the statistics name them.
+        curves: by the names of the measures.
+    """
+
+    format: str
+    sevis: str
+    measured_with: str
+    statistics: str
+    model: str | None = None
+    weights: str | None = None
+    sites: tuple[str, ...]
+    curves: dict[str, SavedCurve]
+    images: Count
+    classes: Count
+    per_class: Count
+    p_values: Numbers
+    dead: dict[str, str]
+    level: Share
+    replicates: Count
+    permutations: Count
+    seed: int
+
+
+def profile_path(statistics: Path) -> Path:
+    """Return where the depth profile of a file of statistics lies: beside it, as NAME.profile.json."""
+    return statistics.with_name(f"{statistics.name.removesuffix('.safetensors').removesuffix('.statistics')}.profile.json")
+
+
+def fingerprint(measures: tuple[Measure, ...] = MEASURES) -> str:
+    """Return a hash of what is measured: the measures' names, needs, nulls and ranges, and the version of their formulas."""
+    told = [VERSION, [(measure.name, measure.needs.name, measure.null, measure.range) for measure in measures]]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+
+def save_profile(profile: DepthProfile, statistics: ClassStatistics, path: str | Path) -> None:
+    """Write a depth profile of these statistics as JSON, as a whole or not at all.
+
+    Raises:
+        SevisError: for a profile that is not complete, or of other blocks or measures, and a full disk.
+    """
+    of_these = profile.sites == statistics.sites and profile.images == statistics.count.sum()
+    if profile.done < 1 or not of_these or tuple(profile.measures) != MEASURES:
+        raise SevisError("expected a complete depth profile of these statistics and of all measures: make it with sevis.depth_profile")
+    model, weights = (statistics.metadata.get(name) for name in ("model", "weights"))
+    saved = SavedProfile(
+        format=FORMAT,
+        sevis=SEVIS,
+        measured_with=fingerprint(),
+        statistics=statistics.identity,
+        model=None if model is None else str(model),
+        weights=None if weights is None else str(weights),
+        curves={name: _saved(curve) for name, curve in profile.curves.items()},
+        p_values=_known(profile.p_values),
+        dead=dict(profile.dead),
+        **{name: getattr(profile, name) for name in COPIED},
+    )
+    replace_file(Path(path), msgspec.json.format(msgspec.json.encode(saved), indent=1) + b"\n")
+
+
+def load_profile(path: str | Path, statistics: ClassStatistics) -> DepthProfile:
+    """Read the depth profile of these statistics.
+
+    Raises:
+        SevisError: for a file that is missing or damaged, of other statistics, or of measures that sevis no longer has.
+    """
+    path = Path(path)
+    saved = _read(path)
+    if saved.statistics != statistics.identity or saved.sites != statistics.sites:
+        raise SevisError(f"{path} is the depth profile of other statistics ({saved.model}): {AGAIN}")
+    if saved.measured_with != fingerprint():
+        raise SevisError(f"{path} is outdated, for its measures have changed since sevis {saved.sevis}: {AGAIN}")
+    lengths = {len(part) for curve in saved.curves.values() for part in (curve.estimate, curve.low, curve.high, curve.null or saved.sites)}
+    if lengths | {len(saved.p_values)} != {len(saved.sites)} or set(saved.curves) != {measure.name for measure in MEASURES}:
+        raise SevisError(f"{path} is damaged (its curves do not fit its blocks and measures): {AGAIN}")
+    if not (set(saved.dead) <= set(saved.sites) and set(saved.dead.values()) <= set(CAUSES)):
+        raise SevisError(f"{path} is damaged (its dead blocks cannot be): {AGAIN}")
+    return DepthProfile(
+        curves={measure.name: _curve(saved.curves[measure.name]) for measure in MEASURES},
+        p_values=_numbers(saved.p_values),
+        dead=saved.dead,
+        measured=len(saved.sites),
+        saved=True,
+        **{name: getattr(saved, name) for name in COPIED},
+    )
+
+
+def known_profile(statistics: ClassStatistics) -> DepthProfile | None:
+    """Return the depth profile that lies beside the file of these statistics; None where there is none that can be used."""
+    path = statistics.path and profile_path(statistics.path)
+    if path is None or not path.is_file():
+        return None
+    try:
+        return load_profile(path, statistics)
+    except SevisError:
+        return None
+
+
+def _read(path: Path) -> SavedProfile:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise SevisError(f"more than {LARGEST:,} bytes")
+        saved = msgspec.json.decode(data, type=SavedProfile)
+    except FileNotFoundError:
+        raise SevisError(f"there is no depth profile at {path}: {AGAIN}") from None
+    except (OSError, *UNREADABLE) as error:
+        raise SevisError(f"{path} is damaged ({one_line(error)}): {AGAIN}") from None
+    if saved.format != FORMAT:
+        raise SevisError(f"{path} holds {saved.format[:40]!r}, expected {FORMAT!r}; a newer sevis may open it")
+    return saved
+
+
+def _known(values: NDArray[np.floating]) -> Numbers:
+    return tuple(None if np.isnan(value) else value for value in values.tolist())
+
+
+def _numbers(known: Numbers) -> NDArray[np.floating]:
+    return np.array([nan if value is None else value for value in known])
+
+
+def _saved(curve: Curve) -> SavedCurve:
+    return SavedCurve(_known(curve.estimate), _known(curve.low), _known(curve.high), None if curve.null is None else _known(curve.null))
+
+
+def _curve(saved: SavedCurve) -> Curve:
+    null = None if saved.null is None else _numbers(saved.null)
+    return Curve(_numbers(saved.estimate), _numbers(saved.low), _numbers(saved.high), null)
