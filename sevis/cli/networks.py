@@ -23,13 +23,13 @@ def models(_: Arguments) -> None:
 
 
 def _about(name: str) -> str:
-    """Return a line about a trained network: its classes and its score, or that its entry is damaged."""
+    """Return a line about a trained network: its classes, its score, and whether its weights lack; or that its entry is damaged."""
     try:
         card = read_card(name)
     except SevisError as error:
         return str(error)
     score = "" if card.top1 is None or card.top5 is None else f", top-1 {card.top1:.1%}, top-5 {card.top5:.1%}"
-    return f"{name}: {len(card.classes)} classes{score}"
+    return f"{name}: {len(card.classes)} classes{score}{'' if card.path.is_file() else ' (its weights are not here)'}"
 
 
 def sites_command(arguments: Arguments) -> None:

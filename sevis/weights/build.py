@@ -25,6 +25,8 @@ Built = tuple[Card, nn.Module]
 def build_shipped(card: Card) -> Built:
     """Return the network of an entry of index.json, after checking that its file is the one described. Raises SevisError otherwise."""
     if not card.path.is_file():
+        if not card.gated and card.command:
+            raise SevisError(f"the weights of {card.name}, a network without SE, do not come with sevis: train it with {card.command}")
         folders = f"{home_folder()} or {pretrained_folder()}"
         raise SevisError(f"the weights of {card.name} are missing: expected {card.path.name} in {folders}; restore the file")
     if sha256(card.path) != card.sha256:

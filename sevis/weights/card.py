@@ -254,8 +254,9 @@ def check_name(name: str) -> None:
 
 
 def check_free(name: str) -> None:
-    """Raise SevisError for a name that a network has that comes with sevis. Whoever makes what ships may write it anew."""
-    if home_folder().resolve() != pretrained_folder().resolve() and name in _read(pretrained_folder()):
+    """Raise SevisError for the name of a network whose weights come with sevis. Whoever makes what ships may write it anew."""
+    ships = name in _read(pretrained_folder()) and (pretrained_folder() / f"{name}.{FILES['weights']}").is_file()
+    if ships and home_folder().resolve() != pretrained_folder().resolve():
         raise SevisError(f"there is a network called {name} already, which comes with sevis: choose another name")
 
 

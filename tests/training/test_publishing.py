@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from torch import nn
 
 import sevis
+from sevis.analysis.saved_profile import known_profile
 from sevis.blocks.block import SqueezeExcitation
 from sevis.data.pixels import open_images
 from sevis.data.preprocessing import Preprocessing
@@ -20,6 +21,7 @@ from sevis.recipe import Recipe
 from sevis.training import publishing
 from sevis.training.learner import build_model
 from sevis.training.training import Trained
+from sevis.weights.card import check_free
 from sevis.weights.loading import load
 from tests.helpers.pictures import open_colours, write_colours
 
@@ -62,6 +64,9 @@ def test_a_published_network_loads_with_the_score_on_its_card(colours: Path, tmp
         torch.testing.assert_close(ready.model.state_dict()[name], value, rtol=1e-3, atol=1e-4)
     statistics = sevis.ClassStatistics.load(ready.card.statistics_path)
     assert statistics.metadata["weights"] == entry["sha256"]
+    profile = known_profile(statistics)
+    assert profile is not None
+    assert profile.saved
     example = sevis.Explanation.load(ready.card.example_path)
     assert example.weights == entry["sha256"]
     assert tuple(example.maps) == example.sites == statistics.sites
@@ -78,12 +83,14 @@ def test_a_name_that_no_file_should_have_is_refused(colours: Path, tmp_path: Pat
 
 
 def test_a_name_that_ships_is_refused_but_by_those_who_make_what_ships(colours: Path, tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "index.json").write_text('{"mine": {}}')
+    (tmp_path / "index.json").write_text('{"mine": {}, "without weights": {}}')
+    (tmp_path / "mine.safetensors").touch()
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
     recipe = Recipe(model="resnet18", width=0.125, size=32)
     trained, data = _trained(build_model(recipe, 3).eval(), recipe, open_colours(colours)), open_colours(colours)
     with pytest.raises(SevisError, match="there is a network called mine already, which comes with sevis: choose another name"):
         publishing.publish("mine", trained, recipe, data, command="")
+    check_free("without weights")
     monkeypatch.setenv("SEVIS_HOME", str(tmp_path))
     assert publishing.publish("mine", trained, recipe, data, command="").path == tmp_path / "mine.safetensors"
 

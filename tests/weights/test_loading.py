@@ -48,6 +48,11 @@ def a_pickle_instead(folder: Path) -> None:
     write_small_index(folder)
 
 
+def no_weights_of_a_plain_one(folder: Path) -> None:
+    write_small_index(folder, recipe={"model": "resnet18"}, command="python -m sevis train it")
+    (folder / "small.safetensors").unlink()
+
+
 AT = r"entry of small in index\.json is damaged \(.* - at `\$\.{}`\): repair it or restore the file"
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no index": (lambda f: (f / "index.json").unlink(), r"there is no .*index\.json: restore it from the repository"),
@@ -56,6 +61,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a list": (lambda f: (f / "index.json").write_text("[1]"), r"should hold one entry per network"),
     "no entries": (lambda f: (f / "index.json").write_text('{"small": 3}'), r"should hold one entry per network"),
     "no weights": (lambda f: (f / "small.safetensors").unlink(), r"weights of small are missing: expected .*small\.safetensors"),
+    "a plain network without weights": (
+        no_weights_of_a_plain_one,
+        r"weights of small, a network without SE, do not come with sevis: train it with python -m sevis train it",
+    ),
     "a flipped bit": (flip_a_byte, r"is not the file that index\.json describes \(its SHA-256 differs\)"),
     "half a file": (cut_off, r"does not hold the network that index\.json describes"),
     "a pickle": (a_pickle_instead, r"does not hold the network that index\.json describes"),
