@@ -12,6 +12,7 @@ from sevis.ablations.report import say, say_error
 from sevis.ablations.results import Ablations, read_ablations
 from sevis.analysis.audit import ALL, Audit, Outcome
 from sevis.analysis.depth import DepthProfile, depth_profile
+from sevis.analysis.saved_profile import known_profile
 from sevis.analysis.statements import judge, percent, split_stages
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.networks import libraries
@@ -130,7 +131,8 @@ def statements() -> str:
     """Return whether each network shows the paper's four statements on depth, and the measures that say so."""
     rows = []
     for card in (card for card in cards() if card.gated):
-        profile = depth_profile(ClassStatistics.load(card.statistics_path))
+        statistics = ClassStatistics.load(card.statistics_path)
+        profile = known_profile(statistics) or depth_profile(statistics)
         for number, statement in enumerate(judge(profile), start=1):
             blocks = (split_stages(profile.sites)[0][-1], *statement.blocks) if statement.name == "specific" else statement.blocks
             verdict = ("seen" if statement.seen else "not seen") if statement.known else "unknown"

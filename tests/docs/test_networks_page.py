@@ -25,7 +25,6 @@ def test_a_block_of_the_ablations_is_what_the_script_writes(name):
     assert read_block(ABLATIONS, name) == ablation_blocks()[name].strip(), AGAIN
 
 
-@pytest.mark.slow
 def test_the_statements_are_what_the_statistics_say():
     assert read_block(NETWORKS, "statements") == statements().strip(), AGAIN
 
