@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from sevis.analysis import saved_profile
+from sevis.analysis.depth import depth_profile
 from sevis.analysis.depth_measures import MEASURES
+from sevis.analysis.saved_profile import profile_path, save_profile
 from sevis.class_statistics.class_statistics import ClassStatistics
+from sevis.pages.classes import depth
 from tests.helpers.charts import titles
 from tests.helpers.pages import text
 
@@ -72,3 +76,21 @@ def test_means_alone_say_what_is_missing(tmp_path):
     assert all("gray-badge" in header.value and "unknown here" in header.value for header in page.subheader)
     assert "collect it again with python -m sevis collect" in text(page)
     assert "intervals and nulls are unknown" in page.caption[-1].value
+
+
+@pytest.mark.parametrize("outdated", [False, True])
+def test_a_profile_that_came_with_the_file_is_shown_at_once_unless_it_is_outdated(tmp_path, monkeypatch, outdated):
+    path = tmp_path / "a.safetensors"
+    page = write(path, sample=10)
+    full = ClassStatistics.load(path)
+    save_profile(depth_profile(full), full, profile_path(path))
+    full.compacted(sample=5).save(path)
+    if outdated:
+        monkeypatch.setattr(saved_profile, "VERSION", saved_profile.VERSION + 1)
+        until_measured(page)
+    else:
+        monkeypatch.setattr(depth, "scan_depth", None)  # nothing is measured
+        page.run()
+    assert not page.exception
+    assert f"{5 if outdated else 10} photos a class" in page.caption[-1].value
+    assert ("before these were made compact" in page.caption[-1].value) != outdated
