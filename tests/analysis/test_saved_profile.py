@@ -68,7 +68,7 @@ def test_the_profile_beside_a_compact_file_is_that_of_the_full_statistics(path, 
     assert found.dead == {"SE_3_1": "still"}
     assert_same(found, depth_profile(full))
     assert found.per_class == EACH > depth_profile(small).per_class
-    assert f"bootstrap samples of {EACH} photos a class" in describe_measuring(found)
+    assert f"bootstrap samples of {EACH} photos of each class" in describe_measuring(found)
     assert "before these were made compact" in describe_measuring(found)
 
 

@@ -92,5 +92,5 @@ def test_a_profile_that_came_with_the_file_is_shown_at_once_unless_it_is_outdate
         monkeypatch.setattr(depth, "scan_depth", None)  # nothing is measured
         page.run()
     assert not page.exception
-    assert f"{5 if outdated else 10} photos a class" in page.caption[-1].value
+    assert f"{5 if outdated else 10} photos of each class" in page.caption[-1].value
     assert ("before these were made compact" in page.caption[-1].value) != outdated
