@@ -7,6 +7,7 @@ import pytest
 import streamlit as st
 
 from sevis.pages.classes.own_data import KEPT, Own
+from sevis.settings import home_folder
 from sevis.weights.card import DEFAULT
 from tests.helpers.charts import charts, numbers, titles
 from tests.helpers.class_pages import growing_scales, open_page, open_view, view_statistics
@@ -15,14 +16,13 @@ from tests.helpers.pages import text
 VIEW = "Two models"
 
 
-def shelve(folder, name, statistics):
+def shelve(name, statistics):
     """Puts statistics of another network where `collect` writes them."""
-    (folder / "cache" / "statistics").mkdir(parents=True, exist_ok=True)
-    statistics.save(folder / "cache" / "statistics" / f"{name}.safetensors")
+    statistics.save(home_folder() / "statistics" / f"{name}.safetensors")
 
 
 def test_two_models_are_compared_block_by_block(folder, scales):
-    shelve(folder, "another.ffff", view_statistics(scales))
+    shelve("another.ffff", view_statistics(scales))
     app = open_view(VIEW)
     assert app.selectbox(key="models_other").options == ["another.ffff", "a file of yours"]
     assert titles(app) == [
@@ -40,7 +40,7 @@ def test_two_models_are_compared_block_by_block(folder, scales):
 
 def test_other_photos_are_a_warning_and_other_blocks_are_said(folder, scales):
     fewer = {site: scale for site, scale in growing_scales(3).items() if site != "SE_4_6"}
-    shelve(folder, "another.ffff", view_statistics(fewer, fingerprint="other"))
+    shelve("another.ffff", view_statistics(fewer, fingerprint="other"))
     app = open_view(VIEW)
     assert "saw different photos" in app.warning[0].value
     assert "the same relative depth" in text(app)
@@ -48,14 +48,14 @@ def test_other_photos_are_a_warning_and_other_blocks_are_said(folder, scales):
 
 
 def test_other_classes_are_refused_until_the_common_ones_are_asked_for(folder, scales):
-    shelve(folder, "another.ffff", view_statistics(growing_scales(4), ("lion", "goldfish", "Chihuahua", "bullet train", "sofa", "lamp")))
+    shelve("another.ffff", view_statistics(growing_scales(4), ("lion", "goldfish", "Chihuahua", "bullet train", "sofa", "lamp")))
     app = open_view(VIEW)
     assert not charts(app)
     assert "6 and 6 classes, of which 4 are the same" in app.warning[0].value
     app.toggle(key="models_common").set_value(True).run()
     assert len(charts(app)) == 6
     assert "Measured over the 4 classes that both networks saw, with 32 and 32 photos." in text(app)
-    shelve(folder, "another.ffff", view_statistics(growing_scales(4), tuple("abcdef")))
+    shelve("another.ffff", view_statistics(growing_scales(4), tuple("abcdef")))
     nothing = open_view(VIEW)
     assert not charts(nothing)
     assert "none is the same" in nothing.error[0].value
