@@ -75,7 +75,7 @@ def eager_twin(folder: Path) -> Path:
     """The same app in another folder, but its first line imports timm."""
     for name in ("sevis", "pretrained", ".streamlit"):
         (folder / name).symlink_to(ROOT / name)
-    (folder / "app.py").write_text((ROOT / "app.py").read_text().replace("import os\n", f"{EAGER}import os\n", 1))
+    (folder / "app.py").write_text(EAGER + (ROOT / "app.py").read_text())
     return folder
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sevis.analysis.formulas import between_spread, distances, nearest_class, within_spread
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
+from sevis.extras import require
 
 Array = NDArray[np.floating]
 Indices = NDArray[np.intp]
@@ -153,6 +154,7 @@ def similar_order(matrix: Array) -> Indices:
     Raises:
         SevisError: for distances that are not known.
     """
+    require("scipy", "the order of the classes")
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
@@ -182,6 +184,7 @@ def _classes(statistics: ClassStatistics) -> Indices:
 
 def _principal_axes(centred: Array) -> tuple[Array, float]:
     """Return the two principal axes of the rows, (C, 2), and the share of the variance that they hold; NaN where there is no variance."""
+    require("scipy", "the class map")
     from scipy.linalg import eigh
 
     wide = centred.shape[1] > len(centred)
@@ -199,6 +202,7 @@ def _scale(matrix: Array) -> tuple[Array, float]:
     """Return two coordinates for each class, centred, (K, 2), and Kruskal's stress-1 (1964, doi:10.1007/BF02289565); NaN where all are
     alike.
     """
+    require("sklearn", "the class map")
     from scipy.linalg import eigh
     from sklearn.manifold import smacof
 
@@ -223,6 +227,7 @@ def _turn(points: Array, before: Array | None) -> Array:
 
     Schönemann (1966), doi:10.1007/BF02289451. The scale stays, so that growing apart is seen.
     """
+    require("scipy", "the class map")
     from scipy.linalg import orthogonal_procrustes
 
     return np.eye(2) if before is None else np.asarray(orthogonal_procrustes(points, before)[0])

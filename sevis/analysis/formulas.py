@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sevis.class_statistics.histograms import Histogram
 from sevis.errors import SevisError
+from sevis.extras import require
 
 Array = NDArray[np.floating]
 Counts = NDArray[np.integer]
@@ -228,6 +229,7 @@ def distances(mean: Array, metric: str = "cosine") -> Array:
         unit = _ratio(mean, length, length > 0)
         return np.asarray(np.clip(1 - unit @ unit.T, 0, 2))
     if metric == "l1":
+        require("scipy", "the distance l1")
         from scipy.spatial.distance import cdist  # ten times as quick as NumPy for a thousand classes
 
         return np.asarray(cdist(mean, mean, "cityblock") / mean.shape[1])

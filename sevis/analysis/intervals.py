@@ -5,6 +5,7 @@ from math import sqrt
 from statistics import NormalDist, fmean, stdev
 
 from sevis.errors import SevisError
+from sevis.extras import require
 
 LEVEL = 0.95
 _Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
@@ -58,6 +59,7 @@ def student(values: Sequence[float], *, level: float = LEVEL) -> Interval | None
     Raises:
         SevisError: when there is no value.
     """
+    require("scipy", "the interval of a mean")
     from scipy.special import stdtrit
 
     if not values:

@@ -9,6 +9,7 @@ from sevis.analysis.formulas import RESOLUTION
 from sevis.analysis.intervals import LEVEL
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
+from sevis.extras import require
 
 Array = NDArray[np.float64]
 MIN_IMAGES = 5  # of a class: from here on the intervals hold the effect in 92 % of normal samples or more, as its tests show
@@ -113,6 +114,7 @@ def standardised_difference(means: Array, variances: Array, counts: tuple[int, i
         means, variances: of two groups, the variances with n - 1, shape (2, C).
         counts: the sizes of the groups.
     """
+    require("scipy", "the comparison of two classes")
     from scipy.stats import norm
 
     freedom = np.array(counts, dtype=float)[:, None] - 1
@@ -126,6 +128,7 @@ def standardised_difference(means: Array, variances: Array, counts: tuple[int, i
 
 def _welch(means: Array, variances: Array, counts: tuple[int, int]) -> Array:
     """Return the two-sided p value of Welch's t test with Satterthwaite's degrees of freedom, shape (C,)."""
+    require("scipy", "the comparison of two classes")
     from scipy.stats import t
 
     size = np.array(counts, dtype=float)[:, None]
@@ -138,6 +141,7 @@ def _welch(means: Array, variances: Array, counts: tuple[int, int]) -> Array:
 
 def _false_discoveries(p: Array) -> Array:
     """Return the adjusted p values of Benjamini & Hochberg (1995), J. R. Stat. Soc. B 57, 289-300, over those that are known."""
+    require("scipy", "the comparison of two classes")
     from scipy.stats import false_discovery_control
 
     q, known = np.full_like(p, np.nan), ~np.isnan(p)

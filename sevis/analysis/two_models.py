@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sevis.analysis.formulas import class_share, distances, middle, overall_spread, shares_of
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
+from sevis.extras import require
 
 Array = NDArray[np.floating]
 Rows = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -173,6 +174,7 @@ def _ranks(matrix: Array) -> Array:
 
     All of them NaN where the distances are unknown or all alike.
     """
+    require("scipy", "the comparison of two networks")
     from scipy.stats import rankdata
 
     upper = np.triu_indices(len(matrix), 1)

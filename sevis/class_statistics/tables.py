@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.moments import QUANTITIES
 from sevis.errors import SevisError
+from sevis.extras import require
 from sevis.files import replacing
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def export(statistics: ClassStatistics, path: str | Path) -> None:
     writers = {".csv": _write_csv, ".parquet": _write_parquet, ".npz": _write_npz}
     if path.suffix.lower() not in writers:
         raise SevisError(f"expected a file that ends in {', '.join(writers)}, got {path.name!r}")
+    if path.suffix.lower() != ".npz":
+        require("pyarrow", f"a table as {path.suffix}")
     with replacing(path) as file:
         writers[path.suffix.lower()](statistics, file)
 

@@ -6,18 +6,23 @@ Every command imports what it needs when it runs, so that --help does not wait f
 from sevis.cli.columns import align
 from sevis.cli.data import Arguments, load_network, read_lines
 from sevis.errors import SevisError
+from sevis.extras import install_command
 from sevis.weights.card import check_name, list_pretrained, read_card
 
 
 def models(_: Arguments) -> None:
     """Print the trained networks and the names that can be built."""
+    from sevis.networks.libraries import missing
     from sevis.networks.libraries.sevis_library import list_models
 
     print("trained, here:")
     for name in list_pretrained():
         print(f"  {_about(name)}")
-    print("also, downloaded on first use: any network of timm or torchvision with SE blocks, by its name there, such as")
-    print("  legacy_seresnet50 (the paper's authors' weights), efficientnet_b0, regnety_004.tv2_in1k, torchvision/mobilenet_v3_small")
+    if missing():
+        print(f"{' and '.join(missing())}: not installed, so none of their networks is known: {install_command('timm')}")
+    else:
+        print("also, downloaded on first use: any network of timm or torchvision with SE blocks, by its name there, such as")
+        print("  legacy_seresnet50 (the paper's authors' weights), efficientnet_b0, regnety_004.tv2_in1k, torchvision/mobilenet_v3_small")
     print("to build with sevis.build, or to train:")
     print("  " + ", ".join(list_models()))
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from sevis import recipe
 from sevis.ablations.grid import KEYS, VARIED
 from sevis.cli.ablations import ABLATION_DEFAULTS, ablate_command
+from sevis.cli.app import app_command
 from sevis.cli.costs import costs_command
 from sevis.cli.data import Arguments, data_command
 from sevis.cli.networks import add_command, models, sites_command
@@ -66,11 +67,20 @@ def _complain(message: str, code: int) -> int:
 
 def build_parser() -> Parser:
     """Return the parser of the command line: all commands with their options."""
-    parser = Parser(prog="sevis", description="Opens up Squeeze-and-Excitation networks; the app itself: streamlit run app.py")
+    parser = Parser(prog="sevis", description="Opens up Squeeze-and-Excitation networks")
     words = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-    for describe in (_networks, _costs, _data_and_training, _ablations, _collection, _audit, _figures):
+    for describe in (_app, _networks, _costs, _data_and_training, _ablations, _collection, _audit, _figures):
         describe(words)
     return parser
+
+
+def _app(words: Any) -> None:
+    app = _add(words, "app", app_command, "start the app and open it in the browser")
+    app.add_argument("--port", type=_from(1), help="the port of the server (default: 8501, or the next one that is free)")
+    app.add_argument("--host", help="the address on which the server listens, such as 127.0.0.1 (default: all addresses of this machine)")
+    app.add_argument(
+        "options", nargs="*", metavar="OPTION", help="options for `streamlit run`, after two hyphens: -- --server.headless=true"
+    )
 
 
 def _networks(words: Any) -> None:

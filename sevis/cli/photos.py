@@ -15,10 +15,10 @@ def explain_command(arguments: Arguments) -> None:
         raise SevisError(f"{arguments.image} is a directory or a device: name the file of a picture")
     with arguments.image.open("rb") as file:
         image = read_image(file.read(MAX_BYTES + 1))  # no more: whatever it is, it may never end
-    explanation = explain(load_network(arguments), image)
     if arguments.html:
         from sevis.reports.explanation import explanation_html
-
+    explanation = explain(load_network(arguments), image)
+    if arguments.html:
         explanation_html(explanation, arguments.html)
     if arguments.json:
         print(json.dumps(explanation.as_json()))
@@ -32,8 +32,8 @@ def explain_command(arguments: Arguments) -> None:
 
 def audit_command(arguments: Arguments) -> None:
     """Print what top-1 loses when gates are opened, frozen or shuffled, and write it into a file."""
+    from sevis.analysis.audit import describe_audit, last_stage_answer, last_stage_question, reading
     from sevis.experiments.audit import audit
-    from sevis.figures.gates.audit import describe_audit, last_stage_answer, last_stage_question, reading
 
     ready = load_network(arguments)
     out = arguments.out or ready.card.place("audit")

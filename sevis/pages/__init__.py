@@ -1,1 +1,6 @@
 """The pages of the app: the only rooms that import streamlit."""
+
+from sevis.extras import require
+
+require("streamlit", "the app")
+require("plotly", "the app")

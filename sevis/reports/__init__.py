@@ -1,1 +1,5 @@
 """The app's figures as one HTML file, or as SVG and PNG."""
+
+from sevis.extras import require
+
+require("plotly", "a figure")

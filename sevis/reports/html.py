@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from sevis.errors import SevisError
+from sevis.extras import require
 from sevis.figures.chart import Chart
 from sevis.files import replace_file
 
@@ -115,11 +116,10 @@ def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH
 
 
 def _render(figure: go.Figure, options: dict[str, object]) -> bytes:
-    try:
-        import kaleido
-        from kaleido.errors import ChromeNotFoundError, KaleidoError
-    except ImportError:
-        raise SevisError("SVG and PNG need Kaleido: pip install kaleido, or write an .html file") from None
+    require("kaleido", "a figure as SVG or PNG")
+    import kaleido
+    from kaleido.errors import ChromeNotFoundError, KaleidoError
+
     try:
         # MathJax would be fetched from the internet; plotly.js comes from the installed package.
         data = kaleido.calc_fig_sync(figure.to_dict(), opts=options, kopts={"mathjax": False})

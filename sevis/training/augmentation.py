@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sevis.extras import require
 from sevis.recipe import Recipe
 
 GROUP = 8  # images that share the operations of RandAugment
@@ -51,6 +52,13 @@ def colour_jitter(images: Tensor, strength: float, *, rng: np.random.Generator) 
     images = mean + (images - mean) * contrast
     grey = images.mean(dim=1, keepdim=True)
     return torch.clamp(grey + (images - grey) * saturation, 0, 1)
+
+
+def check_installed(recipe: Recipe) -> None:
+    """Raise SevisError, before the images are read, where a recipe asks for what torchvision does, and it is not installed."""
+    for option in ("mixup", "cutmix", "randaugment"):
+        if getattr(recipe, option):
+            require("torchvision", f"--{option}")
 
 
 def mix(images: Tensor, labels: Tensor, *, num_classes: int, recipe: Recipe, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

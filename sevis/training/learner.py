@@ -21,7 +21,7 @@ from sevis.errors import SevisError
 from sevis.networks.initialisation import building
 from sevis.networks.libraries.sevis_library import build
 from sevis.recipe import Recipe
-from sevis.training.augmentation import augment, seeded
+from sevis.training.augmentation import augment, check_installed, seeded
 
 
 def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
@@ -51,6 +51,7 @@ class Learner:
             raise SevisError("sync_bn needs GPUs, and there is none here: leave --sync-bn out")
         if recipe.batch_size < 2 * world:
             raise SevisError(f"expected a batch_size of at least 2 images for each of {world} processes, got {recipe.batch_size}")
+        check_installed(recipe)
         self.recipe, self.num_classes, self.device = recipe, num_classes, device
         self.preprocess = Preprocessing.square(recipe.size)
         model = build_model(recipe, num_classes).to(device)

@@ -11,6 +11,7 @@ from torch import nn
 from sevis.blocks.sites import require_sites
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
+from sevis.extras import install_command
 from sevis.networks import libraries
 from sevis.networks.libraries.class_names import name_classes, name_wnids
 from sevis.recipe import Recipe
@@ -48,9 +49,13 @@ def describe(name: str | Path) -> Card:
     network = libraries.find(name)
     if network is None:
         near = get_close_matches(name, [*shipped, *libraries.list_names()], n=3, cutoff=0.4) or shipped
-        raise SevisError(
-            f"there are no weights called {name!r}, and no network of timm or torchvision; the nearest are {', '.join(near) or '(none)'}"
+        gone = libraries.missing()
+        nowhere = (
+            f", and {' and '.join(gone)}, which know more, are not installed ({install_command('timm')})"
+            if gone
+            else ", and no network of timm or torchvision"
         )
+        raise SevisError(f"there are no weights called {name!r}{nowhere}; the nearest are {', '.join(near) or '(none)'}")
     model = network.on_meta()
     require_sites(model)
     return Card(

@@ -4,25 +4,30 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from sevis.extras import is_installed
+
 
 def name_classes(num_classes: int) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """Return short names of a classifier's outputs, no two alike, and their WordNet ids.
 
-    ImageNet's lists are known by their length (1k, 12k, 21k and 22k, as timm does it); for another, the names are `output 0`, ... and
-    the ids None.
+    ImageNet's lists are known by their length (1k, 12k, 21k and 22k, as timm does it); for another, and without timm, the names are
+    `output 0`, ... and the ids None.
     """
+    unnamed = tuple(f"output {number}" for number in range(num_classes)), None
+    if not is_installed("timm"):
+        return unnamed
     from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
     subset = infer_imagenet_subset({"num_classes": num_classes})
     if subset is None:
-        return tuple(f"output {number}" for number in range(num_classes)), None
+        return unnamed
     wnids = tuple(ImageNetInfo(subset).label_names())  # type: ignore[no-untyped-call]
     return name_wnids(wnids), wnids
 
 
 def name_wnids(wnids: Sequence[str]) -> tuple[str, ...]:
-    """Return short names for WordNet ids, no two alike; the ids themselves where one is not ImageNet's."""
-    if not all(re.fullmatch(r"n\d{8}", wnid) for wnid in wnids):
+    """Return short names for WordNet ids, no two alike; the ids themselves where one is not ImageNet's, and without timm."""
+    if not is_installed("timm") or not all(re.fullmatch(r"n\d{8}", wnid) for wnid in wnids):
         return tuple(wnids)
     from timm.data.imagenet_info import ImageNetInfo
 

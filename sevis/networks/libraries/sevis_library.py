@@ -13,6 +13,7 @@ from sevis.architecture import Architecture
 from sevis.blocks.block import SqueezeExcitation
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
+from sevis.extras import require
 from sevis.networks import preactivation, resnet
 from sevis.networks.grafting import find_units, insert_blocks
 from sevis.networks.inception import BNInception
@@ -43,6 +44,7 @@ class Spec:
 
 
 def _made_by(library: type[LibraryNetwork], name: str, *, num_classes: int) -> nn.Module:
+    require(str(library.library), f"the network {name}")
     return library.named(name, num_classes=num_classes).build()
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sevis.data.datasets import ImageDataset, find_data, open_dataset
 from sevis.data.sources import Source
-from sevis.errors import SevisError
+from sevis.extras import require
 from sevis.settings import pretrained_folder
 
 CLASSES, PHOTOS = 20, 150  # of Tiny ImageNet, and the training photos of each
@@ -124,11 +124,8 @@ class Digits:
 @cache
 def _digits() -> tuple[np.ndarray, np.ndarray]:
     """Return the pixels of all digits, uint8 of shape (1797, 8, 8), and labels. Raises SevisError where scikit-learn is not installed."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise SevisError(
-            "there is nothing to train on: install scikit-learn, which contains handwritten digits, or name a data set in SEVIS_DATA"
-        ) from None
+    require("sklearn", "training on handwritten digits")
+    from sklearn.datasets import load_digits
+
     found = load_digits()
     return np.round(found.images * 255 / 16).astype(np.uint8), found.target

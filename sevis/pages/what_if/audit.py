@@ -4,9 +4,9 @@ import shlex
 
 import streamlit as st
 
-from sevis.analysis.audit import Audit
+from sevis.analysis.audit import Audit, describe_audit, last_stage_answer, last_stage_question, reading
 from sevis.errors import SevisError
-from sevis.figures.gates.audit import audit_chart, describe_audit, last_stage_answer, last_stage_question, reading
+from sevis.figures.gates.audit import audit_chart
 from sevis.pages.shared.show import as_text, show, show_error
 from sevis.weights.card import RANDOM, Card
 

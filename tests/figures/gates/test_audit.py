@@ -6,8 +6,19 @@ import msgspec
 import numpy as np
 import pytest
 
-from sevis.analysis.audit import ALL, CHANGES, Audit, AuditProvenance, Outcome, ParameterCounts
-from sevis.figures.gates.audit import audit_chart, describe_audit, last_stage_answer, last_stage_question, reading
+from sevis.analysis.audit import (
+    ALL,
+    CHANGES,
+    Audit,
+    AuditProvenance,
+    Outcome,
+    ParameterCounts,
+    describe_audit,
+    last_stage_answer,
+    last_stage_question,
+    reading,
+)
+from sevis.figures.gates.audit import audit_chart
 
 BLOCKS = ("SE_2_1", "SE_4_1", "SE_5_1", "SE_5_2")
 
