@@ -103,7 +103,7 @@ def test_without_a_browser_one_sentence_says_what_to_install(figure, tmp_path, m
 
 def test_without_kaleido_one_sentence_says_what_to_install(figure, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kaleido", None)
-    with pytest.raises(SevisError, match="pip install kaleido"):
+    with pytest.raises(SevisError, match=r"Kaleido is not installed, which a figure as SVG or PNG needs: pip install 'sevis\[export\]'"):
         report.write_image(figure, tmp_path / "figure.png")
 
 
