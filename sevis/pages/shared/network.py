@@ -10,6 +10,7 @@ from urllib.parse import urlparse
 import streamlit as st
 
 from sevis.errors import NoBlocks, SevisError, WeightsMissing
+from sevis.extras import is_installed
 from sevis.pages.shared.loading import wait_for
 from sevis.pages.shared.show import show_error
 from sevis.weights.card import DEFAULT, SUFFIXES, list_pretrained, read_card, sound_cards
@@ -117,7 +118,8 @@ def _options() -> list[str]:
     except SevisError:  # the page says so, where it needs the index
         shipped = []
     typed = [name for name in (st.query_params.get("network"), st.session_state.get("network")) if name]
-    return list(dict.fromkeys([DEFAULT, *shipped, *WELL_KNOWN, *typed]))
+    known = WELL_KNOWN if is_installed("timm") and is_installed("torchvision") else ()
+    return list(dict.fromkeys([DEFAULT, *shipped, *known, *typed]))
 
 
 def _back_to_trained() -> None:
