@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from sevis.analysis.audit import ALL, CHANGES, Audit, Outcome
+from sevis.analysis.audit import ALL, CHANGES, Audit
 from sevis.figures.chart import Chart
 from sevis.figures.theme import FROZEN, GRID, NEUTRAL, OPENED, SHUFFLED, finish, whiskers
 
