@@ -49,7 +49,8 @@ def mistake(words: list[str]) -> str:
     if words[0] not in choice.choices:
         return f"there is no command {words[0]}"
     options = {name for action in choice.choices[words[0]]._actions for name in action.option_strings}
-    named = {word.split("=")[0].strip("[].,") for word in words if word.startswith(("--", "[--"))}
+    own = words[: words.index("--")] if "--" in words else words  # those after it are another program's
+    named = {word.split("=")[0].strip("[].,") for word in own if word.startswith(("--", "[--"))}
     if named - options:
         return f"{words[0]} has no option {', '.join(sorted(named - options))}"
     whole = len(words) > 1 and not any(set(word) & set("[]…") or word == "..." for word in words) and "--help" not in words
