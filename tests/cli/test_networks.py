@@ -80,7 +80,7 @@ def test_a_checkpoint_needs_no_name(elsewhere: Path, trained: tuple[Path, nn.Mod
         assert main(words) == 2
         assert "there is no file of weights at gone" in capsys.readouterr().err
     assert main(["add", "other", "--weights", str(trained[0])]) == 2
-    assert "does not say which network it is of" in capsys.readouterr().err
+    assert "does not name its network" in capsys.readouterr().err
 
 
 def test_one_damaged_entry_does_not_end_the_list(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
