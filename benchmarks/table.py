@@ -52,4 +52,4 @@ def _number(value: float, row: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    write("speed.md", blocks())
+    write("docs/speed.md", blocks())

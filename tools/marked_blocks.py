@@ -1,4 +1,4 @@
-"""Blocks of a page in docs/ that a command writes: what stands between two markers, and nothing else of the page.
+"""Blocks of README and of the pages in docs/ that a command writes: what stands between two markers, and nothing else of the page.
 
 <!-- begin NAME: written by COMMAND -->
 ...
@@ -12,7 +12,8 @@ from pathlib import Path
 from sevis.errors import SevisError
 from sevis.files import replace_file
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 
 
 def fill(text: str, blocks: Mapping[str, str]) -> str:
@@ -35,12 +36,12 @@ def read_block(text: str, name: str) -> str:
 
 
 def write(page: str, blocks: Mapping[str, str]) -> None:
-    """Write blocks into a page of docs/, by its name, and say whether that changed anything."""
-    path = DOCS / page
+    """Write blocks into a page, named by its path in the repository, and say whether that changed anything."""
+    path = ROOT / page
     before = path.read_text()
     after = fill(before, blocks)
     replace_file(path, after.encode())
-    print(f"docs/{page} {'is as it was' if after == before else 'was changed'}")
+    print(f"{page} {'is as it was' if after == before else 'was changed'}")
 
 
 def as_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

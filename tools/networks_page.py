@@ -1,4 +1,6 @@
-"""Write the numbers of docs/networks.md and docs/ablations.md from what pretrained/ holds: PYTHONPATH=. python tools/networks_page.py.
+"""Write the numbers of docs/networks.md, docs/ablations.md and README from what pretrained/ holds:
+
+    PYTHONPATH=. python tools/networks_page.py
 
 The statements on depth are judged from the class statistics, which takes about a minute on two cores.
 """
@@ -16,13 +18,14 @@ from sevis.analysis.saved_profile import known_profile
 from sevis.analysis.statements import judge, percent, split_stages
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.networks import libraries
+from sevis.paper import TABLES_2_AND_3
 from sevis.settings import pretrained_folder
 from sevis.weights.card import Card, read_card
 from tools.marked_blocks import as_table, write
 
 GOOD_FOR = {
-    "se_resnet50x0_5.tiny200": "the app's default: 200 classes, Figures 6 and 7, your own photos of everyday things",
-    "se_resnet50x0_5.tiny20": "a lesson: few classes, and it is right four times out of five",
+    "se_resnet50x0_5.tiny200": "the app's default: 200 classes of everyday things",
+    "se_resnet50x0_5.tiny20": "a lesson: few classes, right four times out of five",
     "resnet50x0_5.tiny200": "the plain twin of the default: what SE adds",
 }
 MEASURES = {  # of each statement: the names of its measures, and what they are called here
@@ -51,6 +54,14 @@ def _shipped_row(card: Card) -> list[str]:
     ships = "yes" if card.path.is_file() else "no"
     numbers = [f"{len(card.classes)}", f"{card.preprocessing.crop}", f"{parameters:,}", *scores, f"{card.epochs}", ships]
     return [f"`{card.name}`", *numbers, GOOD_FOR.get(card.name, "")]
+
+
+def which_table() -> str:
+    """Return the short table of README: the networks whose weights ship, and what each is good for."""
+    rows = [(f"`{card.name}`", GOOD_FOR[card.name], f"{100 * (card.top1 or 0):.1f} %") for card in cards() if card.gated]
+    (printed,) = (twins.gated for twins in TABLES_2_AND_3 if twins.name == "resnet50")
+    rows.append(("`legacy_seresnet50`", "the paper's own weights, 1,000 classes of ImageNet; a download", f"{100 - printed.top1:.1f} % (the paper's number)"))
+    return as_table(("network", "good for", "top-1"), rows)
 
 
 def trainings() -> str:
@@ -179,5 +190,6 @@ def quick_blocks() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    write("ablations.md", ablation_blocks())
-    write("networks.md", {**quick_blocks(), "statements": statements()})
+    write("docs/ablations.md", ablation_blocks())
+    write("docs/networks.md", {**quick_blocks(), "statements": statements()})
+    write("README.md", {"which": which_table()})

@@ -13,9 +13,16 @@ from playwright.sync_api import Page, sync_playwright
 from tools.marked_blocks import DOCS
 
 NETWORK = "se_resnet50x0_5.tiny20"
-PAGES = ("explain", "what_if", "two_photos", "classes", "architectures", "ablations")
-WINDOW, THUMBNAIL = {"width": 1200, "height": 800}, (420, 280)  # pixels
-COLOURS, QUIET = 128, 4000  # QUIET: milliseconds after the last chart
+PAGES = {  # of each picture: the address, and which chart stands in the middle
+    "explain": (f"?network={NETWORK}", 1),
+    "what_if": (f"what_if?network={NETWORK}&steps=SE_5:0.3", 0),
+    "two_photos": (f"two_photos?network={NETWORK}", 4),
+    "classes": (f"classes?network={NETWORK}", 0),
+    "architectures": ("architectures", 0),
+    "ablations": ("ablations", 2),
+}
+WINDOW, THUMBNAIL = {"width": 1000, "height": 667}, (420, 280)  # pixels
+COLOURS, QUIET = 256, 3000  # QUIET: milliseconds after the last chart
 
 
 def main(address: str) -> None:
@@ -26,13 +33,14 @@ def main(address: str) -> None:
         )
         page = browser.new_page(viewport=WINDOW, color_scheme="light")
         page.set_default_timeout(120_000)
-        for name in PAGES:
-            page.goto(f"{address}/{name}?network={NETWORK}")
+        for name, (path, number) in PAGES.items():
+            page.goto(f"{address}/{path}")
             wait(page)
+            chart = page.locator(".js-plotly-plot").nth(number)
+            chart.evaluate("chart => chart.scrollIntoView({block: 'center'})")
+            page.wait_for_timeout(QUIET)
             save(page.screenshot(), name, size=THUMBNAIL)
             if name == "explain":
-                chart = page.locator(".js-plotly-plot").filter(has_text="SE_2_1").first
-                chart.scroll_into_view_if_needed()
                 save(chart.screenshot(), "gates", size=(960, 960))
 
 

@@ -1,5 +1,6 @@
 """README is short, its code runs, and its links open what they say."""
 
+import json
 import re
 
 import numpy as np
@@ -7,7 +8,10 @@ import numpy as np
 import sevis
 from tests.helpers.markdown import code_lines, fences
 from tests.helpers.paths import ROOT
+from tools.marked_blocks import read_block
+from tools.networks_page import which_table
 
+INDEX = ROOT / "pretrained" / "index.json"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -41,8 +45,15 @@ def test_its_two_commands_are_there_once() -> None:
 
 
 def test_its_links_into_the_app_name_networks_and_blocks_that_there_are() -> None:
-    found = re.findall(r"http://localhost:8501/(\w+)\?network=([\w.]+)(?:&block=(\w+))?", README)
-    assert [page for page, _, _ in found] == ["explain", "explain", "classes"]
+    found = re.findall(r"http://localhost:8501/(\w*)\?network=([\w.]+)(?:&block=(\w+))?", README)
+    assert [page for page, _, _ in found] == ["", "", "classes"]  # Explain is the app's first page, without a name of its own
     for _, network, block in found:
         assert network in sevis.list_pretrained()
         assert block in ("", *sevis.read_card(network).gates.blocks)
+
+
+def test_its_table_is_what_the_script_writes() -> None:
+    assert read_block(README, "which") == which_table().strip(), "run PYTHONPATH=. python tools/networks_page.py"
+    for name in re.findall(r"^\| `(\w+\.\w+)`", README, re.MULTILINE):
+        row = next(line for line in README.splitlines() if line.startswith(f"| `{name}`"))
+        assert f"{100 * json.loads(INDEX.read_text())[name]['top1']:.1f} %" in row
