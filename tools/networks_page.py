@@ -60,7 +60,13 @@ def which_table() -> str:
     """Return the short table of README: the networks whose weights ship, and what each is good for."""
     rows = [(f"`{card.name}`", GOOD_FOR[card.name], f"{100 * (card.top1 or 0):.1f} %") for card in cards() if card.gated]
     (printed,) = (twins.gated for twins in TABLES_2_AND_3 if twins.name == "resnet50")
-    rows.append(("`legacy_seresnet50`", "the paper's own weights, 1,000 classes of ImageNet; a download", f"{100 - printed.top1:.1f} % (the paper's number)"))
+    rows.append(
+        (
+            "`legacy_seresnet50`",
+            "the paper's own weights, 1,000 classes of ImageNet; a download",
+            f"{100 - printed.top1:.1f} % (the paper's number)",
+        )
+    )
     return as_table(("network", "good for", "top-1"), rows)
 
 
