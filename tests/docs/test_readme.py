@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 import sevis
+from sevis.weights.card import read_card
 from tests.helpers.markdown import code_lines, fences
 from tests.helpers.paths import ROOT
 from tools.marked_blocks import read_block
@@ -49,7 +50,7 @@ def test_its_links_into_the_app_name_networks_and_blocks_that_there_are() -> Non
     assert [page for page, _, _ in found] == ["", "", "classes"]  # Explain is the app's first page, without a name of its own
     for _, network, block in found:
         assert network in sevis.list_pretrained()
-        assert block in ("", *sevis.read_card(network).gates.blocks)
+        assert block in ("", *read_card(network).gates.blocks)
 
 
 def test_its_table_is_what_the_script_writes() -> None:
