@@ -115,13 +115,13 @@ def test_a_model_without_a_site_is_refused_with_the_cure() -> None:
 
 
 COUSINS = {
-    "ecaresnet26t": r"its 8 EcaModule are none: ECA convolves",
-    "ese_vovnet19b_dw": r"its 4 EffectiveSEModule are none: effective SE has one projection",
-    "gcresnet50t": r"GlobalContext are none: GlobalContext squeezes by a softmax over places",
-    "resnest14d": r"SplitAttn are none: SplitAttn weighs",
-    "skresnet18": r"SelectiveKernel are none: SelectiveKernel weighs",
-    "gmlp_ti16_224": r"SpatialGatingUnit are none: gMLP gates places",
-    "hgnet_tiny": r"EseModule are none: effective SE",
+    "ecaresnet26t": r"its 8 EcaModule are not SE blocks: ECA convolves",
+    "ese_vovnet19b_dw": r"its 4 EffectiveSEModule are not SE blocks: effective SE has one projection",
+    "gcresnet50t": r"GlobalContext are not SE blocks: GlobalContext squeezes by a softmax over places",
+    "resnest14d": r"SplitAttn are not SE blocks: SplitAttn weighs",
+    "skresnet18": r"SelectiveKernel are not SE blocks: SelectiveKernel weighs",
+    "gmlp_ti16_224": r"SpatialGatingUnit are not SE blocks: gMLP gates places",
+    "hgnet_tiny": r"EseModule are not SE blocks: effective SE",
 }
 
 
@@ -138,7 +138,7 @@ def test_cousins_are_refused_by_name_with_the_reason(name: str) -> None:
 def test_cbam_is_refused_by_name(attention: str) -> None:
     with torch.device("meta"):
         model = timm.create_model("resnet18", block_args={"attn_layer": attention})
-    with pytest.raises(SevisError, match=r"ChannelAttn are none: CBAM squeezes by the mean"):
+    with pytest.raises(SevisError, match=r"ChannelAttn are not SE blocks: CBAM squeezes by the mean"):
         require_sites(model)
 
 
@@ -229,7 +229,7 @@ class ChannelAttention(nn.Module):
 
 
 def test_a_users_cbam_is_refused_by_name_or_by_its_second_pool() -> None:
-    with pytest.raises(SevisError, match=r"its 1 ChannelAttention are none: CBAM squeezes"):
+    with pytest.raises(SevisError, match=r"its 1 ChannelAttention are not SE blocks: CBAM squeezes"):
         require_sites(nn.Sequential(ChannelAttention()))
     assert find_sites(nn.Sequential(type("Gate", (ChannelAttention,), {})())) == ()
 
