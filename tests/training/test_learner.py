@@ -106,6 +106,7 @@ def test_weights_that_are_no_numbers_are_seen() -> None:
     assert not learner.sound()
 
 
+@pytest.mark.slow
 def test_a_compiled_network_steps_as_the_plain_one(monkeypatch) -> None:
     """Without the compiler, which takes minutes: what is compiled is what learns."""
     monkeypatch.setattr("sevis.training.learner.torch.compile", partial(torch.compile, backend="eager"))

@@ -20,9 +20,12 @@ from sevis.weights.card import DEFAULT
 from sevis.weights.checkpoint import fingerprint
 from tests.helpers.networks import assert_same_outputs, made, timm_net
 from tests.helpers.shelves import write_small_index
+from tests.helpers.slow import slow
 
 
-@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "legacy_seresnet18", "seresnet18", "torchvision/mobilenet_v3_small"])
+@pytest.mark.parametrize(
+    "name", slow(["mobilenetv3_small_050", "legacy_seresnet18", "seresnet18", "torchvision/mobilenet_v3_small"], ["legacy_seresnet18"])
+)
 def test_fresh_weights_are_always_the_same(name: str) -> None:
     torch.manual_seed(5)
     state = torch.get_rng_state()
