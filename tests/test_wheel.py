@@ -20,6 +20,7 @@ from tests.helpers.browser import wait_for
 from tests.helpers.paths import ROOT
 from tests.helpers.pictures import write_colours
 
+pytestmark = pytest.mark.slow
 pytest.importorskip("setuptools", "77", reason="setuptools builds the wheel: pip install -r requirements.txt")
 SOURCES = ("sevis", "pretrained", ".streamlit", "pyproject.toml", "README.md", "LICENSE")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")

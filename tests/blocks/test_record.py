@@ -14,6 +14,7 @@ import sevis
 from sevis import SevisError, capture, find_sites, override
 from tests.helpers.library_networks import TIMM, TORCHVISION, WITHOUT, blocks_of, stirred_network
 from tests.helpers.networks import block_outputs, hook_count
+from tests.helpers.slow import slow
 
 
 def a_batch(count: int = 3, *, seed: int = 0, side: int = 33) -> Tensor:
@@ -262,7 +263,10 @@ def by_its_own_modules(block: nn.Module, u: Tensor) -> tuple[Tensor, Tensor, Ten
     return tuple(part.flatten(1) for part in (z, hidden, logits, gate(logits.clone())))  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("name", [*(name for name in TIMM if name not in WITHOUT), *(f"tv/{name}" for name in TORCHVISION)])
+LARGE = ("tv/maxvit_t", "tv/efficientnet_v2_s", "repvgg_d2se", "efficientnetv2_rw_t", "nf_seresnet26", "tresnet_m", "haloregnetz_b")
+
+
+@pytest.mark.parametrize("name", slow([*(name for name in TIMM if name not in WITHOUT), *(f"tv/{name}" for name in TORCHVISION)], LARGE))
 def test_a_network_is_read_as_its_own_modules_compute_it(name: str) -> None:
     model, side = stirred_network(name)
     images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))

@@ -53,7 +53,7 @@ NETWORKS = {
 }
 
 
-LARGE = ("torchvision/wide_resnet50_2", "torchvision/vgg16_bn", "timm/vgg11_bn", "timm/inception_resnet_v2")
+LARGE = ("torchvision/wide_resnet50_2", "torchvision/vgg16_bn", "timm/vgg11_bn", "timm/resnext50_32x4d", "timm/inception_resnet_v2")
 
 
 def make(name: str) -> nn.Module:

@@ -6,8 +6,12 @@ from sevis.figures.networks.drawing import HIGH, WIDE, block_drawing
 from sevis.networks.drawing import draw_unit
 from tests.helpers.units import UNITS, make
 
+LARGE = ("senet154", "se_inception_resnet_v2", "se_resnet164")
 
-@pytest.mark.parametrize(("name", "options", "unit", "path"), UNITS)
+
+@pytest.mark.parametrize(
+    ("name", "options", "unit", "path"), [pytest.param(*row, marks=pytest.mark.slow) if row[0] in LARGE else row for row in UNITS]
+)
 def test_boxes_do_not_overlap_and_arrows_join_them(name: str, options: dict[str, object], unit: str, path: str) -> None:
     drawing = draw_unit(make(name, **options), unit)
     chart = block_drawing(drawing, path=path, network="ResNet", source=", as in a figure")
