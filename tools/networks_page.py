@@ -79,7 +79,8 @@ def _training(card: Card) -> str:
     data = card.data
     photos = f"{data.train_images:,} photos for training, {data.val_images:,} for the scores" if data else "unknown data"
     time = f"{(card.seconds or 0) / 60:.0f} minutes on {card.device}"
-    return f"**`{card.name}`**: {photos}, {card.epochs} epochs, {time}, one seed, {card.date}.\n\n    {card.command}"
+    command = (card.command or "").replace(f"--publish {card.name}", "--publish mine")  # the names that ship are taken
+    return f"**`{card.name}`**: {photos}, {card.epochs} epochs, {time}, one seed, {card.date}.\n\n    {command}"
 
 
 def gates_table() -> str:

@@ -218,7 +218,9 @@ def _collection(words: Any) -> None:
         help="the number of images of each class whose whole gate vectors are kept (default: 50, or as many as fit into 256 MB)",
     )
     collect.add_argument("--seed", type=_from(0), default=0, help="the random seed of the choice of these images (default: 0)")
-    collect.add_argument("--compact", action="store_true", help="write a file a twentieth as large, and the depth profile beside it")
+    collect.add_argument(
+        "--compact", action="store_true", help="write a file of a tenth of the size or less, and the depth profile beside it"
+    )
     _images_and_network(collect)
 
 

@@ -1,5 +1,6 @@
 """The page on one's own data: its code runs, and its limits are those of the code."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,10 @@ import pytest
 from sevis.data import image_formats, own_data, sources
 from sevis.data.datasets import SPLITS
 from sevis.experiments.collection import BROKEN_SHARE, NAMED
-from sevis.pages.classes import own_data as page_of_the_app
 from sevis.settings import DATA_ROOTS
 from tests.docs.test_python import write_photos
 from tests.helpers.markdown import DOCS, fences, section
+from tests.helpers.paths import ROOT
 
 PAGE = (DOCS / "your-data.md").read_text(encoding="utf-8")
 FLAT = " ".join(PAGE.split())
@@ -46,10 +47,8 @@ def test_limits_of_data_sets_are_those_of_the_code() -> None:
 
 def test_limits_of_the_app_are_those_of_the_code() -> None:
     told = " ".join(section(PAGE, "In the app").split())
-    assert f"at most {page_of_the_app.LARGEST} MB" in told
-    assert f"at most {page_of_the_app.CLASSES} classes, and {page_of_the_app.PHOTOS} photos of each" in told
-    assert f"| {own_data.MEMBERS:,} |" in told
-    assert f"| {own_data.UNPACKED / 1e6:.0f} MB, and at most {own_data.RATIO} times" in told
-    assert f"| {own_data.DEPTH} folders |" in told
-    assert f"{own_data.FILES:,} files" in told
+    config = (ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8")
+    assert f"maxUploadSize = {re.findall(r'at most ([0-9]+) MB', told)[0]}\n" in config
+    assert f"more than {own_data.RATIO} times" in told
+    assert "(app.md#limits)" in told  # the rest is in the table there, which tests/docs/test_app_page.py compares with the code
     assert f"`{DATA_ROOTS}`" in told
