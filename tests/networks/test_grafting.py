@@ -218,7 +218,7 @@ def test_no_random_number_is_drawn_but_for_the_blocks() -> None:
 
 def test_a_network_that_has_blocks_gets_others_only_when_asked() -> None:
     model = timm.create_model("seresnet18", num_classes=7)
-    with pytest.raises(SevisError, match=r"ResNet has 8 SE blocks already \(SE_2_1 to SE_5_2\): pass again=True"):
+    with pytest.raises(SevisError, match=r"ResNet already has 8 SE blocks \(SE_2_1 to SE_5_2\): pass again=True"):
         sevis.graft(model)
     assert len(sevis.find_sites(sevis.graft(model, again=True))) == 16
 
@@ -289,7 +289,7 @@ def test_the_size_is_the_callers() -> None:
 @pytest.mark.parametrize(
     ("make_model", "options", "message"),
     [
-        (Odd, {}, r"no rule says where SE goes in Odd: .*torchvision's resnet.*: name the modules .* after=\['blocks.0'"),
+        (Odd, {}, r"no rule says where SE goes in Odd, because sevis knows only .*torchvision's resnet.*: name the modules .* after=\['blocks.0'"),
         (lambda: timm.create_model("vit_tiny_patch16_224"), {}, "no rule says where SE goes in VisionTransformer"),
         (Odd, {"after": ["block"]}, "Odd has no module 'block'"),
         (Odd, {"after": ["head"]}, r"expected maps of shape \(N, C, H, W\) out of head, got \(1, 5\)"),
