@@ -142,7 +142,7 @@ def test_the_page_says_who_is_before(monkeypatch):
 def test_the_note_counts():
     assert "1 visitor is before you" in describe_row(1)
     assert "7 visitors are before you" in describe_row(7)
-    assert describe_row(1, "All is taken").startswith("All is taken: 1 other")
+    assert describe_row(1, "All is taken").startswith("All is taken: 1 visitor")
 
 
 @pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 1), (3, 1), (16, 8), (None, 1)])
