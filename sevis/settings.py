@@ -14,7 +14,7 @@ DATA_ROOTS = "SEVIS_DATA_ROOTS"
 
 def pretrained_folder() -> Path:
     """Return where the networks lie that come with sevis, which is only read: what SEVIS_PRETRAINED names, else what ships."""
-    return Path(os.environ.get("SEVIS_PRETRAINED") or shipped_folder("pretrained"))
+    return _named("SEVIS_PRETRAINED") or shipped_folder("pretrained")
 
 
 def shipped_folder(name: str) -> Path:
@@ -29,7 +29,7 @@ def home_folder() -> Path:
 
     It is laid out as `pretrained_folder()`, and made when something is first written.
     """
-    return Path(os.environ.get("SEVIS_HOME") or user_data_path("sevis", appauthor=False))
+    return _named("SEVIS_HOME") or user_data_path("sevis", appauthor=False)
 
 
 def find_file(name: str) -> Path:
@@ -40,8 +40,7 @@ def find_file(name: str) -> Path:
 
 def named_data() -> Path | None:
     """Return the folder or zip that SEVIS_DATA names; None where it names none."""
-    named = os.environ.get("SEVIS_DATA")
-    return Path(named) if named else None
+    return _named("SEVIS_DATA")
 
 
 def cache_folder() -> Path:
@@ -51,7 +50,7 @@ def cache_folder() -> Path:
 
 def allowed_roots() -> tuple[Path, ...]:
     """Return the folders that the operator named in SEVIS_DATA_ROOTS, with the system's separator between them; those that are there."""
-    named = [Path(part) for part in os.environ.get(DATA_ROOTS, "").split(os.pathsep) if part]
+    named = [Path(part).expanduser() for part in os.environ.get(DATA_ROOTS, "").split(os.pathsep) if part]
     return tuple(dict.fromkeys(path.resolve() for path in named if path.is_dir()))
 
 
@@ -63,6 +62,12 @@ def most_parameters() -> int:
 def forwards_at_once() -> int:
     """Return how many forward passes run at a time: SEVIS_FORWARDS, else half the cores, at least 1. Raises SevisError for other values."""
     return _count("SEVIS_FORWARDS", default=max(1, (os.cpu_count() or 1) // 2), meaning="how many may run at a time")
+
+
+def _named(variable: str) -> Path | None:
+    """Return the place that an environment variable names, where `~` is the user's own folder; None where it names none."""
+    named = os.environ.get(variable)
+    return Path(named).expanduser() if named else None
 
 
 def _count(variable: str, *, default: int, meaning: str) -> int:

@@ -4,15 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
-from sevis.extras import EXTRAS
+from sevis import extras
+from sevis.extras import EXTRAS, install_command
 from tests.helpers.paths import ROOT
 from tests.helpers.pictures import write_colours
 from tests.helpers.shelves import write_small_index, write_small_shelf
 
+INSTALL = {extra: install_command(extra) for extra in ("app", "stats", "export", "zoo")}
 ABSENT = (*EXTRAS, "skimage", "huggingface_hub", "pandas", "orjson")
 # Runs each list of words as a command of sevis, in a Python without the extras; a string is a program.
 RUNNER = """
@@ -66,7 +69,7 @@ def test_what_the_core_does(data: Path, tmp_path: Path, monkeypatch: pytest.Monk
     told = run_core(commands)
     assert [(code, errors) for code, _, errors in told if code != 0] == []
     assert "timm and torchvision: not installed" in told[0][1]
-    assert "pip install 'sevis[zoo]'" in told[0][1]
+    assert INSTALL["zoo"] in told[0][1]
     assert "legacy_seresnet50" not in told[0][1]
     assert len(json.loads(told[2][1])["blocks"]) == 8
 
@@ -74,17 +77,17 @@ def test_what_the_core_does(data: Path, tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_the_core_lacks_is_one_sentence(data: Path, tmp_path: Path) -> None:
     photo = str(next((data / "val").rglob("*.png")))
     expected = {
-        ("app",): "Streamlit is not installed, which the app needs: pip install 'sevis[app]'",
-        ("explain", photo, "--html", "x.html"): "plotly is not installed, which a figure needs: pip install 'sevis[app]'",
-        ("figure6", "--out", "x.html"): "plotly is not installed, which a figure needs: pip install 'sevis[app]'",
-        ("report", "--out", "x.html"): "plotly is not installed, which a figure needs: pip install 'sevis[app]'",
-        ("export", "--out", "x.csv"): "pyarrow is not installed, which a table as .csv needs: pip install 'sevis[export]'",
-        ("ablate", "--report"): "SciPy is not installed, which the interval of a mean needs: pip install 'sevis[stats]'",
-        ("sites", "timm/seresnet50"): "timm is not installed, which the network seresnet50 needs: pip install 'sevis[zoo]'",
-        ("costs", "vgg16_bn"): "torchvision is not installed, which the network vgg16_bn needs: pip install 'sevis[zoo]'",
-        ("costs", "inception_resnet_v2"): "timm is not installed, which the network inception_resnet_v2 needs: pip install 'sevis[zoo]'",
+        ("app",): "Streamlit is not installed, which the app needs: " + INSTALL["app"],
+        ("explain", photo, "--html", "x.html"): "plotly is not installed, which a figure needs: " + INSTALL["export"],
+        ("figure6", "--out", "x.html"): "plotly is not installed, which a figure needs: " + INSTALL["export"],
+        ("report", "--out", "x.html"): "plotly is not installed, which a figure needs: " + INSTALL["export"],
+        ("export", "--out", "x.csv"): "pyarrow is not installed, which a table as .csv needs: " + INSTALL["export"],
+        ("ablate", "--report"): "SciPy is not installed, which the interval of a mean needs: " + INSTALL["stats"],
+        ("sites", "timm/seresnet50"): "timm is not installed, which the network seresnet50 needs: " + INSTALL["zoo"],
+        ("costs", "vgg16_bn"): "torchvision is not installed, which the network vgg16_bn needs: " + INSTALL["zoo"],
+        ("costs", "inception_resnet_v2"): "timm is not installed, which the network inception_resnet_v2 needs: " + INSTALL["zoo"],
         ("train", "se_resnet18", "--data", str(data), "--mixup", "0.2", "--folder", str(tmp_path / "run")): (
-            "torchvision is not installed, which --mixup needs: pip install 'sevis[zoo]'"
+            "torchvision is not installed, which --mixup needs: " + INSTALL["zoo"]
         ),
     }
     for words, (code, output, errors) in zip(expected, run_core([list(words) for words in expected]), strict=True):
@@ -93,12 +96,23 @@ def test_what_the_core_lacks_is_one_sentence(data: Path, tmp_path: Path) -> None
 
 def test_in_python_it_is_the_same_sentence() -> None:
     programs = {
-        "import sevis.figures.classes.depth": "SevisError: plotly is not installed, which a figure needs: pip install 'sevis[app]'",
-        "import sevis.pages.app": "SevisError: Streamlit is not installed, which the app needs: pip install 'sevis[app]'",
+        "import sevis.figures.classes.depth": "SevisError: plotly is not installed, which a figure needs: " + INSTALL["export"],
+        "import sevis.pages.app": "SevisError: Streamlit is not installed, which the app needs: " + INSTALL["app"],
         "import sevis; sevis.load('seresnet50')": (
             "SevisError: there are no weights called 'seresnet50', and timm and torchvision, which know more, are not installed "
-            "(pip install 'sevis[zoo]'); the nearest are se_resnet50, resnet50, "
+            f"({INSTALL['zoo']}); the nearest are se_resnet50, resnet50, "
         ),
     }
     for program, (told, _, _) in zip(programs, run_core(list(programs)), strict=True):
         assert str(told).startswith(programs[program]), program
+
+
+def test_the_command_fits_how_sevis_came_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "version", lambda _: "0.1.0")
+    assert install_command("app") == "pip install 'sevis[app]'"
+
+    def unknown(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(extras, "version", unknown)
+    assert install_command("zoo") == "pip install '.[zoo]' in the folder of the clone"

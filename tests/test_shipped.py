@@ -120,8 +120,11 @@ def test_the_weights_of_the_plain_twin_do_not_ship(capsys: pytest.CaptureFixture
     ):
         sevis.load(name)
     assert main(["models"]) == 0
-    told = [line for line in capsys.readouterr().out.splitlines() if line.endswith("(its weights are not here)")]
-    assert [line.split(":")[0].strip() for line in told] == [name]
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "trained, here:"
+    described = told.index("described, their weights are not here:")
+    assert [line.split(":")[0].strip() for line in told if name in line.split(":")[0].split()] == [name]
+    assert told[described + 1].startswith(f"  {name}: 200 classes")
 
 
 @pytest.mark.parametrize("name", MAX_STATISTICS)

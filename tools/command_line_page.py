@@ -35,6 +35,7 @@ def _section(name: str, command: argparse.ArgumentParser) -> str:
     arguments.sort(key=lambda action: bool(action.option_strings))  # what has no dashes first
     optional = "[OPTION ...]" if any(action.option_strings and not action.required for action in arguments) else ""
     words = [name, *(_word(action) for action in arguments if action.required or not action.option_strings), optional]
+    words.sort(key=lambda word: word.startswith("[-- "))  # what goes on to another program stands last
     lines = [f"- {_called(action)}: {action.help}." for action in arguments]
     return "\n".join([f"## {name}", "", str(command.description), "", f"    {' '.join(filter(None, words))}", "", *lines]).rstrip()
 

@@ -44,7 +44,8 @@ class DepthProfile:
         replicates, permutations, seed: how many were drawn, and from which seed.
         measured: how many blocks are, from the first on.
         measures: what is measured, in the order of tables and of choices.
-        saved: whether it was read from a file, see `sevis.analysis.saved_profile`; then it is of the statistics before they were compact.
+        saved: whether it was read from a file, see `sevis.analysis.saved_profile`.
+        compacted: whether its statistics were made compact since it was measured.
     """
 
     sites: tuple[str, ...]
@@ -61,6 +62,7 @@ class DepthProfile:
     measured: int
     measures: Sequence[Measure] = MEASURES
     saved: bool = False
+    compacted: bool = False
 
     @property
     def done(self) -> float:
@@ -148,7 +150,8 @@ def describe_measuring(profile: DepthProfile) -> str:
     about = f"Measured over {profile.images:,} photos of {profile.classes} classes."
     if not profile.per_class:
         return f"{about} The file holds no single gates, so intervals and nulls are unknown: collect it again with python -m sevis collect."
-    when = " sevis measured them once, when it collected the statistics, before these were made compact." if profile.saved else ""
+    before = ", before these were made compact" if profile.compacted else ""
+    when = f" sevis measured them once, when it collected the statistics{before}." if profile.saved else ""
     return (
         f"{about} Intervals are {100 * profile.level:.0f} %, from {profile.replicates} bootstrap samples of {profile.per_class} photos of "
         f"each class (Wilson's interval for the accuracy).{when}"

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from sevis.analysis.dead_gates import CAUSES
 from sevis.analysis.depth import Curve, DepthProfile
-from sevis.analysis.depth_measures import MEASURES, VERSION, Measure
+from sevis.analysis.depth_measures import MEASURES, VERSION, Measure, Needs
+from sevis.analysis.intervals import LEVEL
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import UNREADABLE, SevisError, one_line
 from sevis.files import replace_file
@@ -27,8 +28,10 @@ AGAIN = "make it again with python -m sevis collect --compact"
 COPIED = ("sites", "images", "classes", "per_class", "level", "replicates", "permutations", "seed")  # as they are
 Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 Numbers = tuple[Number | None, ...]  # one for each block; None where a number is not known
+Chance = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
-Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+Draws = Annotated[int, msgspec.Meta(ge=0, le=10**6)]
+ROUNDING = 1e-6  # by so much a share may lie beyond 0 or 1
 
 
 class SavedCurve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,11 +66,11 @@ class SavedProfile(msgspec.Struct, frozen=True, kw_only=True):
     images: Count
     classes: Count
     per_class: Count
-    p_values: Numbers
+    p_values: tuple[Chance | None, ...]
     dead: dict[str, str]
-    level: Share
-    replicates: Count
-    permutations: Count
+    level: float
+    replicates: Draws
+    permutations: Draws
     seed: int
 
 
@@ -116,20 +119,18 @@ def load_profile(path: str | Path, statistics: ClassStatistics) -> DepthProfile:
     path = Path(path)
     saved = _read(path)
     if saved.statistics != statistics.identity or saved.sites != statistics.sites:
-        raise SevisError(f"{path} is the depth profile of other statistics ({saved.model}): {AGAIN}")
+        raise SevisError(f"{path} is the depth profile of other statistics ({_short(saved.model or 'unnamed')}): {AGAIN}")
     if saved.measured_with != fingerprint():
-        raise SevisError(f"{path} is outdated, for its measures have changed since sevis {saved.sevis}: {AGAIN}")
-    lengths = {len(part) for curve in saved.curves.values() for part in (curve.estimate, curve.low, curve.high, curve.null or saved.sites)}
-    if lengths | {len(saved.p_values)} != {len(saved.sites)} or set(saved.curves) != {measure.name for measure in MEASURES}:
-        raise SevisError(f"{path} is damaged (its curves do not fit its blocks and measures): {AGAIN}")
-    if not (set(saved.dead) <= set(saved.sites) and set(saved.dead.values()) <= set(CAUSES)):
-        raise SevisError(f"{path} is damaged (its dead blocks cannot be): {AGAIN}")
+        raise SevisError(f"{path} is outdated, for its measures have changed since sevis {_short(saved.sevis)}: {AGAIN}")
+    if fault := _fault(saved, statistics):
+        raise SevisError(f"{path} is damaged ({fault}): {AGAIN}")
     return DepthProfile(
         curves={measure.name: _curve(saved.curves[measure.name]) for measure in MEASURES},
         p_values=_numbers(saved.p_values),
         dead=saved.dead,
         measured=len(saved.sites),
         saved=True,
+        compacted=statistics.compact,
         **{name: getattr(saved, name) for name in COPIED},
     )
 
@@ -157,8 +158,42 @@ def _read(path: Path) -> SavedProfile:
     except (OSError, *UNREADABLE) as error:
         raise SevisError(f"{path} is damaged ({one_line(error)}): {AGAIN}") from None
     if saved.format != FORMAT:
-        raise SevisError(f"{path} holds {saved.format[:40]!r}, expected {FORMAT!r}; a newer sevis may open it")
+        raise SevisError(f"{path} holds {_short(saved.format)!r}, expected {FORMAT!r}; a newer sevis may open it")
     return saved
+
+
+def _fault(saved: SavedProfile, statistics: ClassStatistics) -> str | None:
+    """Return what in a profile cannot be true of its statistics, or of any; None where all of it can."""
+    counts = statistics.count
+    if (saved.images, saved.classes) != (int(counts.sum()), int(np.count_nonzero(counts))) or saved.per_class > counts.max(initial=0):
+        return "its images and classes are not those of the statistics"
+    lengths = {len(part) for curve in saved.curves.values() for part in (curve.estimate, curve.low, curve.high, curve.null or saved.sites)}
+    if lengths | {len(saved.p_values)} != {len(saved.sites)} or set(saved.curves) != {measure.name for measure in MEASURES}:
+        return "its curves do not fit its blocks and measures"
+    for measure in MEASURES:
+        if not _possible(saved.curves[measure.name], measure, sampled=saved.per_class > 0):
+            return f"the curve of {measure.name} cannot be"
+    if saved.level != LEVEL or not (set(saved.dead) <= set(saved.sites) and set(saved.dead.values()) <= set(CAUSES)):
+        return "its level or its dead blocks cannot be"
+    return None
+
+
+def _possible(saved: SavedCurve, measure: Measure, *, sampled: bool) -> bool:
+    """Return whether a measure can have such values: within its range and its intervals, and with a null just where it has one."""
+    curve = _curve(saved)
+    values = np.concatenate([curve.estimate, curve.low, curve.high])
+    least, most = measure.range[0] - ROUNDING, measure.range[1] + ROUNDING
+    inside = np.isnan(values) | ((values >= least) & (values <= most))
+    no_interval = np.isnan(curve.low) & np.isnan(curve.high)
+    ordered = (curve.low <= curve.estimate + ROUNDING) & (curve.estimate <= curve.high + ROUNDING)
+    has_null = bool(measure.null) or measure.needs is Needs.BOTH
+    told = curve.null is not None or not (sampled and has_null and not np.isnan(curve.estimate).all())
+    return bool(np.all(inside) and np.all(no_interval | ordered) and told and (has_null or curve.null is None))
+
+
+def _short(text: str) -> str:
+    """Return a stranger's text for a message: one line of at most 40 characters."""
+    return " ".join(text.split())[:40]
 
 
 def _known(values: NDArray[np.floating]) -> Numbers:

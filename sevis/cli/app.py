@@ -14,14 +14,15 @@ from sevis.cli.data import Arguments
 from sevis.extras import require
 from sevis.settings import shipped_folder
 
+ADDRESS = {"STREAMLIT_SERVER_ADDRESS": "127.0.0.1"}  # only this computer, unless who starts the app says otherwise
 SCRIPT = Path(__file__).resolve().parent.parent / "pages" / "app.py"
 
 
 def app_command(arguments: Arguments) -> None:
     """Start the app in this process. It runs until it is interrupted."""
     require("streamlit", "the app")
-    require("plotly", "the app")
-    for variable, value in streamlit_variables().items():
+    require("plotly", "the app", extra="app")
+    for variable, value in (ADDRESS | streamlit_variables()).items():
         os.environ.setdefault(variable, value)
     address = {"server.port": arguments.port, "server.address": arguments.host}
     options = [f"--{option}={value}" for option, value in address.items() if value is not None]

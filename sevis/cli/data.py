@@ -43,6 +43,17 @@ def card_of(arguments: Arguments) -> "Card":
     return read_card(arguments.model) if not arguments.weights and arguments.model in list_pretrained() else load_network(arguments).card
 
 
+def say_hidden(card: "Card", what: str) -> None:
+    """Say so where the user's own file, from now on, is shown instead of one that comes with sevis.
+
+    Args:
+        what: one of `sevis.weights.card.FILES`.
+    """
+    own = card.place(what)
+    if card.find_shipped(what) not in (None, own):
+        print(f"The app now shows this file instead of the shipped {what}. Delete {own} to see the shipped {what} again.")
+
+
 def read_classes(text: str) -> list[str]:
     """Return class ids: the lines of the file of that name where there is one, else what the commas separate."""
     try:

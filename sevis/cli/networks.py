@@ -7,7 +7,7 @@ from sevis.cli.columns import align
 from sevis.cli.data import Arguments, load_network, read_lines
 from sevis.errors import SevisError
 from sevis.extras import install_command
-from sevis.weights.card import check_name, list_pretrained, read_card
+from sevis.weights.card import check_name, find_index_fault, list_pretrained, read_card
 
 
 def models(_: Arguments) -> None:
@@ -15,11 +15,17 @@ def models(_: Arguments) -> None:
     from sevis.networks.libraries import missing
     from sevis.networks.libraries.sevis_library import list_models
 
-    print("trained, here:")
+    here, described = list[str](), list[str]()
     for name in list_pretrained():
-        print(f"  {_about(name)}")
+        line, complete = _about(name)
+        (here if complete else described).append(f"  {line}")
+    print("trained, here:", *here, sep="\n")
+    if described:
+        print("described, their weights are not here:", *described, sep="\n")
+    if fault := find_index_fault():
+        print(f"not listed, your own networks: {fault}")
     if missing():
-        print(f"{' and '.join(missing())}: not installed, so none of their networks is known: {install_command('timm')}")
+        print(f"{' and '.join(missing())}: not installed, so none of their networks is known: {install_command('zoo')}")
     else:
         print("also, downloaded on first use: any network of timm or torchvision with SE blocks, by its name there, such as")
         print("  legacy_seresnet50 (the paper's authors' weights), efficientnet_b0, regnety_004.tv2_in1k, torchvision/mobilenet_v3_small")
@@ -27,14 +33,14 @@ def models(_: Arguments) -> None:
     print("  " + ", ".join(list_models()))
 
 
-def _about(name: str) -> str:
-    """Return a line about a trained network: its classes, its score, and whether its weights lack; or that its entry is damaged."""
+def _about(name: str) -> tuple[str, bool]:
+    """Return a line about a trained network, its classes and its score, or that its entry is damaged; and whether its weights are here."""
     try:
         card = read_card(name)
     except SevisError as error:
-        return str(error)
+        return str(error), True
     score = "" if card.top1 is None or card.top5 is None else f", top-1 {card.top1:.1%}, top-5 {card.top5:.1%}"
-    return f"{name}: {len(card.classes)} classes{score}{'' if card.path.is_file() else ' (its weights are not here)'}"
+    return f"{name}: {len(card.classes)} classes{score}", card.path.is_file()
 
 
 def sites_command(arguments: Arguments) -> None:

@@ -25,6 +25,7 @@ from sevis.errors import SevisError
 from sevis.weights.card import DEFAULT
 
 NAMES = "a name that `sevis models` lists, or the name of a network of timm or torchvision"
+STATISTICS = "a file made by `sevis collect`"
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,9 +78,12 @@ def build_parser() -> Parser:
 def _app(words: Any) -> None:
     app = _add(words, "app", app_command, "start the app and open it in the browser")
     app.add_argument("--port", type=_from(1), help="the port of the server (default: 8501, or the next one that is free)")
-    app.add_argument("--host", help="the address on which the server listens, such as 127.0.0.1 (default: all addresses of this machine)")
+    app.add_argument("--host", help="the address on which the server listens; 0.0.0.0 opens it to the network (default: 127.0.0.1)")
     app.add_argument(
-        "options", nargs="*", metavar="OPTION", help="options for `streamlit run`, after two hyphens: -- --server.headless=true"
+        "options",
+        nargs="*",
+        metavar="-- STREAMLIT_OPTION",
+        help="options for `streamlit run`, after two hyphens: -- --server.headless=true",
     )
 
 
@@ -256,7 +260,7 @@ def _figures(words: Any) -> None:
     figure6.add_argument(
         "--out", type=Path, required=True, help="the file to write: .html, or .svg or .png (these two need Chromium or Chrome)"
     )
-    figure6.add_argument("--statistics", type=Path, help="a file made by `sevis collect` (default: the file of the network)")
+    figure6.add_argument("--statistics", type=Path, help=f"{STATISTICS} (default: the file of the network)")
     _model_option(figure6)
 
     export = _add(words, "export", export_command, "write class statistics as a table for other programs")
@@ -320,9 +324,8 @@ def _weights_option(parser: Parser) -> None:
 
 
 def _statistics_argument(parser: Parser) -> None:
-    parser.add_argument(
-        "statistics", nargs="?", type=Path, metavar="STATS", help=f"a file made by `sevis collect` (default: the file of {DEFAULT})"
-    )
+    parser.add_argument("statistics", nargs="?", type=Path, metavar="STATS", help=f"{STATISTICS} (default: the file of the network)")
+    _model_option(parser)
 
 
 def _images_and_network(parser: Parser) -> None:

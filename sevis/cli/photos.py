@@ -2,7 +2,7 @@
 
 import json
 
-from sevis.cli.data import Arguments, load_network, open_data
+from sevis.cli.data import Arguments, load_network, open_data, say_hidden
 from sevis.errors import SevisError
 
 
@@ -53,3 +53,5 @@ def audit_command(arguments: Arguments) -> None:
     print(reading(result))
     print(last_stage_question(result), last_stage_answer(result))
     print(out)
+    if out == ready.card.place("audit"):
+        say_hidden(ready.card, "audit")

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.cli.data import Arguments, card_of, load_network, open_data, read_classes
+from sevis.cli.data import Arguments, card_of, load_network, open_data, read_classes, say_hidden
 from sevis.errors import SevisError
-from sevis.weights.card import DEFAULT, read_card
 
 if TYPE_CHECKING:
     from sevis.data.datasets import ImageDataset
@@ -32,6 +31,8 @@ def collect_command(arguments: Arguments) -> None:
         statistics = collect_dataset(ready, dataset, options=options, shard=shard)
         if shard.rank == 0:
             print(f"{out}: {statistics.count.sum()} images of {len(statistics.classes)} classes{_left_out(statistics, dataset)}")
+            if out == ready.card.place("statistics"):
+                say_hidden(ready.card, "statistics")
 
 
 def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
@@ -76,7 +77,7 @@ def figure6_command(arguments: Arguments) -> None:
     from sevis.figures.classes.figure6 import figure6
     from sevis.reports.html import write
 
-    statistics = ClassStatistics.load(arguments.statistics or card_of(arguments).statistics_path)
+    statistics = _statistics(arguments)
     classes = arguments.classes or paper_classes(statistics)
     sites = arguments.blocks or paper_blocks(statistics.sites)
     write([figure6(statistics, sites, classes)], arguments.out, title="Mean excitation by class")
@@ -101,4 +102,5 @@ def report_command(arguments: Arguments) -> None:
 
 
 def _statistics(arguments: Arguments) -> ClassStatistics:
-    return ClassStatistics.load(arguments.statistics or read_card(DEFAULT).statistics_path)
+    """Return those of the named file, else those of the chosen network."""
+    return ClassStatistics.load(arguments.statistics or card_of(arguments).statistics_path)

@@ -3,4 +3,4 @@
 from sevis.extras import require
 
 require("streamlit", "the app")
-require("plotly", "the app")
+require("plotly", "the app", extra="app")

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from sevis.errors import SevisError
 from sevis.files import replace_file
 from sevis.networks.libraries.class_names import name_wnids
-from sevis.weights.card import Card, add_to_index, check_name, list_pretrained
+from sevis.weights.card import Card, add_to_index, check_free, check_name, list_pretrained
 from sevis.weights.loading import ReadyModel
 
 
@@ -26,6 +26,7 @@ def adopt(name: str, ready: ReadyModel, *, classes: Sequence[str] | None = None)
         SevisError: for a name that is taken or that no file can have, and for classes that are too many, too few, or alike.
     """
     check_name(name)
+    check_free(name)
     if name in list_pretrained():
         raise SevisError(f"there is a network called {name} already: choose another name")
     names = tuple(classes) if classes is not None else ready.classes

@@ -20,7 +20,7 @@ from sevis.data.preprocessing import Preprocessing
 from sevis.errors import UNREADABLE, SevisError, one_line
 from sevis.files import replace_file
 from sevis.recipe import Recipe
-from sevis.settings import find_file, home_folder, pretrained_folder
+from sevis.settings import home_folder, pretrained_folder
 
 DEFAULT = "se_resnet50x0_5.tiny200"
 RANDOM = "random"
@@ -42,6 +42,7 @@ FILES = {
     "example": "example.safetensors",
     "audit": "audit.json",
 }
+ENDINGS = (*FILES, "profile")  # no name ends in one of these: its weights would lie where another network has such a file
 
 
 class TrainingData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -179,7 +180,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def path(self) -> Path:
         """Return where the weights of a network of index.json lie."""
-        return self._find("weights")
+        return self.find_shipped("weights") or self.place("weights")
 
     @property
     def statistics_path(self) -> Path:
@@ -199,19 +200,31 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def place(self, what: str) -> Path:
         """Return where sevis writes a file of these weights, in the user's folder.
 
+        What was measured of weights has their SHA-256 in its name, so that it is never shown of others. The files that ship are made with
+        SEVIS_HOME at their own folder, and have plain names.
+
         Args:
             what: one of FILES.
         """
-        ending = FILES[what]
-        if self.shipped:
-            return home_folder() / f"{self.name}.{ending}"
+        if self.shipped and (what == "weights" or _makes_what_ships()):
+            return home_folder() / f"{self.name}.{FILES[what]}"
         label = re.sub("[^A-Za-z0-9_.-]", "_", self.name)[:100].lstrip(".")
-        return home_folder() / what / f"{label}.{self.sha256[:12]}.{ending.rpartition('.')[2]}"
+        return home_folder() / what / f"{label}.{self.sha256[:12]}.{FILES[what].rpartition('.')[2]}"
+
+    def find_shipped(self, what: str) -> Path | None:
+        """Return the file of these weights that comes with sevis; None where none does.
+
+        Args:
+            what: one of FILES.
+        """
+        path = pretrained_folder() / f"{self.name}.{FILES[what]}"
+        ships = self.shipped and _read(pretrained_folder()).get(self.name, {}).get("sha256") == self.sha256
+        return path if ships and path.is_file() else None
 
     def _find(self, what: str) -> Path:
-        """Return where a file of these weights is read."""
+        """Return where a file of these weights is read: the user's own, unless only the one that ships is there."""
         place = self.place(what)
-        return find_file(place.name) if self.shipped else place
+        return place if place.is_file() else self.find_shipped(what) or place
 
 
 def list_pretrained() -> tuple[str, ...]:
@@ -249,15 +262,34 @@ def _card(name: str, entry: Mapping[str, Any]) -> Card:
 
 def check_name(name: str) -> None:
     """Raise SevisError for a name that no network can be published under: it becomes part of the names of its files."""
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
-        raise SevisError(f"a network cannot be called {name!r}: expected letters, digits, '_', '-' and '.', and no '.' at the beginning")
+    if not _is_name(name):
+        raise SevisError(
+            f"a network cannot be called {name!r}: expected letters, digits, '_', '-' and '.', no '.' at the beginning, and none of these "
+            f"at the end: {', '.join((*ENDINGS, *SUFFIXES))}"
+        )
+
+
+def _is_name(name: str) -> bool:
+    folded = name.casefold()
+    ends = folded.rpartition(".")[2] in ENDINGS or folded.endswith(SUFFIXES)
+    return re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name) is not None and not ends
 
 
 def check_free(name: str) -> None:
-    """Raise SevisError for the name of a network whose weights come with sevis. Whoever makes what ships may write it anew."""
-    ships = name in _read(pretrained_folder()) and (pretrained_folder() / f"{name}.{FILES['weights']}").is_file()
-    if ships and home_folder().resolve() != pretrained_folder().resolve():
+    """Raise SevisError for a name that a network has whose weights come with sevis, or that differs from another only in case.
+
+    Whoever makes what ships may write it anew. Raises it, too, where the user's index.json is damaged, for it could not be written.
+    """
+    shipped = _read(pretrained_folder())
+    for known in (*shipped, *_read(home_folder())):
+        if known != name and known.casefold() == name.casefold():  # on Windows and macOS their files would be the same
+            raise SevisError(f"there is a network called {known} already: choose another name")
+    if name in shipped and (pretrained_folder() / f"{name}.{FILES['weights']}").is_file() and not _makes_what_ships():
         raise SevisError(f"there is a network called {name} already, which comes with sevis: choose another name")
+
+
+def _makes_what_ships() -> bool:
+    return home_folder().resolve() == pretrained_folder().resolve()
 
 
 def add_to_index(card: Card) -> None:
@@ -276,12 +308,16 @@ def add_to_index(card: Card) -> None:
 def read_index() -> dict[str, dict[str, Any]]:
     """Return what both indexes say, by the name of the network; of a name in both, the user's entry, which may know more of it.
 
+    Of the user's index, what cannot be read is passed over: `find_index_fault` says it.
+
     Raises:
-        SevisError: where the index that ships is missing, or one of them is damaged.
+        SevisError: where the index that ships is missing or damaged.
     """
     if not (pretrained_folder() / INDEX).is_file():
         raise SevisError(f"there is no {pretrained_folder() / INDEX}: restore it from the repository, or install sevis again")
-    shipped, own = _read(pretrained_folder()), _read(home_folder())
+    shipped, own = _read(pretrained_folder()), {}
+    with suppress(SevisError):
+        own = {name: entry for name, entry in _read(home_folder()).items() if _is_name(name)}
     outdated = {
         name
         for name in shipped.keys() & own.keys()
@@ -290,14 +326,24 @@ def read_index() -> dict[str, dict[str, Any]]:
     return shipped | {name: entry for name, entry in own.items() if name not in outdated}
 
 
+def find_index_fault() -> str | None:
+    """Return why the user's index.json cannot be read, and the cure; None where it can, or is not there."""
+    try:
+        _read(home_folder())
+    except SevisError as error:
+        return str(error)
+    return None
+
+
 def _read(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what the index in a folder says; empty where there is none. Raises SevisError where it is damaged."""
     path = folder / INDEX
+    cure = "restore it" if folder == pretrained_folder() else "repair it, or delete it (the files of weights stay)"
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Any]])
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except msgspec.ValidationError:
-        raise SevisError(f"{path} should hold one entry per network: restore it") from None
+        raise SevisError(f"{path} should hold one entry per network: {cure}") from None
     except (ValueError, RecursionError, OSError) as error:
-        raise SevisError(f"{path} cannot be read as JSON ({one_line(error)}): restore it") from None
+        raise SevisError(f"{path} cannot be read as JSON ({one_line(error)}): {cure}") from None

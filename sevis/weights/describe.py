@@ -51,7 +51,7 @@ def describe(name: str | Path) -> Card:
         near = get_close_matches(name, [*shipped, *libraries.list_names()], n=3, cutoff=0.4) or shipped
         gone = libraries.missing()
         nowhere = (
-            f", and {' and '.join(gone)}, which know more, are not installed ({install_command('timm')})"
+            f", and {' and '.join(gone)}, which know more, are not installed ({install_command('zoo')})"
             if gone
             else ", and no network of timm or torchvision"
         )

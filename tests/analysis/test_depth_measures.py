@@ -1,10 +1,15 @@
 """The table of measures is whole, and a new row is all that a new measure takes."""
 
+import ast
+import hashlib
+import inspect
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from sevis.analysis import block_profile, dead_gates, depth_measures, formulas, intervals, resampling
 from sevis.analysis.depth import depth_profile
 from sevis.analysis.depth_measures import MEASURES, Measure, Needs
 from sevis.class_statistics.class_statistics import ClassStatistics
@@ -105,3 +110,36 @@ def test_rows_that_are_not_offered_are_those_of_the_statements():
         "high",
         "left",
     }
+
+
+MEASURING = (formulas, depth_measures, block_profile, resampling, intervals, dead_gates)
+WORDS = ("meaning", "unit", "label", "beside", "title", "axis", "about", "limits", "choice", "warning")  # of a Measure, for people
+
+
+def told(node: object) -> Iterator[object]:
+    """What a syntax tree says, the same in every version of Python: without docstrings, words for people, and fields that are empty."""
+    if isinstance(node, ast.AST):
+        yield type(node).__name__
+        for name, value in ast.iter_fields(node):
+            if value not in (None, [], ""):
+                yield name
+                yield from told(value)
+    elif isinstance(node, list):
+        for part in node:
+            docstring = isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
+            words = isinstance(part, ast.keyword) and part.arg in WORDS
+            counted = isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Name) and part.targets[0].id in ("VERSION", "SOURCE")
+            if not (docstring or words or counted):
+                yield from told(part)
+    else:
+        yield repr(node)
+
+
+def test_what_a_measure_gives_does_not_change_without_a_new_version() -> None:
+    source = repr([list(told(ast.parse(inspect.getsource(module)))) for module in MEASURING])
+    found = hashlib.sha256(source.encode()).hexdigest()[:16]
+    assert found == depth_measures.SOURCE, (
+        "the code that measures has changed since VERSION was last looked at. In sevis/analysis/depth_measures.py, raise VERSION if any "
+        "estimate, interval, null or p-value may differ now (then collect again what ships, with --compact); leave VERSION if none can. "
+        f"Then write SOURCE = {found!r}"
+    )

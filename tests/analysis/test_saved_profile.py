@@ -142,6 +142,12 @@ def test_an_outdated_profile_is_measured_anew(path, monkeypatch, changed: str) -
         {"sites": ["SE_2_1"]},
         {"format": "another"},
         {"seed": None},
+        {"images": 10**15},
+        {"classes": 2},
+        {"per_class": 10**9},
+        {"level": 0.5},
+        {"replicates": 10**9},
+        {"p_values": [7, 0.5]},
     ],
 )
 def test_a_damaged_or_hostile_profile_is_not_used(path, fields: dict[str, object]) -> None:
@@ -149,6 +155,42 @@ def test_a_damaged_or_hostile_profile_is_not_used(path, fields: dict[str, object
     assert known_profile(small) is None
     with pytest.raises(SevisError, match=r"is damaged|of other statistics|a newer sevis"):
         load_profile(profile_path(path), small)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "values"),
+    [
+        ("high", "estimate", [5, 5]),
+        ("high", "estimate", [None, None]),  # while the ends of its interval are known
+        ("spread", "low", [0.9, 0.9]),
+        ("spread", "high", [None, None]),
+        ("spread", "null", [0.1, 0.1]),
+        ("class_share", "null", None),
+        ("accuracy", "null", None),
+        ("accuracy", "high", [2, 2]),
+    ],
+)
+def test_a_curve_that_cannot_be_is_not_used(path, name: str, part: str, values: list[float | None] | None) -> None:
+    curves = json.loads(profile_path(path).read_text())["curves"]
+    small = change(path, curves=curves | {name: curves[name] | {part: values}})
+    assert known_profile(small) is None
+    with pytest.raises(SevisError, match=rf"is damaged \(the curve of {name} cannot be\)"):
+        load_profile(profile_path(path), small)
+
+
+def test_what_a_stranger_wrote_is_cut_short_in_messages(path) -> None:
+    small = change(path, statistics="other", model="a\n\nb" * 100)
+    with pytest.raises(SevisError, match=r"of other statistics \([ab ]{40}\): make it again"):
+        load_profile(profile_path(path), small)
+
+
+def test_the_profile_of_full_statistics_was_not_measured_before_they_were_compact(tmp_path, full) -> None:
+    path = tmp_path / "full.safetensors"
+    full.save(path)
+    save_profile(depth_profile(full), full, profile_path(path))
+    found = known_profile(ClassStatistics.load(path))
+    assert found is not None
+    assert describe_measuring(found).endswith("sevis measured them once, when it collected the statistics.")
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b" " * 10_000_001])

@@ -37,7 +37,7 @@ def test_the_words_for_streamlit(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(app.runpy, "run_module", lambda name, **_: started.append([name, *sys.argv[1:]]))
     monkeypatch.setattr(sys, "argv", [])
-    for variable in app.streamlit_variables():
+    for variable in app.ADDRESS | app.streamlit_variables():
         monkeypatch.setenv(variable, "said by the operator")
     assert main(["app", "--port", "8600", "--host", "127.0.0.1", "--", "--server.headless=true", "--server.maxUploadSize=5"]) == 0
     script = str(ROOT / "sevis" / "pages" / "app.py")
@@ -46,3 +46,12 @@ def test_the_words_for_streamlit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {os.environ[variable] for variable in app.streamlit_variables()} == {"said by the operator"}
     assert main(["app"]) == 0
     assert started == [["streamlit", "run", script]]
+
+
+def test_without_a_host_only_this_computer_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.runpy, "run_module", lambda *_, **__: None)
+    monkeypatch.setattr(sys, "argv", [])
+    for said, expected in (({}, "127.0.0.1"), ({"STREAMLIT_SERVER_ADDRESS": "::"}, "::")):
+        monkeypatch.setattr(os, "environ", {**os.environ, **said})
+        assert main(["app"]) == 0
+        assert os.environ["STREAMLIT_SERVER_ADDRESS"] == expected

@@ -89,4 +89,16 @@ def test_one_damaged_entry_does_not_end_the_list(elsewhere: Path, capsys: pytest
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("  the entry of broken in index.json is damaged")
-    assert lines[2].startswith("  whole: 3 classes")
+    assert lines[2] == "described, their weights are not here:"
+    assert lines[3].startswith("  whole: 3 classes")
+
+
+def test_a_damaged_index_of_ones_own_is_one_line(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (elsewhere / "home").mkdir()
+    (elsewhere / "home" / "index.json").write_text("[]")
+    assert main(["models"]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "your own" in line]
+    assert told == [
+        f"not listed, your own networks: {elsewhere / 'home' / 'index.json'} should hold one entry per network: repair it, or delete it "
+        "(the files of weights stay)"
+    ]

@@ -16,8 +16,10 @@ import sevis
 from sevis.analysis.saved_profile import load_profile
 from sevis.cli.parser import main
 from sevis.files import sha256
-from sevis.weights.card import DEFAULT
+from sevis.weights.adopt import adopt
+from sevis.weights.card import DEFAULT, read_card
 from tests.helpers.pictures import write_colours, zipped
+from tests.helpers.shelves import write_small_index, write_small_shelf
 
 
 def test_collect_takes_the_networks_own_classes_by_default(tmp_path: Path, network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +66,44 @@ def test_collect_and_figure6_of_any_network(elsewhere: Path, monkeypatch: pytest
     assert main(["figure6", *network, "--classes", *statistics.classes, "--out", str(elsewhere / "figure.html")]) == 0
     assert statistics.classes == ("goldfish", "tabby"), "as the network names them"
     assert "goldfish" in (elsewhere / "figure.html").read_text()
+
+
+def test_one_is_told_what_no_longer_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    data, shelf = write_colours(tmp_path / "data", train=1, val=2), tmp_path / "shelf"
+    shelf.mkdir()
+    write_small_shelf(shelf)
+    write_small_index(shelf, wnids=["blue", "green", "red"])
+    monkeypatch.setenv("SEVIS_PRETRAINED", str(shelf))
+    collect = ["collect", "--model", "small", "--data", str(data)]
+    assert main(collect) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1, "no statistics came with it"
+    card = read_card("small")
+    own, ships = card.place("statistics"), shelf / "small.statistics.safetensors"
+    own.rename(ships)
+    assert main([*collect, "--out", str(tmp_path / "other")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    for what, words in (("statistics", collect), ("statistics", collect), ("audit", ["audit", *collect[1:]])):
+        (shelf / "small.audit.json").write_text("{}")
+        assert main(words) == 0
+        told = capsys.readouterr().out.splitlines()[-1]
+        assert told.endswith(f"the shipped {what}. Delete {card.place(what)} to see the shipped {what} again.")
+    assert card.statistics_path == own
+    own.unlink()
+    assert card.statistics_path == ships
+
+
+def test_the_tables_and_the_report_of_a_network_by_its_name(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_colours(elsewhere / "colours", train=1, val=5)
+    write_small_shelf(elsewhere / "shelf")
+    adopt("mine", sevis.load("small", device="cpu"), classes=["blue", "green", "red"])
+    out, page, table = (str(elsewhere / name) for name in ("figure.html", "report.html", "table.npz"))
+    assert main(["report", "--model", "mine", "--out", page]) == 2
+    assert "there are no class statistics at" in capsys.readouterr().err
+    assert main(["collect", "--model", "mine", "--data", str(data)]) == 0
+    for words in (["report", "--out", page], ["export", "--out", table], ["figure6", "--out", out]):
+        assert main([*words, "--model", "mine"]) == 0
+    assert "mine" in Path(page).read_text()
+    assert np.load(table)["classes"].tolist() == ["blue", "green", "red"]
 
 
 def test_collect_some_images_of_each_class_into_a_compact_file_with_its_profile(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_a_saved_audit_is_the_same(ready, dataset, tmp_path):
 
 
 def test_the_command_prints_the_table_and_writes_the_file(ready, dataset, tmp_path, monkeypatch, capsys):
-    home, shelf = tmp_path / "home", tmp_path.parent / f"{tmp_path.name}-shelf"
+    shelf = tmp_path.parent / f"{tmp_path.name}-shelf"
     shelf.mkdir()
     weights = shelf / "small.safetensors"
     save_file(ready.model.state_dict(), weights)
@@ -244,7 +244,7 @@ def test_the_command_prints_the_table_and_writes_the_file(ready, dataset, tmp_pa
     monkeypatch.setenv("SEVIS_PRETRAINED", str(shelf))
     assert main(["audit", "--model", "small", "--data", str(tmp_path), "--batch-size", "8", "--seed", "2"]) == 0
     printed = capsys.readouterr().out
-    stored = Audit.load(home / "small.audit.json")
+    stored = Audit.load(read_card("small").place("audit"))
     assert stored.outcomes == audit(ready, dataset, seed=2).outcomes
     rows = {line.split()[0]: line for line in printed.splitlines() if line.startswith("SE")}
     assert list(rows) == list(stored.outcomes)
@@ -252,7 +252,7 @@ def test_the_command_prints_the_table_and_writes_the_file(ready, dataset, tmp_pa
     assert "75.0%" in printed
     assert main(["audit", "--model", "small", "--data", str(tmp_path), "--per-class", "2"]) == 0
     assert "6 photos of 3 classes (at most 2 of each)" in capsys.readouterr().out
-    few = Audit.load(home / "small.audit.json")
+    few = Audit.load(read_card("small").place("audit"))
     assert (few.metadata.per_class, few.metadata.images, few.metadata.images_left_out) == (2, 6, 2)
     assert few.outcomes == audit(ready, dataset.first(2)).outcomes
 

@@ -28,7 +28,7 @@ def test_an_adopted_network_is_loaded_by_its_new_name(tmp_path: Path, home: Path
     assert_same_outputs(ready.model, theirs)
     assert ready.classes == ("ant", "bee", "cat")
     assert ready.card.sha256 == sha256(home / "mine.safetensors")
-    assert ready.card.statistics_path == home / "mine.statistics.safetensors"
+    assert ready.card.statistics_path == home / "statistics" / f"mine.{ready.card.sha256[:12]}.safetensors"
     assert json.loads((home / "index.json").read_text())["mine"]["architecture"]["num_classes"] == 3
     assert (ready.preprocess.resize, ready.preprocess.crop) == (256, 224)
     assert load("mine", weights="random", device="cpu").card.sha256 != ready.card.sha256
@@ -58,7 +58,9 @@ def test_adopting_what_cannot_be(home: Path) -> None:
     assert load("mine", device="cpu").classes[1] == "goldfish"
     for name, classes, message in [
         ("mine", None, r"there is a network called mine already: choose another name"),
+        ("Mine", None, r"there is a network called mine already: choose another name"),
         ("../mine", None, r"a network cannot be called"),
+        ("mine.statistics", None, r"a network cannot be called"),
         ("second", ["a"], r"expected the names of 1000 outputs, no two alike, got 1 \(1 different\)"),
         ("second", ["a"] * 1000, r"got 1000 \(1 different\)"),
     ]:

@@ -48,7 +48,8 @@ def draw(statistics: ClassStatistics, card: Card) -> None:
 def others(card: Card) -> dict[str, Callable[[], ClassStatistics]]:
     """Return statistics to compare those of a network with, by name: shipped, collected by `python -m sevis collect`, or in this app."""
     shipped = [(known.name, known.statistics_path) for known in sound_cards()]
-    written = [(path.stem, path) for path in sorted((home_folder() / "statistics").glob("*.safetensors"))]
+    named = {card.statistics_path, *(path for _, path in shipped)}
+    written = [(path.stem, path) for path in sorted((home_folder() / "statistics").glob("*.safetensors")) if path not in named]
     files = [(name, path) for name, path in (*shipped, *written) if path.is_file() and path != card.statistics_path]
     return _collected_in_the_app(card) | {name: partial(read_statistics, path) for name, path in files}
 

@@ -12,8 +12,8 @@ import streamlit as st
 from sevis.errors import NoBlocks, SevisError, WeightsMissing
 from sevis.extras import is_installed
 from sevis.pages.shared.loading import wait_for
-from sevis.pages.shared.show import show_error
-from sevis.weights.card import DEFAULT, SUFFIXES, list_pretrained, read_card, sound_cards
+from sevis.pages.shared.show import as_text, show_error
+from sevis.weights.card import DEFAULT, SUFFIXES, find_index_fault, list_pretrained, read_card, sound_cards
 
 TRAINED, RANDOM = "trained", "random"
 SHOWN = "shown-network"
@@ -67,6 +67,8 @@ def chosen() -> Network:
 def choose_network() -> Network:
     """Draw the chooser, and give the network that the pages show: the chosen one, or where that cannot be had, the one before."""
     wanted = _choose()
+    if fault := find_index_fault():
+        st.warning(as_text(f"Only the networks that come with sevis are here, for {fault}."), icon=":material/warning:")
     try:
         _check(wanted)
         st.session_state[SHOWN] = wanted

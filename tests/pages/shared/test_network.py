@@ -55,6 +55,16 @@ def test_a_plain_twin_is_not_offered_and_says_why_it_cannot_be_shown(tmp_path, m
     assert len(drawn_blocks(app)) == 16
 
 
+def test_a_damaged_index_of_the_users_own_is_told_once(home):
+    home.mkdir()
+    (home / "index.json").write_text("no JSON")
+    app = open_app()
+    assert len(drawn_blocks(app)) == 16
+    assert len(app.warning) == 1
+    assert "Only the networks that come with sevis are here, for" in app.warning[0].value
+    assert "repair it, or delete it" in app.warning[0].value
+
+
 def test_the_default_is_shown_at_first():
     app = open_app()
     assert len(drawn_blocks(app)) == 16
