@@ -1,11 +1,13 @@
 """The panel "Is the gate dynamic?" in Streamlit's AppTest."""
 
+import json
+
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from sevis.analysis.audit import ALL, CHANGES, Audit, AuditProvenance, Outcome, ParameterCounts
-from tests.helpers.cards import make_card
+from tests.helpers.cards import ENTRY, make_card
 from tests.helpers.charts import charts
 
 HASH = "f0" * 32
@@ -21,6 +23,7 @@ def panel(folder, weights, shipped):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SEVIS_PRETRAINED", str(tmp_path))
+    (tmp_path / "index.json").write_text(json.dumps({"small": ENTRY | {"sha256": HASH}}))
     st.cache_resource.clear()
     return tmp_path
 
