@@ -27,7 +27,7 @@ def shipped_folder(name: str) -> Path:
 def home_folder() -> Path:
     """Return where sevis keeps what a user adds, collects and measures: SEVIS_HOME, else sevis's folder in the user's data.
 
-    It is laid out as `pretrained_folder()`, and made when something is first written.
+    It is made when something is first written. Its index.json is like that of `pretrained_folder()`; `Card.place` says where files lie.
     """
     return _named("SEVIS_HOME") or user_data_path("sevis", appauthor=False)
 

@@ -1,6 +1,6 @@
 """What is known of a network: its card, an entry of index.json or the like for any other network; and where its files lie.
 
-There are two indexes with one layout: what ships lies in `pretrained_folder()` and is only read; what sevis writes lies in `home_folder()`.
+There are two indexes of one kind: what ships lies in `pretrained_folder()` and is only read; what sevis writes lies in `home_folder()`.
 
 No torch here: the app's first page reads the cards without waiting for it.
 """

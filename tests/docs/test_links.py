@@ -3,6 +3,7 @@
 import argparse
 import re
 import shlex
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -49,7 +50,7 @@ def mistake(words: list[str]) -> str:
     if words[0] not in choice.choices:
         return f"there is no command {words[0]}"
     options = {name for action in choice.choices[words[0]]._actions for name in action.option_strings}
-    own = words[: words.index("--")] if "--" in words else words  # those after it are another program's
+    own = takewhile(lambda word: word not in ("--", "[--"), words)  # those after it are another program's
     named = {word.split("=")[0].strip("[].,") for word in own if word.startswith(("--", "[--"))}
     if named - options:
         return f"{words[0]} has no option {', '.join(sorted(named - options))}"
