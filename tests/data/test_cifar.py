@@ -21,6 +21,7 @@ from sevis.data.datasets import find_data, open_dataset
 from sevis.data.image_formats import read_image
 from sevis.files import sha256
 from sevis.weights.loading import load
+from tests.helpers.slow import slow
 from tests.helpers.pictures import write_classes
 
 NAMES = {"cifar10": ("airplane", "bird", "cat"), "cifar100": ("apple", "bear", "cloud", "tulip")}
@@ -248,7 +249,7 @@ def test_a_place_of_tiny_imagenet_is_not_taken_for_cifar(tmp_path: Path, monkeyp
     assert find_data("cifar-10-batches-bin") is None
 
 
-@pytest.mark.parametrize("model", ["se_resnet20", "resnet20", "se_resnet110"])
+@pytest.mark.parametrize("model", slow(["se_resnet20", "resnet20", "se_resnet110"]))
 def test_the_networks_of_table_4_train(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEVIS_DATA", str(tmp_path))
     write("cifar10", tmp_path)

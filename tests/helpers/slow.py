@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-# The networks of sevis that have more than 40 million parameters.
-LARGE = ("resnet101", "resnet152", "resnext101_32x4d", "vgg16_bn", "inception_resnet_v2", "senet154")
+# The networks of sevis that have more than 40 million parameters or more than a hundred layers.
+LARGE = ("resnet101", "resnet152", "resnext101_32x4d", "vgg16_bn", "inception_resnet_v2", "senet154", "resnet110", "resnet164")
 LARGE += tuple(f"se_{name}" for name in LARGE)
 
 

@@ -15,6 +15,7 @@ from sevis import SevisError
 from sevis.networks import input_size
 from sevis.networks.costs import REST, Cost, measure_cost
 from sevis.paper import ABLATIONS, TABLES_2_AND_3, Printed, PrintedTwins, PrintedVariant
+from tests.helpers.slow import slow
 
 PLAIN = 25_557_032  # parameters of ResNet-50
 
@@ -166,7 +167,7 @@ def test_the_share_of_se_by_its_equations() -> None:
 # --- by block ---
 
 
-@pytest.mark.parametrize("name", sevis.list_models())
+@pytest.mark.parametrize("name", slow(sevis.list_models()))
 def test_blocks_add_up_and_are_those_of_the_plain_network(name: str) -> None:
     cost = cost_of(name)
     for part in ("parameters", "multiply_adds", "se_parameters", "se_multiply_adds"):

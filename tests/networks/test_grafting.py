@@ -289,7 +289,11 @@ def test_the_size_is_the_callers() -> None:
 @pytest.mark.parametrize(
     ("make_model", "options", "message"),
     [
-        (Odd, {}, r"no rule says where SE goes in Odd, because sevis knows only .*torchvision's resnet.*: name the modules .* after=\['blocks.0'"),
+        (
+            Odd,
+            {},
+            r"no rule says where SE goes in Odd, because sevis knows only .*torchvision's resnet.*: name the modules .* after=\['blocks.0'",
+        ),
         (lambda: timm.create_model("vit_tiny_patch16_224"), {}, "no rule says where SE goes in VisionTransformer"),
         (Odd, {"after": ["block"]}, "Odd has no module 'block'"),
         (Odd, {"after": ["head"]}, r"expected maps of shape \(N, C, H, W\) out of head, got \(1, 5\)"),
