@@ -318,12 +318,16 @@ def read_index() -> dict[str, dict[str, Any]]:
     shipped, own = _read(pretrained_folder()), {}
     with suppress(SevisError):
         own = {name: entry for name, entry in _read(home_folder()).items() if _is_name(name)}
-    outdated = {
-        name
-        for name in shipped.keys() & own.keys()
-        if own[name].get("sha256") != shipped[name].get("sha256") and not (home_folder() / f"{name}.{FILES['weights']}").is_file()
-    }  # measured of weights that sevis has replaced since
-    return shipped | {name: entry for name, entry in own.items() if name not in outdated}
+    return shipped | {name: entry for name, entry in own.items() if name not in shipped or _replaces(name, entry, shipped[name])}
+
+
+def _replaces(name: str, entry: Mapping[str, Any], shipped: Mapping[str, Any]) -> bool:
+    """Return whether the user's entry of a name is read instead of the one that ships: it is sound, and of weights that are there."""
+    try:
+        card = _card(name, entry)
+    except SevisError:
+        return False
+    return card.sha256 == shipped.get("sha256") or card.place("weights").is_file()  # else of weights that sevis has replaced since
 
 
 def find_index_fault() -> str | None:

@@ -144,6 +144,13 @@ def test_a_damaged_index_of_the_users_takes_nothing_away_that_ships(folder: Path
         assert (home / "index.json").read_bytes() == damage
 
 
+def test_a_damaged_entry_of_the_users_does_not_hide_the_one_that_ships(folder: Path, home: Path) -> None:
+    home.mkdir()
+    (home / "index.json").write_text(json.dumps({"small": {"sha256": read_card("small").sha256, "classes": 3}, "odd": {}}))
+    assert list_pretrained() == ("small", "odd")
+    assert load("small", device="cpu").card.classes == ("ant", "bee", "cat")
+
+
 def test_names_that_no_network_can_have_are_passed_over(folder: Path, home: Path) -> None:
     home.mkdir()
     names = ("../evil", "mine", "small.statistics", "a/b", "", ".hidden", "mine.pth")
