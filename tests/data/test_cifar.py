@@ -21,8 +21,8 @@ from sevis.data.datasets import find_data, open_dataset
 from sevis.data.image_formats import read_image
 from sevis.files import sha256
 from sevis.weights.loading import load
-from tests.helpers.slow import slow
 from tests.helpers.pictures import write_classes
+from tests.helpers.slow import slow
 
 NAMES = {"cifar10": ("airplane", "bird", "cat"), "cifar100": ("apple", "bear", "cloud", "tulip")}
 PER_FILE = 6
