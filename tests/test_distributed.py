@@ -51,7 +51,8 @@ def assert_same(found: ClassStatistics, expected: ClassStatistics) -> None:
                 np.testing.assert_array_equal(one[name], values, err_msg=f"{site} {part} {name}")
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
 def test_many_processes_give_the_numbers_of_one(colours: Path, tmp_path: Path, alone: ClassStatistics, processes: int) -> None:
     out = tmp_path / "new folder" / "out"
     result = collect(out, colours, processes=processes)

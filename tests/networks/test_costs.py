@@ -97,7 +97,10 @@ def test_parameters_of_table_3_are_cut_off_behind_the_printed_digit(name: str, p
     assert (cost_of(name).parameters, cost_of(f"se_{name}").parameters) == (plain, gated)
 
 
-@pytest.mark.parametrize("variant", ABLATIONS, ids=lambda variant: f"{variant.table}, {variant.label}")
+# Those of Table 10 are quick: the others repeat them.
+@pytest.mark.parametrize(
+    "variant", slow(ABLATIONS, [row for row in ABLATIONS if row.table > 10]), ids=lambda variant: f"{variant.table}, {variant.label}"
+)
 def test_the_ablations_cost_what_they_print(variant: PrintedVariant) -> None:
     """Parameters: the printed ones are those with biases, rounded up, although the ablations have none (paper, section 6)."""
     printed: Printed = variant.printed
@@ -304,10 +307,11 @@ def test_the_network_stays_as_it_is() -> None:
         (Small, (1, 64, 64), "takes no input of 1 × 64 × 64"),
         (Small, (3, 0, 64), "at least one channel and one pixel"),
         (Small, 64, "channels, height and width of an input .*, got 64"),
-        (
+        pytest.param(
             lambda: sevis.build("bn_inception"),
             (3, 240, 240),
             "takes no input of 3 × 240 × 240 .*: the next possible input is 3 × 255 × 255",
+            marks=pytest.mark.slow,
         ),
     ],
 )
