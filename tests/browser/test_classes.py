@@ -62,7 +62,7 @@ def test_the_classes_of_a_network_without_statistics(open_page):
     expect(page.get_by_text("regnety_002 has learnt nothing")).to_be_visible()
     settle(page)
     page.get_by_role("link", name="Classes").click()
-    expect(page.get_by_text("There are no class statistics of regnety_002 yet")).to_be_visible()
+    expect(page.get_by_text("There are no class statistics of regnety_002")).to_be_visible()
     expect(page.get_by_text("python -m sevis collect --model regnety_002")).to_be_visible()
     expect(page).to_have_url(re.compile(r"network=regnety_002"))
     settle(page)
