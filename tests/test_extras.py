@@ -1,9 +1,12 @@
 """What works with the core alone, and the sentence where a package of an extra is missing."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -116,3 +119,29 @@ def test_the_command_fits_how_sevis_came_here(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(extras, "version", unknown)
     assert install_command("zoo") == "pip install '.[zoo]' in the folder of the clone"
+
+
+def imported() -> set[str]:
+    """The packages of others that any file of sevis imports, also within functions."""
+    found = set()
+    for path in (ROOT / "sevis").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {name.name.partition(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - set(sys.stdlib_module_names) - {"sevis"}
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    """Those of a fresh environment are just what pyproject.toml names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [
+        *project["dependencies"],
+        *(line for name, lines in project["optional-dependencies"].items() if name != "lint" for line in lines),
+    ]
+    declared = {re.split(r"[<>=\[]", line)[0].replace("-", "_") for line in wanted}
+    called = {"PIL": "pillow", "skimage": "scikit_image", "sklearn": "scikit_learn"}
+    names = imported()
+    assert {"torch", "streamlit", "PIL"} <= names
+    assert {called.get(name, name) for name in names} - declared == set()

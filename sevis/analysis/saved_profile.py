@@ -121,7 +121,7 @@ def load_profile(path: str | Path, statistics: ClassStatistics) -> DepthProfile:
     if saved.statistics != statistics.identity or saved.sites != statistics.sites:
         raise SevisError(f"{path} is the depth profile of other statistics ({_short(saved.model or 'unnamed')}): {AGAIN}")
     if saved.measured_with != fingerprint():
-        raise SevisError(f"{path} is outdated, for its measures have changed since sevis {_short(saved.sevis)}: {AGAIN}")
+        raise SevisError(f"{path} is outdated, because its measures have changed since sevis {_short(saved.sevis)}: {AGAIN}")
     if fault := _fault(saved, statistics):
         raise SevisError(f"{path} is damaged ({fault}): {AGAIN}")
     return DepthProfile(

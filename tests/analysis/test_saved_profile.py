@@ -120,7 +120,7 @@ def test_an_outdated_profile_is_measured_anew(path, monkeypatch, changed: str) -
         monkeypatch.setattr(saved_profile, "VERSION", saved_profile.VERSION + 1)
         assert fingerprint() != before
         assert known_profile(small) is None
-        with pytest.raises(SevisError, match="is outdated, for its measures have changed since sevis"):
+        with pytest.raises(SevisError, match="is outdated, because its measures have changed since sevis"):
             load_profile(profile_path(path), small)
     else:
         other = replace(MEASURES[0], **{changed: {"range": (0, 2), "name": "other"}[changed]})

@@ -68,7 +68,7 @@ def choose_network() -> Network:
     """Draw the chooser, and give the network that the pages show: the chosen one, or where that cannot be had, the one before."""
     wanted = _choose()
     if fault := find_index_fault():
-        st.warning(as_text(f"Only the networks that come with sevis are here, for {fault}."), icon=":material/warning:")
+        st.warning(as_text(f"Only the networks that come with sevis are here, because {fault}."), icon=":material/warning:")
     try:
         _check(wanted)
         st.session_state[SHOWN] = wanted

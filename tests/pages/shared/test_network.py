@@ -61,7 +61,7 @@ def test_a_damaged_index_of_the_users_own_is_told_once(home):
     app = open_app()
     assert len(drawn_blocks(app)) == 16
     assert len(app.warning) == 1
-    assert "Only the networks that come with sevis are here, for" in app.warning[0].value
+    assert "Only the networks that come with sevis are here, because" in app.warning[0].value
     assert "repair it, or delete it" in app.warning[0].value
 
 
