@@ -105,6 +105,7 @@ assert sevis.load("mine").card.path == Path({str(home)!r}) / "mine.safetensors"
     for found, expected in zip(torch.load(tmp_path / "out.pt"), (logits, record["SE_4_6"].scale), strict=True):
         torch.testing.assert_close(found, expected)
     assert "SE_5_3" in _run(installed, tmp_path, "-m", "sevis", "explain", str(photo), "--model", "mine")
+    assert "SE_5_3" in _run(installed, tmp_path, str(installed / "bin" / "sevis"), "explain", str(photo))  # the script, the default network
 
 
 def test_the_app_starts_from_anywhere_and_its_first_page_runs(installed: Path, tmp_path: Path, home: Path) -> None:
