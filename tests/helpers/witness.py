@@ -20,7 +20,8 @@ class Witness(nn.Module):
     """A block that keeps what it did.
 
     Attributes:
-        seen: u as it lay before it was scaled, z of shape (N, C) and s of shape (N, C) of the latest run; empty before the first.
+        seen: u as it lay before it was scaled, z of shape (N, C) and s of shape (N, C) of the latest run, and the
+            source whose mean z is, which mostly is u; empty before the first run.
         runs: how often it ran.
         neutral: the s at which the block is as if it had no gate.
         opened: whether it takes the neutral s instead of its own.
@@ -36,12 +37,16 @@ class Witness(nn.Module):
         self.seen: dict[str, Tensor] = {}
         self.runs = 0
 
-    def saw(self, u: Tensor, z: Tensor, s: Tensor) -> Tensor:
-        """Keep copies, unseen by those who watch the operations; return the s to go on with."""
+    def saw(self, u: Tensor, z: Tensor, s: Tensor, source: Tensor | None = None) -> Tensor:
+        """Keep copies, unseen by those who watch the operations; return the s to go on with.
+
+        The source is what z is the mean of, where that is not u.
+        """
         if isinstance(u, Tensor):  # a tracer passes stand-ins
             with torch._C.DisableTorchFunction(), _disable_current_modes():
                 z, s_kept = (value.detach().clone().reshape(len(value), -1) for value in (z, s))
                 self.seen = {"u": u.detach().clone(), "z": z, "s": s_kept}
+                self.seen["source"] = self.seen["u"] if source is None else source.detach().clone()
             self.runs += 1
         return torch.full_like(s, self.neutral) if self.opened else s
 
