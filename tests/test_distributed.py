@@ -105,7 +105,7 @@ def test_a_mistake_ends_all_processes_with_its_sentence(colours: Path, tmp_path:
         (tmp_path / "data" / "cat" / f"{number}.png").write_bytes(b"no picture")
     result = collect(tmp_path / "out", tmp_path / "data", processes=2)
     assert result.returncode != 0
-    assert "images cannot be read, but at most 1% may be unreadable: repair or remove them; the first is cat/" in result.stderr
+    assert "images cannot be read, but at most 10 may be unreadable: repair or remove them; the first is cat/" in result.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -1,6 +1,10 @@
 """python -m sevis data, and what --data, --model and --classes stand for."""
 
 import argparse
+import logging
+import os
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,8 +77,22 @@ def read_lines(path: Path) -> list[str]:
         ) from None
 
 
+def number_classes(dataset: "ImageDataset", card: "Card") -> "ImageDataset":
+    """Return the data set with ImageNet's ids for its classes, where these are the numbers of all outputs of a network for ImageNet.
+
+    ImageNetV2's folders are such numbers. It goes to standard error, for nothing but the numbers says so.
+    """
+    from dataclasses import replace
+
+    wnids = tuple(card.wnids or ())
+    if not all(re.fullmatch(r"n\d{8}", wnid) for wnid in wnids) or dataset.wnids != tuple(map(str, range(len(wnids)))):
+        return dataset
+    print(f"{dataset.name}: its folders are numbers, which are taken for the outputs of {card.name}, as in ImageNetV2", file=sys.stderr)
+    return replace(dataset, wnids=wnids, classes=tuple(card.classes))
+
+
 def open_data(arguments: Arguments, split: str, wnids: Sequence[str] | None = None, *, labels: Path | None = None) -> "ImageDataset":
-    """Return the chosen data set: all of it, or the images of some classes."""
+    """Return the chosen data set: all of it, or the images of some classes. What a person must know of it goes to standard error."""
     from sevis.data.datasets import SETS, find_data, open_dataset
 
     path = arguments.data or find_data() or named_data()
@@ -85,5 +103,7 @@ def open_data(arguments: Arguments, split: str, wnids: Sequence[str] | None = No
             raise SevisError(f"{name} is not here: name its place with SEVIS_DATA, or run python -m sevis data {name}")
     if not path:
         raise SevisError("no data was found: name it with --data or SEVIS_DATA, or run python -m sevis data tiny-imagenet")
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, one speaks
+    logging.getLogger("sevis.data").addHandler(logging.lastResort if first and logging.lastResort else logging.NullHandler())
     dataset = open_dataset(path, split, labels=labels)
     return dataset if wnids is None else dataset.select(wnids)

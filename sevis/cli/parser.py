@@ -196,10 +196,6 @@ def _ablations(words: Any) -> None:
 
 def _collection(words: Any) -> None:
     collect = _add(words, "collect", collect_command, "collect the class statistics of a network over a data set")
-    collect.add_argument("--split", default="val", help="the part of the data: train, val or test (default: val)")
-    collect.add_argument(
-        "--labels", type=Path, metavar="FILE", help="for images without class folders: a text file, on each line a file and its class"
-    )
     collect.add_argument("--classes", help="class ids with commas between, or a file with one id a line (default: all)")
     collect.add_argument(
         "--out", type=Path, help="the file to write (default: the file where the app looks for the statistics of this network)"
@@ -235,7 +231,6 @@ def _audit(words: Any) -> None:
         audit_command,
         "test whether the gates are dynamic: measure the top-1 with opened, frozen and shuffled gates, block by block",
     )
-    audit.add_argument("--split", default="val", help="the part of the data: train or val (default: val)")
     audit.add_argument(
         "--out", type=Path, help="the JSON file to write (default: the file where the app looks for the audit of this network)"
     )
@@ -329,6 +324,11 @@ def _statistics_argument(parser: Parser) -> None:
 
 
 def _images_and_network(parser: Parser) -> None:
+    """Add the options of a command that runs a network over labelled images."""
+    parser.add_argument("--split", default="val", help="the part of the data: train, val or test, or the name of its folder (default: val)")
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="for images without class folders: CSV, or lines with the name of a file and its class"
+    )
     parser.add_argument("--per-class", type=_from(1), metavar="N", help="use only the first N images of each class (default: all)")
     _data_option(parser)
     _model_option(parser)

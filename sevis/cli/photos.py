@@ -2,7 +2,7 @@
 
 import json
 
-from sevis.cli.data import Arguments, load_network, open_data, say_hidden
+from sevis.cli.data import Arguments, load_network, number_classes, open_data, say_hidden
 from sevis.errors import SevisError
 
 
@@ -39,7 +39,7 @@ def audit_command(arguments: Arguments) -> None:
     out = arguments.out or ready.card.place("audit")
     if out.is_dir():  # now, not after minutes of forward passes
         raise SevisError(f"{out} is a directory: name the file to write, such as {out / 'audit.json'}")
-    dataset = open_data(arguments, arguments.split)
+    dataset = number_classes(open_data(arguments, arguments.split, labels=arguments.labels), ready.card)
     if arguments.per_class is not None:
         dataset = dataset.first(arguments.per_class)
     result = audit(ready, dataset, batch_size=arguments.batch_size, seed=arguments.seed)

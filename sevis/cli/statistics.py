@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.cli.data import Arguments, card_of, load_network, open_data, read_classes, say_hidden
+from sevis.cli.data import Arguments, card_of, load_network, number_classes, open_data, read_classes, say_hidden
 from sevis.errors import SevisError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def collect_command(arguments: Arguments) -> None:
 
 def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
     """Return the data set, in the classes that were asked for, by default those that the network knows; named as it names them."""
-    dataset = open_data(arguments, arguments.split, labels=arguments.labels)
+    dataset = number_classes(open_data(arguments, arguments.split, labels=arguments.labels), card)
     if arguments.classes is not None:
         dataset = dataset.select(read_classes(arguments.classes))
     elif not arguments.data and card.wnids:

@@ -5,10 +5,11 @@ files with a list that says which class each belongs to (ImageNet's validation i
 """
 
 import hashlib
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from importlib.util import find_spec
@@ -18,15 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sevis.data.arrangement import tell_skipped
 from sevis.data.cifar import LAYOUTS, Layout, Records, recognise
-from sevis.data.image_formats import SUFFIXES, is_image, read_image
+from sevis.data.image_formats import SUFFIXES, read_image
+from sevis.data.layouts import arrange
+from sevis.data.parts import part_of
 from sevis.data.sources import Folder, Source, Zip, printable
 from sevis.errors import SevisError
 from sevis.settings import cache_folder, named_data
 
 TINY_IMAGENET = "tiny-imagenet-200"
 SETS = {"tiny-imagenet": TINY_IMAGENET} | {name: layout.folder for name, layout in LAYOUTS.items()}  # those that have a name
-SPLITS = ("train", "val", "test")
 SAMPLE_PHOTOS = {  # ships with scikit-image, so it is there without internet
     "Cup of espresso": "coffee.png",
     "Tabby cat": "chelsea.png",
@@ -41,13 +44,15 @@ class ImageDataset:
 
     Attributes:
         name: for people and for provenance, such as `tiny-imagenet-200`.
-        split: `train`, `val`, or empty where the folder has no splits.
+        split: `train`, `val`, or what its folder is called; empty where there are no splits.
         source: where the files lie.
         files: one name per image.
         labels: one class index per image.
         wnids: the folder names of the classes, in the order of the indices (WordNet ids in ImageNet).
         classes: their names for people.
         empty: the folders without an image among those of the classes; they are none.
+        skipped: how many files beside the images are not read, by their suffixes.
+        notes: what else a person must know of how it was read, as sentences.
         per_class: how many images of each class were kept at most, see `first`; None: all.
     """
 
@@ -59,6 +64,8 @@ class ImageDataset:
     wnids: tuple[str, ...]
     classes: tuple[str, ...]
     empty: tuple[str, ...] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     per_class: int | None = None
 
     def __len__(self) -> int:
@@ -73,6 +80,12 @@ class ImageDataset:
     def read(self, index: int) -> bytes:
         """Return the bytes of one image's file."""
         return self.source.read(self.files[index])
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Return what a person must know of how it was read: `notes`, and how many files are not read."""
+        told = tell_skipped(self.skipped)
+        return (*self.notes, told) if told else self.notes
 
     @cached_property
     def _by_label(self) -> dict[int, list[int]]:
@@ -136,33 +149,40 @@ def find_data(name: str = TINY_IMAGENET) -> Path | None:
     return named if renamed else None
 
 
-def open_dataset(path: str | Path, split: str = "val", *, labels: Path | None = None) -> ImageDataset:
+def open_dataset(path: str | Path, split: str = "val", *, labels: str | Path | None = None, links: bool = True) -> ImageDataset:
     """Open a folder or zip: Tiny ImageNet, CIFAR in its binary version, else one folder a class, below `split` where that exists.
+
+    What a person must know of it, such as lines of the list that name no image, is logged as a warning; see `ImageDataset.remarks`.
 
     Args:
         path: the folder or zip.
-        split: train, val or test, where it has several; CIFAR's val and test are the same.
-        labels: a text file for files that are not sorted into folders: on each line the name of a file (below the root, or below the
-            folder of the split; its suffix may be left off) and its class, with a space, tab or comma between. What it does not name
-            is left out.
+        split: train, val or test, where it has several, or the name of the folder; CIFAR's val and test are the same. Empty: it has none,
+            and a folder called train is a class.
+        labels: a list for files that are not sorted into folders: CSV, with names of its columns or without, or lines with a file and its
+            class. What it does not name is left out.
+        links: whether links to files and folders are followed.
 
     Raises:
-        SevisError: when nothing is there, no image is found, or it cannot be listed: a folder that may not be read, more than MAX_FILES
-            files, folders nested deeper than MAX_DEPTH.
+        SevisError: when nothing is there, no image is found, nothing tells the classes, or it cannot be listed: a folder that may not be
+            read, more than MAX_FILES files, folders nested deeper than MAX_DEPTH.
     """
     path = Path(path)
     if not path.exists():
         raise SevisError(f"there is no data at {path}: name a folder with one folder of images for each class, or the Tiny ImageNet zip")
-    source: Source = Folder(path) if path.is_dir() else Zip(path)
+    source: Source = Folder(path, links) if path.is_dir() else Zip(path)
     names = source.names()
-    if labels is not None:
-        return _listed_files(source, names, split, labels)
     roots = [name.removesuffix("wnids.txt") for name in names if re.fullmatch(r"([^/]+/)?wnids\.txt", name)]
-    if roots:
-        return _tiny_imagenet(source, names, split, roots[0])
-    if path.is_dir() and (layout := recognise(names)):
-        return _cifar(path, layout, split)
-    return class_folders(source, names, split)
+    if labels is not None:
+        dataset = class_folders(source, names, split, labels=Path(labels))
+    elif roots:
+        dataset = _tiny_imagenet(source, names, part_of(split) or split, roots[0])
+    elif path.is_dir() and (layout := recognise(names)):
+        dataset = _cifar(path, layout, part_of(split) or split)
+    else:
+        dataset = class_folders(source, names, split)
+    for remark in dataset.remarks:
+        logging.getLogger(__name__).warning("%s: %s", dataset.name, remark)
+    return dataset
 
 
 def sample_photos() -> dict[str, Path]:
@@ -209,71 +229,25 @@ def _cifar(folder: Path, layout: Layout, split: str) -> ImageDataset:
     )
 
 
-def class_folders(source: Source, names: list[str], split: str) -> ImageDataset:
-    """Return one folder a class, below a folder for the split where there is one; the classes are those of all splits together.
+def class_folders(source: Source, names: list[str], split: str, *, labels: Path | None = None) -> ImageDataset:
+    """Return a data set as its folders, its metadata file or a list of labels sort it; the classes are those of all parts together.
 
     Args:
         source: where the files lie.
         names: of its files.
         split: train, val or test, where it has several.
+        labels: a list of the classes.
 
     Raises:
-        SevisError: for a split that is not there, no image, and folders nested too deep.
+        SevisError: for a part that is not there, no image, images whose class nothing tells, and folders nested too deep.
     """
-    names = [name for name in names if "/" in name and is_image(name)]
-    tops = {_part(name, 0) for name in names}
-    around = ""  # of a zip: the folder that holds it all
-    if isinstance(source, Zip) and len(tops) == 1 and not tops & set(SPLITS) and all(name.count("/") > 1 for name in names):
-        around = f"{min(tops)}/"
-    level = around.count("/")
-    splits = {_part(name, level) for name in names if name.count("/") > level + 1} & set(SPLITS)
-    if splits and split not in splits:
-        raise SevisError(f"there is no {split!r} in {source.root}: choose one of {', '.join(sorted(splits))}")
-    if splits:
-        names = [name for name in names if _part(name, level) in splits and name.count("/") > level + 1]
-    wnids = {_part(name, level + bool(splits)) for name in names}
-    found = [(name, _part(name, level + bool(splits))) for name in names if not splits or _part(name, level) == split]
-    _check_level(source, found, level + bool(splits))
-    empty = {printable(name) for name in source.folders(f"{around}{split if splits else ''}".rstrip("/"))} - wnids
-    dataset = _labelled(source, found, name=source.root.stem, split=split if splits else "", wnids=tuple(sorted(wnids)), words={})
-    return replace(dataset, empty=tuple(sorted(empty)))
-
-
-def _part(name: str, number: int) -> str:
-    """Return the name of one of the folders around a file, counted from the outermost."""
-    return printable(name.split("/", number + 1)[number])
-
-
-def _check_level(source: Source, found: list[tuple[str, str]], level: int) -> None:
-    """Refuse a folder too high up: all images in one class, whose folder holds several folders of images and no image itself."""
-    deep = {_part(name, level + 1) for name, _ in found if name.count("/") > level + 1}
-    if len({wnid for _, wnid in found}) == 1 and len(deep) > 1 and all(name.count("/") > level + 1 for name, _ in found):
-        top = "/".join(found[0][0].split("/")[: level + 1])
-        raise SevisError(f"all images in {source.root} lie at least one level too deep, in folders below {top}: name {top} itself")
-
-
-def _listed_files(source: Source, names: list[str], split: str, labels: Path) -> ImageDataset:
-    """Return files that a list gives their classes."""
-    images = [name for name in names if is_image(name)]
-    known = {key: name for name in images for below in (name, name.removeprefix(f"{split}/")) for key in (below, below.rpartition(".")[0])}
-    try:
-        lines = labels.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise SevisError(f"{labels} is not a text file: expected lines with the name of a file and its class") from None
-    rows = [line.split("\t") if "\t" in line else line.replace(",", " ").split() for line in lines]
-    found = sorted({known[row[0]]: row[1].strip() for row in rows if len(row) > 1 and row[0] in known}.items())
-    if not found:
-        raise SevisError(
-            f"none of the {len(lines)} lines of {labels} names one of the {len(images)} images in {source.root}: "
-            "expected lines such as ILSVRC2012_val_00000001.JPEG n01751748"
-        )
-    there = any(name.startswith(f"{split}/") for name, _ in found)
-    wnids = tuple(sorted({wnid for _, wnid in found}))
-    return _labelled(source, found, name=source.root.stem, split=split if there else "", wnids=wnids, words={})
+    there = arrange(source, names, split, labels=labels)
+    dataset = _labelled(source, there.found, name=source.root.stem, split=there.split, wnids=there.classes, words={})
+    return replace(dataset, empty=there.empty, skipped=there.skipped, notes=there.notes)
 
 
 def _labelled(
-    source: Source, found: list[tuple[str, str]], *, name: str, split: str, wnids: tuple[str, ...], words: dict[str, str]
+    source: Source, found: Sequence[tuple[str, str]], *, name: str, split: str, wnids: tuple[str, ...], words: dict[str, str]
 ) -> ImageDataset:
     index = {wnid: label for label, wnid in enumerate(wnids)}
     found = [(file, wnid) for file, wnid in found if wnid in index]
@@ -289,7 +263,7 @@ def _labelled(
         files=tuple(file for file, _ in found),
         labels=tuple(index[wnid] for _, wnid in found),
         wnids=wnids,
-        classes=unique({wnid: words.get(wnid, wnid).split(",")[0] for wnid in wnids}),
+        classes=unique({wnid: words[wnid].split(",")[0] if wnid in words else wnid for wnid in wnids}),
     )
 
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sevis.data.datasets import SPLITS
 from sevis.data.image_formats import MAX_BYTES, SUFFIXES, is_image
+from sevis.data.parts import parts_among
 from sevis.data.sources import Folder, Source, Zip, printable
 from sevis.errors import SevisError
 
@@ -143,8 +143,7 @@ def _data_sets(roots: tuple[Path, ...]) -> Iterator[tuple[Path, str]]:
 
 
 def _holds_classes(path: Path, below: list[str]) -> bool:
-    splits = [name for name in below if name in SPLITS]
-    if splits:
+    if splits := parts_among(below):
         return any(_has_image(path / split / name) for split in splits for name in Folder(path).folders(split)[:3])
     return sum(_has_image(path / name) for name in below[:10]) > 1  # some may be empty
 
@@ -209,7 +208,9 @@ def _walk(folder: Path) -> Iterator[tuple[str, bool]]:
 
 def splits_in(source: Source) -> tuple[str, ...]:
     """Return the folders for training, validation and test that a data set has, the one to look at first before the others."""
-    tops = source.folders()
-    if isinstance(source, Zip) and len(tops) == 1 and tops[0] not in SPLITS:
-        tops = source.folders(tops[0])  # zipped with the folder that holds it all
-    return tuple(split for split in ("val", "test", "train") if split in tops)
+    below, tops = "", source.folders()
+    while not (parts := parts_among(tops)) and len(tops) == 1 and below.count("/") < DEPTH:  # within the folder that holds it all
+        below = f"{below}/{tops[0]}".removeprefix("/")
+        tops = source.folders(below)
+    order = ("val", "test", "train")
+    return tuple(sorted(parts, key=lambda name: (order.index(parts[name]), name)))

@@ -32,7 +32,9 @@ from sevis.experiments.resume import EVERY, PartialFile
 from sevis.settings import VERSION
 from sevis.weights.loading import ReadyModel
 
-BROKEN_SHARE = 0.01  # of the images, more of which stop a collection when they cannot be read
+# A collection stops when more images than this cannot be read: a share, which tells large data that lie broken, and a number, for a few
+# broken files are found among any photos and are more than a share of few. But never more than half of them.
+BROKEN_SHARE, BROKEN_NUMBER = 0.01, 10
 NAMED = 100  # broken images
 
 
@@ -80,7 +82,7 @@ def collect(
         sample: how many whole gate vectors of each class are kept; None: 50, less where they would take more than 256 MB.
 
     Raises:
-        SevisError: for a label without a class, and when more than 1 % of the images cannot be read.
+        SevisError: for a label without a class, and when too many of the images cannot be read (`most_broken`).
     """
     names = tuple(classes or ready.classes)
     statistics = _empty(ready, names, provenance(ready), sample)
@@ -107,7 +109,7 @@ def collect_dataset(
         The statistics; in every process but the first, those of its own part.
 
     Raises:
-        SevisError: when more than 1 % of the images cannot be read, and when what there is to resume is of
+        SevisError: when too many of the images cannot be read (`most_broken`), and when what there is to resume is of
             another run, or other processes do not do the same.
     """
     options, shard = options or CollectOptions(), shard or Shard()
@@ -146,6 +148,11 @@ def collect_dataset(
     return statistics
 
 
+def most_broken(images: int) -> int:
+    """Return how many of so many images may be broken: 1 % of them; where that is less than ten, ten, or half of them."""
+    return max(int(BROKEN_SHARE * images), min(BROKEN_NUMBER, images // 2))
+
+
 @dataclass
 class _BrokenImages:
     """How many images could not be read, and the first of them."""
@@ -158,11 +165,11 @@ class _BrokenImages:
         self.first = sorted({*self.first, *(Broken(*image) for image in found)})[:NAMED]
 
     def check(self, images: int) -> None:
-        """Raise SevisError when they are more than 1 % of so many images."""
-        if self.count > BROKEN_SHARE * images:
+        """Raise SevisError when they are more than may be broken among so many images."""
+        if self.count > most_broken(images):
             _, name, reason = self.first[0]
             raise SevisError(
-                f"{self.count} of {images} images cannot be read, but at most {BROKEN_SHARE:.0%} may be unreadable: repair or "
+                f"{self.count} of {images} images cannot be read, but at most {most_broken(images)} may be unreadable: repair or "
                 f"remove them; the first is {name}: {reason}"
             )
 

@@ -135,11 +135,6 @@ def test_class_folders_with_splits_share_their_labels(tmp_path: Path) -> None:
         open_dataset(root, "test")
 
 
-def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
-    data = open_dataset(write_classes(tmp_path / "vehicles", "train/1.png", "tram/2.png"), "train")
-    assert (data.classes, data.split) == (("train", "tram"), "")
-
-
 @pytest.mark.parametrize("within", ["", "pets/"])
 def test_zipped_class_folders_with_and_without_the_folder_around_them(tmp_path: Path, within: str) -> None:
     root = write_classes(tmp_path / "pets", "dog/a.png", "cat/b.png")
@@ -159,7 +154,7 @@ def test_missing_places_and_places_without_images_are_refused(tmp_path: Path) ->
     (tmp_path / "empty").mkdir()
     with pytest.raises(SevisError, match=r"no images in .*empty: expected one folder for each class with files ending in \.png, \.jpeg"):
         open_dataset(tmp_path / "empty")
-    with pytest.raises(SevisError, match="no images in"):
+    with pytest.raises(SevisError, match=r"2 images lie in .*loose without class folders, so nothing tells their classes"):
         open_dataset(write_classes(tmp_path / "loose", "a.png", "b.png"))
 
 
@@ -201,15 +196,15 @@ def test_names_that_point_out_of_the_root_are_not_read_nor_written(tmp_path: Pat
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "evil.zip"]
 
 
-def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+def test_links_to_folders_are_not_followed_for_visitors(tmp_path: Path) -> None:
     write_classes(tmp_path / "elsewhere", "private/a.png")
     root = write_classes(tmp_path / "pets", "cat/a.png")
     (root / "dog").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     (root / "cat" / "circle").symlink_to(root, target_is_directory=True)
-    assert open_dataset(root).files == ("cat/a.png",)
+    assert open_dataset(root, links=False).files == ("cat/a.png",)
 
 
-def test_links_to_files_are_followed_within_the_root_only(tmp_path: Path) -> None:
+def test_links_to_files_are_followed_within_the_root_only_for_visitors(tmp_path: Path) -> None:
     write_classes(tmp_path / "elsewhere", "private.png")
     root = write_classes(tmp_path / "pets", "cat/a.png")
     (root / "cat" / "b.png").symlink_to(root / "cat" / "a.png")
@@ -217,7 +212,7 @@ def test_links_to_files_are_followed_within_the_root_only(tmp_path: Path) -> Non
     (root / "cat" / "d.png").symlink_to(root / "cat" / "d.png")
     (tmp_path / "linked").symlink_to(root, target_is_directory=True)
     for path in (root, tmp_path / "linked"):
-        data = open_dataset(path)
+        data = open_dataset(path, links=False)
         assert data[0][0].tobytes() == data[1][0].tobytes()
         with pytest.raises(SevisError, match=r"c\.png is a link that leads out of .*: replace it by a copy"):
             data[2]

@@ -203,7 +203,7 @@ def test_a_zip_without_photos_is_refused(members):
 
 
 def test_photos_outside_of_folders_have_no_class():
-    with pytest.raises(SevisError, match=r"no images in pets.zip: expected one folder for each class"):
+    with pytest.raises(SevisError, match=r"1 image lies in pets.zip without class folders.*put the images of each class into a folder"):
         as_dataset(open_class_zip(zip_of([("1.png", grey())]), "pets.zip"))
 
 
@@ -247,6 +247,12 @@ def test_data_sets_are_found_and_called_by_their_place(root):
 def test_a_data_set_whose_first_class_is_empty_is_found(root):
     fill(root / "pets" / "ape", "notes.txt")
     assert "shared/pets" in find_class_folders((root,))
+
+
+def test_data_sets_with_parts_of_other_names_are_found(tmp_path):
+    fill(tmp_path / "shared" / "birds", "Training/owl/1.png", "Validation/owl/1.png")
+    fill(tmp_path / "shared" / "flat", "Training/1.png", "Validation/1.png")
+    assert list(find_class_folders((tmp_path / "shared",))) == ["shared/birds"]
 
 
 def test_two_of_one_name_are_told_apart(root, tmp_path):

@@ -42,17 +42,10 @@ def test_flat_files_take_their_classes_from_a_list(tmp_path: Path, below: str, l
 
 def test_a_list_that_fits_no_file_is_refused(tmp_path: Path) -> None:
     root = write_classes(tmp_path / "pets", "1.png", "2.png")
-    with pytest.raises(
-        SevisError, match=r"no images in .*pets: expected .*, or one folder of files and a list of their classes \(--labels\)"
-    ):
-        open_dataset(root)
     (tmp_path / "labels.txt").write_text("3.png cat\n4.png dog\n")
-    with pytest.raises(
-        SevisError, match=r"none of the 2 lines of .*labels\.txt names one of the 2 images in .*pets: expected lines such as"
-    ):
+    with pytest.raises(SevisError, match=r"none of the 2 lines of .*labels\.txt names one of the images here, and gives its class"):
         open_dataset(root, labels=tmp_path / "labels.txt")
-    with pytest.raises(SevisError, match=r"1\.png is not a text file: expected lines with the name of a file and its class"):
-        (root / "1.png").write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(SevisError, match=r"1\.png is not a text file in UTF-8: expected lines with the name of a file and its class"):
         open_dataset(root, labels=root / "1.png")
 
 
@@ -74,7 +67,7 @@ def test_folders_without_an_image_are_told_and_are_no_classes(tmp_path: Path) ->
 
 def test_a_folder_too_high_up_is_refused(tmp_path: Path) -> None:
     write_classes(tmp_path / "home" / "pets", "dog/a.png", "cat/b.png")
-    with pytest.raises(SevisError, match=r"all images in .*home lie at least one level too deep, in folders below pets: name pets itself"):
+    with pytest.raises(SevisError, match=r"all images in .*home lie at least one level too deep, .* below pets: name .*/home/pets itself"):
         open_dataset(tmp_path / "home")
     write_classes(tmp_path / "one", "cat/2024/a.png", "cat/b.png", "cat/2025/c.png")
     assert open_dataset(tmp_path / "one").classes == ("cat",)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sevis.data import image_formats, own_data, sources
-from sevis.data.datasets import SPLITS
-from sevis.experiments.collection import BROKEN_SHARE, NAMED
+from sevis.data.parts import SPLITS, part_of, parts_among
+from sevis.experiments.collection import BROKEN_NUMBER, BROKEN_SHARE, NAMED
 from sevis.settings import DATA_ROOTS
 from tests.docs.test_python import write_photos
 from tests.helpers.markdown import DOCS, fences, section
@@ -41,8 +41,16 @@ def test_limits_of_data_sets_are_those_of_the_code() -> None:
     assert sources.MAX_FILES == 5_000_000
     assert "five million files" in FLAT
     assert all(f"`{split}`" in FLAT for split in SPLITS)
-    assert f"more than {100 * BROKEN_SHARE:.0f} %" in FLAT
+    assert f"more than {100 * BROKEN_SHARE:.0f} % of all images are broken, and more than {BROKEN_NUMBER}, the collection stops" in FLAT
     assert f"up to {NAMED} of them" in FLAT
+
+
+def test_the_names_of_parts_are_known_to_the_code() -> None:
+    told = " ".join(section(PAGE, "Folders of classes").split())
+    names = re.findall(r"`(\w+)`", told[told.index("Other names are known, too:") : told.index("When no folder has the name")])
+    *alone, one, other = names
+    assert len(alone) >= 8 and all(part_of(name) in SPLITS for name in alone)
+    assert parts_among([one, other]) == {one: "train", other: "test"}
 
 
 def test_limits_of_the_app_are_those_of_the_code() -> None:

@@ -12,7 +12,7 @@ from torchvision.transforms import ToTensor
 from sevis.data.datasets import open_dataset
 from sevis.data.loader import make_loader
 from sevis.errors import SevisError
-from sevis.experiments.collection import CollectOptions, collect, collect_dataset
+from sevis.experiments.collection import CollectOptions, collect, collect_dataset, most_broken
 from sevis.weights.loading import ReadyModel, make_ready
 from tests.helpers.cards import make_card
 from tests.helpers.networks import plain_gates
@@ -150,12 +150,12 @@ def test_a_broken_image_is_skipped_counted_and_named(ready: ReadyModel, many: Pa
     np.testing.assert_allclose(statistics.mean("SE_5_1")[1], plain_gates(ready.model, inputs)["SE_5_1"][1].mean(axis=0), atol=1e-5)
 
 
-def test_more_than_one_percent_of_broken_images_stop_it(ready: ReadyModel, many: Path, tmp_path: Path) -> None:
+def test_too_many_broken_images_stop_it(ready: ReadyModel, many: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
     out.write_text("an older file")
-    (many / "val" / "green" / "7.png").write_bytes(b"no picture")
-    (many / "val" / "red" / "0.png").write_bytes(b"")
-    told = r"2 of 150 images cannot be read, but at most 1% may be unreadable: .*; the first is val/green/7.png: This file is not a picture"
+    for number in range(11):
+        (many / "val" / "green" / f"{number}.png").write_bytes(b"no picture" * (number % 2))
+    told = r"11 of 150 images cannot be read, but at most 10 may be unreadable: .*; the first is val/green/0.png: The file is empty"
     with pytest.raises(SevisError, match=told):
         collect_dataset(ready, open_colours(many)[1], options=CollectOptions(out=out, progress=False))
     with pytest.raises(SevisError, match=told):
@@ -163,9 +163,23 @@ def test_more_than_one_percent_of_broken_images_stop_it(ready: ReadyModel, many:
     assert out.read_text() == "an older file"
 
 
+def test_one_broken_image_of_twenty_does_not_end_it(ready: ReadyModel, tmp_path: Path) -> None:
+    few = write_colours(tmp_path / "few", train=1, val=7)
+    (few / "val" / "red" / "0.png").unlink()
+    (few / "val" / "green" / "3.png").write_bytes(b"no picture")
+    statistics = collect_dataset(ready, open_colours(few)[1], options=CollectOptions(batch_size=4, progress=False))
+    assert statistics.count.tolist() == [7, 6, 6]
+    assert statistics.metadata["broken"] == ["val/green/3.png"]
+
+
+@pytest.mark.parametrize(("images", "most"), [(1, 0), (2, 1), (3, 1), (19, 9), (20, 10), (999, 10), (1100, 11), (1_281_167, 12_811)])
+def test_the_broken_images_that_are_borne_are_a_share_and_a_number(images: int, most: int) -> None:
+    assert most_broken(images) == most
+
+
 def test_only_broken_images_are_an_error(ready: ReadyModel, tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / "data" / "cat").mkdir(parents=True, exist_ok=True)
         (tmp_path / "data" / "cat" / f"{number}.png").write_bytes(b"no picture")
-    with pytest.raises(SevisError, match="1 of 3 images cannot be read"):
+    with pytest.raises(SevisError, match="2 of 3 images cannot be read, but at most 1 may be unreadable"):
         collect_dataset(ready, open_dataset(tmp_path / "data"), options=CollectOptions(batch_size=1, progress=False))

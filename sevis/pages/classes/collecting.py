@@ -138,14 +138,14 @@ def _paced(loader: "Iterable[Batch]", total: int) -> "Generator[Batch]":
 
     They end where more images cannot be read than `collect` takes, which it then says.
     """
-    from sevis.experiments.collection import BROKEN_SHARE
+    from sevis.experiments.collection import most_broken
 
     bar, done, broken, started = st.progress(0.0, "Reading the first photos …"), 0, 0, perf_counter()
     for batch in loader:
         with turn():
             yield batch
         broken += len(batch.broken)
-        if broken > BROKEN_SHARE * total:
+        if broken > most_broken(total):
             return
         done += len(batch.labels) + len(batch.broken)
         bar.progress(done / total, describe_pace(done, total, perf_counter() - started))

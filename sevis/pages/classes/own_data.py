@@ -155,7 +155,7 @@ def _parts(path: str) -> tuple[str, ...]:
 @st.cache_resource(ttl=60, max_entries=4, show_spinner="Looking through the folder …")
 def _open(path: str, split: str, *, trusted: bool) -> tuple[ImageDataset, tuple[str, ...]]:
     others = () if trusted else look_through(Path(path), allowed_roots())
-    return open_dataset(path, split), others
+    return open_dataset(path, split, links=trusted), others
 
 
 def _upload() -> Found | None:
@@ -191,6 +191,8 @@ def _describe(found: Found) -> None:
     st.markdown(f"**{as_text(photos.name)}** holds {len(photos)} images of {len(photos.classes)} classes.")
     _name_some(photos.empty, "folder holds no image and is not used as a class", "folders hold no image and are not used as classes")
     _name_some(found.others, *PASSED_OVER)
+    for note in photos.notes:
+        st.caption(as_text(note))
 
 
 def _name_some(names: Iterable[str], one: str, many: str) -> None:
