@@ -26,7 +26,7 @@ class SiteCost:
     Attributes:
         name: SE_stage_block.
         channels, hidden: C, and the units of the hidden layer.
-        places: H x W of the maps that it scales; 0 where the forward pass does not come to it.
+        places: H x W of the maps that it scales, L of a sequence, D x H x W of a volume; 0 where the forward pass does not come to it.
         parameters: its weights and biases.
         squeeze: additions of eq. (2), or comparisons where the maximum squeezes; 0 where nothing does (the paper's NoSqueeze).
         projections: multiply-adds of eq. (3).
@@ -51,7 +51,8 @@ class BlockCost:
 
     Attributes:
         path: the module's, for `model.get_submodule`; REST for what the network has and does outside its blocks.
-        shape: of its output, without the batch: (C, H, W), or (C,) after the last pool; empty where the forward pass does not come to it.
+        shape: of its output, without the batch: (C, H, W) or (C, *places), or (C,) after the last pool; empty where the forward pass does
+            not come to it.
         parameters, multiply_adds: with those of its SE blocks.
         se_parameters, se_multiply_adds: those of its SE blocks.
     """
@@ -66,10 +67,10 @@ class BlockCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network costs for one image.
+    """What a network costs for one image, sequence or volume.
 
     Attributes:
-        size: channels, height and width of the image.
+        size: of that input: (channels, height, width), (channels, length) or (channels, depth, height, width).
         parameters: all that are trained; running means and variances are none.
         multiply_adds: of convolutions, linear layers and matrix products; not the additions of biases, norms, pools and sums.
         blocks: in the order in which they run; they add up to the whole.
@@ -120,8 +121,9 @@ def measure_cost(model: nn.Module, size: Size = (3, 224, 224)) -> Cost:
     Nothing is computed: the network may be on the meta device, and its weights and mode stay as they are. The count is that of evaluation.
 
     Args:
-        model: a network that takes one tensor of images; its SE blocks are those of `find_sites`.
-        size: channels, height and width of one image, in pixels.
+        model: a network that takes one tensor of images, sequences or volumes; its SE blocks are those of `find_sites`.
+        size: channels, height and width of one image, in pixels; channels and length of a sequence; channels, depth, height and width of a
+            volume.
 
     Raises:
         TypeError: when `model` is no nn.Module.
@@ -197,7 +199,7 @@ def _site_cost(skeleton: nn.Module, site: Site, seen: Mapping[str, _Seen]) -> Si
     projected = seen.get(f"{site.path}.{site.parts[0]}", _Seen())
     elements = prod(block.inputs) if block.calls else 0
     places = elements // site.channels
-    squeezed = places == 1 or projected.inputs != block.inputs  # NoSqueeze projects the maps themselves
+    squeezed = places == 1 or prod(projected.inputs) != elements  # NoSqueeze projects the maps themselves
     return SiteCost(
         name=site.name,
         channels=site.channels,

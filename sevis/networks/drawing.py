@@ -1,6 +1,7 @@
 """A unit of a network as a graph of its operations, by torch.fx on the meta device."""
 
 import operator
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,11 +13,16 @@ from sevis.blocks.block import average
 from sevis.blocks.sites import Site, find_sites
 from sevis.errors import SevisError, one_line
 from sevis.networks.grafting import Gated, find_units
-from sevis.networks.meta import Size, meta_copy, run_meta
+from sevis.networks.meta import CONVOLUTIONS, Size, default_size, meta_copy, run_meta
 
 SUMS = (operator.add, operator.iadd, torch.add)
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid)
-POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+ADAPTIVE_POOLS = (
+    *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
+    *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
+)
 
 Kind = Literal["input", "convolution", "activation", "pool", "sum", "concat", "product", "squeeze", "projection", "gate", "other"]
 
@@ -28,7 +34,7 @@ class Operation:
     Attributes:
         label: what it does, such as `3 × 3 conv, 64`.
         notes: what is done right after it, or how: `BN · ReLU`, `stride 2`; empty for nothing.
-        shape: of its output, as the paper writes it: C × H × W.
+        shape: of its output, as the paper writes it: C × H × W; C × L in a network of sequences, C × D × H × W in one of volumes.
         kind: what it is drawn as.
         gated: whether it belongs to an SE block.
     """
@@ -60,22 +66,24 @@ class Drawing:
     arrows: tuple[tuple[int, int], ...]
 
 
-def draw_unit(model: nn.Module, unit: str, *, size: Size = (3, 224, 224)) -> Drawing:
+def draw_unit(model: nn.Module, unit: str, *, size: Size | None = None) -> Drawing:
     """Read a unit off a network, without computing anything.
 
     Args:
         model: the network; it stays as it is.
         unit: the name of one of `find_units`, such as SE_4_6, or the path of any module.
-        size: channels, height and width of an image that the network takes.
+        size: channels, height and width of an image that the network takes, or the size of a sequence or a volume; None: as for
+            `sevis.graft`.
 
     Raises:
         SevisError: for a unit that the network does not have, that does not run, or whose way depends on what it computes.
     """
     skeleton = meta_copy(model)
+    size = size or default_size(model)
     path = _path_of(model, unit, size)
     whole = _whole(skeleton, path)
     shape = _input_shape(skeleton, whole, size)
-    module = whole[0] if len(whole) == 1 else nn.Sequential(*whole)
+    module = nn.Sequential(*whole)  # so that an SE block that is all of the unit has a path, too
     sites = {site.path: site for site in find_sites(module)}
     try:
         graph = _Tracer(set(sites)).trace(module)
@@ -83,7 +91,7 @@ def draw_unit(model: nn.Module, unit: str, *, size: Size = (3, 224, 224)) -> Dra
         shapes.run(torch.empty(1, *shape, device="meta", dtype=next(model.parameters()).dtype))
     except Exception as error:  # torch.fx has many reasons
         raise SevisError(
-            f"{unit} cannot be drawn, because the order of operations in {type(module).__name__} depends on values ({one_line(error)})"
+            f"{unit} cannot be drawn, because the order of operations in {type(whole[0]).__name__} depends on values ({one_line(error)})"
         ) from None
     sketch = _Sketch(module, sites, shapes.seen)
     for node in graph.nodes:
@@ -113,7 +121,7 @@ def _whole(skeleton: nn.Module, path: str) -> list[nn.Module]:
         return [unit]
     keys = list(holder._modules)
     end = keys.index(key)
-    start = max((index for index in range(end) if isinstance(holder[index], nn.Conv2d)), default=end)
+    start = max((index for index in range(end) if isinstance(holder[index], CONVOLUTIONS)), default=end)
     return [holder[index] for index in range(start, end + 1)]
 
 
@@ -128,7 +136,7 @@ def _input_shape(skeleton: nn.Module, whole: list[nn.Module], size: Size) -> tup
     handle.remove()
     if not shapes:
         raise SevisError(f"{type(whole[0]).__name__} cannot be drawn: the network does not run it")
-    if len(shapes[0]) != 3:
+    if len(shapes[0]) < 2:
         raise SevisError(f"{type(whole[0]).__name__} cannot be drawn: it does not take one batch of maps as its input")
     return shapes[0]
 
@@ -141,7 +149,7 @@ class _Tracer(fx.Tracer):
         self.gates = gates
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return module_qualified_name in self.gates or isinstance(m, nn.BatchNorm2d) or not m._modules
+        return module_qualified_name in self.gates or isinstance(m, NORMS) or not m._modules
 
 
 class _Shapes(fx.Interpreter):
@@ -190,7 +198,7 @@ class _Sketch:
         module = self.module.get_submodule(path)
         if path in self.sites:
             return self._gate(module, self.sites[path], before[0], shape)
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, NORMS):
             return self._follow(node, before[0], " · ".join(["BN", *_activation(getattr(module, "act", None))]), shape)
         if isinstance(module, ACTIVATIONS):
             return self._follow(node, before[0], type(module).__name__, shape)
@@ -202,10 +210,11 @@ class _Sketch:
         name = getattr(node.target, "__name__", str(node.target))
         if name == "relu":
             return self._follow(node, before[0], "ReLU", shape)
-        if name in ("getitem", "getattr", "size", "contiguous"):
+        if name in ("getitem", "getattr", "size", "contiguous") or not shape:  # of numbers, such as how many places there are
             return before[0]
-        label = name.replace("_pool2d", " pool").replace("avg", "average").replace("_", " ")
-        kind: Kind = "pool" if "pool2d" in name else "other"
+        pool = re.fullmatch(r"(.+)_pool[123]d", name)
+        label = (f"{pool[1]} pool" if pool else name).replace("avg", "average").replace("_", " ")
+        kind: Kind = "pool" if pool else "other"
         if node.target in SUMS and len(node.all_input_nodes) > 1:
             label, kind = "+", "sum"
         elif name in ("cat", "concat"):
@@ -226,7 +235,8 @@ class _Sketch:
 
     def _gate(self, block: nn.Module, site: Site, before: int, shape: str) -> int:
         """Add the column of the paper's Figure 3, from the map to its product with the scales, and return the product's index."""
-        size = shape.partition(" × ")[2] if site.spatial else "1 × 1"
+        places = shape.split(" × ")[1:]
+        size = " × ".join(places if site.spatial else ["1"] * len(places))
         column = before
 
         def put_below(label: str, channels: int, kind: Kind) -> None:
@@ -245,16 +255,16 @@ class _Sketch:
 
 def _step_of(module: nn.Module, shape: str) -> Operation:
     """Return the step that a layer is."""
-    if isinstance(module, nn.Conv2d):
+    if isinstance(module, CONVOLUTIONS):
         kind = "depthwise conv" if 1 < module.groups == module.in_channels else "conv"
         groups = f"{module.groups} groups" if 1 < module.groups < module.in_channels else ""
         notes = " · ".join(filter(None, [groups, _stride(module.stride)]))
-        return Operation(f"{_square(module.kernel_size)} {kind}, {module.out_channels}", notes, shape, "convolution")
-    if isinstance(module, POOLS):
+        return Operation(f"{_extent(module.kernel_size, _dimensions(shape))} {kind}, {module.out_channels}", notes, shape, "convolution")
+    if isinstance(module, (*POOLS, *ADAPTIVE_POOLS)):
         kind = "max" if "Max" in type(module).__name__ else "average"
-        if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
-            return Operation(f"{_square(module.kernel_size)} {kind} pool", _stride(module.stride), shape, "pool")
-        return Operation(f"Adaptive {kind} pool", "", shape, "pool")
+        if isinstance(module, ADAPTIVE_POOLS):
+            return Operation(f"Adaptive {kind} pool", "", shape, "pool")
+        return Operation(f"{_extent(module.kernel_size, _dimensions(shape))} {kind} pool", _stride(module.stride), shape, "pool")
     return Operation("Channel shuffle" if isinstance(module, nn.ChannelShuffle) else type(module).__name__, "", shape, "other")
 
 
@@ -273,11 +283,19 @@ def _activation(module: nn.Module | None) -> list[str]:
     return [] if module is None or isinstance(module, nn.Identity) else [type(module).__name__]
 
 
-def _square(size: Any) -> str:
-    height, width = size if isinstance(size, tuple) else (size, size)
-    return f"{height} × {width}"
+def _dimensions(shape: str) -> int:
+    return shape.count("×")
+
+
+def _extent(size: Any, dimensions: int) -> str:
+    """Return how far a convolution or a pool reaches: `3 × 3`, `1 × 3 × 3`, or `length-3` in a sequence."""
+    sides = size if isinstance(size, tuple) else (size,) * dimensions
+    return " × ".join(map(str, sides)) if len(sides) > 1 else f"length-{sides[0]}"
 
 
 def _stride(stride: Any) -> str:
-    first = stride[0] if isinstance(stride, tuple) else stride
-    return f"stride {first}" if first and first > 1 else ""
+    """Return the stride in words, one number where it is the same along all dimensions; empty where it is 1."""
+    sides = dict.fromkeys(stride if isinstance(stride, tuple) else (stride,))
+    if set(sides) <= {1, None}:
+        return ""
+    return f"stride {' × '.join(map(str, sides if len(sides) == 1 else stride))}"

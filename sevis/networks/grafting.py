@@ -11,16 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log2
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from sevis.blocks.block import SqueezeExcitation
 from sevis.blocks.sites import find_sites
 from sevis.errors import SevisError
-from sevis.networks.meta import Size, meta_copy, run_meta
+from sevis.networks.meta import Size, default_size, meta_copy, run_meta, try_meta
 from sevis.networks.placements import PLACEMENTS, SEQUENCES, UNITS, Slot
 from sevis.networks.placements import after as only_after
+
+Spot = tuple[str, bool]  # the path of a module, and whether it is what goes into it, not what comes out
+Shape = tuple[int, ...]  # of maps, with the batch
+Rules = Mapping[str, Mapping[str, Slot]]  # slots by placement, by the path of the unit
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,12 @@ def graft(
         stages: which stages get SE blocks (Table 13); None: all.
         reduction, squeeze, gate, bias, start: the SE blocks', see `sevis.SqueezeExcitation`. With start="identity", the network
             first computes exactly what it did before.
-        after: instead of a rule, the paths of the modules on whose outputs SE stands.
+        after: instead of a rule, the paths of the modules on whose outputs SE stands: (N, C, *places), such as maps (N, C, H, W), sequences
+            (N, C, L) or volumes (N, C, D, H, W).
         again: whether a network may have SE blocks already.
-        size: channels, height and width of an image that the network takes, for a forward pass without numbers that finds the channels
-            of the maps; None: 224 x 224 pixels, with the channels of the first convolution.
+        size: the shape of an input that the network takes, without the batch, for a forward pass without numbers that finds the channels
+            of the maps: (channels, height, width). None: as the first convolution suggests, 224 x 224 pixels, a sequence of 16,000, or
+            224 x 224 x 224 voxels.
 
     Raises:
         SevisError: for a network without a rule, with SE blocks already, and for a placement, stage or reduction that it does not have.
@@ -100,7 +106,8 @@ def find_units(model: nn.Module, *, after: Sequence[str] = (), size: Size | None
     `size` is that of `graft`.
 
     Raises:
-        SevisError: for a network without a rule, with the reason; for a path that leads nowhere or to no maps (N, C, H, W).
+        SevisError: for a network without a rule, with the reason; for a path that leads nowhere, to a module that does not run, or to one
+            whose output has no channels where SE reads them, (N, C, *places).
     """
     rules = _rules_at(model, after) if after else _rules(model)
     if not rules:
@@ -108,11 +115,11 @@ def find_units(model: nn.Module, *, after: Sequence[str] = (), size: Size | None
             f"no rule says where SE goes in {type(model).__name__}, because sevis knows only {', '.join(_families())}: name the "
             "modules whose outputs SE should gate, as in graft(model, after=['blocks.0', 'blocks.1'])"
         )
-    size = size or (_input_channels(model), 224, 224)
+    size = size or default_size(model)
     units: list[Unit] = []
     stages = _sequence_stages(model)
-    for path, shapes in _measure(model, rules, size).items():
-        stage = stages.get(path) or _stage(path) or max(1, round(log2(size[1] / shapes[_whole(path)][-2])))
+    for path, shapes in _measure(model, rules, size, told=bool(after)).items():
+        stage = stages.get(path) or _stage(path) or _halvings(size, shapes[_whole(path)])
         number = 1 + sum(unit.stage == stage for unit in units)
         channels = {placement: shapes[_spot(path, slot)][1] for placement, slot in rules[path].items()}
         units.append(Unit(f"SE_{stage}_{number}", stage, path, rules[path], channels))
@@ -163,7 +170,7 @@ def _common(units: Sequence[Unit]) -> tuple[str, ...]:
     return tuple(placement for placement in PLACEMENTS if all(placement in unit.slots for unit in units))
 
 
-def _rules(model: nn.Module) -> dict[str, Mapping[str, Slot]]:
+def _rules(model: nn.Module) -> Rules:
     """Return the rules of all units by their paths."""
     stages = _sequence_stages(model)
     if stages:
@@ -171,7 +178,7 @@ def _rules(model: nn.Module) -> dict[str, Mapping[str, Slot]]:
     return {path: UNITS[name] for path, module in model.named_modules() if path and (name := _class_of(module)) in UNITS}
 
 
-def _rules_at(model: nn.Module, paths: Sequence[str]) -> dict[str, Mapping[str, Slot]]:
+def _rules_at(model: nn.Module, paths: Sequence[str]) -> Rules:
     if isinstance(paths, str):
         raise SevisError(f"expected a sequence of paths, such as [{paths!r}], got {paths!r}")
     modules = dict(model.named_modules())
@@ -204,13 +211,19 @@ def _stage(path: str) -> int:
     return 0
 
 
-def _measure(model: nn.Module, rules: Mapping[str, Mapping[str, Slot]], size: Size) -> dict[str, dict[tuple[str, bool], torch.Size]]:
+def _halvings(size: Size, shape: Shape) -> int:
+    """Return how often the input was halved, along the place dimension where that was most often; at least 1."""
+    return max(1, *(round(log2(whole / part)) for whole, part in zip(size[1:], shape[2:], strict=False)))
+
+
+def _measure(model: nn.Module, rules: Rules, size: Size, *, told: bool) -> dict[str, dict[Spot, Shape]]:
     """Return the shapes at all slots of every unit that runs, in the order in which they run.
 
-    A slot that holds nothing has the shape of the unit's output.
+    A slot that holds nothing has the shape of the unit's output. Units that no rule but a caller named (`told`) must run, and must have
+    their channels where SE reads them.
     """
     skeleton = meta_copy(model)
-    seen: dict[tuple[str, bool], torch.Size] = {}
+    seen: dict[Spot, Shape | str] = {}
     order: dict[str, None] = {}
     for path, slots in rules.items():
         skeleton.get_submodule(path).register_forward_pre_hook(lambda _, __, path=path: order.setdefault(path))
@@ -221,16 +234,28 @@ def _measure(model: nn.Module, rules: Mapping[str, Mapping[str, Slot]], size: Si
     run_meta(skeleton, size)
     shapes = {}
     for path in order:
-        whole = seen[_whole(path)]
-        shapes[path] = {spot: seen.get(spot, whole) for spot in [_whole(path), *(_spot(path, slot) for slot in rules[path].values())]}
-        if any(len(shape) != 4 for shape in shapes[path].values()):
-            raise SevisError(f"expected maps of shape (N, C, H, W) out of {path}, got {tuple(whole)}: SE gates the channels of maps")
+        whole = _maps_shape(path, seen[_whole(path)])
+        spots = [_whole(path), *(_spot(path, slot) for slot in rules[path].values())]
+        shapes[path] = {spot: _maps_shape(path, seen.get(spot, whole)) for spot in spots}
+    if told:
+        idle = [path for path in rules if path not in order]
+        if idle:
+            raise SevisError(f"{idle[0]} does not run when {type(model).__name__} is called: name a module that does, such as one in it")
+        seen.clear()
+        for larger in ((size[0], *(2 * side for side in size[1:])), (2 * size[0], *size[1:])):  # places come first in some networks' inputs
+            if not seen:
+                try_meta(skeleton, larger)  # even one that takes a single size may come as far as its units
+        for path, found in shapes.items():
+            _require_channels(model, path, found[_whole(path)], seen.get(_whole(path)))
     return shapes
 
 
-def _note_shape(module: nn.Module, spot: tuple[str, bool], seen: dict[tuple[str, bool], torch.Size]) -> None:
-    def note(_: nn.Module, args: tuple[Tensor, ...], *output: Tensor) -> None:
-        seen[spot] = (output or args)[0].shape
+def _note_shape(module: nn.Module, spot: Spot, seen: dict[Spot, Shape | str]) -> None:
+    """Note the shape of what a module takes or returns whenever it runs, or the class of what has none."""
+
+    def note(_: nn.Module, args: tuple[Any, ...], *output: Any) -> None:
+        value = (output or args or (None,))[0]
+        seen[spot] = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
     if spot[1]:
         module.register_forward_pre_hook(note)
@@ -238,11 +263,40 @@ def _note_shape(module: nn.Module, spot: tuple[str, bool], seen: dict[tuple[str,
         module.register_forward_hook(note)
 
 
-def _spot(path: str, slot: Slot) -> tuple[str, bool]:
+def _maps_shape(path: str, shape: Shape | str) -> Shape:
+    """Return the shape of some maps. Raises SevisError for what can be none."""
+    if isinstance(shape, str) or len(shape) < 3:
+        raise SevisError(
+            f"expected maps of shape (N, C, H, W) out of {path}, got {shape}: SE gates the channels of maps, of sequences (N, C, L) and of "
+            "volumes (N, C, D, H, W), so name a module that returns such"
+        )
+    return shape
+
+
+def _require_channels(model: nn.Module, path: str, shape: Shape, larger: Shape | str | None) -> None:
+    """Raise SevisError where what SE would read as the channels of a module's output are places, as in (N, L, C) and (N, H, W, C).
+
+    Places grow with the input: `larger` is the shape for one twice as large. Where it tells nothing, because the network takes inputs of
+    one size only, it is the width of the layers that tells.
+    """
+    named = f"expected the channels of {path} in the second dimension, as in (N, C, *places), got {shape}"
+    if isinstance(larger, tuple) and larger != shape:
+        if larger[1] != shape[1]:
+            raise SevisError(f"{named}, whose second dimension grows with the input ({larger} for one twice as large): name another module")
+        return
+    modules = list(model.modules())
+    first = {getattr(module, name, None) for module in modules for name in ("out_channels", "num_features", "num_channels")}
+    last = {getattr(module, "out_features", None) for module in modules}
+    last |= {module.normalized_shape[-1] for module in modules if isinstance(module, nn.LayerNorm)}
+    if shape[1] not in first and shape[-1] in last:
+        raise SevisError(f"{named}, where the last dimension is as wide as a linear layer or a norm: name another module")
+
+
+def _spot(path: str, slot: Slot) -> Spot:
     return _join(path, slot.module), slot.before
 
 
-def _whole(path: str) -> tuple[str, bool]:
+def _whole(path: str) -> Spot:
     return path, False
 
 
@@ -254,11 +308,6 @@ def _module_at(model: nn.Module, path: str) -> nn.Module | None:
     parent, _, key = path.rpartition(".")
     module = getattr(model.get_submodule(parent), key)
     return module if isinstance(module, nn.Module) else None
-
-
-def _input_channels(model: nn.Module) -> int:
-    """Return those of the first convolution; 3 where there is none."""
-    return next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), 3)
 
 
 def _class_of(module: nn.Module) -> str:

@@ -7,8 +7,19 @@ from torch import Tensor, nn
 
 from sevis.errors import SevisError, one_line
 
-Size = tuple[int, int, int]
-LARGEST = 1024  # the side, in pixels, that a network is tried with before it is said to take no input of that kind
+Size = tuple[int, ...]  # of one input: its channels and its places
+PLACES = {1: "length", 2: "height, width", 3: "depth, height, width"}
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# The length, or the side, that a network is tried with before it is said to take no input of that kind.
+LARGEST = {1: 2**20, 2: 1024, 3: 1024}
+
+
+def default_size(model: nn.Module) -> Size:
+    """Return the size of an input to try a network with, as its first convolution suggests: 224 a side, or a sequence of 16,000."""
+    first = _first_convolution(model)
+    if first is None:
+        return (3, 224, 224)
+    return (first.in_channels, 16_000) if isinstance(first, nn.Conv1d) else (first.in_channels, *[224] * len(first.kernel_size))
 
 
 def meta_copy(model: nn.Module) -> nn.Module:
@@ -24,25 +35,27 @@ def meta_copy(model: nn.Module) -> nn.Module:
 
 
 def run_meta(skeleton: nn.Module, size: Size = (3, 224, 224)) -> None:
-    """Run the forward pass of a `meta_copy` for one image of that size (channels, height, width), for its hooks and counters.
+    """Run the forward pass of a `meta_copy` for one input of that size, for its hooks and counters.
+
+    Args:
+        skeleton: the `meta_copy`.
+        size: channels and length, channels, height and width, or channels, depth, height and width: the input's shape without the batch.
 
     Raises:
         SevisError: for an input that the network does not take, with the smallest or next larger one that it takes.
     """
-    if not isinstance(size, tuple | list) or len(size) != 3 or min(size) < 1:
-        raise SevisError(f"expected channels, height and width of an input of at least one channel and one pixel, got {size}")
-    reason = _complaint(skeleton, size)
+    if not isinstance(size, tuple | list) or not size or not all(isinstance(side, int) and side > 0 for side in size):
+        raise SevisError(
+            "expected channels, height and width of an input of at least one channel and one pixel (channels and length of a sequence, "
+            f"channels, depth, height and width of a volume), got {size}"
+        )
+    reason = try_meta(skeleton, size)
     if reason:
         raise SevisError(_refusal(skeleton, size, reason))
 
 
-def _outline(tensor: Tensor) -> Tensor:
-    outline = tensor.detach().to("meta")
-    return nn.Parameter(outline, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else outline
-
-
-def _complaint(skeleton: nn.Module, size: Size) -> str:
-    """Return what the forward pass says against an input of that size; empty where it takes it."""
+def try_meta(skeleton: nn.Module, size: Size) -> str:
+    """Return what the forward pass of a `meta_copy` says against an input of that size; empty where it takes it."""
     dtype = next((tensor.dtype for tensor in skeleton.parameters()), torch.float32)
     try:
         with torch.no_grad():
@@ -52,24 +65,41 @@ def _complaint(skeleton: nn.Module, size: Size) -> str:
     return ""
 
 
+def _outline(tensor: Tensor) -> Tensor:
+    outline = tensor.detach().to("meta")
+    return nn.Parameter(outline, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else outline
+
+
+def _first_convolution(model: nn.Module) -> nn.Conv1d | nn.Conv2d | nn.Conv3d | None:
+    return next((module for module in model.modules() if isinstance(module, CONVOLUTIONS)), None)
+
+
 def _refusal(skeleton: nn.Module, size: Size, reason: str) -> str:
     """Return a sentence that says which inputs the network takes instead."""
-    channels, name = size[0], type(skeleton).__name__
+    channels, dimensions, name = size[0], len(size) - 1, type(skeleton).__name__
+    first = _first_convolution(skeleton)
+    if first and len(first.kernel_size) != dimensions:
+        expected = f"(channels, {PLACES[len(first.kernel_size)]})"
+        return f"{name} begins with a {type(first).__name__}: expected the size of an input as {expected}, got {size}"
     refusal = f"{name} takes no input of {_times(size)} ({reason})"
-    if _complaint(skeleton, (channels, LARGEST, LARGEST)):
-        return refusal
-    fails, works = 0, LARGEST
+    cure = f"{refusal}: pass the size of one that it takes"
+
+    def fails_at(side: int) -> bool:
+        return bool(try_meta(skeleton, (channels, *[side] * dimensions)))
+
+    largest = LARGEST.get(dimensions, 0)
+    if not largest or fails_at(largest):
+        return cure
+    fails, works = 0, largest
     while works - fails > 1:
         side = (fails + works) // 2
-        if _complaint(skeleton, (channels, side, side)):
-            fails = side
-        else:
-            works = side
+        fails, works = (side, works) if fails_at(side) else (fails, side)
     if min(size[1:]) < works:
-        return f"an input of {_times(size)} is too small for {name}: the smallest possible input is {channels} × {works} × {works}"
-    larger = range(max(size[1:]) + 1, LARGEST + 1)  # some networks halve even sides only
-    side = next((side for side in larger if not _complaint(skeleton, (channels, side, side))), works)
-    return f"{refusal}: the next possible input is {channels} × {side} × {side}"
+        smallest = _times((channels, *[works] * dimensions))
+        return f"an input of {_times(size)} is too small for {name}: the smallest possible input is {smallest}"
+    larger = range(max(size[1:]) + 1, max(size[1:]) + LARGEST[2] + 1)  # some networks halve even sides only
+    side = next((side for side in larger if not fails_at(side)), works)
+    return f"{refusal}: the next possible input is {_times((channels, *[side] * dimensions))}"
 
 
 def _times(size: Size) -> str:

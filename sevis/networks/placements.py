@@ -56,9 +56,12 @@ UNITS: Mapping[str, Mapping[str, Slot]] = {
     "sevis.networks.shufflenet.ShuffleUnit": after("se"),  # on the branch, before the merge
     "torchvision.models.resnet.BasicBlock": residual("bn2"),
     "torchvision.models.resnet.Bottleneck": residual("bn3", wide="conv3"),
+    "torchvision.models.video.resnet.BasicBlock": residual("conv2"),  # a sequence that ends with a norm
+    "torchvision.models.video.resnet.Bottleneck": residual("conv3", wide="conv3"),
     "torchvision.models.regnet.ResBottleneckBlock": residual("f", first="f", shortcut="proj"),
     "torchvision.models.googlenet.Inception": after(""),
     **{f"torchvision.models.inception.Inception{letter}": after("") for letter in "ABCDE"},
+    "torchvision.models.video.s3d.SepInceptionBlock3D": after(""),
     "torchvision.models.mobilenetv2.InvertedResidual": after("conv"),
     "torchvision.models.shufflenetv2.InvertedResidual": after("branch2"),
     "torchvision.models.densenet._DenseLayer": after("conv2"),  # on the new maps, before the concatenation

@@ -303,7 +303,11 @@ def test_the_size_is_the_callers() -> None:
         (torchvision.models.resnet18, {"stages": [4, 6]}, "no stage 6: choose among 2, 3, 4, 5"),
         (torchvision.models.resnet18, {"stages": 4}, r"a sequence of stages, such as \(4,\), got 4"),
         (torchvision.models.resnet18, {"after": "layer1"}, r"a sequence of paths, such as \['layer1'\], got 'layer1'"),
-        (torchvision.models.resnet18, {"size": (224, 224)}, r"channels, height and width of an input .*, got \(224, 224\)"),
+        (
+            torchvision.models.resnet18,
+            {"size": (224, 224)},
+            r"begins with a Conv2d: expected .* \(channels, height, width\), got \(224, 224\)",
+        ),
         (lambda: torchvision.models.resnet18().layer1[0], {"size": (64, 8, 8)}, "no rule says where SE goes in BasicBlock"),
         (torchvision.models.resnet18, {"reduction": 65}, "reduction between 1 and the 64 channels of the block, got 65"),
         (torchvision.models.resnet18, {"start": "one"}, "unknown start 'one': choose one of he, identity"),
