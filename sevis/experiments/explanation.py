@@ -40,7 +40,7 @@ class Explanation:
         hidden: relu(W1 z) by site name, shape (C/r,).
         logits: the gate's input by site name, shape (C,).
         scale: s by site name, shape (C,), eq. (3).
-        maps: u, shape (C, H, W), for the blocks that were asked for; s * u is the block's output.
+        maps: u, shape (C, H, W), or (C, L) or (C, D, H, W), for the blocks that were asked for; s * u is the block's output.
         seconds: the time of the forward pass.
         device: where it ran.
     """
@@ -119,7 +119,7 @@ class Explanation:
             channels = scale.size
             _expect(channels > 0 and all(_fits(part[site], channels) for part in (self.squeeze, self.logits, self.scale)), site)
             _expect(_fits(self.hidden[site], self.hidden[site].size), site)
-            _expect(site not in self.maps or _fits(self.maps[site], channels, ndim=3), site)
+            _expect(site not in self.maps or any(_fits(self.maps[site], channels, ndim=ndim) for ndim in (2, 3, 4)), site)
 
 
 def _expect(condition: bool, field: str) -> None:

@@ -145,7 +145,9 @@ def test_missing_and_damaged_files_are_refused(ready: ReadyModel, photo: Image.I
         ("logits", np.zeros(8, np.int32)),
         ("hidden", np.zeros((1, 2), np.float32)),
         ("maps", np.zeros((7, 4, 4), np.float32)),
-        ("maps", np.zeros((8, 16), np.float32)),
+        ("maps", np.zeros((7, 16), np.float32)),
+        ("maps", np.zeros(8, np.float32)),
+        ("maps", np.zeros((8, 2, 2, 2, 2), np.float32)),
     ],
 )
 def test_fields_that_do_not_fit_are_refused(ready: ReadyModel, photo: Image.Image, tmp_path: Path, field: str, value: object) -> None:
@@ -158,6 +160,13 @@ def test_fields_that_do_not_fit_are_refused(ready: ReadyModel, photo: Image.Imag
     replace(whole, **{field: changed}).save(path)
     with pytest.raises(SevisError, match="is damaged"):
         Explanation.load(path)
+
+
+@pytest.mark.parametrize("places", [(16,), (2, 4, 4)], ids=["sequence", "volume"])
+def test_maps_of_sequences_and_volumes_come_back(ready: ReadyModel, photo: Image.Image, tmp_path: Path, places: tuple[int, ...]) -> None:
+    maps = np.random.default_rng(0).normal(size=(8, *places)).astype(np.float32)
+    replace(explain(ready, photo), maps={"SE_2_1": maps}).save(tmp_path / "saved.safetensors")
+    np.testing.assert_array_equal(Explanation.load(tmp_path / "saved.safetensors").maps["SE_2_1"], maps)
 
 
 @pytest.mark.parametrize("sites", [[], "SE_2_1", [1], [["SE_2_1"]], None, {"SE_2_1": 1}])

@@ -110,8 +110,8 @@ def _maps_table(channels: Sequence[int], gated: Mapping[str, GatedMaps]) -> dict
 
 
 def largest(maps: Array) -> Array:
-    """Return the largest finite absolute value of each map: (C, H, W) in, (C,) out."""
-    finite: Array = np.where(np.isfinite(maps), np.abs(maps), np.float32(0)).max(axis=(1, 2), initial=0)
+    """Return the largest finite absolute value of each map: (C, *places) in, (C,) out."""
+    finite: Array = np.where(np.isfinite(maps), np.abs(maps), np.float32(0)).max(axis=tuple(range(1, maps.ndim)), initial=0)
     return finite
 
 
