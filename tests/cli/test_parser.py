@@ -69,7 +69,10 @@ def test_help_everywhere(call: Call) -> None:
         (["collect", "--save-every", "-1", "--out", "{tmp}/out"], "--save-every: expected seconds from 0 on, got '-1'"),
         (["collect", "--data", "{data}", "--out", "{tmp}/data"], "is a directory: name the file to write"),
         (["collect", "--data", "{data}", "--classes", "red,purple", "--out", "{tmp}/out"], "no class 'purple'"),
-        (["collect", "--data", "{data}", "--labels", "{tmp}/gone", "--out", "{tmp}/out"], "gone cannot be read (No such file or directory)"),
+        (
+            ["collect", "--data", "{data}", "--labels", "{tmp}/gone", "--out", "{tmp}/out"],
+            "gone cannot be read (No such file or directory)",
+        ),
         (["export", "{tmp}/gone", "--out", "{tmp}/out.csv"], "no class statistics at"),
         (["export", "--out", "{tmp}/out.xlsx"], "expected a file that ends in .csv, .parquet, .npz, got 'out.xlsx'"),
         (["report", "{tmp}/text.png", "--out", "{tmp}/out.html"], "damaged"),
