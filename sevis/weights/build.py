@@ -1,5 +1,6 @@
 """A card and weights become a network: the shipped weights, fresh ones, those that a library publishes, or a file's."""
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,20 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
+from tqdm import tqdm
 
 from sevis.errors import SevisError, one_line
 from sevis.files import sha256
 from sevis.networks import libraries
 from sevis.networks.initialisation import building
+from sevis.networks.libraries.class_names import name_wnids, number_outputs
 from sevis.networks.libraries.library import LibraryNetwork
 from sevis.settings import home_folder, pretrained_folder
 from sevis.weights.card import RANDOM, Card
-from sevis.weights.checkpoint import Checkpoint, check_fits, count_classes, fingerprint, fits, read_checkpoint
-from sevis.weights.describe import class_fields
+from sevis.weights.checkpoint import Checkpoint, check_sound, fingerprint, read_checkpoint
+from sevis.weights.file_classes import find_classes
+from sevis.weights.fit import Fit, Outline, count_classes, explain_misfit, find_fit
+from sevis.weights.published import is_published
 
 Built = tuple[Card, nn.Module]
 
@@ -60,11 +65,13 @@ def build_published(card: Card, path: Path) -> Built:
         SevisError: for a file that is damaged or of another network.
     """
     network, checkpoint = libraries.read(card.architecture), read_checkpoint(path)
+    check_sound(path, checkpoint.state)
     with building():
         try:
             model = network.convert(checkpoint.state)
         except Exception as error:  # timm's conversions stumble in their own ways over what they do not know
-            check_fits(network.on_meta(), checkpoint, network.name)
+            if find_fit(_outline(network), checkpoint, network.name, len(card.classes)) is None:
+                raise explain_misfit(_outline(network), checkpoint, network.name, len(card.classes)) from None
             raise SevisError(
                 f"{path} does not hold the weights of {network.name} ({one_line(error)}): delete it and fetch it again"
             ) from None
@@ -74,31 +81,74 @@ def build_published(card: Card, path: Path) -> Built:
 def build_from_file(card: Card, path: Path) -> Built:
     """Return the network with the weights of a user's file, and as many outputs as they have; and its card.
 
+    What was done to find the weights, and what the outputs are called where the file does not say it, is told on standard error.
+
     Raises:
         SevisError: for a file that is missing, damaged or of another network.
     """
     network, checkpoint = libraries.read(card.architecture), read_checkpoint(path)
-    num_classes = count_classes(network.on_meta(), checkpoint.state, len(card.classes))
-    network = network.with_outputs(num_classes)
-    classes = {} if num_classes == len(card.classes) else class_fields(num_classes, checkpoint)
-    card = _with(card, architecture=network.architecture, **classes, sha256=sha256(path), weights=path.name)
-    return card, _fill(network, checkpoint, card.name)
+    fit = find_fit(_outline(network), checkpoint, card.name, len(card.classes))
+    if fit is None:
+        outputs = count_classes(network.on_meta(), checkpoint.state, len(card.classes))
+        network = network.with_outputs(outputs)
+        model = _convert(network, checkpoint)
+        if model is None:
+            raise explain_misfit(_outline(network), checkpoint, card.name, len(card.classes))
+    else:
+        outputs = fit.outputs
+        network = network.with_outputs(outputs)
+        model = _fill(network, fit, path, card.name)
+        _say(path, fit.describe())
+    digest = sha256(path)
+    classes = _name_outputs(card, checkpoint, outputs, digest)
+    return _with(card, architecture=network.architecture, **classes, sha256=digest, weights=path.name), model
 
 
-def _fill(network: LibraryNetwork, checkpoint: Checkpoint, name: str) -> nn.Module:
-    """Return the network with the weights of a file. Raises SevisError for one of another network than that called `name`."""
-    outline = network.on_meta()
-    if network.converts and not fits(outline, checkpoint.state):
+def _outline(network: LibraryNetwork) -> Outline:
+    return lambda outputs: network.with_outputs(outputs).on_meta()
+
+
+def _convert(network: LibraryNetwork, checkpoint: Checkpoint) -> nn.Module | None:
+    """Return the network with weights that bear the names of another project, as its library renames them; None where it cannot."""
+    if network.converts:
+        check_sound(checkpoint.path, checkpoint.state)
         with suppress(Exception), building():
             return network.convert(dict(checkpoint.state))
-    check_fits(outline, checkpoint, name)  # before any memory is taken
+    return None
+
+
+def _fill(network: LibraryNetwork, fit: Fit, path: Path, name: str) -> nn.Module:
+    """Return the network, called `name`, with the weights of a file that fit it. Raises SevisError where PyTorch does not take them."""
     with building():
         model = network.build()
     try:
-        model.load_state_dict(checkpoint.state, strict=False)  # only counters that nothing reads may be missing
+        model.load_state_dict(fit.state, strict=False)  # only counters that nothing reads may be missing
     except RuntimeError as error:
-        raise SevisError(f"{checkpoint.path} does not hold the weights of {name} ({one_line(error)})") from None
+        raise SevisError(f"{path} does not hold the weights of {name} ({one_line(error)})") from None
     return model
+
+
+def _name_outputs(card: Card, checkpoint: Checkpoint, outputs: int, digest: str) -> dict[str, Any]:
+    """Return what a card says of the classes of a user's file: what the file says, else what is known of the network or these weights.
+
+    ImageNet's names are those of an entry of index.json or of published weights: 1,000 outputs may be any.
+    """
+    found = find_classes(checkpoint.about, outputs)
+    if found.names is not None:
+        return {"classes": name_wnids(found.names), "wnids": found.names}
+    known = outputs == len(card.classes)
+    if known and (card.shipped or not card.wnids or is_published(libraries.read(card.architecture), checkpoint.path, digest)):
+        _say(checkpoint.path, found.doubt)
+        return {}
+    doubt = found.doubt or ("it does not say what its outputs are" if known else "")
+    _say(checkpoint.path, doubt and f"{doubt}, so they are called output 0, output 1, ...: name them by sevis add --classes")
+    return {"classes": number_outputs(outputs), "wnids": None}
+
+
+def _say(path: Path, what: str) -> None:
+    """Tell on standard error what was found out about a file; nothing where there is nothing to tell."""
+    if what:
+        tqdm.write(f"{path}: {what}.", file=sys.stderr)
 
 
 def _with(card: Card, **changed: Any) -> Card:

@@ -1,6 +1,5 @@
 """A name or a checkpoint becomes a Card."""
 
-from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from sevis.networks import libraries
 from sevis.networks.libraries.class_names import name_classes, name_wnids
 from sevis.recipe import Recipe
 from sevis.weights.card import Card, list_pretrained, read_card
-from sevis.weights.checkpoint import Checkpoint, names_a_file, read_checkpoint
+from sevis.weights.checkpoint import names_a_file, read_checkpoint
 
 
 class _AboutData(msgspec.Struct):
@@ -95,12 +94,7 @@ def _describe_checkpoint(path: Path) -> Card:
     )
 
 
-def class_fields(num_classes: int, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
-    """Return what a card says of its classes: those that the file names, if it names so many, else by their number."""
-    with suppress(ValueError, RecursionError):
-        data = msgspec.convert(checkpoint.about.get("data") if checkpoint else None, _AboutData)
-        if len(data.classes) == num_classes:
-            wnids = tuple(map(str, data.classes))
-            return {"classes": name_wnids(wnids), "wnids": wnids}
-    classes, known = name_classes(num_classes)
-    return {"classes": classes, "wnids": known}
+def class_fields(num_classes: int) -> dict[str, Any]:
+    """Return what a card says of the classes of a network with published weights, or none: ImageNet's, else their number."""
+    classes, wnids = name_classes(num_classes)
+    return {"classes": classes, "wnids": wnids}

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from sevis.data.downloads import check_answers, fetch
 from sevis.errors import SevisError, WeightsMissing, one_line
 from sevis.files import sha256
-from sevis.networks.libraries.library import HUB_FILES, PublishedWeights
+from sevis.networks.libraries.library import HUB_FILES, LibraryNetwork, PublishedWeights
 
 
 def find_weights(published: PublishedWeights, *, download: bool = True) -> Path:
@@ -35,6 +35,21 @@ def find_weights(published: PublishedWeights, *, download: bool = True) -> Path:
         return fetch(published.address, published.path, sha256=digits)
     except SevisError as error:
         raise WeightsMissing(published.name, source=published.address, path=published.path, reason=f"{another}{error}") from None
+
+
+def is_published(network: LibraryNetwork, path: Path, digest: str) -> bool:
+    """Return whether a file with that SHA-256 is the one that a library publishes of a network, as far as can be told without fetching it.
+
+    It is where it has the bytes of the one in a cache, or the name of the published one, with its own SHA-256 in that name.
+    """
+    try:
+        published = network.published()
+    except SevisError:  # the library has no trained weights of it
+        return False
+    cached = _in_hub_cache(published.repository) if published.repository else None
+    if path.name == published.path.name and digest.startswith(_hash_in(path.name) or " "):
+        return True
+    return any(here is not None and here.is_file() and sha256(here) == digest for here in (cached, published.path))
 
 
 def _in_hub_cache(repository: str) -> Path | None:

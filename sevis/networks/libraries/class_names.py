@@ -13,7 +13,7 @@ def name_classes(num_classes: int) -> tuple[tuple[str, ...], tuple[str, ...] | N
     ImageNet's lists are known by their length (1k, 12k, 21k and 22k, as timm does it); for another, and without timm, the names are
     `output 0`, ... and the ids None.
     """
-    unnamed = tuple(f"output {number}" for number in range(num_classes)), None
+    unnamed = number_outputs(num_classes), None
     if not is_installed("timm"):
         return unnamed
     from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
@@ -23,6 +23,11 @@ def name_classes(num_classes: int) -> tuple[tuple[str, ...], tuple[str, ...] | N
         return unnamed
     wnids = tuple(ImageNetInfo(subset).label_names())  # type: ignore[no-untyped-call]
     return name_wnids(wnids), wnids
+
+
+def number_outputs(num_classes: int) -> tuple[str, ...]:
+    """Return names for outputs of which nothing is known: output 0, output 1, ..."""
+    return tuple(f"output {number}" for number in range(num_classes))
 
 
 def name_wnids(wnids: Sequence[str]) -> tuple[str, ...]:
