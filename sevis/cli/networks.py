@@ -3,6 +3,9 @@
 Every command imports what it needs when it runs, so that --help does not wait for torch.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from sevis.cli.columns import align
 from sevis.cli.data import Arguments, load_network, read_lines
 from sevis.errors import SevisError
@@ -65,5 +68,17 @@ def add_command(arguments: Arguments) -> None:
 
     network, weights = arguments.network, arguments.weights
     ready = load(network, weights=weights, device="cpu") if network else load(weights, device="cpu")
-    card = adopt(arguments.name, ready, classes=read_lines(arguments.classes) if arguments.classes else None)
+    card = adopt(arguments.name, ready, classes=_read_names(arguments.classes, len(ready.classes)) if arguments.classes else None)
     print(f"{card.name}: {len(card.classes)} classes, {card.path}")
+
+
+def _read_names(path: Path, outputs: int) -> Sequence[str]:
+    """Return the lines of a file; for `imagenet`, which is none, the WordNet ids of so many outputs of ImageNet."""
+    from sevis.networks.libraries.class_names import name_classes
+
+    if path != Path("imagenet") or path.is_file():
+        return read_lines(path)
+    wnids = name_classes(outputs)[1]
+    if wnids is None:
+        raise SevisError(f"no list of ImageNet's has {outputs} classes, as the network has outputs: name a file with one name a line")
+    return wnids

@@ -99,7 +99,8 @@ def _networks(words: Any) -> None:
     add.add_argument("name", metavar="NAME", help="the name that the network gets")
     add.add_argument("--network", help=f"the network that the weights belong to: {NAMES}; a checkpoint of `sevis train` says it itself")
     add.add_argument("--weights", required=True, type=Path, help="the file with the weights: .safetensors, .pth, .pt or .bin")
-    add.add_argument("--classes", type=Path, help="a text file with the names of the classes, one a line, in the order of the outputs")
+    names = "a text file with the names of the classes, one a line, in the order of the outputs; or imagenet, for ImageNet's"
+    add.add_argument("--classes", type=Path, help=names)
 
 
 def _costs(words: Any) -> None:

@@ -141,7 +141,8 @@ def _name_outputs(card: Card, checkpoint: Checkpoint, outputs: int, digest: str)
         _say(checkpoint.path, found.doubt)
         return {}
     doubt = found.doubt or ("it does not say what its outputs are" if known else "")
-    _say(checkpoint.path, doubt and f"{doubt}, so they are called output 0, output 1, ...: name them by sevis add --classes")
+    cure = "name them by sevis add --classes FILE (or --classes imagenet, if they are ImageNet's)"
+    _say(checkpoint.path, doubt and f"{doubt}, so they are called output 0, output 1, ...: {cure}")
     return {"classes": number_outputs(outputs), "wnids": None}
 
 

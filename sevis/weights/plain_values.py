@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Dictionaries, and objects that consist of their fields: what options, settings and logs of training scripts are kept in.
-RECORDS = (
+FIELDS = (
     "collections.defaultdict",
     "argparse.Namespace",
     "types.SimpleNamespace",
@@ -63,7 +63,7 @@ KINDS = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|[SU][1-9]\d{0,3}")  # of NumPy'
 ORDERS = ("<", "=", "|", b"<", b"=", b"|")  # of bytes: what any machine of today writes, and reads without a copy
 
 
-class Record:
+class PickledFields:
     """Stands for a dictionary or an object with fields: is made as an OrderedDict, whose __dict__ takes the fields."""
 
     def __new__(cls, *_: object) -> OrderedDict[Any, Any]:  # type: ignore[misc]
@@ -131,7 +131,7 @@ def _make_array(*_: object) -> PickledArray:
     return PickledArray()
 
 
-class Text:
+class PickledText:
     """Stands for what is written as text, such as a path in its parts: is made as that text."""
 
     def __new__(cls, *parts: object) -> str:  # type: ignore[misc]
@@ -153,8 +153,8 @@ def _leave_out(*_: object) -> None:
 
 # What `torch.serialization.safe_globals` takes: what is called, and for which name in a pickle.
 STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    *((Record, name) for name in RECORDS),
-    *((Text, name) for name in TEXTS),
+    *((PickledFields, name) for name in FIELDS),
+    *((PickledText, name) for name in TEXTS),
     *((getattr(datetime, name), f"datetime.{name}") for name in TIMES),
     *((_leave_out, name) for name in UNUSED),
     (_make_list, "collections.deque"),

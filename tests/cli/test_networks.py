@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -58,6 +59,17 @@ def test_a_network_of_ones_own_in_one_command(
     assert {entry["class"] for entry in json.loads(capsys.readouterr().out)["top"]} == {"red fox", "grey wolf", "polar bear"}
     assert main(["add", "mine", *words]) == 2
     assert "there is a network called mine already" in capsys.readouterr().err
+
+
+def test_a_network_of_ones_own_gets_imagenets_names_where_one_says_so(
+    elsewhere: Path, trained: tuple[Path, nn.Module], capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(timm.create_model("mobilenetv3_small_050").state_dict(), elsewhere / "thousand.pth")
+    words = ["--network", "mobilenetv3_small_050", "--classes", "imagenet", "--weights"]
+    assert main(["add", "three", *words, str(trained[0])]) == 2
+    assert "no list of ImageNet's has 3 classes" in capsys.readouterr().err
+    assert main(["add", "thousand", *words, str(elsewhere / "thousand.pth")]) == 0
+    assert sevis.load("thousand", device="cpu").classes[1] == "goldfish"
 
 
 def test_a_checkpoint_needs_no_name(elsewhere: Path, trained: tuple[Path, nn.Module], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,21 +1,29 @@
 """Weights put into networks: fresh, the library's own, or a file's; each against the library's own forward pass."""
 
+import argparse
+import json
 import re
 import threading
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 import sevis
 from sevis import SevisError, load
 from sevis.files import sha256
 from sevis.networks.libraries import find
-from sevis.weights import build as assembly
+from sevis.weights import fit as fitting
 from sevis.weights.card import DEFAULT
 from sevis.weights.checkpoint import fingerprint
 from tests.helpers.networks import assert_same_outputs, made, timm_net
@@ -182,10 +190,128 @@ def test_a_classifier_that_is_none(tmp_path: Path, value: torch.Tensor, message:
 
 def test_what_pytorch_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(load(weights="random", device="cpu").model.state_dict() | {"fc.bias": torch.zeros(7)}, tmp_path / "mine.pth")
-    monkeypatch.setattr(assembly, "check_fits", lambda *_: None)
+    monkeypatch.setattr(fitting, "compare_states", lambda *_: dict.fromkeys((*fitting.NAMES_AND_SHAPES, fitting.OF_ANOTHER_KIND), ()))
     with pytest.raises(SevisError, match=rf"mine\.pth does not hold the weights of {re.escape(DEFAULT)} \(.*size mismatch") as caught:
         load(weights=tmp_path / "mine.pth", device="cpu")
     assert "\n" not in str(caught.value)
+
+
+# --- what projects save ---
+
+SMALL = "lcnet_050"
+BESIDE = {"loss.weight": torch.ones(7), "val_best.value": torch.tensor(-torch.inf)}
+
+
+def small_net() -> nn.Module:
+    return timm_net(SMALL, num_classes=7)
+
+
+def with_head(state: dict[str, Tensor], prefix: str, head: str) -> dict[str, Tensor]:
+    """A state as mmpretrain and others save it, whose classifier lies elsewhere."""
+    return {(f"{head}{key[10:]}" if key.startswith("classifier.") else f"{prefix}{key}"): value for key, value in state.items()}
+
+
+SAVED: dict[str, tuple[Callable[[dict[str, Tensor]], Any], str]] = {
+    "a score of NumPy's": (lambda state: {"state_dict": state, "best_acc": np.float64(0.7)}, ""),
+    "paths, dates and logs": (
+        lambda state: {"model": state, "args": {"out": Path("runs"), "day": date(2026, 11, 27)}, "log": defaultdict(list, loss=[0.5])},
+        "",
+    ),
+    "mmpretrain": (lambda state: {"meta": {}, "state_dict": with_head(state, "backbone.", "head.fc")}, "'head.fc' is the classifier"),
+    "Lightning, self.net": (
+        lambda state: {"state_dict": {f"net.{key}": value for key, value in state.items()}},
+        "'net.', which was taken off",
+    ),
+    "Lightning, self.model and a loss": (
+        lambda state: {"state_dict": {f"model.{key}": value for key, value in state.items()} | BESIDE},
+        "left out was what lies beside them: loss.weight, val_best.value",
+    ),
+    "Hugging Face's wrapper of timm": (lambda state: {f"timm_model.{key}": value for key, value in state.items()}, "'timm_model.'"),
+    "fastai": (
+        lambda state: {"model": with_head(state, "0.model.", "1"), "opt": None},
+        "'0.model.', which was taken off; '1' is the classifier",
+    ),
+    "a name of its own": (lambda state: {"best": state, "epoch": 3}, "the weights lie in 'best'"),
+}
+
+
+@pytest.mark.parametrize("what", SAVED)
+def test_what_projects_save_is_loaded_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str) -> None:
+    save, told = SAVED[what]
+    theirs = small_net()
+    torch.save(save(theirs.state_dict()), tmp_path / "mine.pth")
+    ready = load(SMALL, weights=tmp_path / "mine.pth", device="cpu")
+    assert_same_outputs(ready.model, theirs)
+    assert len(ready.classes) == 7
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == (1 if told else 0)
+    assert told in printed
+
+
+def test_safetensors_of_another_name(tmp_path: Path) -> None:
+    theirs = small_net()
+    save_file(theirs.state_dict(), tmp_path / "mine.pth")
+    assert_same_outputs(load(SMALL, weights=tmp_path / "mine.pth", device="cpu").model, theirs)
+
+
+def test_half_a_network_is_never_loaded(tmp_path: Path) -> None:
+    state = small_net().state_dict()
+    for gone in ("classifier.weight", "blocks.5.0.se.conv_reduce.bias", "bn1.running_mean"):
+        for prefix, place in (("net.", r"below 'net\.'; "), ("", "")):
+            rest = {f"{prefix}{key}": value for key, value in state.items() if key != gone}
+            assert len(rest) == len(state) - 1
+            torch.save({"state_dict": rest}, tmp_path / "mine.pth")
+            with pytest.raises(SevisError, match=rf"does not hold the weights of lcnet_050 \({place}missing: {re.escape(gone)}"):
+                load(SMALL, weights=tmp_path / "mine.pth", device="cpu")
+
+
+# --- what the outputs are called ---
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"class_to_idx": {f"name {number}": number for number in reversed(range(7))}},
+        {"hyper_parameters": argparse.Namespace(class_names=[f"name {number}" for number in range(7)])},
+        {"meta": {"CLASSES": tuple(f"name {number}" for number in range(7))}},
+        {"classes": np.array([f"name {number}" for number in range(7)])},
+    ],
+)
+def test_a_file_names_the_outputs(tmp_path: Path, said: dict[str, Any]) -> None:
+    torch.save({"state_dict": small_net().state_dict(), **said}, tmp_path / "mine.pth")
+    ready = load(SMALL, weights=tmp_path / "mine.pth", device="cpu")
+    assert ready.classes == ready.card.wnids == tuple(f"name {number}" for number in range(7))
+
+
+def test_safetensors_name_the_outputs(tmp_path: Path) -> None:
+    names = {str(number): f"name {number}" for number in range(7)}
+    save_file(small_net().state_dict(), tmp_path / "a.safetensors", metadata={"format": "pt", "id2label": json.dumps(names)})
+    assert load(SMALL, weights=tmp_path / "a.safetensors", device="cpu").classes == tuple(names.values())
+
+
+def test_names_that_do_not_fit_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"state_dict": small_net().state_dict(), "classes": ["a", "b"]}, tmp_path / "mine.pth")
+    assert load(SMALL, weights=tmp_path / "mine.pth", device="cpu").classes[6] == "output 6"
+    told = "its classes has 2 names, 2 different, and the network has 7 outputs, so they are called output 0, output 1, ...: name them by"
+    assert told in capsys.readouterr().err
+
+
+def test_a_thousand_outputs_are_imagenets_only_where_something_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = timm_net("mobilenetv3_small_050").state_dict()
+    torch.save(state, tmp_path / "mine.pth")
+    ready = load("mobilenetv3_small_050", weights=tmp_path / "mine.pth", device="cpu")
+    assert (ready.classes[1], ready.card.wnids) == ("output 1", None)
+    assert "it does not say what its outputs are, so they are called output 0, output 1, ...: name" in capsys.readouterr().err
+    wnids = load("mobilenetv3_small_050", weights="random", device="cpu").card.wnids
+    torch.save({"model": state, "class_to_idx": {wnid: number for number, wnid in enumerate(wnids)}}, tmp_path / "mine.pth")
+    assert load("mobilenetv3_small_050", weights=tmp_path / "mine.pth", device="cpu").classes[1] == "goldfish"
+    path = find("mobilenetv3_small_050").published().path
+    path.parent.mkdir(parents=True)
+    save_file(state, path)
+    copy = tmp_path / "renamed.bin"
+    copy.write_bytes(path.read_bytes())
+    assert load("mobilenetv3_small_050", weights=copy, device="cpu").classes[1] == "goldfish"
+    assert load("mobilenetv3_small_050", download=False, device="cpu").classes[1] == "goldfish"
 
 
 def test_other_weights_of_a_shipped_network(folder: Path) -> None:

@@ -210,7 +210,7 @@ def test_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
         called("datetime", "datetime.now"),
         called("builtins", "getattr.__call__"),
         called("collections", "defaultdict.__init__"),
-        called("sevis.weights.plain_values", "Record"),
+        called("sevis.weights.plain_values", "PickledFields"),
         called("collections", "namedtuple", "A", "b"),
         b"\x80\x02}X\x05\x00\x00\x00valuecbuiltins\ngetattr\ncpathlib\nPath\nX\x05\x00\x00\x00touch\x86R(X\x01\x00\x00\x00atRs.",
     ],
