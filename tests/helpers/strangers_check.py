@@ -63,7 +63,7 @@ def _recorded(row: Stranger, network: nn.Module, blocks: list[Witness]) -> Itera
     for name, block in zip(names, blocks, strict=True):
         got, true = record[name], block.seen
         maps = [true["u"], true["source"], true["u"].movedim(-1, 1)]  # u or what z is the mean of, as it lies or as (N, C, ...)
-        for part, value, right in (("z", got.squeeze, [true["z"]]), ("s", got.scale, [true["s"]]), ("u", got.maps, maps)):
+        for part, value, right in (("z", got.squeeze, [true["z"]]), ("s", got.scale, [true["s"], true["factor"]]), ("u", got.maps, maps)):
             if not any(same(value, one) for one in right):
                 yield f"{name}: {part} is not the block's own: {tuple(value.shape)} for {tuple(right[0].shape)}"
 

@@ -34,11 +34,13 @@ class Written(Witness):
         channels: int = C,
         hidden: int = HIDDEN,
         bias: bool = True,
-        neutral: float = 1.0,
+        form: str = "",
     ):
         super().__init__()
         self.fc1, self.fc2 = nn.Linear(channels, hidden, bias=bias), nn.Linear(hidden, channels, bias=bias)
-        self.squeeze, self.between, self.gate, self.product, self.neutral = squeeze, between, gate, product, neutral
+        self.squeeze, self.between, self.gate, self.product = squeeze, between, gate, product
+        if form:
+            self.product, self.neutral, self.factor = FORMS[form]
 
     def forward(self, u: Tensor) -> Tensor:
         z = self.squeeze(u)
@@ -125,6 +127,12 @@ def multiply_in_place(u: Tensor, s: Tensor) -> Tensor:
     return u.mul_(wide(s, u))
 
 
+def add_in_place(u: Tensor, s: Tensor) -> Tensor:
+    result = times(u, s)
+    result += u
+    return result
+
+
 def over_the_map(u: Tensor) -> Tensor:
     return F.avg_pool2d(u, u.size()[2:])
 
@@ -198,21 +206,22 @@ PRODUCTS: dict[str, Product] = {
     "scales repeated": lambda u, s: u * s[..., None, None].repeat(1, 1, u.shape[2], u.shape[3]),
     "u.clone().mul_": lambda u, s: u.clone().mul_(wide(s, u)),
 }
-FORMS: dict[str, tuple[Product, float]] = {  # with the s at which the gate is as if it were not there
-    "u + u*s": (lambda u, s: u + times(u, s), 0.0),
-    "u*s + u": (lambda u, s: torch.add(times(u, s), u), 0.0),
-    "u*(1+s)": (lambda u, s: u * (1 + wide(s, u)), 0.0),
-    "(s+1)*u": (lambda u, s: (wide(s, u) + 1.0) * u, 0.0),
-    "2*u*s": (lambda u, s: 2 * u * wide(s, u), 0.5),
-    "u*2*s": (lambda u, s: u * 2 * wide(s, u), 0.5),
-    "u*s*2": (lambda u, s: u * wide(s, u) * 2, 0.5),
-    "(2*s)*u": (lambda u, s: (2.0 * wide(s, u)) * u, 0.5),
-    "u*s*s": (lambda u, s: u * wide(s, u) * wide(s, u), 1.0),
-    "u*s**2": (lambda u, s: u * wide(s, u) ** 2, 1.0),
-    "u*(1-s)": (lambda u, s: u * (1 - wide(s, u)), 0.0),
-    "u - u*s": (lambda u, s: u - times(u, s), 0.0),
-    "torch.addcmul(u, u, s)": (lambda u, s: torch.addcmul(u, u, wide(s, u)), 0.0),
-    "torch.lerp(u, u*s, 0.5)": (lambda u, s: torch.lerp(u, times(u, s), 0.5), 1.0),
+FORMS: dict[str, tuple[Product, float, Function]] = {  # with the s at which the gate is as if it were not there, and the factor of u
+    "u + u*s": (lambda u, s: u + times(u, s), 0.0, lambda s: 1 + s),
+    "u*s + u": (lambda u, s: torch.add(times(u, s), u), 0.0, lambda s: 1 + s),
+    "u*s, += u": (add_in_place, 0.0, lambda s: 1 + s),
+    "u*(1+s)": (lambda u, s: u * (1 + wide(s, u)), 0.0, lambda s: 1 + s),
+    "(s+1)*u": (lambda u, s: (wide(s, u) + 1.0) * u, 0.0, lambda s: 1 + s),
+    "2*u*s": (lambda u, s: 2 * u * wide(s, u), 0.5, lambda s: 2 * s),
+    "u*2*s": (lambda u, s: u * 2 * wide(s, u), 0.5, lambda s: 2 * s),
+    "u*s*2": (lambda u, s: u * wide(s, u) * 2, 0.5, lambda s: 2 * s),
+    "(2*s)*u": (lambda u, s: (2.0 * wide(s, u)) * u, 0.5, lambda s: 2 * s),
+    "u*s*s": (lambda u, s: u * wide(s, u) * wide(s, u), 1.0, lambda s: s * s),
+    "u*s**2": (lambda u, s: u * wide(s, u) ** 2, 1.0, lambda s: s * s),
+    "u*(1-s)": (lambda u, s: u * (1 - wide(s, u)), 0.0, lambda s: 1 - s),
+    "u - u*s": (lambda u, s: u - times(u, s), 0.0, lambda s: 1 - s),
+    "torch.addcmul(u, u, s)": (lambda u, s: torch.addcmul(u, u, wide(s, u)), 0.0, lambda s: 1 + s),
+    "torch.lerp(u, u*s, 0.5)": (lambda u, s: torch.lerp(u, times(u, s), 0.5), 1.0, lambda s: 0.5 + 0.5 * s),
 }
 weight_norm, spectral_norm = nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm
 
@@ -222,12 +231,7 @@ def _variants() -> list[Stranger]:
     rows = [Stranger(f"squeeze: {name}", lambda f=squeeze: Written(squeeze=f)) for name, squeeze in SQUEEZES.items()]
     rows += [Stranger(f"gate: {name}", lambda f=gate: Written(gate=f)) for name, gate in GATES.items()]
     rows += [Stranger(f"product: {name}", lambda f=product: Written(product=f)) for name, product in PRODUCTS.items()]
-    rows += [
-        Stranger(
-            f"form: {form}", lambda f=product, n=neutral: Written(product=f, neutral=n), None if form.startswith("torch") else True, form
-        )
-        for form, (product, neutral) in FORMS.items()
-    ]
+    rows += [Stranger(f"form: {form}", lambda f=form: Written(form=f), None if form.startswith("torch") else True, form) for form in FORMS]
     return rows
 
 

@@ -20,15 +20,17 @@ class Witness(nn.Module):
     """A block that keeps what it did.
 
     Attributes:
-        seen: u as it lay before it was scaled, z of shape (N, C) and s of shape (N, C) of the latest run, and the
-            source whose mean z is, which mostly is u; empty before the first run.
+        seen: u as it lay before it was scaled, z of shape (N, C) and s of shape (N, C) of the latest run, the
+            factor of that s, and the source whose mean z is, which mostly is u; empty before the first run.
         runs: how often it ran.
         neutral: the s at which the block is as if it had no gate.
+        factor: what a channel is multiplied by in all, from s: `1 + s` where the block gives u + u*s.
         opened: whether it takes the neutral s instead of its own.
         parts: the paths of the two projections, whose parameters alone are the cost of the gate.
     """
 
     neutral = 1.0
+    factor: Callable[[Tensor], Tensor] | None = None
     opened = False
     parts = ("fc1", "fc2")
 
@@ -46,6 +48,7 @@ class Witness(nn.Module):
             with torch._C.DisableTorchFunction(), _disable_current_modes():
                 z, s_kept = (value.detach().clone().reshape(len(value), -1) for value in (z, s))
                 self.seen = {"u": u.detach().clone(), "z": z, "s": s_kept}
+                self.seen["factor"] = self.factor(s_kept) if self.factor else s_kept
                 self.seen["source"] = self.seen["u"] if source is None else source.detach().clone()
             self.runs += 1
         return torch.full_like(s, self.neutral) if self.opened else s
