@@ -1,6 +1,7 @@
 """Networks on PyTorch's meta device, where tensors have shapes but no numbers: for what can be known without computing."""
 
 import copy
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ def run_meta(skeleton: nn.Module, size: Size = (3, 224, 224)) -> None:
     Raises:
         SevisError: for an input that the network does not take, with the smallest or next larger one that it takes.
     """
-    if not isinstance(size, tuple | list) or not size or not all(isinstance(side, int) and side > 0 for side in size):
+    if not _is_size(size):
         raise SevisError(
             "expected channels, height and width of an input of at least one channel and one pixel (channels and length of a sequence, "
             f"channels, depth, height and width of a volume), got {size}"
@@ -63,6 +64,11 @@ def try_meta(skeleton: nn.Module, size: Size) -> str:
     except Exception as error:  # every library has its own class for it
         return one_line(error)
     return ""
+
+
+def _is_size(size: object) -> bool:
+    """Return whether it is a sequence of whole numbers above zero, of Python or of NumPy."""
+    return isinstance(size, tuple | list) and bool(size) and all(isinstance(side, Integral) and int(side) > 0 for side in size)
 
 
 def _outline(tensor: Tensor) -> Tensor:
@@ -84,22 +90,27 @@ def _refusal(skeleton: nn.Module, size: Size, reason: str) -> str:
     refusal = f"{name} takes no input of {_times(size)} ({reason})"
     cure = f"{refusal}: pass the size of one that it takes"
 
-    def fails_at(side: int) -> bool:
-        return bool(try_meta(skeleton, (channels, *[side] * dimensions)))
-
-    largest = LARGEST.get(dimensions, 0)
-    if not largest or fails_at(largest):
+    largest = [LARGEST.get(dimensions, 0)] * dimensions
+    if dimensions not in LARGEST or try_meta(skeleton, (channels, *largest)):
         return cure
-    fails, works = 0, largest
+    smallest = (channels, *(_smallest_side(skeleton, channels, largest, place) for place in range(dimensions)))
+    if any(side < least for side, least in zip(size, smallest, strict=True)) and not try_meta(skeleton, smallest):
+        return f"an input of {_times(size)} is too small for {name}: the smallest possible input is {_times(smallest)}"
+    larger = range(max(size[1:]) + 1, max(size[1:]) + LARGEST[2] + 1)  # some networks halve even sides only
+    side = next((side for side in larger if not try_meta(skeleton, (channels, *[side] * dimensions))), largest[0])
+    return f"{refusal}: the next possible input is {_times((channels, *[side] * dimensions))}"
+
+
+def _smallest_side(skeleton: nn.Module, channels: int, sides: list[int], place: int) -> int:
+    """Return how small one side of an input may be where the others are `sides`, which the network takes."""
+    fails, works = 0, sides[place]
     while works - fails > 1:
         side = (fails + works) // 2
-        fails, works = (side, works) if fails_at(side) else (fails, side)
-    if min(size[1:]) < works:
-        smallest = _times((channels, *[works] * dimensions))
-        return f"an input of {_times(size)} is too small for {name}: the smallest possible input is {smallest}"
-    larger = range(max(size[1:]) + 1, max(size[1:]) + LARGEST[2] + 1)  # some networks halve even sides only
-    side = next((side for side in larger if not fails_at(side)), works)
-    return f"{refusal}: the next possible input is {_times((channels, *[side] * dimensions))}"
+        if try_meta(skeleton, (channels, *sides[:place], side, *sides[place + 1 :])):
+            fails = side
+        else:
+            works = side
+    return works
 
 
 def _times(size: Size) -> str:

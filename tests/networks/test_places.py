@@ -183,8 +183,8 @@ def test_an_input_that_is_too_short_is_refused_with_the_shortest() -> None:
     model = nn.Sequential(nn.Conv1d(1, 8, 80, 4), nn.MaxPool1d(4), nn.Conv1d(8, 8, 3))
     with pytest.raises(SevisError, match="an input of 1 × 50 is too small for Sequential: the smallest possible input is 1 × 124"):
         sevis.measure_cost(model, (1, 50))
-    with pytest.raises(SevisError, match="the smallest possible input is 1 × 3 × 3 × 3"):
-        sevis.measure_cost(nn.Conv3d(1, 2, 3), (1, 2, 9, 9))
+    with pytest.raises(SevisError, match="the smallest possible input is 1 × 3 × 1 × 5"):
+        sevis.measure_cost(nn.Conv3d(1, 2, (3, 1, 5)), (1, 2, 9, 9))
 
 
 def test_units_of_sequences_and_volumes_are_drawn() -> None:
