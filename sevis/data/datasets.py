@@ -23,7 +23,7 @@ from sevis.data.arrangement import tell_skipped
 from sevis.data.cifar import LAYOUTS, Layout, Records, recognise
 from sevis.data.image_formats import SUFFIXES, read_image
 from sevis.data.layouts import arrange
-from sevis.data.parts import part_of
+from sevis.data.parts import SPLITS, part_of
 from sevis.data.sources import Folder, Source, Zip, printable
 from sevis.errors import SevisError
 from sevis.settings import cache_folder, named_data
@@ -172,14 +172,12 @@ def open_dataset(path: str | Path, split: str = "val", *, labels: str | Path | N
     source: Source = Folder(path, links) if path.is_dir() else Zip(path)
     names = source.names()
     roots = [name.removesuffix("wnids.txt") for name in names if re.fullmatch(r"([^/]+/)?wnids\.txt", name)]
-    if labels is not None:
-        dataset = class_folders(source, names, split, labels=Path(labels))
-    elif roots:
-        dataset = _tiny_imagenet(source, names, part_of(split) or split, roots[0])
-    elif path.is_dir() and (layout := recognise(names)):
-        dataset = _cifar(path, layout, part_of(split) or split)
+    if labels is None and roots:
+        dataset = _other_word(_tiny_imagenet(source, names, part_of(split) or split, roots[0]), split)
+    elif labels is None and path.is_dir() and (layout := recognise(names)):
+        dataset = _other_word(_cifar(path, layout, part_of(split) or split), split)
     else:
-        dataset = class_folders(source, names, split)
+        dataset = class_folders(source, names, split, labels=None if labels is None else Path(labels))
     for remark in dataset.remarks:
         logging.getLogger(__name__).warning("%s: %s", dataset.name, remark)
     return dataset
@@ -227,6 +225,12 @@ def _cifar(folder: Path, layout: Layout, split: str) -> ImageDataset:
         wnids=names,
         classes=names,
     )
+
+
+def _other_word(dataset: ImageDataset, split: str) -> ImageDataset:
+    """Return the data set with a note where its part was asked for by another word."""
+    told = f"there is no part {split}, so its part {dataset.split} is taken"
+    return dataset if split in SPLITS else replace(dataset, notes=(*dataset.notes, told))
 
 
 def class_folders(source: Source, names: list[str], split: str, *, labels: Path | None = None) -> ImageDataset:

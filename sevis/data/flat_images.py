@@ -46,7 +46,7 @@ def by_list(files: Files, labels: Path, starts: Mapping[str, str], part: str) ->
 def by_metadata(files: Files, prefix: str, part: str) -> Arrangement | None:
     """Return the images below a folder to which Hugging Face's metadata files give a class; None where none does."""
     classes, notes, tables = dict[str, str](), list[str](), list[str]()
-    for table in (name for name in files.names if PurePosixPath(name).name in METADATA):
+    for table in (name for name in files.names if name.rpartition("/")[2] in METADATA):
         start = table.removesuffix(PurePosixPath(table).name)
         below = [name.removeprefix(start) for name in files.images if name.startswith(start)]
         try:

@@ -4,9 +4,10 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sevis.data.image_formats import is_image
 from sevis.data.sources import printable
 from sevis.errors import SevisError, one_line
 
@@ -62,25 +63,35 @@ class _Images:
 
     def __init__(self, images: Iterable[str], prefer: str) -> None:
         self._prefer = prefer
+        self._asked: dict[str, list[str]] = {}  # a cell is asked for when the separator, the columns and the classes are found
         self._files: dict[str, list[str]] = {}
         self._stems: dict[str, list[str]] = {}
         for image in images:
-            name = image.rpartition("/")[2]
+            name = image.rpartition("/")[2].casefold()
             self._files.setdefault(name, []).append(image)
             self._stems.setdefault(name.rpartition(".")[0], []).append(image)
 
     def find(self, cell: str) -> list[str]:
         """Return the images that a cell names: none, one, or those that it does not tell apart."""
-        path = cell.strip().replace("\\", "/").removeprefix("./")
-        last = path.rpartition("/")[2]
-        for known, cut in ((self._files, False), (self._stems, True)):
-            keys = {image: image.rpartition(".")[0] if cut else image for image in known.get(last, ())}
-            found = [image for image, key in keys.items() if f"/{key}".endswith(f"/{path}") or path.endswith(f"/{key}")]
-            if len(found) > 1:
-                found = [image for image in found if keys[image] == path] or [i for i in found if i.startswith(self._prefer)] or found
-            if found:
-                return found
-        return []
+        if cell not in self._asked:
+            self._asked[cell] = self._look_up(cell.strip().replace("\\", "/").removeprefix("./"))
+        return self._asked[cell]
+
+    def _look_up(self, path: str) -> list[str]:
+        name = path.casefold().rpartition("/")[2]
+        whole = {image: image for image in self._files.get(name, ())}
+        return self._fitting(path, whole) or self._fitting(path, {image: image.rpartition(".")[0] for image in self._stems.get(name, ())})
+
+    def _fitting(self, path: str, keys: Mapping[str, str]) -> list[str]:
+        low = f"/{path.casefold()}"
+        found = [image for image, key in keys.items() if f"/{key.casefold()}".endswith(low) or low.endswith(f"/{key.casefold()}")]
+        for better in (  # of several, in this order
+            [image for image in found if keys[image] == path],
+            [image for image in found if f"/{keys[image]}".endswith(f"/{path}")],
+            [image for image in found if image.startswith(self._prefer)],
+        ):
+            found = better if len(found) > 1 and better else found
+        return found
 
 
 def read_labels(data: bytes, where: str, images: Sequence[str], *, prefer: str = "") -> Listed:
@@ -148,7 +159,7 @@ def _read(text: str, where: str, known: _Images) -> _Rows:
     """Return the rows as the separator gives them that makes the most of them name an image."""
     if re.match(r"\s*(\{|\[\s*\{)", text):
         return _json(text, where)
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", "sep="))]  # Excel's first line
     try:
         tables = [_split("\n".join(lines), separator) for separator in SEPARATORS if any(separator in line for line in lines)]
     except csv.Error as error:
@@ -163,9 +174,30 @@ def _read(text: str, where: str, known: _Images) -> _Rows:
             f"none of the {len(lines)} lines of {where} names one of the images here, and gives its class: expected lines such as "
             f"ILSVRC2012_val_00000001.JPEG,n01751748, got {some(lines) or 'an empty file'}"
         )
-    first = [_plain(cell) for cell in rows[0]]
-    named = not any(known.find(cell) for cell in rows[0]) and not FILES.union(CLASSES).isdisjoint(first)
-    return _Rows(rows[0], rows[1:]) if named else _Rows([], rows)
+    return _checked(_Rows(rows[0], rows[1:]) if _is_head(rows, known) else _Rows([], rows), where)
+
+
+def _is_head(rows: list[list[str]], known: _Images) -> bool:
+    """Return whether the first row names the columns: as columns are called, or in other words, where it alone names no image."""
+    if any(known.find(cell) or is_image(cell) for cell in rows[0]):
+        return False
+    return not FILES.union(CLASSES).isdisjoint(map(_plain, rows[0])) or _naming(rows, known) == len(rows) - 1
+
+
+def _checked(rows: _Rows, where: str) -> _Rows:
+    """Refuse rows of which nobody knows where the class ends: longer ones than others, and words in columns that have no name."""
+    for row in rows.body:
+        extra = row[len(rows.head) :] if rows.head else [cell for cell in row[2:] if not _is_number(cell)]
+        if any(extra):
+            raise SevisError(
+                f"it is not clear where the class ends in {some([', '.join(row)])} of {where}: put a class that has the separator in its "
+                "name into quotes, or begin the list with a line that names all columns, such as file,label"
+            )
+    return rows
+
+
+def _is_number(text: str) -> bool:
+    return text.lstrip("-").replace(".", "", 1).isdigit()
 
 
 def _json(text: str, where: str) -> _Rows:
@@ -211,7 +243,7 @@ def _refuse_numbers(rows: list[list[str]], where: str) -> None:
     """Refuse lines such as `cat_1.jpg 1 2 1` or `1.jpg room 1`, of which nobody knows what the numbers are."""
     for file, *words in rows:
         for word in words:
-            if len(word.split()) > 1 and any(part.lstrip("-").replace(".", "").isdigit() for part in word.split()):
+            if len(word.split()) > 1 and any(map(_is_number, word.split())):
                 raise SevisError(
                     f"{where} has several words after {file}, with numbers among them ({word}): put commas or tabs between its columns"
                 )
@@ -249,6 +281,8 @@ def _plain(name: str) -> str:
 
 def _which(rows: _Rows, file: int, label: int, where: str) -> tuple[str, ...]:
     """Return a sentence where more than one column might hold the classes."""
+    if not rows.head and any(any(row[2:]) for row in rows.body):
+        return (f"the lines of {where} have more than two columns: the class is taken from the one after the file",)
     others = [name for column, name in enumerate(rows.head) if column not in (file, label) and _plain(name) in CLASSES]
     return (f"the classes are those of the column {rows.head[label]} of {where}, not of {some(others)}",) if others else ()
 

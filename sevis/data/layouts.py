@@ -106,7 +106,10 @@ def _below_parts(files: Files, tree: _Place, around: tuple[str, ...], parts: Map
         raise SevisError(no_folders(files, prefix) + _if_classes(base, parts))
     _check_classes(files, tree.at(prefix), prefix)
     classes = {name for other, path in inside.items() for name in base.folders[other].at(path).folders}
-    return replace(_in_folders(files, tree.at(prefix), prefix, classes), split=printable(part))
+    found = _in_folders(files, tree.at(prefix), prefix, classes)
+    others = sorted(name for name in base.folders if name not in parts)
+    told = f"the images in {some(others)} are left out, because they are of no part ({', '.join(sorted(map(printable, parts)))})"
+    return replace(found, split=printable(part), notes=found.notes + ((told,) if others else ()))
 
 
 def _within(place: _Place, name: str) -> tuple[str, ...]:
@@ -167,6 +170,9 @@ def _in_folders(files: Files, place: _Place, folders: tuple[str, ...], classes: 
     if place.images:
         loose = [name for name in below if name.count("/") == level and is_image(name)]
         notes += (f"{counted(len(loose), 'image lies', 'images lie')} in no class folder and so left out: {some(loose)}",)
+    deep = [f"{name}/{inner}" for name, below in place.folders.items() for inner in below.folders]
+    if len(deep) > len(place.folders) and not any(below.images for below in place.folders.values()):
+        notes += (f"no class folder holds an image itself: if {some(deep)} are the classes, name the folder around them",)
     if len(known) == 1:
         notes += (f"all images are of one class, because they lie in one folder, {known[0]}",)
     return Arrangement(

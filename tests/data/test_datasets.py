@@ -99,6 +99,12 @@ def test_select_refuses_unknown_classes_and_none(tiny: Path) -> None:
         data.select([])
 
 
+def test_a_split_by_another_word_is_taken_and_said(tiny: Path) -> None:
+    data = open_dataset(tiny, "validation")
+    assert (data.files, data.split) == (open_dataset(tiny).files, "val")
+    assert data.notes == ("there is no part validation, so its part val is taken",)
+
+
 def test_a_split_without_labels_is_refused(tiny: Path) -> None:
     with pytest.raises(SevisError, match=r"labels for train and val, not for 'test'"):
         open_dataset(tiny, "test")

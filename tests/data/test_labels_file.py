@@ -163,6 +163,29 @@ def test_of_two_columns_of_classes_the_one_that_is_taken_is_told() -> None:
     assert told.notes == ("the classes are those of the column label of l.csv, not of label_id",)
 
 
+def test_columns_without_names_are_told_where_they_are_numbers_and_refused_where_they_are_words() -> None:
+    told = read_labels(b"p0.png,cat,0.9\np1.png,dog,0.8\n", "l.csv", IMAGES)
+    assert told.classes == {"p0.png": "cat", "p1.png": "dog"}
+    assert told.notes == ("the lines of l.csv have more than two columns: the class is taken from the one after the file",)
+    for text in ("p0.png,tabby, tabby cat\np1.png,dog\n", "file,label\np0.png,tabby, tabby cat\np1.png,dog\n"):
+        with pytest.raises(
+            SevisError, match=r"not clear where the class ends in p0\.png, tabby, tabby cat of l\.csv: put a class .* into quotes"
+        ):
+            read(text)
+
+
+def test_a_head_in_other_words_is_no_line_and_a_missing_file_is_no_head() -> None:
+    head = read_labels("sep=;\nDatei;Klasse\np0.png;Häher\np1.png;Bär\n".encode(), "l.csv", IMAGES)
+    assert (head.classes, head.notes) == ({"p0.png": "Häher", "p1.png": "Bär"}, ())
+    missing = read_labels(b"q0.png,a\np1.png,b\n", "l.csv", IMAGES)
+    assert missing.notes == ("1 of the 2 lines of l.csv name no image that is here: q0.png",)
+
+
+def test_capitals_are_no_other_file_unless_there_is_one() -> None:
+    assert read("P0.PNG,a\nIMG/p1.Png,b\n", images=("p0.png", "img/p1.png")) == {"p0.png": "a", "img/p1.png": "b"}
+    assert read("A.png,a\na.png,b\n", images=("a.png", "A.png")) == {"A.png": "a", "a.png": "b"}
+
+
 def test_numbers_stand_in_the_order_of_their_values(tmp_path: Path) -> None:
     root = write_classes(tmp_path / "flat", *IMAGES)
     (tmp_path / "l.csv").write_text("file,label\np0.png,10\np1.png,9\np2.png,0\n")

@@ -187,6 +187,15 @@ def test_one_class_alone_is_told(tmp_path: Path) -> None:
     assert data.notes == ("all images are of one class, because they lie in one folder, img_align_celeba",)
 
 
+def test_what_might_be_meant_otherwise_is_told(tmp_path: Path) -> None:
+    domains = open_dataset(write_classes(tmp_path / "pacs", *every(("art", "photo"), ("cat", "dog"))))
+    assert domains.classes == ("art", "photo")
+    (told,) = domains.notes
+    assert told == "no class folder holds an image itself: if art/cat, art/dog, photo/cat, ... are the classes, name the folder around them"
+    beside = open_dataset(write_classes(tmp_path / "stl", *every(("train", "test"), ("a", "b")), "unlabeled/0.png"), "test")
+    assert beside.notes == ("the images in unlabeled are left out, because they are of no part (test, train)",)
+
+
 def test_numbered_folders_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     data = open_dataset(write_classes(tmp_path / "imagenetv2", *(f"{number}/0.png" for number in range(120))))
     assert classes(data) == {f"{number}/0.png": str(number) for number in range(120)}

@@ -171,6 +171,17 @@ def test_the_data_sets_of_the_app_are_offered_too(ready, root, tmp_path, monkeyp
     assert own(collect(app)).statistics.classes == ("goldfish", "name of n00000002")
 
 
+def test_links_that_lead_out_of_the_folder_are_not_followed_for_visitors(ready, root, tmp_path):
+    (tmp_path / "secret.png").write_bytes(png(photo(9)))
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "1.png").write_bytes(png(photo(8)))
+    (root / "pets" / "cat" / "secret.png").symlink_to(tmp_path / "secret.png")
+    (root / "pets" / "eel").symlink_to(tmp_path / "private")
+    app = collect(open_page(own_folder="shared/pets"))
+    assert own(app).statistics.classes == ("cat", "goldfish")
+    assert "1 photo could not be read and was left out: cat/secret.png" in text(app)
+
+
 def test_a_part_can_be_chosen_where_there_are_some(ready, root):
     fill(root / "birds", {f"{part}/{name}": data for part in ("train", "val") for name, data in PHOTOS.items()})
     app = open_page(own_folder="shared/birds", own_split="train")
