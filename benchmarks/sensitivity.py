@@ -37,7 +37,7 @@ def ablate(ready: ReadyModel, image: Input, site: str) -> None:
 
 
 def measure(rows: Rows, title: str, ready: ReadyModel, *, pairs: int, channels: bool) -> None:
-    size = ready.preprocess.crop
+    size = ready.card.preprocessing.crop
     random = np.random.default_rng(0)
     image = random.normal(size=(3, size, size)).astype(np.float32)
     sites = sevis.find_sites(ready.model)
@@ -66,7 +66,7 @@ def main() -> None:
     keep_hooks(ready.model)  # as in the app
     measure(rows, "the shipped default, 64 px", ready, pairs=arguments.pairs, channels=True)
     large = make_ready(ready.card, sevis.build("se_resnet50"), device=ready.device)
-    large = ReadyModel(large.model, large.card, large.classes, type(ready.preprocess)(resize=256, crop=224), large.device)
+    large = ReadyModel(large.model, large.card, large.classes, type(ready.card.preprocessing)(resize=256, crop=224), large.device)
     keep_hooks(large.model)
     measure(rows, "SE-ResNet-50, 224 px", large, pairs=max(3, arguments.pairs // 4), channels=large.device.type != "cpu")
     if arguments.save:

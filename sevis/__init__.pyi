@@ -24,5 +24,6 @@ from .networks.costs import measure_cost as measure_cost
 from .networks.grafting import graft as graft
 from .weights.card import list_pretrained as list_pretrained
 from .weights.loading import load as load
+from .weights.wrap import wrap as wrap
 
 __version__: str

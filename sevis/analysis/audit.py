@@ -85,7 +85,7 @@ class AuditProvenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     model: str | None = None
     weights: str | None = None
-    preprocessing: Preprocessing | None = None
+    preprocessing: Preprocessing | str | None = None
     precision: str | None = None
     device: str | None = None
     torch: str | None = None

@@ -121,7 +121,10 @@ class ClassStatistics:
         if not len(labels):
             return
         if labels.min() < 0 or labels.max() >= len(self.classes):
-            raise SevisError(f"expected labels from 0 to {len(self.classes) - 1}, got {labels.min()} to {labels.max()}")
+            raise SevisError(
+                f"expected labels from 0 to {len(self.classes) - 1}, got {labels.min()} to {labels.max()}: count them from 0, and name "
+                "all classes"
+            )
         ids = np.arange(len(labels)) + self.count.sum() if ids is None else np.asarray(ids)
         check_ids(ids, images=len(labels))
         self._check("all")

@@ -8,6 +8,7 @@ from sevis.errors import SevisError
 
 def explain_command(arguments: Arguments) -> None:
     """Explain one image, as text, JSON or HTML."""
+    from sevis.analysis.dead_gates import dead_sentences
     from sevis.data.image_formats import MAX_BYTES, read_image
     from sevis.experiments.explanation import explain
 
@@ -28,6 +29,7 @@ def explain_command(arguments: Arguments) -> None:
     print("block    channels  mean s   min s   max s")
     for site, scale in explanation.scale.items():
         print(f"{site:8} {len(scale):8} {scale.mean():7.3f} {scale.min():7.3f} {scale.max():7.3f}")
+    print("".join(f"{sentence}\n" for sentence in dead_sentences(explanation.dead, blocks=len(explanation.sites))), end="")
 
 
 def audit_command(arguments: Arguments) -> None:

@@ -37,6 +37,8 @@ def collect_command(arguments: Arguments) -> None:
 
 def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
     """Return the data set, in the classes that were asked for, by default those that the network knows; named as it names them."""
+    from sevis.weights.matching import names_by_id
+
     dataset = number_classes(open_data(arguments, arguments.split, labels=arguments.labels), card)
     if arguments.classes is not None:
         dataset = dataset.select(read_classes(arguments.classes))
@@ -44,7 +46,7 @@ def _collected_data(arguments: Arguments, card: "Card") -> "ImageDataset":
         known = card.wnids if card.shipped else [wnid for wnid in card.wnids if wnid in dataset.wnids]
         dataset = dataset.select(known) if known else dataset
     dataset = dataset if arguments.per_class is None else dataset.first(arguments.per_class)
-    names = dict(zip(card.wnids or (), card.classes, strict=False))
+    names = names_by_id(card)
     unnamed = [wnid for wnid, name in zip(dataset.wnids, dataset.classes, strict=True) if name == wnid]
     return dataset.named({wnid: names[wnid] for wnid in unnamed if wnid in names})
 

@@ -15,8 +15,6 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from sevis.data.arrangement import tell_skipped
@@ -269,15 +267,6 @@ def _labelled(
         wnids=wnids,
         classes=unique({wnid: words[wnid].split(",")[0] if wnid in words else wnid for wnid in wnids}),
     )
-
-
-def match(wanted: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
-    """Return where the classes of a data set stand among those of a network, shape (K,); -1 for one that it does not know.
-
-    Both are WordNet ids, or both are names. Among names of which two are alike nothing is found.
-    """
-    index = {name: output for output, name in enumerate(known)}
-    return np.array([index.get(name, -1) if len(index) == len(known) else -1 for name in wanted], dtype=np.int64)
 
 
 def unique(names: Mapping[str, str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sevis.data.datasets import ImageDataset
-from sevis.data.preprocessing import Preprocessing
+from sevis.data.labels import Names, class_names, find_names, image_and_label, read_labels
+from sevis.data.preprocessing import ImagePreprocessing
 from sevis.data.sources import printable
 from sevis.errors import SevisError, one_line
 
@@ -50,7 +51,7 @@ class Batch(NamedTuple):
 
 def make_loader(
     dataset: LabelledImages,
-    preprocess: Preprocessing,
+    preprocess: ImagePreprocessing,
     *,
     batch_size: int = 64,
     workers: int = 0,
@@ -79,8 +80,13 @@ def make_loader(
 class _Batches(Dataset[Batch]):
     """Whole batches by their numbers, so that a worker decodes a batch and nothing is put together in the process that computes."""
 
-    def __init__(self, dataset: LabelledImages, preprocess: Preprocessing, size: int) -> None:
+    def __init__(self, dataset: LabelledImages, preprocess: ImagePreprocessing, size: int) -> None:
         self.dataset, self.preprocess, self.size = dataset, preprocess, size
+
+    @property
+    def label_names(self) -> tuple[Names, ...] | None:
+        """Return what the labels are called, as the data set says it."""
+        return find_names(self.dataset)
 
     def __len__(self) -> int:
         return math.ceil(len(self.dataset) / self.size)
@@ -89,25 +95,35 @@ class _Batches(Dataset[Batch]):
         start = number * self.size
         read = [self._read(index) for index in range(start, min(start + self.size, len(self.dataset)))]
         good = [image for image in read if not isinstance(image, Broken)]
-        side = self.preprocess.crop
-        inputs = torch.empty(len(good), 3, side, side)
-        for row, (values, _, _) in zip(inputs, good, strict=True):
-            row.copy_(torch.from_numpy(values))
+        shapes = {image[0].shape for image in good}
+        if len(shapes) > 1:
+            raise SevisError(
+                f"the images become inputs of different shapes ({', '.join(map(str, sorted(shapes)))}): let preprocess end in a crop"
+            )
+        inputs = torch.from_numpy(np.stack([image[0] for image in good])) if good else torch.empty(0)
         labels, ids = (torch.tensor([image[column] for image in good], dtype=torch.int64) for column in (1, 2))
         return Batch(inputs, labels, ids, tuple(image for image in read if isinstance(image, Broken)))
 
     def _read(self, index: int) -> tuple[np.ndarray[Any, np.dtype[np.float32]], int, int] | Broken:
+        item = self._attempt(index, lambda: self.dataset[index])
+        if isinstance(item, Broken):
+            return item
+        image, label, *_ = [item[key] for key in image_and_label(item)] if isinstance(item, Mapping) else item
+        if not isinstance(image, Image.Image):
+            raise SevisError(f"expected a data set of (PIL image, class index), got {type(image).__name__}: make it without a transform")
+        values = self._attempt(index, lambda: self.preprocess(image if image.mode == "RGB" else image.convert("RGB")))
+        return values if isinstance(values, Broken) else (values, int(read_labels([label], images=1)[0]), index)
+
+    def _attempt(self, index: int, work: Callable[[], Any]) -> Any:
+        """Return what the work gives, or that the image is broken: decoders report damage by whatever the damaged bytes lead to."""
         try:
-            image, label = self.dataset[index]
-            if isinstance(image, Image.Image):
-                return self.preprocess(image if image.mode == "RGB" else image.convert("RGB")), int(label), index
+            return work()
         except MemoryError:
             raise
-        except Exception as error:  # decoders report damage by whatever the damaged bytes lead to
+        except Exception as error:
             name = name_of(self.dataset, index)
             reason = one_line(error).removeprefix(f"{name} of {getattr(self.dataset, 'name', '')}: ")
             return Broken(index, printable(name), printable(reason))
-        raise SevisError(f"expected a data set of (PIL image, class index), got {type(image).__name__}: make it without a transform")
 
 
 def _as_it_is(batch: Batch) -> Batch:  # picklable, for spawned workers
@@ -122,20 +138,12 @@ def name_of(dataset: LabelledImages, index: int) -> str:
     return str(samples[index][0]) if samples else f"image {index}"
 
 
-def class_names(dataset: LabelledImages) -> tuple[str, ...]:
-    """Return the names of a data set's classes, in the order of their indices. Raises SevisError where it does not tell them."""
-    names: Sequence[Any] = getattr(dataset, "classes", ())
-    if not names:
-        raise SevisError(f"{type(dataset).__name__} does not name its classes: give it an attribute `classes`, one name for each index")
-    return tuple(name[0] if isinstance(name, tuple) else str(name) for name in names)  # torchvision's ImageNet has several names for one
-
-
 def about(dataset: LabelledImages) -> dict[str, Any]:
     """Return what statistics tell of their data: name, split, class ids or None, fingerprint, and how many of each class were kept."""
     if isinstance(dataset, ImageDataset):
         name, split, fingerprint = dataset.name, dataset.split, dataset.fingerprint()
     else:
-        name, split = type(dataset).__name__, getattr(dataset, "split", "")
+        name, split = type(dataset).__name__, str(getattr(dataset, "split", None) or "")
         labels = getattr(dataset, "targets", ())
         text = f"{name} {len(dataset)} {class_names(dataset)} {[int(label) for label in labels]}"
         fingerprint = hashlib.sha256(text.encode()).hexdigest()

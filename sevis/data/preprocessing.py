@@ -1,6 +1,6 @@
 """An image becomes a network's input."""
 
-from typing import Self
+from typing import Any, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -11,6 +11,26 @@ from sevis.errors import SevisError
 
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 CROP_MODES = ("center", "squash")
+
+
+class ImagePreprocessing(Protocol):
+    """What turns an RGB image into a network's input: `Preprocessing`, or what `sevis.wrap` was given."""
+
+    def __call__(self, image: Image.Image, /) -> NDArray[np.float32]:
+        """Return the network's input, float32, shape (channels, H, W)."""
+        ...
+
+    def view(self, image: Image.Image, /) -> NDArray[np.uint8]:
+        """Return what the network sees of the picture: RGB, shape (H, W, 3)."""
+        ...
+
+    def see(self, image: Image.Image, /) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return both: what the network sees, and its input."""
+        ...
+
+    def describe(self) -> Any:
+        """Return how it does that, as provenance: JSON's own types."""
+        ...
 
 
 class Preprocessing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,3 +95,12 @@ class Preprocessing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
         """Return the network's input: float32, shape (3, crop, crop)."""
         return self.normalise(self.view(image))
+
+    def see(self, image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return what the network sees of the picture, and its input."""
+        view = self.view(image)
+        return view, self.normalise(view)
+
+    def describe(self) -> dict[str, Any]:
+        """Return its fields by their names, as provenance."""
+        return msgspec.structs.asdict(self)

@@ -19,15 +19,18 @@ from sevis.blocks.changes import addressed
 from sevis.blocks.hooks import capture, override
 from sevis.blocks.sites import Site, require_sites
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.data.datasets import ImageDataset, match
+from sevis.data.datasets import ImageDataset
+from sevis.data.labels import find_names
 from sevis.data.loader import per_class
-from sevis.data.preprocessing import Preprocessing
+from sevis.data.preprocessing import ImagePreprocessing
 from sevis.errors import SevisError
 from sevis.experiments.batches import run_batches
 from sevis.experiments.collection import gates_of, provenance
+from sevis.experiments.ready import float_type, require_images
 from sevis.networks.costs import count_parameters
 from sevis.paper import address_of, stage_of
 from sevis.weights.loading import ReadyModel
+from sevis.weights.matching import match_classes
 
 Indices = NDArray[np.intp]
 
@@ -48,7 +51,7 @@ class AuditSample:
     """
 
     dataset: ImageDataset
-    preprocess: Preprocessing
+    preprocess: ImagePreprocessing
     images: Indices
     outputs: Indices
     halves: Indices
@@ -72,15 +75,21 @@ def audit(
     the scales of the next. It takes two passes over the data set, each of which decodes an image once.
 
     Args:
-        ready: the network, from `sevis.load`.
-        dataset: its classes are found among the network's outputs by their WordNet ids; for a network without such ids, by their names.
+        ready: the network, from `sevis.load` or `sevis.wrap`, in evaluation mode.
+        dataset: its classes are found among the network's outputs by their WordNet ids or their names, see `match_classes`.
         batch_size: images in one forward pass; it changes the speed only.
         seed: of the halves and of the circle.
         say: told in a sentence when the memory does not suffice for the batch size.
 
     Raises:
-        SevisError: when the network has no SE block, does not know the data set's classes, or fewer than two images are left.
+        SevisError: when the network has no SE block, is in training mode, takes no images, does not know the data set's classes, or fewer
+            than two images are left.
     """
+    if not isinstance(dataset, ImageDataset):
+        raise SevisError(
+            f"expected a data set of sevis.data.datasets.open_dataset, got {type(dataset).__name__}: open its folder with that"
+        )
+    require_images(ready)
     sites = require_sites(ready.model)
     sample = draw_sample(ready, dataset, seed)
     run = _Passes(sample, batch_size, say or tqdm.write)
@@ -115,16 +124,14 @@ def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> AuditSam
 
 def _outputs(ready: ReadyModel, dataset: ImageDataset) -> NDArray[np.int64]:
     """Return the network's output for each class of the data set, shape (K,); -1 for one that it does not know."""
-    wnids = ready.card.wnids
+    wnids, found = ready.card.wnids, match_classes(find_names(dataset) or (), ready.card)
     if wnids:
-        found = match(dataset.wnids, wnids)
         if found.max() < 0:
             raise SevisError(
                 f"{ready.card.name} knows none of the {len(dataset.wnids)} classes of {dataset.name} ({dataset.wnids[0]}, ...): "
-                f"expected folders named by their WordNet ids, such as {wnids[0]}"
+                f"expected folders named by their class ids or names, such as {wnids[0]}"
             )
         return found
-    found = match(dataset.classes, ready.classes)
     if len(found) != len(ready.classes) or found.min() < 0:
         raise SevisError(
             f"{ready.card.name} has no WordNet ids, so the classes of {dataset.name} must be its own: expected {len(ready.classes)} "
@@ -146,7 +153,7 @@ class _Passes:
 
         def look(ready: ReadyModel, part: slice) -> tuple[slice, dict[str, dict[str, NDArray[np.float32]]]]:
             with capture(ready.model) as record:
-                ready.model(self.sample.inputs(part.start, part.stop).to(ready.device))
+                ready.logits(self.sample.inputs(part.start, part.stop).to(ready.device, float_type(ready.model)))
             return part, gates_of(record)
 
         statistics = ClassStatistics({site.name: site.channels for site in sites}, ("one half", "the other"))
@@ -158,9 +165,9 @@ class _Passes:
         """Return whether each image is recognised, with the network's own scales and in each variant: shape (N, 1 + variants)."""
 
         def test(ready: ReadyModel, part: slice) -> NDArray[np.bool_]:
-            inputs = self.sample.inputs(part.start, part.stop + 1).to(ready.device)  # and one more, for its scales
+            inputs = self.sample.inputs(part.start, part.stop + 1).to(ready.device, float_type(ready.model))  # and one more, for its scales
             with capture(ready.model) as record:
-                logits = [ready.model(inputs)[:-1]]
+                logits = [ready.logits(inputs)[:-1]]
             scales = {
                 "open": dict.fromkeys(record, torch.ones(())),
                 "frozen": {site: mean[1 - self.sample.halves[part]] for site, mean in means.items()},
@@ -169,7 +176,7 @@ class _Passes:
             for address, change in variants:
                 chosen = {site.name: scales[change][site.name] for site in addressed(address, record.sites)}
                 with override(ready.model, chosen):
-                    logits.append(ready.model(inputs[:-1]))
+                    logits.append(ready.logits(inputs[:-1]))
             first = torch.stack([part.argmax(dim=1) for part in logits], dim=1)
             return np.asarray(first.cpu().numpy() == self.sample.outputs[part, None])
 

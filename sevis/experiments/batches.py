@@ -36,7 +36,7 @@ def run_batches(
         try:
             result = work(ready, part)
         except RuntimeError as error:
-            exhausted = _is_exhaustion(error)
+            exhausted = is_exhaustion(error)
             if not exhausted:
                 raise
         if exhausted:  # out here, where the error no longer holds the tensors of the failed pass
@@ -46,7 +46,7 @@ def run_batches(
         start = part.stop
 
 
-def _is_exhaustion(error: RuntimeError) -> bool:
+def is_exhaustion(error: RuntimeError) -> bool:
     """Return whether memory ran out: an accelerator's, or that of the CPU, for which PyTorch has no class of error."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 

@@ -5,7 +5,7 @@ What is collected is written to `CollectOptions.out`. By default, sevis collect 
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import msgspec
 import torch
 from tqdm import tqdm
 
@@ -25,9 +24,13 @@ from sevis.blocks.sites import require_sites
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.histograms import default_sample
 from sevis.class_statistics.moments import QUANTITIES
-from sevis.data.loader import Batch, Broken, LabelledImages, about, class_names, make_loader
+from sevis.data.labels import class_names
+from sevis.data.loader import Batch, Broken, LabelledImages, about, make_loader
 from sevis.distributed import Shard
-from sevis.errors import SevisError
+from sevis.errors import SevisError, one_line
+from sevis.experiments.batches import is_exhaustion
+from sevis.experiments.loaders import Labelled, label_key, name_labels, peek, read_batch
+from sevis.experiments.ready import float_type, require_images, require_ready
 from sevis.experiments.resume import EVERY, PartialFile
 from sevis.settings import VERSION
 from sevis.weights.loading import ReadyModel
@@ -70,24 +73,31 @@ class CollectOptions:
 
 
 def collect(
-    ready: ReadyModel, loader: Iterable[tuple[Any, ...]], *, classes: Sequence[str] | None = None, sample: int | None = None
+    ready: ReadyModel, loader: Iterable[Any], *, classes: Sequence[str] | Mapping[str, int] | None = None, sample: int | None = None
 ) -> ClassStatistics:
     """Run every batch of a loader through a model and keep, per class, block and channel, what `ClassStatistics` holds.
 
     Args:
-        ready: the network, from `sevis.load`.
-        loader: yields inputs (N, 3, S, S), as `ready.preprocess` makes them, labels (N,), and the images' indices in their data set (N,),
-            by default counted on from 0; see `make_loader`, whose batches also tell of images that cannot be read.
-        classes: the names of the labels; by default those of the model's outputs.
+        ready: the network, from `sevis.load` or `sevis.wrap`, in evaluation mode.
+        loader: yields inputs (N, 3, S, S), as `ready.preprocess` makes them, labels (N,) as class indices or one-hot, and the images'
+            indices in their data set (N,), by default counted on from 0; or dictionaries with inputs and labels. See `make_loader`, whose
+            batches also tell of images that cannot be read.
+        classes: the names of the labels, from label 0 on. None: as the loader's data set calls them (see `sevis.data.labels.find_names`),
+            which must be classes of the network; the statistics then have the network's names for them.
         sample: how many whole gate vectors of each class are kept; None: 50, less where they would take more than 256 MB.
 
     Raises:
-        SevisError: for a label without a class, and when too many of the images cannot be read (`most_broken`).
+        SevisError: where nothing says what the labels are called, or the data set's classes are not the network's; for a network in
+            training mode, batches that are not understood, a label without a class; and when too many of the images cannot be read
+            (`most_broken`).
     """
-    names = tuple(classes or ready.classes)
-    statistics = _empty(ready, names, provenance(ready), sample)
+    require_ready(ready)
+    first, batches = peek(loader)
+    labels = name_labels(ready, loader, classes, key=label_key(first))
+    known = provenance(ready) | ({} if labels.wnids is None else {"wnids": list(labels.wnids)})
+    statistics = _empty(ready, labels.names, known, sample)
     work = _Pass(ready, statistics, CollectOptions())
-    work.run(loader)
+    work.run(batches)
     _finish(statistics, work.broken)
     return statistics
 
@@ -100,8 +110,9 @@ def collect_dataset(
     What is in a batch depends neither on the processes nor on how often a run was cut off; so the numbers do not, either.
 
     Args:
-        ready: the network, from `sevis.load`.
-        dataset: of (PIL image, class index), with the names of its `classes`: an `ImageDataset`, or one of torchvision's.
+        ready: the network, from `sevis.load` or `sevis.wrap`, in evaluation mode.
+        dataset: of (PIL image, class index), with the names of its `classes`: an `ImageDataset`, one of torchvision's or Hugging Face's,
+            or a Subset of one. The statistics have these names; they need not be the network's.
         options: see there.
         shard: this process's part, from `sevis.distributed.joined`; None: all of it.
 
@@ -112,7 +123,7 @@ def collect_dataset(
         SevisError: when too many of the images cannot be read (`most_broken`), and when what there is to resume is of
             another run, or other processes do not do the same.
     """
-    options, shard = options or CollectOptions(), shard or Shard()
+    preprocess, options, shard = require_images(ready), options or CollectOptions(), shard or Shard()
     names, told = class_names(dataset), about(dataset)
     metadata = provenance(ready, bf16=options.bf16) | told | {"seed": options.seed}
     statistics, done = _empty(ready, names, metadata, options.sample), 0
@@ -127,7 +138,7 @@ def collect_dataset(
         done = state["batches"]
     shard.agree(facts)  # before any of them saves what others might take for a left-over
     numbers = shard.numbers(math.ceil(len(dataset) / options.batch_size))
-    loader = make_loader(dataset, ready.preprocess, batch_size=options.batch_size, workers=options.workers, numbers=numbers[done:])
+    loader = make_loader(dataset, preprocess, batch_size=options.batch_size, workers=options.workers, numbers=numbers[done:])
     images = [min(options.batch_size, len(dataset) - number * options.batch_size) for number in numbers]
 
     def watched() -> Iterator[Batch]:
@@ -184,6 +195,7 @@ class _Pass:
 
     Attributes:
         beside: the one thread that touches the statistics, in the order of the batches, while the network computes the next one.
+        taken: the shapes of the inputs that the network took.
     """
 
     ready: ReadyModel
@@ -191,26 +203,40 @@ class _Pass:
     options: CollectOptions
     broken: _BrokenImages = field(default_factory=_BrokenImages)
     beside: Executor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
+    taken: set[torch.Size] = field(default_factory=set)
 
-    def run(self, loader: Iterable[tuple[Any, ...]]) -> None:
+    def run(self, loader: Iterable[Any]) -> None:
         """Take every batch of a loader into the statistics."""
-        model, device = self.ready.model, self.ready.device
-        precision = torch.autocast(device.type, torch.bfloat16, enabled=self.options.bf16)
+        model = self.ready.model
+        precision = torch.autocast(self.ready.device.type, torch.bfloat16, enabled=self.options.bf16)
         layout = torch.channels_last if self.options.channels_last else torch.contiguous_format
         update: Future[None] | None = None
         with self.beside, capture(model) as record, torch.inference_mode(), precision:
-            for inputs, labels, *more in loader:
-                ids, unreadable = more[0] if more else None, more[1] if len(more) > 1 else ()
-                self.broken.add(unreadable, count=len(unreadable))
-                if len(labels):
-                    model(inputs.to(device, non_blocking=True).contiguous(memory_format=layout))
-                    known, indices = labels.cpu().numpy(), None if ids is None else ids.cpu().numpy()
+            for found in loader:
+                batch = read_batch(self.ready, found, classes=len(self.statistics.classes))
+                self.broken.add(batch.broken, count=len(batch.broken))
+                if len(batch.labels):
+                    self._forward(batch, layout)
                     gates = gates_of(record)
                     if update:
                         update.result()
-                    update = self.beside.submit(self.statistics.update, known, gates, ids=indices)
+                    update = self.beside.submit(self.statistics.update, batch.labels, gates, ids=batch.ids)
             if update:
                 update.result()
+
+    def _forward(self, batch: Labelled, layout: torch.memory_format) -> None:
+        """Run the network. Raises SevisError where it fails on inputs of a shape that it was not given before."""
+        inputs = batch.inputs.to(self.ready.device, float_type(self.ready.model), non_blocking=True)
+        try:
+            self.ready.model(inputs.contiguous(memory_format=layout) if inputs.ndim == 4 else inputs)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            if inputs.shape[1:] in self.taken or (isinstance(error, RuntimeError) and is_exhaustion(error)):
+                raise
+            raise SevisError(
+                f"{self.ready.card.name} cannot take inputs of shape {tuple(inputs.shape)} ({one_line(error)}): let the loader give what "
+                "the network was made for"
+            ) from error
+        self.taken.add(inputs.shape[1:])
 
 
 def _join(statistics: ClassStatistics, broken: _BrokenImages, shard: Shard, options: CollectOptions) -> None:
@@ -296,7 +322,7 @@ def provenance(ready: ReadyModel, *, bf16: bool = False) -> dict[str, Any]:
     return {
         "model": ready.card.name,
         "weights": ready.card.sha256,
-        "preprocessing": msgspec.structs.asdict(ready.preprocess),
+        "preprocessing": ready.preprocess.describe(),
         "precision": "bfloat16 autocast" if bf16 else str(next(ready.model.parameters()).dtype).removeprefix("torch."),
         "device": ready.device.type,
         "torch": torch.__version__.split("+")[0],

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from sevis.analysis.dead_gates import dead_cause_in_one, describe_death
 from sevis.errors import SevisError
 from sevis.files import replace_file
 
@@ -35,7 +36,8 @@ class Explanation:
         weights: the SHA-256 of its weights.
         classes: the names of the K outputs.
         probabilities: softmax of the logits, shape (K,).
-        view: the part of the image that the network saw, uint8, shape (S, S, 3).
+        view: the part of the image that the network saw, uint8, shape (H, W, 3); a square unless `sevis.wrap` was given another
+            preprocessing.
         squeeze: z by site name, shape (C,), eq. (2).
         hidden: relu(W1 z) by site name, shape (C/r,).
         logits: the gate's input by site name, shape (C,).
@@ -63,6 +65,12 @@ class Explanation:
         """Return the names of the blocks, in order."""
         return tuple(self.scale)
 
+    @property
+    def dead(self) -> dict[str, str]:
+        """Return what is wrong with the blocks whose scales do not answer to the image, as far as one image tells: a clause by block."""
+        found = {site: dead_cause_in_one(*(getattr(self, part)[site] for part in PARTS)) for site in self.sites}
+        return {site: describe_death(cause, self.scale[site]) for site, cause in found.items() if cause}
+
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """Return the most probable classes and their probabilities, highest first."""
         order = np.argsort(-self.probabilities, kind="stable")[:count]
@@ -73,7 +81,7 @@ class Explanation:
         blocks = {site: {part: getattr(self, part)[site].tolist() for part in PARTS} for site in self.sites}
         top = [{"class": name, "probability": probability} for name, probability in self.top()]
         provenance = {name: getattr(self, name) for name in PROVENANCE}
-        return {**provenance, "top": top, "blocks": blocks}
+        return {**provenance, "top": top, "dead": self.dead, "blocks": blocks}
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, as a whole or not at all."""
@@ -113,8 +121,7 @@ class Explanation:
         _expect(all(isinstance(text, str) for text in (self.model, self.weights, self.device)), "model, weights and device")
         _expect(isinstance(self.seconds, float), "seconds")
         _expect(_fits(self.probabilities, len(self.classes)), "probabilities")
-        side = len(self.view) if self.view.ndim else 0
-        _expect(self.view.dtype == np.uint8 and side > 0 and self.view.shape == (side, side, 3), "view")
+        _expect(self.view.dtype == np.uint8 and self.view.ndim == 3 and self.view.shape[2] == 3 and self.view.size > 0, "view")
         for site, scale in self.scale.items():
             channels = scale.size
             _expect(channels > 0 and all(_fits(part[site], channels) for part in (self.squeeze, self.logits, self.scale)), site)
@@ -148,36 +155,39 @@ def explain(
     """Run one RGB image through a network and keep what its SE blocks did.
 
     Args:
-        ready: the network, from `sevis.load`.
+        ready: the network, from `sevis.load` or `sevis.wrap`, in evaluation mode.
         image: as `sevis.data.image_formats.read_image` gives it.
         maps: the names of the blocks whose maps u are kept.
         within: opened around the forward pass, with the network that runs: such as `sevis.experiments.interventions.intervene`.
         say: told in a sentence when the image does not fit into an accelerator's memory, and runs on the CPU instead.
 
     Raises:
-        SevisError: for a block that the network does not have, and for outputs that are no finite numbers.
+        SevisError: for a block that the network does not have, for outputs that are no finite numbers, for a network in training mode, and
+            for one that was wrapped without preprocessing.
     """
     from sevis.experiments.batches import run_batches
+    from sevis.experiments.ready import require_images
 
-    view = ready.preprocess.view(image)
+    seen = require_images(ready).see(image)
 
     def work(on: "ReadyModel", _: slice) -> Explanation:
         with within(on) if within else nullcontext():
-            return _explain_view(on, view, maps)
+            return _explain_view(on, *seen, maps)
 
     (explanation,) = run_batches(ready, 1, work, batch_size=1, say=say)
     return explanation
 
 
-def _explain_view(ready: "ReadyModel", view: NDArray[np.uint8], maps: Sequence[str]) -> Explanation:
+def _explain_view(ready: "ReadyModel", view: NDArray[np.uint8], values: Array, maps: Sequence[str]) -> Explanation:
     import torch
 
     from sevis.blocks.hooks import capture
+    from sevis.experiments.ready import float_type
 
-    batch = torch.from_numpy(ready.preprocess.normalise(view))[None].to(ready.device)
+    batch = torch.from_numpy(values)[None].to(ready.device, float_type(ready.model))
     with capture(ready.model, maps=maps) as record, torch.inference_mode():
         started = time.perf_counter()
-        probabilities = ready.model(batch).float().softmax(dim=1)[0].cpu()
+        probabilities = ready.logits(batch).float().softmax(dim=1)[0].cpu()
         seconds = time.perf_counter() - started
     if not probabilities.isfinite().all():
         raise SevisError("the outputs of the network are no longer finite numbers: use smaller values for the changed scales")

@@ -230,7 +230,9 @@ def intervene(ready: "ReadyModel", steps: Sequence[Intervention], sources: Sourc
             weights or do not fit.
     """
     from sevis.blocks.hooks import override
+    from sevis.experiments.ready import require_whole
 
+    require_whole(ready)
     with ExitStack() as stack:
         for step in steps:
             stack.enter_context(override(ready.model, _changes(ready, step, sources or Sources())))

@@ -126,7 +126,7 @@ def measure_sensitivity(
     """Open every block in turn, and freeze it: 1 + 2 B rows of a batch, or 1 + B without `static`.
 
     Args:
-        ready: the network, from `sevis.load`.
+        ready: the network, from `sevis.load` or `sevis.wrap`, in evaluation mode.
         picture: an RGB image, or the network's input for one, float32 (3, S, S).
         target: the class that is asked about; None: the plain top-1.
         static: for every block the scales that it is frozen at, shape (C,), such as `ClassStatistics.gates()`.
@@ -134,7 +134,8 @@ def measure_sensitivity(
         say: told in a sentence when memory ran out and the batch was made smaller.
 
     Raises:
-        SevisError: for a model without SE blocks, a class that it does not have, or scales that are missing or do not fit.
+        SevisError: for a model without SE blocks or in training mode, a class that it does not have, or scales that are missing or do not
+            fit.
     """
     *_, complete = scan_blocks(ready, picture, target=target, static=static, batch_size=batch_size, say=say)
     return complete
@@ -152,7 +153,9 @@ def scan_blocks(
     """Take `measure_sensitivity` step by step: yield what is known after each batch; the last one is complete."""
     from sevis.blocks.changes import Change
     from sevis.blocks.sites import require_sites
+    from sevis.experiments.ready import require_ready
 
+    require_ready(ready)
     sites = [site.name for site in require_sites(ready.model)]
     if static is not None and (missing := [site for site in sites if site not in static]):
         raise SevisError(f"expected the scales to freeze every block at, got none for {', '.join(missing)}")
@@ -197,7 +200,9 @@ def ablate_channels(
     """
     from sevis.blocks.changes import Change
     from sevis.blocks.sites import require_sites, site_named
+    from sevis.experiments.ready import require_ready
 
+    require_ready(ready)
     blocks = {found.name: found for found in require_sites(ready.model)}
     block, image = site_named(blocks, site), _input(ready, picture)
 
@@ -270,18 +275,21 @@ def _forward(ready: "ReadyModel", batch: "Tensor", changes: "list[dict[str, Chan
     import torch
 
     from sevis.blocks.hooks import override
+    from sevis.experiments.ready import float_type
 
     with ExitStack() as stack, torch.inference_mode():
         for change in changes:
             stack.enter_context(override(ready.model, change))
-        logits: Array = ready.model(batch.to(ready.device)).float().cpu().numpy()
+        logits: Array = ready.logits(batch.to(ready.device, float_type(ready.model))).float().cpu().numpy()
     return logits
 
 
 def _input(ready: "ReadyModel", picture: Picture) -> "Tensor":
     import torch
 
-    values = ready.preprocess(picture) if isinstance(picture, Image.Image) else np.asarray(picture, np.float32)
+    from sevis.experiments.ready import require_images
+
+    values = require_images(ready)(picture) if isinstance(picture, Image.Image) else np.asarray(picture, np.float32)
     if values.ndim != 3:
         raise SevisError(f"expected one image or its input of shape (3, S, S), got an array of shape {values.shape}")
     return torch.from_numpy(np.ascontiguousarray(values))

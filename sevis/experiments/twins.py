@@ -60,14 +60,14 @@ def _recipe(ready: ReadyModel) -> Recipe:
 
 
 def _facts(ready: ReadyModel, right: Tensor) -> TwinFacts:
-    side = ready.preprocess.crop
+    side = ready.card.preprocessing.crop
     cost = measure_cost(ready.model, (3, side, side))
     return TwinFacts(top1=float(right.double().mean()), parameters=cost.parameters, multiply_adds=cost.multiply_adds)
 
 
 def _right(ready: ReadyModel, dataset: ImageDataset) -> Tensor:
     """Return which images are recognised: bool, shape (N,)."""
-    images = open_images(dataset, ready.preprocess, ready.device)
+    images = open_images(dataset, ready.card.preprocessing, ready.device)
     with torch.inference_mode():
-        hits = [ready.model(batch).argmax(1) == labels for batch, labels in evaluation_batches(images, ready.preprocess, EVALUATED)]
+        hits = [ready.model(batch).argmax(1) == labels for batch, labels in evaluation_batches(images, ready.card.preprocessing, EVALUATED)]
     return torch.cat(hits).cpu()

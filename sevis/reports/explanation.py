@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sevis.analysis.dead_gates import dead_sentences
 from sevis.figures.gates.gate_map import describe_channels, gate_map, top_bars
 from sevis.reports.html import figure_html, to_html, write_page
 
@@ -33,6 +34,7 @@ def explanation_html(explanation: "Explanation", path: str | Path, *, title: str
         "The scale s that each block multiplies each of its channels by, from 0 (shut) to 1 (whole); each row is stretched to the "
         f"same width ({describe_channels(explanation.scale)})."
     )
+    gates = " ".join([gates, *dead_sentences(explanation.dead, blocks=len(explanation.sites))])
     bars, map_of_gates = top_bars(top, classes=len(explanation.classes)), gate_map(explanation.scale)
     charts = [replace(bars, caption=answers), replace(map_of_gates, caption=gates)]
     photo = _photo(explanation.view, f"What the network sees of the photo: {width} x {height} pixels, enlarged.")

@@ -67,8 +67,8 @@ def publish(name: str, trained: Trained, recipe: Recipe, data: tuple[ImageDatase
 
 def score(ready: ReadyModel, dataset: ImageDataset) -> Score:
     """Return the score of a published network on a data set with its classes."""
-    images = open_images(dataset, ready.preprocess, ready.device)
-    return evaluate(ready.model, evaluation_batches(images, ready.preprocess, EVALUATED))
+    images = open_images(dataset, ready.card.preprocessing, ready.device)
+    return evaluate(ready.model, evaluation_batches(images, ready.card.preprocessing, EVALUATED))
 
 
 def _rounded(value: torch.Tensor) -> torch.Tensor:

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 import msgspec
 from safetensors.torch import save
 
+from sevis.data.preprocessing import Preprocessing
 from sevis.errors import SevisError
 from sevis.files import replace_file
 from sevis.networks.libraries.class_names import name_wnids
 from sevis.weights.card import Card, add_to_index, check_free, check_name, list_pretrained
 from sevis.weights.loading import ReadyModel
+from sevis.weights.wrap import OwnCard
 
 
 def adopt(name: str, ready: ReadyModel, *, classes: Sequence[str] | None = None) -> Card:
@@ -23,12 +25,18 @@ def adopt(name: str, ready: ReadyModel, *, classes: Sequence[str] | None = None)
         classes: the names of its outputs, or their WordNet ids; None keeps those that it has.
 
     Raises:
-        SevisError: for a name that is taken or that no file can have, and for classes that are too many, too few, or alike.
+        SevisError: for a name that is taken or that no file can have, for classes that are too many, too few, or alike; and for a network
+            of one's own class (`sevis.wrap`).
     """
     check_name(name)
     check_free(name)
     if name in list_pretrained():
         raise SevisError(f"there is a network called {name} already: choose another name")
+    if not isinstance(ready.preprocess, Preprocessing) or isinstance(ready.card, OwnCard):
+        raise SevisError(
+            f"{ready.card.name} is a network of your own class, which lives in your program: only networks that sevis builds by name can "
+            "be added, its own and those of timm and torchvision"
+        )
     names = tuple(classes) if classes is not None else ready.classes
     if len(names) != len(ready.classes) or len(set(names)) != len(names):
         raise SevisError(

@@ -3,11 +3,13 @@
 Torch is imported only when a model is built, so that the app's first page can read the cards without waiting for it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sevis.data.preprocessing import Preprocessing
+from sevis.data.preprocessing import ImagePreprocessing
+from sevis.errors import SevisError
 from sevis.weights.card import DEFAULT, RANDOM, Card
 
 if TYPE_CHECKING:
@@ -23,15 +25,38 @@ class ReadyModel:
         model: the network, frozen, on `device`.
         card: where it comes from.
         classes: the names of its outputs.
-        preprocess: turns an RGB image into its input, float32 (3, S, S).
+        preprocess: turns an RGB image into its input, float32 (3, S, S); of a wrapped network, what it was given.
         device: where it runs.
     """
 
     model: "nn.Module"
     card: Card
     classes: tuple[str, ...]
-    preprocess: Preprocessing
+    preprocess: ImagePreprocessing
     device: "torch.device"
+
+    def logits(self, inputs: "torch.Tensor") -> "torch.Tensor":
+        """Run the network and return its logits, shape (N, K); it may give them alone, or as `logits` of what it gives.
+
+        Raises:
+            SevisError: where it gives anything else, or not as many as there are classes.
+        """
+        from torch import Tensor
+
+        found = output = self.model(inputs)
+        if not isinstance(found, Tensor):
+            found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+        if not isinstance(found, Tensor) or found.ndim != 2:
+            given = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(output).__name__
+            raise SevisError(
+                f"{self.card.name} gives {given}, expected logits of shape (images, classes): use a module whose forward returns them"
+            )
+        if self.classes and found.shape[1] != len(self.classes):
+            raise SevisError(
+                f"{self.card.name} has {found.shape[1]} outputs, but {len(self.classes)} classes are named ({', '.join(self.classes[:3])}"
+                f"{', ...' if len(self.classes) > 3 else ''}): name every output once, in their order"
+            )
+        return found
 
 
 def load(
@@ -83,3 +108,9 @@ def make_ready(card: Card, model: "nn.Module", *, device: "str | torch.device | 
 
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return ReadyModel(model.eval().requires_grad_(False).to(device), card, card.classes, card.preprocessing, device)
+
+
+def find_training(model: "nn.Module") -> str:
+    """Return which part of a model is in training mode, the first of them in words; empty where none is."""
+    path = next((path for path, module in model.named_modules() if module.training), None)
+    return "" if path is None else f"its {path}" if path else "the model itself"

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from sevis.analysis.dead_gates import DEAD, FLAT, STILL, dead_cause
+from sevis.analysis.dead_gates import DEAD, FLAT, STILL, dead_cause, dead_cause_in_one, dead_sentences, describe_death
 from sevis.settings import pretrained_folder
 
 
@@ -27,3 +27,37 @@ def test_the_limit_parts_blocks_that_can_be_frozen_for_nothing_from_those_that_c
     assert np.mean(below).round(2) == -0.02
     assert np.mean(above).round(1) == 0.2
     assert np.std(below, ddof=1) / np.sqrt(40) < 0.05 > np.std(above, ddof=1) / np.sqrt(169)
+
+
+def test_one_image_shows_parts_that_put_out_nothing_or_the_same():
+    random = np.random.default_rng(0)
+    z, hidden, logits = random.normal(size=16), random.normal(size=8), random.normal(size=16)
+    same, half = np.zeros(16), np.full(16, 0.5)
+
+    def sigmoid(values):
+        return 1 / (1 + np.exp(-values))
+
+    assert dead_cause_in_one(z, hidden, logits, sigmoid(logits)) is None
+    assert dead_cause_in_one(same, hidden, logits, sigmoid(logits)) == "still", "whatever the biases make of nothing"
+    assert dead_cause_in_one(z, same[:8], logits, sigmoid(logits)) == "silent"
+    assert dead_cause_in_one(z, same[:2], logits, sigmoid(logits)) is None, "two units may be below zero by chance"
+    assert dead_cause_in_one(z, hidden, same, half) == "flat"
+    assert dead_cause_in_one(z, hidden, same + 2, sigmoid(same + 2)) == "flat"
+    assert dead_cause_in_one(z, hidden, 1e-3 * logits, sigmoid(1e-3 * logits)) == "faint"
+    assert dead_cause_in_one(z, hidden, 20 + logits, sigmoid(20 + logits)) == "saturated"
+    assert dead_cause_in_one(z, hidden, -20 + logits, sigmoid(-20 + logits)) == "saturated"
+    assert dead_cause_in_one(z, hidden, logits, np.ones(16)) is None, "an override is no death"
+    assert dead_cause_in_one(z[:2], hidden, same[:2], half[:2]) is None, "two channels may agree by chance"
+
+
+def test_the_dead_are_named_together_where_they_died_of_the_same():
+    half = np.full(8, 0.5)
+    clause = describe_death("flat", half)
+    assert clause.startswith("every s is 0.50 for any image: dead; likely cause: the gate gets the same number in every channel")
+    assert describe_death("still", np.linspace(0.25, 0.75, 8)).startswith(
+        "s is the same, 0.25 to 0.75, for any image: dead; likely cause: "
+    )
+    assert describe_death("faint", half).startswith("every s is 0.50 for this image: perhaps dead; likely cause: ")
+    assert dead_sentences({}, blocks=3) == []
+    assert dead_sentences({"SE_2_1": clause, "SE_3_1": "s", "SE_2_2": clause}, blocks=4) == [f"SE_2_1, SE_2_2: {clause}.", "SE_3_1: s."]
+    assert dead_sentences({"SE_2_1": "s", "SE_2_2": "s"}, blocks=2) == ["All 2 blocks: s."]

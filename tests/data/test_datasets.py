@@ -12,7 +12,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from sevis import SevisError
-from sevis.data.datasets import ImageDataset, find_data, match, open_dataset, sample_photos
+from sevis.data.datasets import ImageDataset, find_data, open_dataset, sample_photos
 from sevis.data.image_formats import read_image
 from sevis.data.sources import Zip
 from sevis.settings import cache_folder
@@ -82,13 +82,6 @@ def test_a_networks_names_replace_those_of_the_folders(tiny: Path) -> None:
     assert named.classes == (f"lion ({data.wnids[0]})", data.classes[1], f"lion ({data.wnids[2]})")
     assert (named.wnids, named.files, named.labels) == (data.wnids, data.files, data.labels)
     assert data.named({}).classes == data.classes
-
-
-def test_classes_are_found_among_those_of_a_network() -> None:
-    assert match(["n3", "n1", "n9"], ["n1", "n2", "n3"]).tolist() == [2, 0, -1]
-    assert match(["b"], ["a", "a", "b"]).tolist() == [-1], "two outputs of one name"
-    assert match(["b"], []).tolist() == [-1]
-    assert match([], ["a"]).tolist() == []
 
 
 def test_select_refuses_unknown_classes_and_none(tiny: Path) -> None:

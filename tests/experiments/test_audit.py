@@ -207,7 +207,7 @@ def test_classes_that_the_network_does_not_know_are_an_error(ready, dataset):
 
 def test_a_network_without_se_is_an_error(dataset):
     with pytest.raises(SevisError, match="Squeeze-and-Excitation"):
-        audit(make_ready(sevis.build("resnet18", num_classes=3, width=0.125), wnids=WNIDS), dataset)
+        audit(make_ready(sevis.build("resnet18", num_classes=3, width=0.125).eval(), wnids=WNIDS), dataset)
 
 
 def test_parameters_are_the_papers():

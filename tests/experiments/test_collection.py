@@ -62,7 +62,7 @@ def test_batch_size_and_workers_make_no_difference(ready: ReadyModel, colours: P
 def test_collecting_leaves_the_model_as_it_was(ready: ReadyModel, colours: Path) -> None:
     loader = make_loader(open_colours(colours)[1], ready.preprocess)
     before = {name: value.clone() for name, value in ready.model.state_dict().items()}
-    collect(ready, loader)
+    collect(ready, loader, classes=ready.classes)
     assert all(torch.equal(value, before[name]) for name, value in ready.model.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in ready.model.modules())
     with pytest.raises(SevisError, match="labels from 0 to 1"):
@@ -89,14 +89,14 @@ def test_ids_are_indices_in_the_data_set(ready: ReadyModel, colours: Path) -> No
 def test_any_loader_of_inputs_and_labels_will_do(ready: ReadyModel) -> None:
     generator = torch.Generator().manual_seed(0)
     inputs, labels = torch.randn(12, 3, 32, 32, generator=generator), torch.arange(12) % 5
-    pairs = collect(ready, zip(inputs.split(5), labels.split(5), strict=True))
-    triples = collect(ready, [(inputs, labels, torch.arange(12) * 10)])
+    pairs = collect(ready, zip(inputs.split(5), labels.split(5), strict=True), classes=ready.classes)
+    triples = collect(ready, [(inputs, labels, torch.arange(12) * 10)], classes=ready.classes)
     assert pairs.count.tolist() == triples.count.tolist() == [3, 3, 2, 2, 2]
     assert pairs.sample("SE_2_1").ids.tolist() == list(range(12))
     assert triples.sample("SE_2_1").ids.tolist() == list(range(0, 120, 10))
     np.testing.assert_allclose(pairs.mean("SE_5_2"), triples.mean("SE_5_2"), atol=1e-6)
     with pytest.raises(SevisError, match="labels from 0 to 4"):
-        collect(ready, [(inputs, labels + 1)])
+        collect(ready, [(inputs, labels + 1)], classes=ready.classes)
 
 
 def test_a_torchvision_data_set_is_collected(ready: ReadyModel, colours: Path) -> None:

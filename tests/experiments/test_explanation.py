@@ -74,6 +74,28 @@ def test_outputs_that_are_no_numbers_are_no_answer(ready: ReadyModel, photo: Ima
         explain(ready, photo, within=lambda on: override(on.model, {"SE": 1e38}))
 
 
+def test_dead_gates_are_told(ready: ReadyModel, photo: Image.Image, tmp_path: Path) -> None:
+    assert explain(ready, photo).dead == {}
+    with torch.no_grad():
+        for block in (ready.model.layer1[0].se, ready.model.layer2[1].se):
+            block.fc2.weight.zero_()
+            block.fc2.bias.zero_()
+        ready.model.layer3[0].bn2.weight.zero_()
+        ready.model.layer3[0].bn2.bias.zero_()
+    result = explain(ready, photo)
+    assert list(result.dead) == ["SE_2_1", "SE_3_2", "SE_4_1"]
+    assert result.dead["SE_2_1"] == result.dead["SE_3_2"]
+    assert result.dead["SE_2_1"].startswith("every s is 0.50 for any image: dead; likely cause: the gate gets the same number")
+    assert "for any image: dead; likely cause: the squeeze z is 0 in every channel; the last norm" in result.dead["SE_4_1"]
+    assert result.as_json()["dead"] == result.dead
+    for seed in range(3):  # any image, indeed
+        other = explain(ready, Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)))
+        for site in result.dead:
+            np.testing.assert_array_equal(other.scale[site], result.scale[site])
+    result.save(tmp_path / "dead.safetensors")
+    assert Explanation.load(tmp_path / "dead.safetensors").dead == result.dead
+
+
 def test_top_is_sorted_and_named(ready: ReadyModel, photo: Image.Image) -> None:
     result = explain(ready, photo)
     expected = sorted(zip(CLASSES, result.probabilities.tolist(), strict=True), key=lambda pair: -pair[1])
@@ -136,7 +158,7 @@ def test_missing_and_damaged_files_are_refused(ready: ReadyModel, photo: Image.I
         ("probabilities", np.zeros((5, 1), np.float32)),
         ("probabilities", np.zeros(5, np.int64)),
         ("view", np.zeros((32, 32, 3), np.float32)),
-        ("view", np.zeros((32, 30, 3), np.uint8)),
+        ("view", np.zeros((32, 30, 4), np.uint8)),
         ("view", np.zeros((32, 32), np.uint8)),
         ("view", np.zeros((0, 0, 3), np.uint8)),
         ("view", np.array(0, np.uint8)),

@@ -21,6 +21,7 @@ from sevis.pages.shared.network import Network
 from sevis.pages.shared.show import as_text
 from sevis.settings import DATA_ROOTS, allowed_roots
 from sevis.weights.card import Card
+from sevis.weights.matching import names_by_id
 
 KEPT, SEEN = "own-data", "own-zip"
 FOLDER, UPLOAD = SOURCES = "Data on this machine", "A zip from my computer"
@@ -126,7 +127,7 @@ def _choose(card: Card) -> Found | None:
         found = _upload()
     if not allowed_roots():
         st.caption(f"The operator of this app can also offer folders of class folders: the environment variable {DATA_ROOTS} names them.")
-    return found and replace(found, photos=found.photos.named(dict(zip(card.wnids or (), card.classes, strict=False))))
+    return found and replace(found, photos=found.photos.named(names_by_id(card)))
 
 
 def _folders() -> dict[str, Path]:

@@ -7,6 +7,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from sevis.analysis.dead_gates import dead_sentences
 from sevis.experiments.explanation import Explanation
 from sevis.figures.gates.gate_map import extremes, gate_map, hidden_profile, scale_profile, sorted_scales, squeeze_profile, top_bars
 from sevis.figures.gates.mosaic import GatedMaps, enlarge, mosaic
@@ -73,6 +74,8 @@ def _for_the_page(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _show_gates(explanation: Explanation) -> None:
     st.header("Every gate of the network", anchor="gates")
+    for sentence in dead_sentences(explanation.dead, blocks=len(explanation.sites)):
+        st.warning(sentence, icon=":material/warning:")
     clicked = partial(open_clicked, "gate-map", explanation.sites)
     show(gate_map(explanation.scale), key="gate-map", hint="**Click a row to open that block.**", on_select=clicked)
 
