@@ -41,6 +41,22 @@ def test_explain_prints_a_table(photo: Path, capsys: pytest.CaptureFixture[str])
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("SE_") for line in lines) == 16
     assert sum("%" in line for line in lines) == 5
+    assert not any("dead" in line for line in lines)
+
+
+def test_explain_tells_dead_gates(
+    elsewhere: Path, photo: Path, trained: tuple[Path, nn.Module], capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {key: torch.zeros_like(value) if "se.conv_expand" in key else value for key, value in trained[1].state_dict().items()}
+    save_file(state, elsewhere / "dead.safetensors")
+    words = ["explain", str(photo), "--model", "mobilenetv3_small_050", "--weights", str(elsewhere / "dead.safetensors")]
+    assert main(words) == 0
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told.startswith(
+        "All 9 blocks: every s is 0.50 for any image: dead; likely cause: the gate gets the same number in every channel"
+    )
+    assert main([*words, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["dead"]) == 9
 
 
 def test_explain_with_a_files_weights(

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,3 +54,14 @@ def test_a_class_name_in_an_explanation_is_no_markup(explanation, tmp_path):
     scripts = "".join(Page((tmp_path / "explanation.html").read_text()).scripts[1:]).replace("\\u003c", "<")
     assert "<img" not in scripts
     assert "&lt;img" in scripts.replace("\\u0026", "&")
+
+
+def test_dead_gates_are_told(explanation, tmp_path):
+    explanation_html(explanation, tmp_path / "alive.html")
+    dead = replace(
+        explanation, logits={**explanation.logits, "SE_2_1": np.zeros(8, np.float32)}, scale=explanation.scale | {"SE_2_1": np.full(8, 0.5)}
+    )
+    explanation_html(dead, tmp_path / "dead.html")
+    told = [" ".join(Page((tmp_path / name).read_text()).text) for name in ("alive.html", "dead.html")]
+    assert "likely cause" not in told[0]
+    assert "SE_2_1: every s is 0.50 for any image: dead; likely cause: the gate gets the same number" in told[1]

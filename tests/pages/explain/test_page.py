@@ -126,6 +126,19 @@ def test_without_the_shipped_explanation_it_is_computed(folder):
     assert_shows(run_page(), shipped)
 
 
+def test_dead_gates_are_told(folder):
+    path = folder / f"{DEFAULT}.example.safetensors"
+    whole = sevis.Explanation.load(path)
+    assert not run_page().warning
+    dead = {site: np.zeros_like(whole.logits[site]) for site in whole.sites[:2]}
+    replace(
+        whole, logits={**whole.logits, **dead}, scale={**whole.scale, **{site: row + np.float32(0.5) for site, row in dead.items()}}
+    ).save(path)
+    st.cache_resource.clear()
+    (told,) = run_page().warning
+    assert told.value.startswith(f"{', '.join(dead)}: every s is 0.50 for any image: dead; likely cause: ")
+
+
 def test_an_explanation_of_other_weights_is_not_shown(folder):
     other = explain_sample(sevis.load(DEFAULT), OTHER)
     shipped = sevis.Explanation.load(folder / f"{DEFAULT}.example.safetensors")
