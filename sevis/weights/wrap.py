@@ -18,7 +18,7 @@ from sevis.blocks.sites import require_sites
 from sevis.data.labels import read_names
 from sevis.data.preprocessing import ImagePreprocessing, Preprocessing
 from sevis.errors import SevisError, one_line
-from sevis.networks.libraries.class_names import name_wnids
+from sevis.networks.libraries.class_names import name_wnids, number_outputs
 from sevis.weights.card import Card
 from sevis.weights.checkpoint import fingerprint
 from sevis.weights.loading import ReadyModel, find_training
@@ -117,7 +117,7 @@ def _tried(ready: ReadyModel) -> ReadyModel:
         ) from error
     if ready.classes:
         return ready
-    names = tuple(f"output {number}" for number in range(outputs))
+    names = number_outputs(outputs)
     return replace(ready, card=msgspec.structs.replace(ready.card, classes=names), classes=names)
 
 
