@@ -50,9 +50,9 @@ def harmless_spelling(name: str) -> str:
 
 def has_names(card: Card) -> bool:
     """Return whether the outputs of a network have names, or only numbers."""
-    return bool(card.classes) and (
-        card.wnids is not None or card.classes != tuple(f"output {number}" for number in range(len(card.classes)))
-    )
+    from sevis.networks.libraries.class_names import number_outputs  # it brings torch, which a page that matches names need not wait for
+
+    return bool(card.classes) and (card.wnids is not None or card.classes != number_outputs(len(card.classes)))
 
 
 def names_by_id(card: Card) -> dict[str, str]:
