@@ -21,7 +21,7 @@ from sevis.settings import home_folder, pretrained_folder
 from sevis.weights.card import RANDOM, Card
 from sevis.weights.checkpoint import Checkpoint, check_sound, fingerprint, read_checkpoint
 from sevis.weights.file_classes import find_classes
-from sevis.weights.fit import Fit, Outline, count_classes, explain_misfit, find_fit
+from sevis.weights.fit import Fit, Outline, count_classes, explain_misfit, find_fit, leading_parts
 from sevis.weights.published import is_published
 
 Built = tuple[Card, nn.Module]
@@ -110,10 +110,15 @@ def _outline(network: LibraryNetwork) -> Outline:
 
 def _convert(network: LibraryNetwork, checkpoint: Checkpoint) -> nn.Module | None:
     """Return the network with weights that bear the names of another project, as its library renames them; None where it cannot."""
-    if network.converts:
-        check_sound(checkpoint.path, checkpoint.state)
+    state = checkpoint.state
+    for prefix in ("", *leading_parts(tuple(state))) if network.converts else ():
+        below = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
         with suppress(Exception), building():
-            return network.convert(dict(checkpoint.state))
+            check_sound(checkpoint.path, below)
+            model = network.convert(below)
+            left_out = [name for name in state if not name.startswith(prefix)]
+            _say(checkpoint.path, Fit(checkpoint.groups[0], prefix, below, 0, "", left_out, {}).describe())
+            return model
     return None
 
 

@@ -94,6 +94,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         SevisError: for a file that is missing, damaged, of another kind or larger than MAX_BYTES, or that holds objects or no tensors.
     """
+    if path.is_dir():
+        raise SevisError(
+            f"there is no file of weights at {path}, which is a folder: name a file in it that ends in {', '.join(SUFFIXES[:4])}"
+        )
     if not path.is_file():
         raise SevisError(f"there is no file of weights at {path}: expected one that ends in {', '.join(SUFFIXES[:4])}")
     if path.stat().st_size > MAX_BYTES:
@@ -131,7 +135,7 @@ def _read_pickle(path: Path) -> dict[str, Any]:
 def _explain(path: Path, error: Exception) -> str:
     """Return why PyTorch did not read a file, in a sentence."""
     said = str(error) if isinstance(error, pickle.UnpicklingError) else ""
-    if "Unsupported operand" in said:
+    if "Unsupported operand" in said or "Invalid magic number" in str(error):
         return f"{path} was pickled in a way that is not read without running code: {SAVE}"
     if any(word in said for word in ("GLOBAL", "Can only", "reduce for unrecognized", "blocked")):
         named = re.search(r"GLOBAL ([\w.]{1,80})", said)

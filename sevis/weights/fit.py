@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,6 +18,8 @@ NAMES_AND_SHAPES = ("missing", "unexpected", "of another shape")
 BESIDE = ("loss", "losses", "criterion", "metric", "metrics", "acc", "accuracy", "ema")
 DEPTH = 8  # parts of a prefix, at most
 PREFIXES_TRIED = 20  # those below which most names of the network lie
+NEARLY_ALL = 0.9  # of the names in a file
+HEAD = 12  # tensors of a head, at most
 SHOWN = 3  # names of each kind in a message
 
 Outline = Callable[[int], nn.Module]
@@ -60,7 +62,7 @@ class Fit:
         if self.head:
             told.append(f"{shown(self.head)!r} is the classifier")
         if self.left_out:
-            told.append(f"left out was what lies beside them: {_some(self.left_out)}")
+            told.append(f"left out was what lies beside the weights: {_some(self.left_out)}")
         return "; ".join(told)
 
 
@@ -103,9 +105,9 @@ def explain_misfit(outline: Outline, checkpoint: Checkpoint, name: str, num_clas
     told = [f"{kind}: {_some(names)}" for kind, names in nearest.differences.items() if names]
     if nearest.prefix:
         told = [f"below {shown(nearest.prefix)!r}", *told, *([f"left over: {_some(nearest.left_out)}"] if nearest.left_out else [])]
-    missing, classifier = set(nearest.differences["missing"]), _classifier_names(outline(num_classes), num_classes)
+    missing, heads = nearest.differences["missing"], _list_heads(outline(num_classes), num_classes)
     cure = "name the network that it was saved from"
-    if missing and missing <= classifier < own:
+    if missing and any(head.issuperset(missing) for head in heads.values()):
         cure = "it lacks the classifier, and nothing else in it can be it: save the whole network, or name the one that it was saved from"
     if re.search(r"-\d{5}-of-\d{5}\.", checkpoint.path.name):
         cure = "it is one of several files that hold them together: save them in one"
@@ -125,7 +127,7 @@ def _choose(found: list[Fit], checkpoint: Checkpoint, name: str) -> Fit:
 def _try_group(outline: Outline, checkpoint: Checkpoint, group: TensorGroup, num_classes: int) -> list[Fit]:
     """Return how a group of tensors fits below each prefix under which nearly all names of the network lie."""
     own = {key for key in outline(num_classes).state_dict() if not key.endswith(COUNTER)}
-    wanted = len(own - _classifier_names(outline(num_classes), num_classes))
+    wanted = len(own) - max(map(len, _list_heads(outline(num_classes), num_classes).values()), default=0)
     if len(group.tensors) < wanted:
         return []
     prefixes = [prefix for prefix, count in _count_prefixes(own, group.tensors) if count >= wanted]
@@ -148,16 +150,16 @@ def _compare(
 ) -> Fit:
     """Return how the tensors below a prefix fit a network; what lies below the longer of the `others` is another one."""
     model, tensors = outline(num_classes), group.tensors
-    own, classifier = model.state_dict(), _classifier_names(model, num_classes)
+    own, heads = model.state_dict(), _list_heads(model, num_classes)
     longer = tuple(other for other in others if len(other) > len(prefix) and other.startswith(prefix))
     names = {key.removeprefix(prefix): key for key in tensors if key.startswith(prefix) and not (longer and key.startswith(longer))}
-    head = ""
-    if classifier and {key for key in own if key not in names and not key.endswith(COUNTER)} == classifier:
-        others_here = set(tensors) - {names[key] for key in own if key in names}
-        head = _find_head({key: tensors[key] for key in tensors if key in others_here}, {key: own[key] for key in classifier}, prefix)
-    if head:
-        whole = {key: f"{head}.{key.rpartition('.')[2]}" for key in classifier}
-        names = {short: long for short, long in names.items() if long not in whole.values()} | whole
+    lacking, head = {key for key in own if key not in names and not key.endswith(COUNTER)}, ""
+    for path in (path for path, keys in heads.items() if keys == lacking):
+        elsewhere = tensors.keys() - {names[key] for key in own if key in names}
+        ends = {key.removeprefix(path): own[key] for key in lacking}
+        head = _find_head({key: tensors[key] for key in tensors if key in elsewhere}, ends, prefix)
+        moved = {key: f"{head}{key.removeprefix(path)}" for key in lacking} if head else {}
+        names = {short: long for short, long in names.items() if long not in moved.values()} | moved
     state = {key: tensors[name] for key, name in names.items() if key in own or not _is_beside(key, own)}
     check_sound(checkpoint.path, {names[key]: tensor for key, tensor in state.items() if key in own})
     outputs = count_classes(model, state, num_classes)
@@ -166,32 +168,51 @@ def _compare(
     return Fit(group, prefix, state, outputs, head, left_out, compare_states(outline(outputs).state_dict(), state))
 
 
+def leading_parts(names: Sequence[str]) -> Iterator[str]:
+    """Yield what nearly all names of a file begin with, part by part, for a network whose own names are not in it."""
+    prefix = ""
+    for _ in range(DEPTH):
+        below = Counter(name.removeprefix(prefix).partition(".")[0] for name in names if name.startswith(prefix) and name != prefix)
+        part, count = next(iter(below.most_common(1)), ("", 0))
+        prefix = f"{prefix}{part}."
+        if count < NEARLY_ALL * len(names) or not any(name.startswith(prefix) for name in names):
+            return
+        yield prefix
+
+
 def _is_beside(name: str, own: Iterable[str]) -> bool:
     """Return whether a name is that of a loss, a metric or an average, which lies in no module of the network."""
     first = name.partition(".")[0]
     return any(part in BESIDE for part in first.lower().split("_")) and not any(key.startswith(f"{first}.") for key in own)
 
 
-def _find_head(tensors: Mapping[str, Tensor], classifier: Mapping[str, Tensor], prefix: str) -> str:
-    """Return the path of the only other layer that can be a network's classifier; empty where there is none, or one among others.
+def _find_head(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], prefix: str) -> str:
+    """Return the path of the only other module that can be a network's classifier; empty where there is none, or one among others.
 
-    It has the classifier's shapes but for the number of outputs, and nothing beside it in its own part of the file: a head of several
-    layers computes something else.
+    It has the classifier's layers and shapes but for the number of outputs, and nothing beside it in its own part of the file: a head of
+    more layers computes something else.
+
+    Args:
+        tensors: those of the file that lie elsewhere than in the network.
+        wanted: the classifier's own, by the ends of their names.
+        prefix: below which the rest of the network lies.
     """
-    kinds = {name.rpartition(".")[2]: tensor for name, tensor in classifier.items()}
-    found = []
-    for path in {name.rpartition(".")[0] for name in tensors} if "weight" in kinds else ():
-        parts = {kind: tensors.get(f"{path}.{kind}") for kind in ("weight", "bias")}
-        weight = parts["weight"]
-        if {kind for kind, tensor in parts.items() if tensor is not None} == set(kinds) and weight is not None:
-            like = weight.ndim == kinds["weight"].ndim and weight.shape[1:] == kinds["weight"].shape[1:]
-            if like and all(tensor is None or tensor.shape[:1] == weight.shape[:1] for tensor in parts.values()):
-                found.append(path)
+    end = next(iter(wanted))
+    paths = [name.removesuffix(end) for name in tensors if name.endswith(end)]
+    found = [path for path in paths if path and _are_like({end: tensors.get(f"{path}{end}") for end in wanted}, wanted)]
     if len(found) != 1:
         return ""
-    root = _root(found[0], prefix)
-    siblings = [name for name in tensors if _root(name, prefix) == root and name.rpartition(".")[0] != found[0]]
+    root, whole = _root(found[0], prefix), {f"{found[0]}{end}" for end in wanted}
+    siblings = [name for name in tensors if _root(name, prefix) == root and name not in whole and not name.endswith(COUNTER)]
     return found[0] if all(_is_beside(name.removeprefix(root).lstrip("."), ()) for name in siblings) else ""
+
+
+def _are_like(tensors: Mapping[str, Tensor | None], wanted: Mapping[str, Tensor]) -> bool:
+    """Return whether tensors have the shapes of a network's own, but for one number of outputs."""
+    pairs = [(tensors[end], own) for end, own in wanted.items()]
+    first = {(own.shape[:1], tensor.shape[:1]) for tensor, own in pairs if tensor is not None}
+    alike = all(tensor is not None and tensor.ndim == own.ndim and tensor.shape[1:] == own.shape[1:] for tensor, own in pairs)
+    return alike and len(first) == len({own for own, _ in first})
 
 
 def _root(name: str, prefix: str) -> str:
@@ -201,9 +222,15 @@ def _root(name: str, prefix: str) -> str:
     return ".".join(parts[: apart + 1])
 
 
-def _classifier_names(model: nn.Module, num_classes: int) -> set[str]:
-    path = classifier_path(model, num_classes)
-    return {key for key in model.state_dict() if path and key.rpartition(".")[0] == path}
+def _list_heads(model: nn.Module, num_classes: int) -> dict[str, set[str]]:
+    """Return the names of the tensors of a network's classifier, and of the modules around it, by their paths: what a head may be."""
+    path, found = classifier_path(model, num_classes), dict[str, set[str]]()
+    while path:
+        keys = {key for key in model.state_dict() if key.startswith(f"{path}.") and not key.endswith(COUNTER)}
+        if len(keys) <= HEAD and keys not in found.values():
+            found[path] = keys
+        path = path.rpartition(".")[0]
+    return found
 
 
 def classifier_path(model: nn.Module, num_classes: int) -> str:

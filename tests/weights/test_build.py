@@ -224,7 +224,7 @@ SAVED: dict[str, tuple[Callable[[dict[str, Tensor]], Any], str]] = {
     ),
     "Lightning, self.model and a loss": (
         lambda state: {"state_dict": {f"model.{key}": value for key, value in state.items()} | BESIDE},
-        "left out was what lies beside them: loss.weight, val_best.value",
+        "left out was what lies beside the weights: loss.weight, val_best.value",
     ),
     "Hugging Face's wrapper of timm": (lambda state: {f"timm_model.{key}": value for key, value in state.items()}, "'timm_model.'"),
     "fastai": (
@@ -252,6 +252,30 @@ def test_safetensors_of_another_name(tmp_path: Path) -> None:
     theirs = small_net()
     save_file(theirs.state_dict(), tmp_path / "mine.pth")
     assert_same_outputs(load(SMALL, weights=tmp_path / "mine.pth", device="cpu").model, theirs)
+
+
+@pytest.mark.parametrize("name", ["torchvision/mobilenet_v3_small", "regnety_002"])
+def test_a_head_of_several_parts_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    create = torchvision.models.get_model if "/" in name else timm.create_model
+    theirs = made(lambda: create(name.rpartition("/")[2], num_classes=7))
+    own = "classifier." if "/" in name else "head."
+    state = {
+        (f"cls_head.{key.removeprefix(own)}" if key.startswith(own) else f"backbone.{key}"): v for key, v in theirs.state_dict().items()
+    }
+    torch.save(state, tmp_path / "mine.pth")
+    assert_same_outputs(load(name, weights=tmp_path / "mine.pth", device="cpu").model, theirs)
+    assert "; 'cls_head" in capsys.readouterr().err
+
+
+@torch.no_grad()
+def test_a_prefix_before_the_names_of_another_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = made(torchvision.models.regnet_y_400mf)
+    state = {f"encoder.net.{key}": value for key, value in theirs.state_dict().items()} | {"val_best": torch.tensor(torch.inf)}
+    torch.save({"state_dict": state}, tmp_path / "mine.pth")
+    ready = load("regnety_004", weights=tmp_path / "mine.pth", device="cpu")
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(ready.model(images), theirs(images))
+    assert "begin with 'encoder.net.', which was taken off; left out was what lies beside the weights: val_best." in capsys.readouterr().err
 
 
 def test_half_a_network_is_never_loaded(tmp_path: Path) -> None:

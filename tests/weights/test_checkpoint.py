@@ -211,7 +211,12 @@ def halve_safetensors(path: Path) -> None:
 
 REFUSED: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "nothing": ("a.pth", lambda path: None, r"no file of weights at .*a\.pth: expected one that ends in \.safetensors, \.pth"),
-    "a folder": ("a.pth", lambda path: path.mkdir(), r"no file of weights at"),
+    "a folder": ("a.pth", lambda path: path.mkdir(), r"no file of weights at .*a\.pth, which is a folder: name a file in it"),
+    "pickled by pickle": (
+        "a.pth",
+        lambda path: path.write_bytes(pickle.dumps({"a": 3}, 2)),
+        r"a\.pth was pickled in a way that is not read",
+    ),
     "half a file": ("a.pth", halve, r"is no readable file of PyTorch's"),
     "half a safetensors file": (
         "a.safetensors",
