@@ -29,7 +29,7 @@ class Kind:
         gate: an attribute, or a function.
         between: what stands between the projections, in the same way.
         inside: whether the block's input is u and its output s * u; else its layers lie in a larger module, or another one multiplies.
-        residual: whether the output of such a block is u + s * u.
+        residual: whether the block gives u + s * u; then 1 + s may be told for s.
         remove: a context in which the block is as if it had no gate; the identity in its place unless another is named.
         remove_sum: the same where the parent computes u + s * u and that sum is taken for the block: u alone is left.
         either: whether it may be taken or not, for it is more than the paper's block.
@@ -98,8 +98,10 @@ MOBILE = Kind("_se_reduce", "_se_expand", torch.sigmoid, ("_swish",), inside=Fal
 TWO_SUMMED = tuple(Kind(f"{name}.1", f"{name}.3", f"{name}.4", (f"{name}.2",), inside=False, either=True) for name in ("SE_hl", "SE_ll"))
 KINDS: dict[str, Kind | tuple[Kind, ...]] = {
     "pytorchcv.models.common.att.SEBlock": ONE_BY_ONE,
-    "pytorchcv.models.sinet.SEBlock": ONE_BY_ONE,
-    "pytorchcv.models.bisenet.FeatureFusion": Kind("conv1", "conv2", "sigmoid", ("activ",), inside=False, remove=fixed("sigmoid", 0.0)),
+    "pytorchcv.models.sinet.SEBlock": replace(ONE_BY_ONE, either=True),  # its gate is a PReLU, which has weights
+    "pytorchcv.models.bisenet.FeatureFusion": Kind(
+        "conv1", "conv2", "sigmoid", ("activ",), inside=False, residual=True, remove=fixed("sigmoid", 0.0)
+    ),
     "pytorchcv.models.dicenet.DiceAttBlock": Kind("conv1", "conv2", "sigmoid", ("activ",), inside=False, remove=fixed("sigmoid", 1.0)),
     "pytorchcv.models.fishnet.PreSEAttBlock": Kind("conv1", "conv2", "sigmoid", ("relu",), inside=False, either=True),
     "efficientnet_pytorch.model.MBConvBlock": MOBILE,

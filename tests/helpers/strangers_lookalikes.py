@@ -97,6 +97,41 @@ class OneProjection(nn.Module):
         return u * self.gate(self.fc(u.mean((2, 3), keepdim=True)))
 
 
+class OneProjectionTwice(nn.Module):
+    """Two modules of effective SE, joined in one of three ways: the projection of the first and that of the second are no pair."""
+
+    def __init__(self, join: Callable[..., Tensor], between: nn.Module | None = None) -> None:
+        super().__init__()
+        self.one, self.between, self.two, self.join = OneProjection(), between or nn.Identity(), OneProjection(), join
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.join(u, self.one, self.between, self.two)
+
+
+def in_a_row(u: Tensor, one: nn.Module, between: nn.Module, two: nn.Module) -> Tensor:
+    return two(between(one(u)))
+
+
+def with_shortcut(u: Tensor, one: nn.Module, between: nn.Module, two: nn.Module) -> Tensor:
+    u = one(u) + u
+    return two(between(u)) + u
+
+
+def in_parallel(u: Tensor, one: nn.Module, between: nn.Module, two: nn.Module) -> Tensor:
+    return one(between(u)) + two(u)
+
+
+class OneProjectionThenConvolution(nn.Module):
+    """Effective SE, and a 1x1 convolution of the maps behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention, self.final = OneProjection(), nn.Conv2d(C, C, 1)
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.final(self.attention(u))
+
+
 class WeighedPlaces(LookAlike):
     """GlobalContext: a softmax over the places squeezes."""
 
@@ -315,6 +350,10 @@ LOOKALIKES = (
     look("sigmoids over two branches", SplitInTwo, "weighs branches"),
     look("GCT", ByNorm, "no projections"),
     look("effective SE", OneProjection, "only one projection"),
+    look("effective SE twice in a row", lambda: OneProjectionTwice(in_a_row), "only one projection"),
+    look("effective SE twice, with shortcuts", lambda: OneProjectionTwice(with_shortcut, nn.BatchNorm2d(C)), "only one projection"),
+    look("effective SE twice in parallel", lambda: OneProjectionTwice(in_parallel, nn.BatchNorm2d(C)), "only one projection"),
+    look("effective SE, then a convolution", OneProjectionThenConvolution, "only one projection"),
     look("GlobalContext", WeighedPlaces, "softmax over places"),
     look("a head of many labels", ManyLabels, "nothing is scaled"),
     look("a bottleneck at every place", EveryPlace, "no mean"),
