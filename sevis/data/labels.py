@@ -148,6 +148,10 @@ def class_names(dataset: object) -> tuple[str, ...]:
     if isinstance(dataset, ImageDataset):
         return dataset.classes
     names = find_names(dataset)
+    if not names and getattr(dataset, "target_transform", None) is not None:
+        raise SevisError(
+            f"{type(dataset).__name__} changes its labels by a target_transform, and does not say what they are called then: take it off"
+        )
     if not names:
         raise SevisError(f"{type(dataset).__name__} does not name its classes: give it an attribute `classes`, one name for each index")
     return names_for_people(names)

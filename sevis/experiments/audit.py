@@ -85,11 +85,11 @@ def audit(
         SevisError: when the network has no SE block, is in training mode, takes no images, does not know the data set's classes, or fewer
             than two images are left.
     """
+    require_images(ready)
     if not isinstance(dataset, ImageDataset):
         raise SevisError(
             f"expected a data set of sevis.data.datasets.open_dataset, got {type(dataset).__name__}: open its folder with that"
         )
-    require_images(ready)
     sites = require_sites(ready.model)
     sample = draw_sample(ready, dataset, seed)
     run = _Passes(sample, batch_size, say or tqdm.write)

@@ -166,9 +166,9 @@ def explain(
             for one that was wrapped without preprocessing.
     """
     from sevis.experiments.batches import run_batches
-    from sevis.experiments.ready import require_images
+    from sevis.experiments.ready import as_rgb, require_images
 
-    seen = require_images(ready).see(image)
+    seen = require_images(ready).see(as_rgb(image))
 
     def work(on: "ReadyModel", _: slice) -> Explanation:
         with within(on) if within else nullcontext():

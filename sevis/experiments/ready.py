@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from sevis.errors import SevisError
 from sevis.weights.loading import ReadyModel, find_training
 
@@ -27,17 +29,21 @@ def require_whole(ready: object) -> None:
 
 
 def require_ready(ready: ReadyModel) -> None:
-    """Raise SevisError for a network in training mode, and as `require_whole`.
+    """Raise SevisError for a network in training mode, for weights that changed since they were wrapped, and as `require_whole`.
 
     A network that is training would change the statistics of its batch norms, and its dropout would change the gates. sevis does not put
     it into evaluation mode itself: it may be shared, and its mode is its owner's.
     """
+    from sevis.weights.wrap import OwnCard, mark_weights
+
     require_whole(ready)
     if training := find_training(ready.model):
         raise SevisError(
             f"{ready.card.name} is in training mode ({training}), which would change its batch norms and its gates: call "
             "ready.model.eval() first"
         )
+    if isinstance(ready.card, OwnCard) and ready.card.mark != mark_weights(ready.model):
+        raise SevisError(f"the weights of {ready.card.name} changed or moved since it was wrapped: wrap it again")
 
 
 def require_images(ready: ReadyModel) -> "ImagePreprocessing":
@@ -48,6 +54,13 @@ def require_images(ready: ReadyModel) -> "ImagePreprocessing":
     if isinstance(ready.preprocess, NoPreprocessing):
         raise ready.preprocess.missing()
     return ready.preprocess
+
+
+def as_rgb(image: object) -> Image.Image:
+    """Return an image of PIL as RGB. Raises SevisError for anything else."""
+    if not isinstance(image, Image.Image):
+        raise SevisError(f"expected an image of PIL, got {type(image).__name__}: PIL.Image.open reads a file, PIL.Image.fromarray an array")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def float_type(model: "nn.Module") -> "torch.dtype":

@@ -287,9 +287,9 @@ def _forward(ready: "ReadyModel", batch: "Tensor", changes: "list[dict[str, Chan
 def _input(ready: "ReadyModel", picture: Picture) -> "Tensor":
     import torch
 
-    from sevis.experiments.ready import require_images
+    from sevis.experiments.ready import as_rgb, require_images
 
-    values = require_images(ready)(picture) if isinstance(picture, Image.Image) else np.asarray(picture, np.float32)
+    values = require_images(ready)(as_rgb(picture)) if isinstance(picture, Image.Image) else np.asarray(picture, np.float32)
     if values.ndim != 3:
         raise SevisError(f"expected one image or its input of shape (3, S, S), got an array of shape {values.shape}")
     return torch.from_numpy(np.ascontiguousarray(values))

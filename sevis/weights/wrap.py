@@ -29,9 +29,14 @@ NEXT = 0.02  # beyond 0..1, values that normalisation was taken off are still a 
 
 
 class OwnCard(Card, frozen=True, kw_only=True):
-    """The card of a network of one's own class: no library builds it, and its preprocessing is not known but to the ReadyModel."""
+    """The card of a network of one's own class: no library builds it, and its preprocessing is not known but to the ReadyModel.
+
+    Attributes:
+        mark: of the weights whose hash it holds, see `mark_weights`: a model that is at hand may be trained on.
+    """
 
     preprocessing: Preprocessing | None = None  # type: ignore[assignment]
+    mark: str
 
 
 def wrap(
@@ -43,9 +48,9 @@ def wrap(
 ) -> ReadyModel:
     """Return a network of one's own with all that belongs to it, as `sevis.load` does for a name.
 
-    The model itself is kept, no copy: neither its mode, its weights, its device nor `requires_grad` change. Wrap it again after further
-    training, for its card holds the hash of the weights as they are now. With `preprocess` one made-up image goes through the network, to
-    see that it works and how many outputs there are.
+    The model itself is kept, no copy: neither its mode, its weights, its device nor `requires_grad` change. Its card holds the hash of the
+    weights as they are now: after further training, experiments refuse it until it is wrapped again. With `preprocess`, one made-up image
+    goes through the network, to see that it works and how many outputs there are.
 
     Args:
         model: any network with SE blocks, in evaluation mode, with its weights on one device.
@@ -78,6 +83,7 @@ def wrap(
         wnids=names or None,
         preprocessing=preprocess if isinstance(preprocess, Preprocessing) else None,
         sha256=weights,
+        mark=mark_weights(model),
     )
     ready = ReadyModel(model, card, card.classes, seeing, device)
     return ready if preprocess is None else _tried(ready)
@@ -99,6 +105,13 @@ def _state(model: nn.Module, name: str) -> tuple[torch.device, str]:
     if any(value.is_meta for value in state.values()):
         raise SevisError(f"{name} is on the meta device, where weights have no numbers: load its weights, then wrap it")
     return next(model.parameters()).device, fingerprint(state)
+
+
+def mark_weights(model: nn.Module) -> str:
+    """Return what changes with the weights of a model, at once: how often they were written to, their precision and their place."""
+    weights = list(model.parameters())
+    versions = sum(0 if weight.is_inference() else weight._version for weight in weights)
+    return f"{versions} {sorted({f'{weight.dtype} {weight.device}' for weight in weights})}"
 
 
 def _tried(ready: ReadyModel) -> ReadyModel:

@@ -112,6 +112,13 @@ def test_where_labels_may_have_been_changed_or_nothing_is_told_there_are_no_name
         assert find_names(data) is None
 
 
+def test_a_data_set_says_why_it_has_no_class_names(folder):
+    with pytest.raises(SevisError, match=r"ImageFolder changes its labels by a target_transform.*: take it off"):
+        class_names(ImageFolder(folder.root, target_transform=str))
+    with pytest.raises(SevisError, match="FakeData does not name its classes"):
+        class_names(FakeData())
+
+
 def test_parts_that_call_one_label_by_two_names_are_refused(folder):
     other = Told(classes=["blue", "yellow", "red"])
     with pytest.raises(SevisError, match=r"label 1 is 'green' in one and 'yellow' in another.*: collect each part alone"):

@@ -1,5 +1,7 @@
 """No experiment runs a network in training mode or a bare module, and none changes either."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -72,10 +74,35 @@ def test_a_wrapped_network_gives_what_a_loaded_one_gives(network, dataset, name)
     np.testing.assert_allclose(read(one), read(other), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", list(uses(None)))
+def test_a_network_that_was_trained_on_is_wrapped_again(network, dataset, name):
+    ready = sevis.wrap(network, classes=CLASSES, preprocess=Preprocessing.square(32))
+    uses(dataset)[name](ready)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    network(torch.zeros(1, 3, 32, 32)).sum().backward()
+    optimizer.step()
+    with pytest.raises(SevisError, match="the weights of ResNet changed or moved since it was wrapped: wrap it again"):
+        uses(dataset)[name](ready)
+    again = sevis.wrap(network, classes=CLASSES, preprocess=Preprocessing.square(32))
+    assert again.card.sha256 != ready.card.sha256
+    uses(dataset)[name](again)
+    with pytest.raises(SevisError, match="changed or moved"):
+        uses(dataset)[name](replace(again, model=network.double()))
+
+
 def test_an_audit_asks_for_a_data_set_of_ours(network):
     ready = make_ready(make_card(classes=CLASSES), network, device="cpu")
     with pytest.raises(SevisError, match=r"expected a data set of sevis.data.datasets.open_dataset, got list"):
         sevis.audit(ready, [])
+
+
+def test_pictures_become_rgb_and_nothing_else_is_one(network):
+    ready = make_ready(make_card(classes=CLASSES), network, device="cpu")
+    grey = Image.effect_noise((40, 30), 50)
+    for use in (lambda image: sevis.explain(ready, image).probabilities, lambda image: sevis.measure_sensitivity(ready, image).opened):
+        np.testing.assert_array_equal(use(grey), use(grey.convert("RGB")))
+    with pytest.raises(SevisError, match=r"expected an image of PIL, got ndarray: PIL.Image.open reads a file"):
+        sevis.explain(ready, np.zeros((40, 30, 3), np.uint8))
 
 
 def test_steps_take_no_bare_module(network: nn.Module):
