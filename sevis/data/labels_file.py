@@ -283,6 +283,8 @@ def _which(rows: _Rows, file: int, label: int, where: str) -> tuple[str, ...]:
     """Return a sentence where more than one column might hold the classes."""
     if not rows.head and any(any(row[2:]) for row in rows.body):
         return (f"the lines of {where} have more than two columns: the class is taken from the one after the file",)
+    if rows.head and FILES.union(CLASSES).isdisjoint(map(_plain, rows.head)):
+        return (f"the first line of {where} ({', '.join(rows.head)[:80]}) is taken for the names of its columns",)
     others = [name for column, name in enumerate(rows.head) if column not in (file, label) and _plain(name) in CLASSES]
     return (f"the classes are those of the column {rows.head[label]} of {where}, not of {some(others)}",) if others else ()
 

@@ -176,7 +176,8 @@ def test_columns_without_names_are_told_where_they_are_numbers_and_refused_where
 
 def test_a_head_in_other_words_is_no_line_and_a_missing_file_is_no_head() -> None:
     head = read_labels("sep=;\nDatei;Klasse\np0.png;Häher\np1.png;Bär\n".encode(), "l.csv", IMAGES)
-    assert (head.classes, head.notes) == ({"p0.png": "Häher", "p1.png": "Bär"}, ())
+    assert head.classes == {"p0.png": "Häher", "p1.png": "Bär"}
+    assert head.notes == ("the first line of l.csv (Datei, Klasse) is taken for the names of its columns",)
     missing = read_labels(b"q0.png,a\np1.png,b\n", "l.csv", IMAGES)
     assert missing.notes == ("1 of the 2 lines of l.csv name no image that is here: q0.png",)
 

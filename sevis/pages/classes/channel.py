@@ -90,7 +90,7 @@ def photos_of(statistics: ClassStatistics, card: Card) -> ImageDataset | str:
     if data is None:
         return f"The photos of {known.get('data') or 'the data set'} are not on this machine, so only the scales are shown."
     try:
-        split, wnids = str(known.get("split") or "val"), tuple(known.get("wnids") or ())
+        split, wnids = str(known.get("split", "val")), tuple(known.get("wnids") or ())
         photos, fingerprint = _open(str(data), split, wnids, known.get("per_class"))
     except SevisError:
         fingerprint = None

@@ -192,7 +192,7 @@ def _describe(found: Found) -> None:
     st.markdown(f"**{as_text(photos.name)}** holds {len(photos)} images of {len(photos.classes)} classes.")
     _name_some(photos.empty, "folder holds no image and is not used as a class", "folders hold no image and are not used as classes")
     _name_some(found.others, *PASSED_OVER)
-    for note in photos.notes:
+    for note in photos.notes if found.others else photos.remarks:
         st.caption(as_text(note))
 
 
