@@ -41,6 +41,7 @@ def first_tensor(value: object) -> Tensor:
 def faults(row: Stranger) -> list[str]:
     """Return what sevis says of a stranger that is not true; nothing where all is right."""
     network, example = row.network(), row.example()
+    before = hooks(network)
     with torch.no_grad():
         plain = first_tensor(network(example))
         found = find(network, example)
@@ -52,7 +53,7 @@ def faults(row: Stranger) -> list[str]:
         told = list(_recorded(row, network, blocks))
         told += _overridden(network, example, blocks)
         told += ["the plain output has changed"] * (not torch.equal(first_tensor(network(example)), plain))
-    return told + ["hooks are left"] * (hooks(network) > 0)
+    return told + ["hooks are left"] * (hooks(network) != before)
 
 
 def _recorded(row: Stranger, network: nn.Module, blocks: list[Witness]) -> Iterator[str]:

@@ -119,6 +119,20 @@ class Tokens(ChannelsLast):
         return x + u * self.saw(u, z, self.gate(self.fc2(self.act(self.fc1(z))))).unsqueeze(1)
 
 
+class NeedsItsHook(nn.Module):
+    """Goes on with what its own forward hook has kept."""
+
+    def __init__(self, block: nn.Module):
+        super().__init__()
+        self.conv, self.se, self.kept = nn.Conv2d(C, C, 1), block, []
+        self.conv.register_forward_hook(lambda _, __, output: self.kept.append(output))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept.clear()
+        self.conv(x)
+        return self.se(self.kept[0])
+
+
 def clamped(x: Tensor) -> Tensor:
     return torch.clamp(0.2 * x + 0.5, min=0.0, max=1.0)
 
@@ -240,6 +254,7 @@ WRITTEN = (
     Stranger("a gate over v = conv(u), z = mean(u)", Beside, form="s*v"),
     Stranger("squeeze and product by functions, 1-D", lambda: Written(squeeze=lambda u: F.adaptive_avg_pool1d(u, 1)), places=1),
     Stranger("squeeze and product by functions, 3-D", lambda: Written(squeeze=lambda u: F.avg_pool3d(u, u.shape[2:])), places=3),
+    Stranger("behind a forward that needs its own hook", lambda: NeedsItsHook(Written())),
     Stranger("no bias", lambda: Written(bias=False)),
     Stranger("hidden units more than channels", lambda: Written(channels=4, hidden=8), channels=4),
     Stranger("hidden units as many as channels", lambda: Written(hidden=C)),
