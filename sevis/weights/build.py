@@ -89,18 +89,17 @@ def build_from_file(card: Card, path: Path) -> Built:
     network, checkpoint = libraries.read(card.architecture), read_checkpoint(path)
     fit = find_fit(_outline(network), checkpoint, card.name, len(card.classes))
     if fit is None:
-        outputs = count_classes(network.on_meta(), checkpoint.state, len(card.classes))
-        network = network.with_outputs(outputs)
-        model = _convert(network, checkpoint)
-        if model is None:
+        converted = _convert(network, checkpoint, len(card.classes))
+        if converted is None:
             raise explain_misfit(_outline(network), checkpoint, card.name, len(card.classes))
+        fit, model = converted
+        network = network.with_outputs(fit.outputs)
     else:
-        outputs = fit.outputs
-        network = network.with_outputs(outputs)
+        network = network.with_outputs(fit.outputs)
         model = _fill(network, fit, path, card.name)
-        _say(path, fit.describe())
+    _say(path, fit.describe())
     digest = sha256(path)
-    classes = _name_outputs(card, checkpoint, outputs, digest)
+    classes = _name_outputs(card, checkpoint, fit.outputs, digest)
     return _with(card, architecture=network.architecture, **classes, sha256=digest, weights=path.name), model
 
 
@@ -108,17 +107,17 @@ def _outline(network: LibraryNetwork) -> Outline:
     return lambda outputs: network.with_outputs(outputs).on_meta()
 
 
-def _convert(network: LibraryNetwork, checkpoint: Checkpoint) -> nn.Module | None:
+def _convert(network: LibraryNetwork, checkpoint: Checkpoint, num_classes: int) -> tuple[Fit, nn.Module] | None:
     """Return the network with weights that bear the names of another project, as its library renames them; None where it cannot."""
-    state = checkpoint.state
-    for prefix in ("", *leading_parts(tuple(state))) if network.converts else ():
-        below = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    group = checkpoint.groups[0]
+    for prefix in ("", *leading_parts(tuple(group.tensors))) if network.converts else ():
+        below = {name.removeprefix(prefix): tensor for name, tensor in group.tensors.items() if name.startswith(prefix)}
         with suppress(Exception), building():
-            check_sound(checkpoint.path, below)
-            model = network.convert(below)
-            left_out = [name for name in state if not name.startswith(prefix)]
-            _say(checkpoint.path, Fit(checkpoint.groups[0], prefix, below, 0, "", left_out, {}).describe())
-            return model
+            check_sound(checkpoint.path, below)  # before any memory is taken
+            outputs = count_classes(network.on_meta(), below, num_classes)
+            model = network.with_outputs(outputs).convert(dict(below))
+            left_out = [name for name in group.tensors if not name.startswith(prefix)]
+            return Fit(group, prefix, below, outputs, head="", left_out=left_out, differences={}), model
     return None
 
 

@@ -278,6 +278,13 @@ def test_a_prefix_before_the_names_of_another_project(tmp_path: Path, capsys: py
     assert "begin with 'encoder.net.', which was taken off; left out was what lies beside the weights: val_best." in capsys.readouterr().err
 
 
+def test_a_giant_of_one_number_takes_no_memory_beside_a_prefix(tmp_path: Path) -> None:
+    state = {f"net.{key}": value for key, value in timm_net("legacy_seresnet18").state_dict().items() if not key.startswith("last")}
+    torch.save(state | {"last_linear.weight": torch.zeros(1, 512).expand(10**13, 512)}, tmp_path / "mine.pth")
+    with pytest.raises(SevisError, match=r"does not hold the weights of legacy_seresnet18"):
+        load("legacy_seresnet18", weights=tmp_path / "mine.pth", device="cpu")
+
+
 def test_half_a_network_is_never_loaded(tmp_path: Path) -> None:
     state = small_net().state_dict()
     for gone in ("classifier.weight", "blocks.5.0.se.conv_reduce.bias", "bn1.running_mean"):

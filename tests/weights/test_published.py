@@ -15,10 +15,11 @@ from sevis import SevisError
 from sevis.data import downloads
 from sevis.errors import WeightsMissing
 from sevis.networks.libraries.library import LibraryNetwork
+from sevis.networks.libraries.sevis_library import SevisNetwork
 from sevis.networks.libraries.timm_library import TimmNetwork
 from sevis.networks.libraries.torchvision_library import TorchvisionNetwork
 from sevis.weights import published as sources
-from sevis.weights.published import find_weights
+from sevis.weights.published import find_weights, is_published
 from tests.helpers.hub import Server, serving
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
@@ -198,3 +199,19 @@ def test_the_digits_in_a_name() -> None:
     assert sources._hash_in("seresnet50_ra_224-8efdb4bb.pth") == "8efdb4bb"
     assert sources._hash_in("resnet-a1.pth") is None
     assert sources._hash_in("model.safetensors") is None
+
+
+@pytest.mark.parametrize("network", [BY_URL, BY_HUB, TORCHVISION])
+def test_a_copy_of_the_published_file_is_known(published: Server, tmp_path: Path, network: LibraryNetwork) -> None:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    mine, named = tmp_path / "mine.pth", tmp_path / f"net-{DIGITS}.pth"
+    assert not is_published(network, mine, digest)  # nothing is here to compare with, and nothing is fetched
+    assert is_published(network, named, digest) == (network is not BY_HUB)
+    assert not is_published(network, named, "0" * 64)
+    find_weights(network.published())
+    assert is_published(network, mine, digest)
+    assert not is_published(network, mine, "0" * 64)
+
+
+def test_of_a_network_without_published_weights_no_file_is_a_copy(tmp_path: Path) -> None:
+    assert not is_published(SevisNetwork.named("se_resnet18"), tmp_path / "mine.pth", "0" * 64)
