@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sevis.data.image_formats import is_image
@@ -61,26 +61,32 @@ class _Rows:
 class _Images:
     """The images that a list may name: by their paths, or the ends of these, with or without their suffixes."""
 
-    def __init__(self, images: Iterable[str], prefer: str) -> None:
-        self._prefer = prefer
+    def __init__(self, images: Sequence[str], prefer: str) -> None:
+        self._images, self._prefer = images, prefer
         self._asked: dict[str, list[str]] = {}  # a cell is asked for when the separator, the columns and the classes are found
-        self._files: dict[str, list[str]] = {}
-        self._stems: dict[str, list[str]] = {}
-        for image in images:
-            name = image.rpartition("/")[2].casefold()
-            self._files.setdefault(name, []).append(image)
-            self._stems.setdefault(name.rpartition(".")[0], []).append(image)
+        self._indices: dict[tuple[int, bool], dict[str, list[str]]] = {}
 
     def find(self, cell: str) -> list[str]:
         """Return the images that a cell names: none, one, or those that it does not tell apart."""
         if cell not in self._asked:
-            self._asked[cell] = self._look_up(cell.strip().replace("\\", "/").removeprefix("./"))
+            path = cell.strip().replace("\\", "/").removeprefix("./")
+            self._asked[cell] = self._look_up(path, cut=False) or self._look_up(path, cut=True)
         return self._asked[cell]
 
-    def _look_up(self, path: str) -> list[str]:
-        name = path.casefold().rpartition("/")[2]
-        whole = {image: image for image in self._files.get(name, ())}
-        return self._fitting(path, whole) or self._fitting(path, {image: image.rpartition(".")[0] for image in self._stems.get(name, ())})
+    def _look_up(self, path: str, *, cut: bool) -> list[str]:
+        parts = path.casefold().rsplit("/", 2)[-2:]
+        index = self._index(len(parts), cut=cut)
+        ends = {"/".join(parts), f"/{parts[-1]}"}  # an image that lies in no folder has any
+        return self._fitting(path, {image: _without_suffix(image) if cut else image for end in ends for image in index.get(end, ())})
+
+    def _index(self, parts: int, *, cut: bool) -> dict[str, list[str]]:
+        """Return the images by the last one or two parts of their paths."""
+        if (parts, cut) not in self._indices:
+            index = self._indices[parts, cut] = {}
+            for image in self._images:
+                ends = (_without_suffix(image) if cut else image).casefold().rsplit("/", 2)[-parts:]
+                index.setdefault("/".join(ends) if len(ends) == parts else f"/{ends[0]}", []).append(image)
+        return self._indices[parts, cut]
 
     def _fitting(self, path: str, keys: Mapping[str, str]) -> list[str]:
         low = f"/{path.casefold()}"
@@ -245,7 +251,8 @@ def _refuse_numbers(rows: list[list[str]], where: str) -> None:
         for word in words:
             if len(word.split()) > 1 and any(map(_is_number, word.split())):
                 raise SevisError(
-                    f"{where} has several words after {file}, with numbers among them ({word}): put commas or tabs between its columns"
+                    f"{where} has several words after {file[:80]}, with numbers among them ({word[:80]}): put commas or tabs "
+                    "between its columns"
                 )
 
 
@@ -271,8 +278,12 @@ def _columns(rows: _Rows, where: str, known: _Images) -> tuple[int, int]:
         return file, file + 1  # as in ImageNet's and Tiny ImageNet's lists
     if not rows.head and width == 2 and len({row[0] for row in rows.body}) < len(rows.body):  # else they are the numbers of the lines
         return file, 0
-    told = f"its columns are {', '.join(rows.head)}" if rows.head else f"a line is {some([' '.join(row) for row in rows.body[:1]])}"
+    told = f"its columns are {', '.join(rows.head)[:200]}" if rows.head else f"a line is {some([' '.join(row) for row in rows.body[:1]])}"
     raise NoClassesError(f"it is not clear which column of {where} holds the classes: {told}; call that column label in the first line")
+
+
+def _without_suffix(image: str) -> str:
+    return image.rpartition(".")[0]
 
 
 def _plain(name: str) -> str:
