@@ -24,8 +24,8 @@ NAMED = 4  # names in one sentence
 def find_names(data: object, *, key: str = "") -> tuple[Names, ...] | None:
     """Return what the labels 0, 1, ... of a data set are called, as it says itself; None where it does not.
 
-    It is looked for in a loader's data set; through Subset, ConcatDataset and ChainDataset; in `class_to_idx`, `classes` and `wnids`
-    (torchvision and its kind), in `reader` (timm), and in the `features` of a data set of Hugging Face. A data set whose labels a
+    It is looked for in a loader's data set; through Subset, ConcatDataset and ChainDataset; in `class_to_idx`, `classes`, `categories` and
+    `wnids` (torchvision and its kind), in `reader` (timm), and in the `features` of a data set of Hugging Face. A data set whose labels a
     `target_transform` changes does not say what they are called, and nor does one that is wrapped by an unknown class.
 
     Args:
@@ -67,7 +67,8 @@ def _names_told(data: object) -> tuple[Names, ...] | None:
     told: tuple[Names, ...] | None = getattr(data, "label_names", None)  # of our own batches
     if told is not None:
         return told
-    numbers, classes, wnids = getattr(data, "class_to_idx", None), getattr(data, "classes", None), getattr(data, "wnids", None)
+    numbers, wnids = getattr(data, "class_to_idx", None), getattr(data, "wnids", None)
+    classes = getattr(data, "classes", getattr(data, "categories", None))
     if isinstance(classes, Mapping):
         numbers, classes = numbers or classes, None
     listed = _listed(classes)
@@ -122,11 +123,14 @@ def names_for_people(names: Sequence[Names]) -> tuple[str, ...]:
 
 
 def read_names(classes: object, what: str = "classes") -> tuple[str, ...]:
-    """Return the names of classes as somebody gives them: a list, or a mapping between names and numbers; no two alike in what comes back.
+    """Return the names of classes as somebody gives them: a list, a mapping between names and numbers, or a ClassLabel of Hugging Face.
+
+    No two of them are alike: where two were, each has its number.
 
     Raises:
         SevisError: for anything else, such as one string, or no name.
     """
+    classes = getattr(classes, "names", classes)
     if isinstance(classes, Mapping):
         names = _by_number(classes)
         if not names or not all(names):

@@ -51,6 +51,11 @@ class ReadyModel:
             raise SevisError(
                 f"{self.card.name} gives {given}, expected logits of shape (images, classes): use a module whose forward returns them"
             )
+        if found.shape[1] == 1:
+            raise SevisError(
+                f"{self.card.name} has a single output, but a prediction is among at least two: use a module whose forward returns a logit "
+                "for each class, such as torch.cat([torch.zeros_like(x), x], dim=1)"
+            )
         if self.classes and found.shape[1] != len(self.classes):
             raise SevisError(
                 f"{self.card.name} has {found.shape[1]} outputs, but {len(self.classes)} classes are named ({', '.join(self.classes[:3])}"

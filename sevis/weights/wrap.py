@@ -25,6 +25,7 @@ from sevis.weights.loading import ReadyModel, find_training
 
 SIZE = 320, 256  # width and height of the picture that preprocessing and network are tried on
 EXPECTED = "expected it to turn an RGB image of PIL into one input of floats, shape (channels, H, W)"
+SURE = 1e-3  # from a sum of 1, within which numbers that are not negative are probabilities
 NEXT = 0.02  # beyond 0..1, values that normalisation was taken off are still a picture's: it was rounded, or resized with overshoot
 
 
@@ -122,15 +123,17 @@ def _tried(ready: ReadyModel) -> ReadyModel:
     dtype = next(parameter.dtype for parameter in ready.model.parameters() if parameter.is_floating_point())
     try:
         with torch.no_grad():  # no inference mode: what a model keeps of its first pass must serve a training, too
-            outputs = ready.logits(torch.from_numpy(values)[None].to(ready.device, dtype)).shape[1]
+            logits = ready.logits(torch.from_numpy(values)[None].to(ready.device, dtype))[0].float()
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise SevisError(
             f"{name} cannot take what preprocess makes of an image, an input of shape {values.shape} ({one_line(error)}): pass the "
             "preprocessing that it was trained with"
         ) from error
+    if logits.min() >= 0 and abs(float(logits.sum()) - 1) < SURE:
+        raise SevisError(f"the outputs of {name} are probabilities already (they sum to 1), expected logits: leave its softmax out")
     if ready.classes:
         return ready
-    names = number_outputs(outputs)
+    names = number_outputs(len(logits))
     return replace(ready, card=msgspec.structs.replace(ready.card, classes=names), classes=names)
 
 

@@ -148,6 +148,8 @@ def test_no_two_names_for_people_are_alike():
 
 
 def test_names_are_read_from_lists_and_mappings():
+    assert read_names(class_label("cat", "dog")) == ("cat", "dog")
+    assert find_names(Told(categories=["cat", "dog"])) == find_names(Told(classes=np.array(["cat", "dog"]))) == (("cat",), ("dog",))
     assert read_names(["cat", "dog"]) == read_names({"dog": 1, "cat": 0}) == read_names({1: "dog", 0: "cat"}) == ("cat", "dog")
     assert read_names(np.array(["cat", "dog"])) == ("cat", "dog")
     assert read_names(["crane", "crane"]) == ("crane (0)", "crane (1)")

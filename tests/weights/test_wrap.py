@@ -187,6 +187,19 @@ def test_networks_that_cannot_be_wrapped_are_refused(own):
         sevis.wrap(Own(form=lambda logits: (logits, logits)).eval(), preprocess=Preprocessing.square(24))
 
 
+def test_outputs_that_are_no_logits_are_refused():
+    square = Preprocessing.square(24)
+    with pytest.raises(SevisError, match="the outputs of Own are probabilities already"):
+        sevis.wrap(Own(form=lambda logits: logits.softmax(1)).eval(), preprocess=square)
+    with pytest.raises(SevisError, match="Own has a single output"):
+        sevis.wrap(Own(1).eval(), preprocess=square)
+    two = sevis.wrap(Own(1, form=lambda x: torch.cat([torch.zeros_like(x), x], dim=1)).eval(), preprocess=square)
+    logit = two.model(torch.from_numpy(square(a_picture()))[None])[0, 1]
+    np.testing.assert_allclose(sevis.explain(two, a_picture()).probabilities[1], torch.sigmoid(logit).item(), atol=1e-6)
+    logs = sevis.wrap(Own(form=lambda logits: logits.log_softmax(1)).eval(), preprocess=square)
+    assert sevis.explain(logs, a_picture()).probabilities.sum() == pytest.approx(1)
+
+
 def test_without_preprocessing_it_takes_no_images(own):
     ready = sevis.wrap(own, classes=["a", "b", "c"])
     for use in (
