@@ -1,7 +1,6 @@
 """How good a network is, and how alive its gates are."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from sevis.blocks.hooks import capture, override
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.experiments.collection import gates_of
+from sevis.experiments.ready import refuse_training
 from sevis.weights.card import Aliveness, BlockAliveness
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -28,27 +28,15 @@ class Score:
     top5: float
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode and keep no gradients inside; the mode of every module is put back."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
 def evaluate(model: nn.Module, batches: Batches) -> Score:
-    """Score a model on batches of (input, label), in evaluation mode; the model's own mode is put back.
+    """Score a model on batches of (input, label).
 
     Raises:
-        SevisError: when there is no image.
+        SevisError: when there is no image, and for a model in training mode.
     """
+    refuse_training(model, "the model")
     loss, first, five, count = 0.0, 0, 0, 0
-    with _evaluating(model):
+    with torch.inference_mode():
         for images, labels in batches:
             logits = model(images).float()
             loss += float(F.cross_entropy(logits, labels, reduction="sum"))
@@ -62,8 +50,9 @@ def evaluate(model: nn.Module, batches: Batches) -> Score:
 
 
 def gate_moments(model: nn.Module, batches: Batches) -> ClassStatistics:
-    """Return the moments of z and s over all images, as statistics of a single class."""
-    with _evaluating(model), capture(model) as record:
+    """Return the moments of z and s over all images, as statistics of a single class. Raises SevisError for a model in training mode."""
+    refuse_training(model, "the model")
+    with torch.inference_mode(), capture(model) as record:
         statistics = ClassStatistics({site.name: site.channels for site in record.sites}, ("all",))
         for images, _ in batches:
             model(images)
@@ -77,7 +66,7 @@ def measure_gates(model: nn.Module, train: Callable[[], Batches], val: Callable[
     A frozen gate keeps its mean over the training images (never those it is tested on); an open gate is 1.
 
     Args:
-        model: a network with SE blocks.
+        model: a network with SE blocks, in evaluation mode.
         train, val: make batches of (input, label) anew. For the means a part of the training images will do, if it holds as many of each
             class: 10,000 images give a mean to 0.01 of its standard deviation. `ImageDataset.first` takes such a part.
     """

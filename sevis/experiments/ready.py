@@ -29,21 +29,25 @@ def require_whole(ready: object) -> None:
 
 
 def require_ready(ready: ReadyModel) -> None:
-    """Raise SevisError for a network in training mode, for weights that changed since they were wrapped, and as `require_whole`.
-
-    A network that is training would change the statistics of its batch norms, and its dropout would change the gates. sevis does not put
-    it into evaluation mode itself: it may be shared, and its mode is its owner's.
-    """
+    """Raise SevisError for a network in training mode, for weights that changed since they were wrapped, and as `require_whole`."""
     from sevis.weights.wrap import OwnCard, mark_weights
 
     require_whole(ready)
-    if training := find_training(ready.model):
-        raise SevisError(
-            f"{ready.card.name} is in training mode ({training}), which would change its batch norms and its gates: call "
-            "ready.model.eval() first"
-        )
+    refuse_training(ready.model, ready.card.name)
     if isinstance(ready.card, OwnCard) and ready.card.mark != mark_weights(ready.model):
         raise SevisError(f"the weights of {ready.card.name} changed or moved since it was wrapped: wrap it again")
+
+
+def refuse_training(model: "nn.Module", name: str) -> None:
+    """Raise SevisError for a model in training mode.
+
+    It would change the statistics of its batch norms, and its dropout would change the gates. sevis does not put it into evaluation mode
+    itself: it may be shared, and its mode is its owner's.
+    """
+    if training := find_training(model):
+        raise SevisError(
+            f"{name} is in training mode ({training}), which would change its batch norms and its gates: call model.eval() first"
+        )
 
 
 def require_images(ready: ReadyModel) -> "ImagePreprocessing":

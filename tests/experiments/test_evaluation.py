@@ -15,19 +15,25 @@ from tests.helpers.networks import plain_gates
 def test_scores_equal_a_direct_count(network: nn.Module) -> None:
     generator = torch.Generator().manual_seed(0)
     inputs, labels = torch.randn(30, 3, 32, 32, generator=generator), torch.randint(5, (30,), generator=generator)
-    network.train()
-    network.layer1.eval()  # a mixed mode must be put back as it was
-    modes = [module.training for module in network.modules()]
     score = evaluate(network, zip(inputs.split(8), labels.split(8), strict=True))
-    assert [module.training for module in network.modules()] == modes
     with torch.no_grad():
-        logits = network.eval()(inputs)
+        logits = network(inputs)
     order = np.argsort(-logits.numpy(), axis=1)
     assert score.top1 == pytest.approx(np.mean(order[:, 0] == labels.numpy()))
     assert score.top5 == 1.0  # five classes
     assert score.val_loss == pytest.approx(float(F.cross_entropy(logits, labels)), rel=1e-5)
     with pytest.raises(SevisError, match="no image"):
         evaluate(network, [])
+
+
+def test_a_model_in_training_mode_is_refused_unchanged(network: nn.Module) -> None:
+    network.layer1.train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    batches = [(torch.randn(2, 3, 32, 32), torch.arange(2))]
+    for use in (lambda: evaluate(network, batches), lambda: measure_gates(network, lambda: batches, lambda: batches)):
+        with pytest.raises(SevisError, match=r"in training mode \(its layer1\), .*: call model.eval\(\) first"):
+            use()
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
 def test_gate_measures_equal_their_definition(network: nn.Module) -> None:

@@ -43,7 +43,7 @@ def test_a_network_in_training_mode_is_refused_unchanged(network, dataset, name)
     ready = make_ready(make_card(classes=CLASSES), network, device="cpu")
     network.layer2.train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    with pytest.raises(SevisError, match=r"small is in training mode \(its layer2\), .*: call ready.model.eval\(\) first"):
+    with pytest.raises(SevisError, match=r"small is in training mode \(its layer2\), .*: call model.eval\(\) first"):
         uses(dataset)[name](ready)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert all(module.training == path.startswith("layer2") for path, module in network.named_modules())
