@@ -6,42 +6,22 @@ records of its own context (a ContextVar), so threads that share a model never s
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from torch import nn
 
-from sevis.blocks.changes import Change, SiteChange, Value, resolve
+from sevis.blocks.attaching import Attachment, attach, detach, following, leave_followers
+from sevis.blocks.changes import Change, Value, addressed, resolve
+from sevis.blocks.contexts import Changes, Entry, Shared, enter, leave, overrides, records
 from sevis.blocks.record import Record
-from sevis.blocks.sites import Site, require_sites, site_named
+from sevis.blocks.sites import Known, know, site_named, sites_or_refuse
 from sevis.errors import SevisError
 
-T = TypeVar("T")
+EAGER = "torch.compiler.set_stance('force_eager')"
 
-
-@dataclass
-class _Attachment:
-    users: int
-    sites: tuple[Site, ...]
-    handles: list[RemovableHandle]
-    maps: bool = False  # whether the blocks' inputs are seen, too, which costs one more hook a block
-
-
-@dataclass(eq=False, slots=True)
-class _Entry(Generic[T]):
-    """What one `with` block wants of the forward passes of a model; of none once it has ended, in whatever context that happens."""
-
-    model: nn.Module | None
-    content: T
-
-
-_records: ContextVar[tuple[_Entry[Record], ...]] = ContextVar("sevis_records", default=())
-_overrides: ContextVar[tuple[_Entry[dict[str, list[SiteChange]]], ...]] = ContextVar("sevis_overrides", default=())
-_attached: WeakKeyDictionary[nn.Module, _Attachment] = WeakKeyDictionary()
+_attached: WeakKeyDictionary[nn.Module, Attachment] = WeakKeyDictionary()
 _lock = threading.RLock()  # re-entrant: the garbage collector may end an abandoned capture while the lock is held
 
 
@@ -49,21 +29,24 @@ _lock = threading.RLock()  # re-entrant: the garbage collector may end an abando
 def capture(model: nn.Module, *, maps: Sequence[str] = ()) -> Iterator[Record]:
     """Record what every SE block does while the body runs the model; only forwards of this thread and context count.
 
+    The first forward pass of a model that sevis has not seen run yet is preceded by one on at most two images, which shows how its blocks
+    scale (see `find_sites`).
+
     Args:
         model: any model with SE blocks; its mode, weights and data stay as they are.
-        maps: the names of the blocks whose input maps u are kept, too (large: C x H x W floats per image).
+        maps: the names of the blocks whose maps u are kept, too (large: C x H x W floats per image).
 
     Yields:
         The record of the most recent forward pass; it can be read inside the block and after it.
 
     Raises:
         SevisError: when the model has no SE block, cannot be hooked, or `maps` names a block that it does not have; from the forward pass,
-            when a block turns out to squeeze otherwise than the paper's.
+            when what looked like its blocks turns out to do something else.
     """
-    with _hooks(model, maps=bool(maps)) as sites:
-        by_name = {site.name: site for site in sites}
-        record = Record(sites, frozenset(site_named(by_name, name).name for name in maps))
-        with _entered(_records, model, record):
+    with _hooks(model, maps=bool(maps)) as known:
+        by_name = {site.name: site for site in known.sites}
+        record = Record(known, frozenset(site_named(by_name, name).name for name in maps))
+        with _entered(records, Entry(model, record)):
             yield record
 
 
@@ -72,7 +55,8 @@ def override(model: nn.Module, changes: Mapping[str, Value | Change]) -> Iterato
     """Change the scales s of some blocks while the body runs the model, in this thread and context only.
 
     The changes are applied in their order, and those of nested overrides from the outer to the inner one, each to the scales that it finds.
-    No gradient reaches the values.
+    No gradient reaches the values. A scale of 1 passes a channel as if there were no gate, whatever the form of the block: in a block that
+    gives u + s u, the scale is 1 + s, as it is in the records.
 
     Args:
         model: any model with SE blocks; its weights stay as they are.
@@ -81,10 +65,25 @@ def override(model: nn.Module, changes: Mapping[str, Value | Change]) -> Iterato
 
     Raises:
         SevisError: for an address that names no block, or a value that is not finite or does not have its C channels; from the forward
-            pass, when it does not have its N images.
+            pass, when it does not have its N images; at the end, for an address none of whose blocks ran.
     """
-    with _hooks(model) as sites, _entered(_overrides, model, resolve(changes, sites)):
-        yield
+    with _hooks(model) as known:
+        entry = Entry(model, resolve(changes, known.sites))
+        asked = {address: [site.name for site in addressed(address, known.sites)] for address in changes}
+        with _entered(overrides, entry):
+            yield
+        for address, names in asked.items():
+            if not entry.reached.intersection(names):
+                raise SevisError(f"the change of {address} reached no forward pass: {_why_not_reached(model, known, entry, names)}")
+
+
+def share() -> AbstractContextManager[Any]:
+    """Return the captures and overrides of this moment as a context that other threads can enter, one after the other or together.
+
+    A record keeps the most recent forward pass, from whatever thread it comes. Without it, a thread does not see what another one
+    captures or overrides.
+    """
+    return Shared(records.get(), overrides.get())
 
 
 def keep_hooks(model: nn.Module) -> Callable[[], None]:
@@ -104,130 +103,63 @@ def keep_hooks(model: nn.Module) -> Callable[[], None]:
 
 
 @contextmanager
-def _entered(entries: ContextVar[tuple[_Entry[T], ...]], model: nn.Module, content: T) -> Iterator[None]:
-    entry = _Entry(model, content)
-    entries.set((*entries.get(), entry))
+def _entered(entries: Any, entry: Entry[Any]) -> Iterator[None]:
+    depth = len(following())
+    enter(entries, entry)
     try:
         yield
     finally:
-        entry.model = None
-        entries.set(tuple(other for other in entries.get() if other.model is not None))  # no token: blocks may end in any order
+        leave(entries, entry)
+        leave_followers(depth)
 
 
 @contextmanager
-def _hooks(model: nn.Module, *, maps: bool = False) -> Iterator[tuple[Site, ...]]:
-    sites = _acquire(model, maps=maps)
+def _hooks(model: nn.Module, *, maps: bool = False) -> Iterator[Known]:
+    known = _acquire(model, maps=maps)
     try:
-        yield sites
+        yield known
     finally:
         _release(model)
 
 
-def _acquire(model: nn.Module, *, maps: bool) -> tuple[Site, ...]:
+def _acquire(model: nn.Module, *, maps: bool) -> Known:
     """Attach the model's hooks unless they are there already."""
     with _lock:
-        if model not in _attached:
-            sites = require_sites(model)
-            _attached[model] = _Attachment(0, sites, _attach(model, sites))
-        attachment = _attached[model]
-        if maps and not attachment.maps:
-            blocks = ((site.name, model.get_submodule(site.path)) for site in attachment.sites)
-            attachment.handles += [_before(block, _Hook(model, name, _begin_block)) for name, block in blocks]
-            attachment.maps = True
+        attachment = _attached.get(model)
+        if attachment is None or (maps and not attachment.maps):
+            known = attachment.known if attachment else know(model)
+            sites_or_refuse(model, known)
+            if attachment is None:
+                attachment = Attachment(known)
+            with attachment.lock:
+                detach(attachment)
+                attachment.maps = maps
+                attach(model, attachment)
+            _attached[model] = attachment
         attachment.users += 1
-        return attachment.sites
+        return attachment.known
 
 
 def _release(model: nn.Module) -> None:
     """Remove the model's hooks when their last user leaves."""
     with _lock:
-        _attached[model].users -= 1
-        if not _attached[model].users:
-            for handle in _attached.pop(model).handles:
-                handle.remove()
+        attachment = _attached[model]
+        attachment.users -= 1
+        if not attachment.users:
+            detach(_attached.pop(model))
 
 
-def _attach(model: nn.Module, sites: Sequence[Site]) -> list[RemovableHandle]:
-    parts = {site: tuple(map(model.get_submodule(site.path).get_submodule, site.parts)) for site in sites}
-    owners: dict[nn.Module, str] = {}
-    for site, modules in parts.items():
-        for part in modules:
-            if owners.setdefault(part, site.name) != site.name:
-                raise SevisError(f"{owners[part]} and {site.name} share their {type(part).__name__}: give each SE block its own")
-    handles = [_before(model, _Hook(model, "", _begin_pass))]
-    for site, (first, second, gate) in parts.items():
-        handles.append(_before(first, _Hook(model, site.name, _keeping("squeeze"))))
-        handles.append(_before(second, _Hook(model, site.name, _keeping("hidden"))))
-        in_place = getattr(gate, "inplace", type(gate) not in (nn.Sigmoid, nn.Tanh))  # then, or perhaps, it overwrites the logits
-        if in_place:
-            handles.append(_before(gate, _Hook(model, site.name, _keep_logits)))
-        act = _on_scale if in_place else _on_gate
-        handles.append(gate.register_forward_hook(_Hook(model, site.name, act), with_kwargs=True))
-    return handles
-
-
-def _before(module: nn.Module, hook: "_Hook") -> RemovableHandle:
-    return module.register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[arg-type]
-
-
-@dataclass(eq=False, slots=True)
-class _Hook:
-    """A hook of one model; in a copy of that model it does nothing, for the copy gets hooks of its own."""
-
-    model: nn.Module
-    site: str
-    act: Callable[..., Tensor | None]
-
-    def __call__(self, _: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], *output: Tensor) -> Tensor | None:
-        given = args[0] if args else next(iter(kwargs.values()), None)
-        return self.act(self.model, self.site, given, *output)
-
-    def __reduce__(self) -> tuple[type["_Nothing"], tuple[()]]:
-        return _Nothing, ()
-
-
-class _Nothing:
-    def __call__(self, *_: Any) -> None:
-        return None
-
-
-def _of(model: nn.Module, entries: tuple[_Entry[T], ...]) -> list[T]:
-    """Return what the `with` blocks of this context want of a model."""
-    return [entry.content for entry in entries if entry.model is model]
-
-
-def _begin_pass(model: nn.Module, *_: Any) -> None:
-    for record in _of(model, _records.get()):
-        record.forget()
-
-
-def _begin_block(model: nn.Module, site: str, u: Tensor) -> None:
-    for record in _of(model, _records.get()):
-        record.begin(site, u)
-
-
-def _keeping(part: str) -> Callable[[nn.Module, str, Tensor], None]:
-    """Return what keeps a part of the records."""
-
-    def keep(model: nn.Module, site: str, value: Tensor) -> None:
-        for record in _of(model, _records.get()):
-            record.keep(site, part, value)
-
-    return keep
-
-
-_keep_logits, _keep_scale = _keeping("logits"), _keeping("scale")
-
-
-def _on_gate(model: nn.Module, site: str, logits: Tensor, scale: Tensor) -> Tensor | None:
-    _keep_logits(model, site, logits)
-    return _on_scale(model, site, logits, scale)
-
-
-def _on_scale(model: nn.Module, site: str, _: Tensor, scale: Tensor) -> Tensor | None:
-    changed = None
-    for changes in _of(model, _overrides.get()):
-        for change in changes.get(site, ()):
-            changed = scale = change.apply(scale)
-    _keep_scale(model, site, scale)
-    return changed
+def _why_not_reached(model: nn.Module, known: Known, entry: Entry[Changes], names: Sequence[str]) -> str:
+    """Return the likely reason for which no forward pass came to blocks, and the cure."""
+    if reason := next(filter(None, map(known.refusal, names)), ""):
+        return f"{names[0]} is no SE block, for {reason}"
+    if entry.strangers:
+        return "the model was called in another thread, which does not see it: enter `with shared:` there, for shared = sevis.share()"
+    if any(hasattr(module.__dict__.get("forward"), "_torchdynamo_orig_callable") for module in model.modules()):
+        return f"the forward pass is compiled, and runs no hooks: put `with {EAGER}:` around the override"
+    if entry.passes:
+        return f"the forward pass of {type(model).__name__} does not call {' and '.join(names[:3])}: choose blocks that it calls"
+    return (
+        "the model was not called inside the block, or by a function that was compiled before: call it, "
+        f"and put `with {EAGER}:` around a compiled function"
+    )

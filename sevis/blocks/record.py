@@ -1,12 +1,12 @@
 """What the SE blocks of a model did in a forward pass."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from sevis.blocks.sites import Site
+from sevis.blocks.sites import Known, Site
 from sevis.errors import SevisError
 
 PARTS = ("squeeze", "hidden", "logits", "scale")
@@ -16,14 +16,15 @@ PARTS = ("squeeze", "hidden", "logits", "scale")
 class Excitation:
     """What one SE block did in a forward pass: detached, on the CPU, float32 (float64 where the model is).
 
-    Of a block without a squeeze (NoSqueeze), whose every place has scales of its own, all but the maps are means over the places.
+    scale * maps is what the block gives, whatever its form: of a block that gives u + s u, the scale is 1 + s. Of a block without a squeeze
+    (NoSqueeze), whose every place has scales of its own, all but the maps are means over the places.
 
     Attributes:
         squeeze: z, shape (N, C), eq. (2).
         hidden: relu(W1 z), shape (N, C/r).
         logits: W2 relu(W1 z), shape (N, C): the gate's input.
-        scale: s, shape (N, C), eq. (3): in 0..1 for a sigmoid gate.
-        maps: u, the block's input, shape (N, C, H, W), where `capture` was asked for it; the block's output is scale * maps.
+        scale: s, shape (N, C), eq. (3): in 0..1 for a sigmoid gate; the factor by which each channel is multiplied.
+        maps: u, the maps that are scaled, shape (N, C, H, W), or (N, C, L) or (N, C, D, H, W), where `capture` was asked for them.
         run: which run of the block this is, from 1, since the model was last called: a block that the network uses several times in a
             forward pass runs again, and its last run is the one that is kept.
     """
@@ -39,45 +40,60 @@ class Excitation:
 class Record(Mapping[str, Excitation]):
     """What the most recent forward pass inside a `capture` left, by site name."""
 
-    def __init__(self, sites: Sequence[Site], maps: frozenset[str]) -> None:
-        self.sites = tuple(sites)
+    def __init__(self, known: Known, maps: frozenset[str]) -> None:
+        self._known = known
         self.maps = maps
-        self._channels = {site.name: site.channels for site in sites}
-        self._spatial = frozenset(site.name for site in sites if site.spatial)
-        self._kept: dict[str, dict[str, Tensor]] = {site.name: {} for site in sites}
-        self._runs = dict.fromkeys(self._kept, 0)
+        self._kept: dict[str, dict[str, Tensor]] = {}
+        self._runs: dict[str, int] = {}
+        self._ended = False
         self._fetched = False
 
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The SE blocks of the model, as they are known by now."""
+        return self._known.sites
+
     def __getitem__(self, name: str) -> Excitation:
-        if name not in self._kept:
-            raise KeyError(f"no SE block is called {name!r}: the model has {', '.join(self._kept)}")
-        kept = self._kept[name]
+        if name not in self:
+            reason = self._known.refusal(name)
+            raise KeyError(f"no SE block is called {name!r}{reason and f' ({reason})'}: the model has {', '.join(self)}")
+        kept = self._kept.get(name, {})
         if "scale" not in kept:
-            raise KeyError(f"{name} has not run: call the model, not compiled, inside the `with sevis.capture(model)` block")
+            raise KeyError(f"{name} has not run: {self._why_not_run()}")
         if name in self.maps and "maps" not in kept:
-            raise KeyError(
-                f"the maps of {name} were not recorded, because a traced graph runs its parts without it: capture the model before tracing"
-            )
+            raise KeyError(f"the maps of {name} were not recorded: call the model itself, not a part of it")
         self._fetch()
         squeeze, hidden, logits, scale = (kept[part] for part in PARTS)
         maps = _readable(kept["maps"]).cpu() if "maps" in kept else None
         return Excitation(squeeze, hidden, logits, scale, maps, self._runs[name])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._kept)
+        return (site.name for site in self.sites)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self.sites)
+
+    def __contains__(self, name: object) -> bool:
+        return any(site.name == name for site in self.sites)
+
+    def _why_not_run(self) -> str:
+        if self._ended:
+            return "the forward pass of the model came to its end without it; either the model never calls it, or it runs compiled"
+        return "call the model, not compiled, inside the `with sevis.capture(model)` block, in the same thread (or see sevis.share)"
 
     def forget(self) -> None:
         """Begin a new forward pass."""
-        for name, kept in self._kept.items():
-            kept.clear()
-            self._runs[name] = 0
+        self._kept = {}
+        self._runs = {}
+        self._ended = False
+
+    def finish(self) -> None:
+        """End the forward pass."""
+        self._ended = True
 
     def begin(self, site: str, u: Tensor) -> None:
         """Begin a run of a block, whose input is u, where the maps are wanted."""
-        self._kept[site].clear()
+        self._kept[site] = {}
         if site in self.maps:
             self.keep(site, "maps", u)
 
@@ -87,15 +103,16 @@ class Record(Mapping[str, Excitation]):
         Raises:
             SevisError: for a squeeze that is not one number per channel, or the second of one run.
         """
-        if site in self._spatial and part in PARTS:
-            value = value.mean(dim=(2, 3))
+        if part in PARTS and value.ndim > 2 and self._is_spatial(site):
+            value = value.flatten(2).mean(2)
         if part == "squeeze":
             self._begin_run(site, value)
-        self._kept[site][part] = value.detach().clone()
+        self._kept.setdefault(site, {})[part] = value.detach().clone()
         self._fetched = False
 
     def _begin_run(self, site: str, squeeze: Tensor) -> None:
-        channels, kept = self._channels[site], self._kept[site]
+        kept = self._kept.setdefault(site, {})
+        channels = next(known.channels for known in self.sites if known.name == site)
         if squeeze.numel() != len(squeeze) * channels:
             raise SevisError(
                 f"{site} is not the paper's block: expected a squeeze of shape (N, {channels}), one number per channel, "
@@ -105,7 +122,10 @@ class Record(Mapping[str, Excitation]):
             raise SevisError(f"{site} is not the paper's block: it squeezes twice and projects both, as CBAM does")
         if "scale" in kept:  # of the run before, where nothing told of the block's beginning
             kept.clear()
-        self._runs[site] += 1
+        self._runs[site] = self._runs.get(site, 0) + 1
+
+    def _is_spatial(self, site: str) -> bool:
+        return any(known.spatial for known in self.sites if known.name == site)
 
     def _fetch(self) -> None:
         """Bring all but the maps to the CPU in shape (N, C); an accelerator sends them in one piece."""

@@ -1,39 +1,23 @@
-"""Where the SE blocks of a model are, named SE_stage_block as in the paper."""
+"""Where the SE blocks of a model are: what is known of it, from its layers and from a forward pass, kept with the model."""
 
-import re
+import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, overload
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import nn
 
-from sevis.errors import NoBlocks, SevisError
+from sevis.blocks.evidence import Evidence, Pair, Wiring, examine
+from sevis.blocks.naming import name_block
+from sevis.blocks.following import tensors_in
+from sevis.blocks.rehearsal import IMAGES, few, in_training, without_trace
+from sevis.blocks.structure import Candidate, Modules, candidate_of, find_candidates, find_relatives, in_order, outline, product_path
+from sevis.errors import NoBlocks, SevisError, one_line
 
-# The children of a block that project, project back, and gate, in the libraries that hold the paper's block.
-CHILDREN = (
-    ("fc1", "fc2", "gate"),  # sevis; timm.layers SEModule
-    ("conv_reduce", "conv_expand", "gate"),  # timm's EfficientNet-style SqueezeExcite
-    ("fc1", "fc2", "scale_activation"),  # torchvision SqueezeExcitation
-    ("fc1", "fc2", "sigmoid"),  # timm's legacy SEModule, and the paper's released networks
-)
-# Blocks that are taken for the paper's, by the name of their class, and why they are not.
-COUSINS = {
-    "EcaModule": "ECA convolves the channel means instead of projecting them through a bottleneck",
-    "CecaModule": "ECA convolves the channel means instead of projecting them through a bottleneck",
-    "EffectiveSEModule": "effective SE has one projection and no bottleneck",
-    "EseModule": "effective SE has one projection and no bottleneck",
-    "GlobalContext": "GlobalContext squeezes by a softmax over places, not by their mean",
-    "SplitAttn": "SplitAttn weighs the branches of a convolution against each other by a softmax",
-    "SelectiveKernel": "SelectiveKernel weighs convolutions of several sizes against each other by a softmax",
-    "SelectiveKernelAttn": "SelectiveKernel weighs convolutions of several sizes against each other by a softmax",
-    "ChannelAttention": "CBAM squeezes by the mean and by the maximum through the same projections",
-    "ChannelAttn": "CBAM squeezes by the mean and by the maximum through the same projections",
-    "LightChannelAttn": "CBAM squeezes by the mean and by the maximum together",
-    "GatherExcite": "GatherExcite may squeeze over neighbourhoods, so that its scales differ from place to place",
-    "SpatialGatingUnit": "gMLP gates places, not channels",
-    "SqueezeExciteCl": "it squeezes maps whose channels come last (N, H, W, C), but sevis reads (N, C, H, W)",
-}
+Declared = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -42,12 +26,15 @@ class Site:
 
     Attributes:
         name: SE_stage_block as in the paper: the stem is stage 1, so ResNet's layer1[0] is SE_2_1.
-        path: the module's path, for `model.get_submodule`.
-        parts: the paths, below it, of the two projections and of the gate.
+        path: the path, for `model.get_submodule`, of the lowest module that holds the block and has a forward pass of its own. That is the
+            SE block itself, or the residual block where its layers lie directly in that.
+        parts: the paths, below it, of the two projections and of the gate; the last is empty where the gate is a function.
         channels, hidden: C, and the units of the hidden layer.
-        gate: the class of the gate, such as Sigmoid or Hardsigmoid.
+        gate: the class of the gate, such as Sigmoid or Hardsigmoid; of a gate that is a function, its name, once a forward pass was seen.
         bias: whether the projections have biases.
         spatial: whether every place of the map has scales of its own, as in the paper's NoSqueeze.
+        form: what becomes of the maps, once a forward pass was seen; till then empty. `s * u` is eq. (4); `u + s * u`, `(1 + s) * u`,
+            `2 * s * u`, `s * s * u` and the like are its relatives; v stands for maps that are scaled while z is the mean of others.
     """
 
     name: str
@@ -58,6 +45,7 @@ class Site:
     gate: str
     bias: bool
     spatial: bool = False
+    form: str = ""
 
     @property
     def reduction(self) -> float:
@@ -65,54 +53,162 @@ class Site:
         return self.channels / self.hidden
 
 
-def find_sites(model: nn.Module) -> tuple[Site, ...]:
+@dataclass(frozen=True)
+class Lookalike:
+    """A module that looks like an SE block and is not taken for one.
+
+    Attributes:
+        path: the module's, for `model.get_submodule`.
+        kind: its class.
+        reason: why it is not taken: a clause.
+    """
+
+    path: str
+    kind: str
+    reason: str
+
+
+class Found(NamedTuple):
+    """What `find_sites` finds, and what it leaves out."""
+
+    sites: tuple[Site, ...]
+    lookalikes: tuple[Lookalike, ...]
+
+
+class Known:
+    """What is known of the SE blocks of a model, until a module of it changes."""
+
+    def __init__(self, model: nn.Module, declared: Declared) -> None:
+        modules = outline(model)
+        self.declared = dict(declared)
+        self.candidates = find_candidates(modules, declared)
+        self.evidence: Evidence | None = None
+        self.sites: tuple[Site, ...] = ()
+        self.names: dict[Pair, str] = {}
+        self._children = [(ref(module), [child and ref(child) for child in module._modules.values()]) for module in modules.values()]
+        self._children = [(module, children) for module, children in self._children if children]
+        self._list_sites(modules)
+
+    def is_current(self) -> bool:
+        """Return whether the model still has the modules that it had."""
+        for module, children in self._children:
+            holder = module()
+            if holder is None or len(holder._modules) != len(children):
+                return False
+            for child, before in zip(holder._modules.values(), children, strict=True):
+                if (before and before()) is not child:
+                    return False
+        return True
+
+    def wiring(self, site: Site) -> Wiring | None:
+        """Return how a block was seen to scale; None where no forward pass was seen to come to it."""
+        return self.evidence.wirings.get(pair_of(site)) if self.evidence else None
+
+    def learn(self, model: nn.Module, evidence: Evidence) -> None:
+        """Take what a forward pass showed."""
+        self.evidence = evidence
+        self._list_sites(outline(model))
+
+    def refusal(self, name: str) -> str:
+        """Return why the block of that name, which its layers made it seem, is none; empty where none was called so."""
+        pairs = [pair for pair, known in self.names.items() if known == name]
+        return self.evidence.refused.get(pairs[0], "") if pairs and self.evidence else ""
+
+    def lookalikes(self, model: nn.Module) -> tuple[Lookalike, ...]:
+        """Return what looks like an SE block and is not taken for one, in the order of the modules."""
+        modules = outline(model)
+        taken = {pair_of(site) for site in self.sites}
+        seen = self.evidence.refused if self.evidence else {}
+        reasons = {candidate.projections: candidate.doubt for candidate in self.candidates if candidate.seems} | seen
+        found = {}
+        for (first, second), reason in reasons.items():
+            if reason and (first, second) not in taken and (first in modules and second in modules):
+                found[product_path(modules, candidate_of(modules, first, second).path)] = reason
+        paths = [path for pair in (*taken, *reasons) for path in pair]
+        found |= {path: reason for path, reason in find_relatives(modules, paths) if path not in found}
+        return tuple(Lookalike(path, type(modules[path]).__name__, reason) for path, reason in found.items())
+
+    def _list_sites(self, modules: Modules) -> None:
+        wirings = self.evidence.wirings if self.evidence else {}
+        refused = self.evidence.refused if self.evidence else {}
+        known = {candidate.projections for candidate in self.candidates}
+        extra = [candidate_of(modules, *pair) for pair in wirings if pair not in known]
+        listed = [candidate for candidate in self.candidates if not candidate.doubt or candidate.projections in wirings]
+        sites, stages, names = [], dict[str, int](), set[str]()
+        for candidate in in_order([*listed, *extra], modules) if extra else listed:
+            pair = candidate.projections
+            holder = modules[candidate.path]
+            name = holder.__dict__.get("site") or name_block(modules, candidate.path, stages)
+            while name in names:  # a second SE block in one residual block
+                name += "b"
+            names.add(name)
+            self.names[pair] = name
+            if candidate.named and pair in refused:
+                raise SevisError(f"the block that was named at {candidate.path!r} is not the paper's: {refused[pair]}")
+            if pair not in refused:
+                if obstacle := _obstacle_on(modules, candidate):
+                    raise SevisError(obstacle)
+                sites.append(_site(modules, candidate, name, wirings.get(pair)))
+        self.sites = tuple(sites)
+
+
+_known: WeakKeyDictionary[nn.Module, Known] = WeakKeyDictionary()
+_lock = threading.RLock()
+
+
+@overload
+def find_sites(
+    model: nn.Module, example: Any = None, *, blocks: Declared | None = None, explain: Literal[False] = False
+) -> tuple[Site, ...]: ...
+@overload
+def find_sites(model: nn.Module, example: Any = None, *, blocks: Declared | None = None, explain: Literal[True]) -> Found: ...
+def find_sites(
+    model: nn.Module, example: Any = None, *, blocks: Declared | None = None, explain: bool = False
+) -> tuple[Site, ...] | Found:
     """Return the SE blocks of a model, in the order of its modules; empty for a network without any.
 
-    A block is known by its children: two projections that narrow and widen again, and a gate without parameters (class names do not
-    do: two different classes of timm are called SEModule). They have the names of CHILDREN, or are the first, third and last layer of a
-    sequence beside an average pool, as in many SELayer classes.
+    A block is two projections, from C channels to a hidden layer and back, with a gate behind them, whatever they are called and wherever
+    they lie below one module. A forward pass decides: z is the mean of maps, one number for each image and channel; and maps are multiplied
+    by s. It is run on the example, or in the first pass inside `capture` or `override`, without a trace in the model. Till then, what looks
+    like a block by its layers is listed. What was found is kept with the model, until a module of it changes.
 
-    It is named by the residual block that holds it: SE_stage_block. `layerN` is stage N + 1; of other numbered stages (`stages.0`, `s1`,
+    A block is named by the residual block that holds it: SE_stage_block. `layerN` is stage N + 1; of other numbered stages (`stages.0`, `s1`,
     `blocks.0`), the first of its kind is stage 2, and so on, with or without SE; a module called `stem` is stage 1, and one long sequence
     is stage 2. The block's number is its position in the stage. Where two blocks would be called the same, as two SE blocks of one residual
     block are, the second has a `b` behind its name. A block that `sevis.graft` put in says itself what it is called.
 
+    Args:
+        model: any network.
+        example: what the model takes: a tensor, a tuple of its arguments, or a dictionary of those with names; two images are enough.
+        blocks: blocks that are not found by themselves: the paths of their two projections and of their gate, below the module that holds
+            them; the gate is left out where it is a function. They are kept with the model.
+        explain: whether to return what looks alike and is not taken, too.
+
     Raises:
         TypeError: when `model` is no nn.Module.
-        SevisError: when its blocks cannot be hooked, because it is compiled, scripted, or spread by DataParallel.
+        SevisError: when its blocks cannot be hooked, because it is compiled, scripted, or spread by DataParallel; for an example that does
+            not go through the model; for a declaration that does not fit.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
-    containers = _containers(model)
-    modules = {path: module for path, module, _ in containers}
-    stages: dict[str, int] = {}
-    sites: dict[str, Site] = {}
-    for path, module, obstacle in containers:
-        parts = _parts(module)
-        if parts is None:
-            continue
-        if obstacle := obstacle or next(filter(None, map(_obstacle, parts.values())), ""):
-            raise SevisError(obstacle)
-        own = vars(module)
-        name = own.get("site") or _name(modules, path, stages)
-        while name in sites:  # a second SE block in one residual block
-            name += "b"
-        first, _, gate = parts.values()
-        channels, hidden = _widths(first)
-        paths = tuple(parts)
-        biased = first.bias is not None
-        sites[name] = Site(name, path, paths, channels, hidden, type(gate).__name__, biased, own.get("spatial") is True)  # type: ignore[arg-type]
-    return tuple(sites.values())
+    known = know(model, blocks)
+    if example is not None:
+        args, kwargs = ((), example) if isinstance(example, dict) else (tuple(example), {}) if isinstance(example, tuple) else ((example,), {})
+        check(model, known, args, kwargs, strict=True)
+    return Found(known.sites, known.lookalikes(model)) if explain else known.sites
 
 
 def require_sites(model: nn.Module) -> tuple[Site, ...]:
     """Return the SE blocks of a model, as `find_sites`. Raises NoBlocks, a SevisError, where it has none to look into."""
-    sites = find_sites(model)
-    if sites:
-        return sites
-    found = Counter(type(module).__name__ for module in model.modules())
-    cousins = [f"its {found[name]} {name} are not SE blocks: {reason}" for name, reason in COUSINS.items() if name in found]
-    raise NoBlocks(type(model).__name__, f"has no Squeeze-and-Excitation block{''.join(f' ({cousin})' for cousin in cousins)}")
+    return sites_or_refuse(model, know(model))
+
+
+def sites_or_refuse(model: nn.Module, known: Known) -> tuple[Site, ...]:
+    """Return the SE blocks that are known of a model. Raises NoBlocks where there are none."""
+    if known.sites:
+        return known.sites
+    lookalikes = known.lookalikes(model)
+    counts = Counter((like.kind, like.reason) for like in lookalikes)
+    told = [f"its {count} {kind} are not SE blocks: {reason}" for (kind, reason), count in counts.items()]
+    raise NoBlocks(type(model).__name__, f"has no Squeeze-and-Excitation block{''.join(f' ({reason})' for reason in told)}")
 
 
 def site_named(sites: Mapping[str, Site], name: str) -> Site:
@@ -122,24 +218,69 @@ def site_named(sites: Mapping[str, Site], name: str) -> Site:
     return sites[name]
 
 
-def _containers(model: nn.Module) -> list[tuple[str, nn.Module, str]]:
-    """Return the modules with children, in the order of `named_modules`, each with what keeps hooks from working in it, if anything.
+def pair_of(site: Site) -> Pair:
+    """Return the paths of a block's projections in the model."""
+    return Candidate(site.path, site.parts, site.channels, site.hidden).projections
 
-    Three times as quick as `named_modules`, for most modules are leaves, and `capture` comes here every time.
+
+def know(model: nn.Module, declared: Declared | None = None) -> Known:
+    """Return what is known of a model, found anew where a module of it has changed. Raises as `find_sites`."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
+    if obstacle := _obstacle(model):
+        raise SevisError(obstacle)
+    with _lock:
+        known = _known.get(model)
+        blocks = (known.declared if known else {}) if declared is None else declared
+        if known is None or blocks != known.declared or not known.is_current():
+            known = _known[model] = Known(model, blocks)
+        return known
+
+
+def check(model: nn.Module, known: Known, args: tuple[Any, ...], kwargs: dict[str, Any], *, strict: bool = False) -> None:
+    """Run one forward pass on at most two images, and learn how the blocks scale.
+
+    Args:
+        model: the network; it is left as it was.
+        known: of it.
+        args, kwargs: what it is called with.
+        strict: whether an example that does not go through the model is an error; else nothing is learnt from it.
     """
-    stack, seen, found = [("", model, "")], set(), []
-    while stack:
-        path, module, obstacle = stack.pop()
-        if id(module) in seen:
+    modules = outline(model)
+    images = len(first) if (first := next(tensors_in((args, kwargs)), None)) is not None and first.ndim else 0
+    attempts = [(args, kwargs)]
+    if images > IMAGES and not in_training(model):
+        attempts.insert(0, (few(args, images), few(kwargs, images)))
+    for number, (given, named) in enumerate(attempts):
+        try:
+            with without_trace(model):
+                evidence = examine(modules, known.candidates, lambda given=given, named=named: model.forward(*given, **named))
+        except Exception as error:  # whatever a stranger's network raises
+            if strict and number == len(attempts) - 1:
+                raise SevisError(f"the example does not go through {type(model).__name__} ({one_line(error)}): pass what the model takes") from error
             continue
-        seen.add(id(module))
-        obstacle = obstacle or _obstacle(module)
-        found.append((path, module, obstacle))
-        below = f"{path}." if path else ""
-        stack += [
-            (below + key, child, obstacle) for key, child in reversed(module._modules.items()) if child is not None and child._modules
-        ]
-    return found
+        known.learn(model, evidence)
+        return
+
+
+def _site(modules: Modules, candidate: Candidate, name: str, wiring: Wiring | None) -> Site:
+    first = modules[candidate.projections[0]]
+    spatial = modules[candidate.path].__dict__.get("spatial") is True
+    gate = type(modules[candidate.gate]).__name__ if candidate.gate else "function"
+    bias = getattr(first, "bias", None) is not None
+    parts, form = candidate.parts, ""
+    if wiring:
+        gate, form = wiring.gate, wiring.form
+    return Site(name, candidate.path, parts, candidate.channels, candidate.hidden, gate, bias, spatial, form)
+
+
+def _obstacle_on(modules: Modules, candidate: Candidate) -> str:
+    """Return what keeps hooks on the parts of a block from seeing every forward pass; empty where nothing does."""
+    paths = {part: None for part in (*candidate.projections, candidate.gate) if part}
+    for path in list(paths):
+        while path := path.rpartition(".")[0]:
+            paths[path] = None
+    return next(filter(None, (_obstacle(modules[path]) for path in paths if path in modules)), "")
 
 
 def _obstacle(module: nn.Module) -> str:
@@ -153,78 +294,3 @@ def _obstacle(module: nn.Module) -> str:
     if module._compiled_call_impl is not None:
         return "the model is compiled, and compiled blocks may skip hooks: build it again without model.compile()"
     return ""
-
-
-def _parts(module: nn.Module) -> dict[str, nn.Module] | None:
-    """Return the projections and the gate of an SE block by their paths below it; None for any other module."""
-    children = module._modules
-    if len(children) < 2 or type(module).__name__ in COUSINS or any(isinstance(child, nn.AdaptiveMaxPool2d) for child in children.values()):
-        return None
-    for names in CHILDREN:
-        if names[0] in children and names[1] in children and names[2] in children:
-            first, second, gate = (children[name] for name in names)
-            if first is not None and second is not None and gate is not None and _is_block(first, second, gate):
-                return dict(zip(names, (first, second, gate), strict=True))
-    sequence = [key for key, child in children.items() if type(child) is nn.Sequential and len(child) == 4]
-    if len(sequence) == 1 and any(isinstance(child, nn.AdaptiveAvgPool2d) for child in children.values()):
-        (first_key, first), _, (second_key, second), (gate_key, gate) = module.get_submodule(sequence[0]).named_children()
-        if _is_block(first, second, gate):
-            return {f"{sequence[0]}.{first_key}": first, f"{sequence[0]}.{second_key}": second, f"{sequence[0]}.{gate_key}": gate}
-    return None
-
-
-def _is_block(first: nn.Module, second: nn.Module, gate: nn.Module) -> bool:
-    """Return whether two projections narrow and widen again, and the gate has no parameters."""
-    channels, hidden = _widths(first)
-    return 1 <= hidden <= channels and _widths(second) == (hidden, channels) and not any(part._parameters for part in gate.modules())
-
-
-def _widths(projection: nn.Module) -> tuple[int, int]:
-    """Return the inputs and outputs of a linear layer or a convolution; zeros for anything else."""
-    if isinstance(projection, torch.jit.ScriptModule):  # a traced layer has forgotten all but its weight
-        weight = getattr(projection, "weight", None)
-        return (weight.shape[1], weight.shape[0]) if isinstance(weight, torch.Tensor) and weight.ndim >= 2 else (0, 0)
-    own = vars(projection)  # asking the module itself for an attribute that it lacks is slow
-    inputs, outputs = own.get("in_features") or own.get("in_channels"), own.get("out_features") or own.get("out_channels")
-    return (inputs, outputs) if isinstance(inputs, int) and isinstance(outputs, int) else (0, 0)
-
-
-def _name(modules: Mapping[str, nn.Module], path: str, stages: dict[str, int]) -> str:
-    """Return SE_stage_block for a path such as layer3.5.se; `stages` remembers the numbers of the stages met so far."""
-    block = _residual_block(modules, path)
-    stage, _, key = block.rpartition(".")
-    if stage not in stages:
-        unnumbered = [met for met in stages if not _stage_number(modules, met)]
-        stages[stage] = _stage_number(modules, stage) or len(unnumbered) + 2
-    position = list(modules[stage]._modules).index(key) if key else 0
-    return f"SE_{stages[stage]}_{position + 1}"
-
-
-def _stage_number(modules: Mapping[str, nn.Module], path: str) -> int:
-    """Return the number of the stage that the nearest numbered module on the path stands for; 0 where there is none."""
-    keys = path.split(".")
-    for end in range(len(keys), 0, -1):
-        key = keys[end - 1]
-        if layer := re.fullmatch(r"layer([1-9]\d*)", key):
-            return int(layer[1]) + 1
-        if key == "stem":
-            return 1
-        if _is_number(key):
-            siblings = modules[".".join(keys[: end - 1])]._modules
-            return 2 + [name for name, child in siblings.items() if type(child) is type(siblings[key])].index(key)
-    return 0
-
-
-def _residual_block(modules: Mapping[str, nn.Module], path: str) -> str:
-    """Return the path of the numbered module that holds an SE block, or of the block itself where it stands in a plain sequence."""
-    keys = path.split(".")
-    for end in range(len(keys) - 1, 0, -1):
-        ancestor = ".".join(keys[:end])
-        if _is_number(keys[end - 1]) and type(modules[ancestor]) not in (nn.Sequential, nn.ModuleList):
-            return ancestor
-    return path
-
-
-def _is_number(key: str) -> bool:
-    """Return whether a module's name ends in a number, as those of stages and blocks do."""
-    return key[-1:].isdigit()
