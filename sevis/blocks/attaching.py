@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from sevis.blocks.following import tensors_in
 from sevis.blocks.scaling import Scaling
 from sevis.blocks.sites import Known, Site, check, pair_of, sites_or_refuse
 from sevis.errors import SevisError
+
+Begin = Callable[[Tensor | None], None]
 
 _passes = threading.local()  # the modules whose scales are followed in this thread, from the outer to the inner, each with its Scaling
 
@@ -60,7 +63,6 @@ class Attachment:
         maps: whether the maps are seen, too, which costs more.
         handles: of the hooks.
         hooked: the modules that have them.
-        first: what the model's own hook does after it has begun the pass, where the model is itself the module of a block.
         lock: held while the hooks are exchanged.
     """
 
@@ -69,50 +71,55 @@ class Attachment:
     maps: bool = False
     checked: bool = False
     handles: list[RemovableHandle] = field(default_factory=list)
-    hooked: list[nn.Module] = field(default_factory=list)
-    first: list[Callable[[Tensor | None], None]] = field(default_factory=list)
+    hooked: list["ref[nn.Module]"] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
-def attach(model: nn.Module, attachment: Attachment) -> None:
-    """Hook the model and its blocks, as they are known."""
+def attach(model: nn.Module, attachment: Attachment) -> list[Begin]:
+    """Hook the model and its blocks, as they are known.
+
+    Returns:
+        What the model's own hook does when it has begun a pass, where the model is itself the module of a block.
+    """
     attachment.checked = attachment.known.evidence is not None
-    _hook(attachment, model, PassHook(partial(_begin, model, attachment)), before=True)
+    first: list[Begin] = []
+    _hook(attachment, model, PassHook(partial(_begin, model, attachment, first)), before=True)
     _hook(attachment, model, Hook(partial(_end, model)), before=False)
     scopes: dict[str, list[tuple[Site, Wiring]]] = {}
     viewed: dict[str, list[tuple[Site, Wiring]]] = {}
     owners: dict[nn.Module, str] = {}
     for site in attachment.known.sites:
         wiring = attachment.known.wiring(site)
-        first, second, gate = _parts(model, site)
-        for part in (first, second):
+        reducing, widening, gate = _parts(model, site)
+        for part in (reducing, widening):
             if owners.setdefault(part, site.name) != site.name:
                 raise SevisError(f"{owners[part]} and {site.name} share their {type(part).__name__}: give each SE block its own")
-        _hook(attachment, first, Hook(partial(keep, model, site.name, "squeeze")), before=True)
-        _hook(attachment, second, Hook(partial(keep, model, site.name, "hidden")), before=True)
+        _hook(attachment, reducing, Hook(partial(keep, model, site.name, "squeeze")), before=True)
+        _hook(attachment, widening, Hook(partial(keep, model, site.name, "hidden")), before=True)
         if gate is not None and (wiring is None or wiring.by_module):
             _hook_gate(attachment, model, site, gate)
         elif wiring:
             scopes.setdefault(wiring.scope, []).append((site, wiring))
         if attachment.maps and (wiring is None or (wiring.by_module and wiring.takes_input)):
-            _hook_holder(attachment, model, site)
+            _hook_holder(attachment, model, site, first)
         elif attachment.maps and wiring and wiring.by_module:
             viewed.setdefault(wiring.scope, []).append((site, wiring))
     for scope, blocks in scopes.items():
-        _hook_scope(attachment, model, scope, blocks, acting=True)
+        _hook_scope(attachment, model, scope, blocks, first, acting=True)
     for scope, blocks in viewed.items():
-        _hook_scope(attachment, model, scope, blocks, acting=False)
+        _hook_scope(attachment, model, scope, blocks, first, acting=False)
+    return first
 
 
 def detach(attachment: Attachment) -> None:
     """Remove the hooks."""
     for handle in attachment.handles:
         handle.remove()
-    for module in attachment.hooked:
-        module.__dict__.pop("__getstate__", None)
+    for hooked in attachment.hooked:
+        if (module := hooked()) is not None:
+            module.__dict__.pop("__getstate__", None)
     attachment.handles.clear()
     attachment.hooked.clear()
-    attachment.first.clear()
 
 
 def leave_followers(depth: int) -> None:
@@ -144,7 +151,7 @@ def _hook(attachment: Attachment, module: nn.Module, hook: Hook, *, before: bool
     own = type(module)
     if "__getstate__" not in module.__dict__ and own.__reduce_ex__ is object.__reduce_ex__ and not hasattr(own, "__deepcopy__"):
         module.__dict__["__getstate__"] = partial(_state, module)
-        attachment.hooked.append(module)
+        attachment.hooked.append(ref(module))
 
 
 def _state(module: nn.Module) -> Any:
@@ -161,19 +168,19 @@ def _state(module: nn.Module) -> Any:
     return state
 
 
-def _begin(model: nn.Module, attachment: Attachment, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _begin(model: nn.Module, attachment: Attachment, first: list[Begin], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Begin a forward pass of the model; the first one runs a small one beforehand, which shows how the blocks scale."""
     if not attachment.checked and not (torch.jit.is_tracing() or torch.compiler.is_compiling()):
         with attachment.lock:
             if not attachment.checked:
-                _check(model, attachment, args, kwargs)
+                first = _check(model, attachment, args, kwargs) or first
     begin_pass(model)
     given = next(tensors_in((args, kwargs)), None)
-    for act_first in attachment.first:
-        act_first(given)
+    for begin in first:
+        begin(given)
 
 
-def _check(model: nn.Module, attachment: Attachment, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _check(model: nn.Module, attachment: Attachment, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Begin]:
     attachment.checked = True
     kept, changing = records.set(()), overrides.set(())
     try:
@@ -184,7 +191,8 @@ def _check(model: nn.Module, attachment: Attachment, args: tuple[Any, ...], kwar
     if attachment.known.evidence:
         sites_or_refuse(model, attachment.known)
         detach(attachment)
-        attach(model, attachment)
+        return attach(model, attachment)
+    return []
 
 
 def _end(model: nn.Module, *_: Any) -> None:
@@ -212,7 +220,7 @@ def _hook_gate(attachment: Attachment, model: nn.Module, site: Site, gate: nn.Mo
     _hook(attachment, gate, Hook(on_scale if in_place else on_gate), before=False)
 
 
-def _hook_holder(attachment: Attachment, model: nn.Module, site: Site) -> None:
+def _hook_holder(attachment: Attachment, model: nn.Module, site: Site, first: list[Begin]) -> None:
     """Keep the maps where they come into the block."""
 
     def begin(u: Tensor | None) -> None:
@@ -223,10 +231,12 @@ def _hook_holder(attachment: Attachment, model: nn.Module, site: Site) -> None:
     if site.path:
         _hook(attachment, model.get_submodule(site.path), Hook(begin), before=True)
     else:
-        attachment.first.append(begin)
+        first.append(begin)
 
 
-def _hook_scope(attachment: Attachment, model: nn.Module, scope: str, blocks: Sequence[tuple[Site, Wiring]], *, acting: bool) -> None:
+def _hook_scope(
+    attachment: Attachment, model: nn.Module, scope: str, blocks: Sequence[tuple[Site, Wiring]], first: list[Begin], *, acting: bool
+) -> None:
     """Follow the scales of blocks through the forward pass of the module in which they multiply the maps."""
 
     def keep_maps(site: str, maps: Tensor) -> None:
@@ -263,7 +273,7 @@ def _hook_scope(attachment: Attachment, model: nn.Module, scope: str, blocks: Se
     if scope:
         _hook(attachment, module, Hook(begin), before=True)
     else:
-        attachment.first.append(begin)
+        first.append(begin)
     _hook(attachment, module, Hook(end), before=False, always=True)
     for site, _ in blocks:
         _, second, gate = _parts(model, site)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from sevis.blocks.block import SqueezeExcitation
+from sevis.blocks.block import SQUEEZES, SqueezeExcitation
 from sevis.blocks.following import NORMS, VIEWS, Follower, Product, Run, Trace, tensors_in
 from sevis.blocks.structure import Candidate, Modules, candidate_of, is_projection, parent_of, widths
 
@@ -32,6 +32,7 @@ class Wiring:
         powers: the factor by which the maps come out, as the coefficients of a polynomial of the tensor that multiplies them.
         scope: the path of the module in whose forward pass the product is made.
         takes_input: whether the maps are the input of the block's module, (N, C, ...).
+        multiple: whether what is multiplied is a multiple of the maps, as in (2 u) s.
         places: the extent of the maps, such as (H, W).
     """
 
@@ -41,6 +42,7 @@ class Wiring:
     powers: tuple[float, ...] = (0.0, 1.0)
     scope: str = ""
     takes_input: bool = True
+    multiple: bool = False
     places: tuple[int, ...] = ()
 
 
@@ -89,6 +91,7 @@ class Watching(Follower):
         self.stack: list[str] = []  # the paths of the modules whose forward passes are under way
         self.spread: dict[str, tuple[int, ...]] = {}  # what projections got that is no squeeze
         self.gate_calls: dict[str, list[str]] = {}  # whose scales came through a gate: the paths of second projections
+        self.unfolded: set[int] = set()  # products of a multiple of the maps
         self.waiting: list[Trace] = []  # what goes into the projections and gates that are under way
 
     def multiply(self, product: Product, operand: Tensor, call: Callable[[Tensor], Any]) -> Any:
@@ -179,6 +182,7 @@ class Watching(Follower):
         maps, multiple = self.multiples.get(id(product.base), (product.base, 1.0))
         if multiple != 1 and is_mean(run.squeeze, maps, axis_of(maps, operand, run.channels)):
             product.base, product.powers = maps, (product.powers[0], multiple * product.powers[1])
+            self.unfolded.add(id(product))
 
     def _look(self, product: Product, operand: Tensor) -> _Maps:
         run, base = product.trace.run, product.base
@@ -244,8 +248,11 @@ def _watched(watching: Watching) -> Iterator[None]:
     handles: list[RemovableHandle] = []
     projections = {path for path, module in watching.modules.items() if is_projection(module)}
     holders = {above for path in projections for above in _above(path)}
+    hooked: set[nn.Module] = set()
     try:
         for path, module in watching.modules.items():
+            if module in hooked:  # a gate that several blocks share has several paths
+                continue
             begin, end = (
                 (watching.begin_projection, watching.end_projection)
                 if path in projections
@@ -254,6 +261,7 @@ def _watched(watching: Watching) -> Iterator[None]:
                 else (watching.enter, watching.leave)
             )
             if path in projections or path in watching.gates or path in holders:
+                hooked.add(module)
                 handles.append(module.register_forward_pre_hook(partial(begin, path), with_kwargs=True))
                 handles.append(module.register_forward_hook(partial(end, path), with_kwargs=True))
         yield
@@ -272,7 +280,8 @@ def _judge(watching: Watching, pair: Pair) -> Wiring | str:
     """Return how two projections were seen to scale, or why they are no SE block; an empty string where they did not run."""
     path = candidate_of(watching.modules, *pair).path
     runs = [run for run in watching.runs if (run.first, run.second) == pair]
-    if type(holder := watching.modules[path]) is SqueezeExcitation:  # its squeezes are the paper's ablations, too
+    holder = watching.modules[path]
+    if type(holder) is SqueezeExcitation and holder.squeeze is not SQUEEZES["avg"]:  # the paper's ablations
         given = watching.inputs.get(path)
         return Wiring("s * u", type(holder.gate).__name__, True, scope=path, places=tuple(given.shape[2:])) if given is not None else ""
     if not runs:
@@ -318,6 +327,7 @@ def _wiring(watching: Watching, path: str, runs: Sequence[Run], products: Sequen
         by_module=module and first.powers == (0.0, 1.0),
         powers=first.powers,
         scope=maps.scope,
+        multiple=id(first) in watching.unfolded,
         takes_input=maps.takes_input and all(watching.maps[id(product)].takes_input for product in products),
         places=maps.places,
     )

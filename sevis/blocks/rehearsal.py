@@ -1,40 +1,52 @@
-"""A forward pass of a model that leaves no trace: neither in its running means nor in the random numbers that follow."""
+"""A forward pass that leaves no trace: run on stand-ins for the modules, which share their weights and nothing else."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor, jit, nn
 
-IMAGES = 2  # that a rehearsal runs, where the model is in evaluation mode
-
-
-@contextmanager
-def without_trace(model: nn.Module) -> Iterator[None]:
-    """Put back what a forward pass changes of a model in training, and the generators of random numbers."""
-    devices = {tensor.device for tensor in (*model.parameters(), *model.buffers()) if tensor.is_cuda}
-    kept = [(buffer, buffer.detach().clone()) for buffer in model.buffers()] if in_training(model) else []
-    with torch.random.fork_rng(devices=[device.index for device in devices]), torch.no_grad():
-        try:
-            yield
-        finally:
-            for buffer, before in kept:
-                buffer.copy_(before)
+IMAGES = 2  # that a rehearsal runs
 
 
-def in_training(model: nn.Module) -> bool:
-    """Return whether any part of a model is in training mode."""
-    return any(module.training for module in model.modules())
+def stand_in(model: nn.Module) -> nn.Module:
+    """Return a model in evaluation mode that computes what another one does, with the same parameters.
+
+    Its buffers, its attributes and its hooks are its own: what its forward passes change is not changed in the other model. Hooks of the
+    user's are left out, so that they do not see a pass that the user knows nothing of; those of PyTorch's own, such as weight norm's, stay.
+    """
+    made: dict[int, nn.Module] = {}
+
+    def stand(module: nn.Module) -> nn.Module:
+        if isinstance(module, jit.ScriptModule):
+            return module
+        if id(module) not in made:
+            twin = made[id(module)] = object.__new__(type(module))
+            twin.__dict__.update(module.__dict__)
+            twin.__dict__["training"] = False
+            twin.__dict__["_parameters"] = module._parameters.copy()
+            twin.__dict__["_buffers"] = {name: buffer if buffer is None else buffer.clone() for name, buffer in module._buffers.items()}
+            for name in ("_forward_hooks", "_forward_pre_hooks"):
+                twin.__dict__[name] = OrderedDict((key, hook) for key, hook in module.__dict__[name].items() if _is_pytorchs(hook))
+            children = {key: child if child is None else stand(child) for key, child in module._modules.items()}
+            twin.__dict__["_modules"] = children
+        return made[id(module)]
+
+    return stand(model)
 
 
 def few(value: Any, images: int) -> Any:
-    """Return what a model is called with, with the first images only of each tensor that holds so many."""
+    """Return copies of what a model is called with: of each tensor that holds so many images, of the first only."""
     if isinstance(value, Tensor):
-        return value[:IMAGES] if value.ndim and len(value) == images else value
+        return (value[:IMAGES] if value.ndim and len(value) == images else value).detach().clone()
     if isinstance(value, list | tuple):
         parts = [few(part, images) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    if type(value) is dict:
+    if isinstance(value, Mapping) and type(value) is dict:
         return {key: few(part, images) for key, part in value.items()}
     return value
+
+
+def _is_pytorchs(hook: object) -> bool:
+    """Return whether a hook is one of PyTorch's own."""
+    return (getattr(hook, "__module__", None) or type(hook).__module__).partition(".")[0] == "torch"

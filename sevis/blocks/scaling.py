@@ -44,7 +44,8 @@ class Scaling(Follower):
         self.changed[id(product)] = False
         site, wiring = self.blocks[product.trace.run.second]
         axis = axis_of(product.base, operand, site.channels)
-        self.keep_maps(site.name, self._whole(product.base, axis, site.channels))
+        maps = self.multiples[id(product.base)][0] if wiring.multiple and id(product.base) in self.multiples else product.base
+        self.keep_maps(site.name, self._whole(maps, axis, site.channels))
         if self.act is None:
             return call(operand)
         flat = _flat(operand, product.base, axis, site.channels)

@@ -13,7 +13,7 @@ from torch import nn
 from sevis.blocks.evidence import Evidence, Pair, Wiring, examine
 from sevis.blocks.naming import name_block
 from sevis.blocks.following import tensors_in
-from sevis.blocks.rehearsal import IMAGES, few, in_training, without_trace
+from sevis.blocks.rehearsal import few, stand_in
 from sevis.blocks.structure import Candidate, Modules, candidate_of, find_candidates, find_relatives, in_order, outline, product_path
 from sevis.errors import NoBlocks, SevisError, one_line
 
@@ -85,7 +85,7 @@ class Known:
         self.evidence: Evidence | None = None
         self.sites: tuple[Site, ...] = ()
         self.names: dict[Pair, str] = {}
-        self._children = [(ref(module), [child and ref(child) for child in module._modules.values()]) for module in modules.values()]
+        self._children = [(ref(module), [None if child is None else ref(child) for child in module._modules.values()]) for module in modules.values()]
         self._children = [(module, children) for module, children in self._children if children]
         self._list_sites(modules)
 
@@ -96,7 +96,7 @@ class Known:
             if holder is None or len(holder._modules) != len(children):
                 return False
             for child, before in zip(holder._modules.values(), children, strict=True):
-                if (before and before()) is not child:
+                if (before if before is None else before()) is not child:
                     return False
         return True
 
@@ -133,7 +133,12 @@ class Known:
         refused = self.evidence.refused if self.evidence else {}
         known = {candidate.projections for candidate in self.candidates}
         extra = [candidate_of(modules, *pair) for pair in wirings if pair not in known]
-        listed = [candidate for candidate in self.candidates if not candidate.doubt or candidate.projections in wirings]
+        used = {path for pair in wirings for path in pair}
+        listed = [
+            candidate
+            for candidate in self.candidates
+            if candidate.projections in wirings or not (candidate.doubt or used.intersection(candidate.projections))
+        ]
         sites, stages, names = [], dict[str, int](), set[str]()
         for candidate in in_order([*listed, *extra], modules) if extra else listed:
             pair = candidate.projections
@@ -246,21 +251,21 @@ def check(model: nn.Module, known: Known, args: tuple[Any, ...], kwargs: dict[st
         args, kwargs: what it is called with.
         strict: whether an example that does not go through the model is an error; else nothing is learnt from it.
     """
-    modules = outline(model)
     images = len(first) if (first := next(tensors_in((args, kwargs)), None)) is not None and first.ndim else 0
-    attempts = [(args, kwargs)]
-    if images > IMAGES and not in_training(model):
-        attempts.insert(0, (few(args, images), few(kwargs, images)))
-    for number, (given, named) in enumerate(attempts):
+    error: Exception | None = None
+    for number in dict.fromkeys((images, 0)):  # not every model bears that some of its images are left out
+        twin = stand_in(model)
+        given, named = few(args, number), few(kwargs, number)
         try:
-            with without_trace(model):
-                evidence = examine(modules, known.candidates, lambda given=given, named=named: model.forward(*given, **named))
-        except Exception as error:  # whatever a stranger's network raises
-            if strict and number == len(attempts) - 1:
-                raise SevisError(f"the example does not go through {type(model).__name__} ({one_line(error)}): pass what the model takes") from error
-            continue
-        known.learn(model, evidence)
-        return
+            with torch.random.fork_rng(devices=list({t.device.index for t in model.parameters() if t.is_cuda})), torch.no_grad():
+                evidence = examine(outline(twin), known.candidates, lambda twin=twin, given=given, named=named: twin.forward(*given, **named))
+        except Exception as caught:  # whatever a stranger's network raises
+            error = caught
+        else:
+            known.learn(model, evidence)
+            return
+    if strict:
+        raise SevisError(f"the example does not go through {type(model).__name__} ({one_line(error or Exception())}): pass what it takes")
 
 
 def _site(modules: Modules, candidate: Candidate, name: str, wiring: Wiring | None) -> Site:

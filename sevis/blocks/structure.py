@@ -75,7 +75,7 @@ def parent_of(path: str) -> str:
 
 
 def outline(model: nn.Module) -> dict[str, nn.Module]:
-    """Return all modules by path in their order, each once; as `named_modules`, in a third of its time."""
+    """Return all modules by path in their order: each once, as `named_modules`, but those without weights under all their paths."""
     found: dict[str, nn.Module] = {}
     seen: set[int] = set()
     stack = [("", model)]
@@ -87,6 +87,8 @@ def outline(model: nn.Module) -> dict[str, nn.Module]:
             if children := module._modules:
                 below = f"{path}." if path else ""
                 stack += [(below + key, child) for key, child in reversed(children.items()) if child is not None]
+        elif not module._modules and not module._parameters:  # a gate that several blocks share
+            found[path] = module
     return found
 
 
@@ -102,8 +104,8 @@ def find_candidates(modules: Modules, declared: Mapping[str, Sequence[str]]) -> 
     """
     found = [_declared(modules, path, parts) for path, parts in declared.items()]
     taken = {part for candidate in found for part in candidate.projections}
-    for first, second in _pairs(modules):
-        if first not in taken and second not in taken and (candidate := _candidate(modules, first, second)):
+    for first, second, turned in _pairs(modules):
+        if first not in taken and second not in taken and (candidate := _candidate(modules, first, second, turned)):
             found.append(candidate)
     return in_order(found, modules) if declared else found
 
@@ -164,36 +166,52 @@ def _declared(modules: Modules, path: str, parts: Sequence[str]) -> Candidate:
     return Candidate(path, (parts[0], parts[1], parts[2] if len(parts) > 2 else ""), channels, hidden, named=True)
 
 
-def _pairs(modules: Modules) -> Iterator[tuple[str, str]]:
-    """Yield neighbours among the layers with weights that project C channels to h units and back; norms do not part them.
+def _pairs(modules: Modules) -> list[tuple[str, str, bool]]:
+    """Return neighbours among the layers with weights that project C channels to h units and back; norms do not part them.
 
-    The narrow side is in the middle: in the order of the forward pass, whatever that of the modules is.
+    They are in the order of the forward pass: the narrow side is in the middle. With each pair comes whether its layers lie the other way
+    round in the model, as they may in a dictionary.
     """
-    last: tuple[str, int, int] | None = None
+    found: list[tuple[str, str, bool]] = []
+    rows: list[list[tuple[str, int, int]]] = [[]]  # of neighbours
     for path, module in modules.items():
         if not module._parameters and "parametrizations" not in module._modules:
             continue
         if is_projection(module):
-            inputs, outputs = widths(module)
-            if last and last[1] == outputs and last[2] == inputs:
-                yield (last[0], path) if outputs >= inputs else (path, last[0])
-                last = None
-            else:
-                last = path, inputs, outputs
-        elif not any(word in type(module).__name__ for word in BETWEEN) and "parametrizations." not in path:
-            last = None
+            rows[-1].append((path, *widths(module)))
+        elif rows[-1] and not any(word in type(module).__name__ for word in BETWEEN) and "parametrizations." not in path:
+            rows.append([])
+    for row in rows:
+        if len(row) > 1:
+            found += _pairs_in(row)
+    return found
 
 
-def _candidate(modules: Modules, first: str, second: str) -> Candidate | None:
+def _pairs_in(row: Sequence[tuple[str, int, int]]) -> list[tuple[str, str, bool]]:
+    """Return the pairs in a row of neighbours; those that narrow and widen have precedence over those that widen and narrow."""
+    found: list[tuple[str, str, bool]] = []
+    free = [True] * len(row)
+    for narrowing in (True, False):
+        for index in range(len(row) - 1):
+            (one, inputs, outputs), (other, *widths_of_other) = row[index], row[index + 1]
+            if free[index] and free[index + 1] and widths_of_other == [outputs, inputs] and (outputs <= inputs) == narrowing:
+                free[index] = free[index + 1] = False
+                found.append((one, other, False) if narrowing else (other, one, True))
+    return found
+
+
+def _candidate(modules: Modules, first: str, second: str, turned: bool) -> Candidate | None:
     """Return the block that two projections may belong to; None where they lie far apart, or among others in one sequence."""
     common = _common(first, second)
     start = len(common) + 1 if common else 0
     if max(first.count(".", start), second.count(".", start)) >= NEAR:
         return None
+    if turned and type(modules[common]) is nn.Sequential:  # whose order is that of the forward pass
+        return None
     if type(modules[common]) in PLAIN and len(list(_weighted(modules[common]))) > 2:
         return None
     found = candidate_of(modules, first, second)
-    doubt = _doubt(modules, found)
+    doubt = "its layers widen first" if turned and not found.parts[2] else _doubt(modules, found)
     return replace(found, doubt=doubt) if doubt else found
 
 
@@ -249,6 +267,8 @@ def _doubt(modules: Modules, found: Candidate) -> str:
                 return reason
     if not any("*" in _words(kind) for kind in (type(holder), *above)) and "*" not in _own_functions(holder):
         return "no forward pass around it multiplies anything"
+    if any("gate" in key.lower() and child is not None and child._parameters for key, child in holder._modules.items()):
+        return "its gate has weights"
     if not found.parts[2] and not any(word in said for said in words | _own_functions(holder) for word in GATING):
         return "no gate is seen behind its projections"
     return ""
