@@ -6,6 +6,7 @@ from .blocks.block import SqueezeExcitation as SqueezeExcitation
 from .blocks.changes import Change as Change
 from .blocks.hooks import capture as capture
 from .blocks.hooks import override as override
+from .blocks.hooks import share as share
 from .blocks.sites import find_sites as find_sites
 from .class_statistics.class_statistics import ClassStatistics as ClassStatistics
 from .errors import SevisError as SevisError

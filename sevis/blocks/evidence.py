@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from sevis.blocks.block import SQUEEZES, SqueezeExcitation
-from sevis.blocks.following import NORMS, VIEWS, Follower, Product, Run, Trace, tensors_in
+from sevis.blocks.following import NORMS, UNSEEN, VIEWS, Follower, Product, Run, Trace, tensors_in
 from sevis.blocks.structure import Candidate, Modules, candidate_of, is_projection, parent_of, widths
 
 Pair = tuple[str, str]  # the paths of the two projections
@@ -102,6 +102,13 @@ class Watching(Follower):
             self.maps[id(product)] = self._look(product, operand)
         return call(operand)
 
+    def unseen_scale(self, tensor: Tensor) -> Trace | None:
+        """Return the trace of the latest second projection for what a gate gives that no mode sees, as a custom autograd function."""
+        run = self.runs[-1] if self.runs else None
+        if run is None or run.products or id(self.origin(tensor)) in self.sources or tensor.numel() != run.count:
+            return None
+        return Trace(run, chain=(UNSEEN,))
+
     def may_combine(self, product: Product) -> bool:
         """Return whether the forward pass is still where the product was made."""
         return bool(self.stack) and self.stack[-1] == self.maps[id(product)].scope
@@ -136,7 +143,7 @@ class Watching(Follower):
             self.spread[path] = tuple(given.shape)
             self.waiting.append(Trace(Run(path, given, given, 0, 0), fault="spread"))
             return
-        trace = self.known.get(id(given)) or self._pending(inputs, outputs, len(given))
+        trace = self.known.get(id(given)) or self._pending(given, inputs, outputs)
         if isinstance(trace, Trace) and trace.hidden and (trace.run.hidden, trace.run.channels) == (inputs, outputs):
             run = replace(trace.run, products=[], lost=[]) if trace.run.second else trace.run
             run.second = path
@@ -168,11 +175,13 @@ class Watching(Follower):
 
     latest: Trace | None = None
 
-    def _pending(self, hidden: int, channels: int, images: int) -> Trace | None:
-        """Return the trace of the latest first projection, where what lies between it and this one could not be followed."""
+    def _pending(self, given: Tensor, hidden: int, channels: int) -> Trace | None:
+        """Return the trace of the latest first projection, where an activation that no mode sees lies between it and this one."""
         trace = self.latest
-        fits = trace and not trace.run.second and (trace.run.hidden, trace.run.channels) == (hidden, channels)
-        return trace if trace and fits and trace.run.count == images * channels else None
+        if trace is None or trace.run.second or id(self.origin(given)) in self.sources:
+            return None
+        fits = (trace.run.hidden, trace.run.channels, trace.run.count) == (hidden, channels, len(given) * channels)
+        return trace if fits else None
 
     # what is multiplied
 

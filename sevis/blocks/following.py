@@ -22,6 +22,8 @@ PRODUCTS = frozenset(("mul", "rmul", "imul", "multiply", "einsum", "addcmul"))
 NORMS = frozenset(("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm"))
 CUT = frozenset(("relu6", "hardtanh", "clamp", "clip"))  # a hard sigmoid ends in one of these, and perhaps a division
 
+UNSEEN = "a function of its own"  # a gate that PyTorch does not ask a mode about, such as a custom autograd function
+
 Call = Callable[..., Any]
 
 
@@ -127,6 +129,10 @@ class Follower(TorchFunctionMode):
             return func(*args, **kwargs)
         given = list(tensors_in((args, kwargs)))
         name = getattr(func, "__name__", "").strip("_")
+        if name in PRODUCTS and len(given) == 2 and not any(id(tensor) in self.known for tensor in given):
+            for tensor in given:
+                if not isinstance(tensor, nn.Parameter) and (trace := self.unseen_scale(tensor)):
+                    self.label(tensor, trace)
         labels = [label for tensor in given if (label := self.known.get(id(tensor)))]
         if not labels:
             result = func(*args, **kwargs)
@@ -194,6 +200,10 @@ class Follower(TorchFunctionMode):
             factor = _scalars(args)[0]
             product.powers = tuple(power * (factor if "mul" in name else 1 / factor) for power in product.powers)
             return product
+        return None
+
+    def unseen_scale(self, tensor: Tensor) -> Trace | None:
+        """Return the trace of what multiplies maps, where it comes from a function that no mode sees."""
         return None
 
     def may_combine(self, product: Product) -> bool:

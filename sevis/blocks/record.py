@@ -1,7 +1,8 @@
 """What the SE blocks of a model did in a forward pass."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import get_ident
 
 import torch
 from torch import Tensor
@@ -37,16 +38,31 @@ class Excitation:
     run: int
 
 
+@dataclass(eq=False)
+class _Pass:
+    """What one forward pass left so far.
+
+    Attributes:
+        kept: the parts of each block.
+        runs: how often each block ran.
+        ended: whether the model's forward pass came to its end.
+        fetched: whether all that is kept is on the CPU.
+    """
+
+    kept: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    runs: dict[str, int] = field(default_factory=dict)
+    ended: bool = False
+    fetched: bool = False
+
+
 class Record(Mapping[str, Excitation]):
     """What the most recent forward pass inside a `capture` left, by site name."""
 
     def __init__(self, known: Known, maps: frozenset[str]) -> None:
         self._known = known
         self.maps = maps
-        self._kept: dict[str, dict[str, Tensor]] = {}
-        self._runs: dict[str, int] = {}
-        self._ended = False
-        self._fetched = False
+        self._passes: dict[int, _Pass] = {}  # by thread, for several may share a record
+        self._latest = _Pass()
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -54,10 +70,10 @@ class Record(Mapping[str, Excitation]):
         return self._known.sites
 
     def __getitem__(self, name: str) -> Excitation:
-        if name not in self:
+        if name not in self._known.by_name:
             reason = self._known.refusal(name)
             raise KeyError(f"no SE block is called {name!r}{reason and f' ({reason})'}: the model has {', '.join(self)}")
-        kept = self._kept.get(name, {})
+        kept = self._latest.kept.get(name, {})
         if "scale" not in kept:
             raise KeyError(f"{name} has not run: {self._why_not_run()}")
         if name in self.maps and "maps" not in kept:
@@ -65,35 +81,30 @@ class Record(Mapping[str, Excitation]):
         self._fetch()
         squeeze, hidden, logits, scale = (kept[part] for part in PARTS)
         maps = _readable(kept["maps"]).cpu() if "maps" in kept else None
-        return Excitation(squeeze, hidden, logits, scale, maps, self._runs[name])
+        return Excitation(squeeze, hidden, logits, scale, maps, self._latest.runs[name])
 
     def __iter__(self) -> Iterator[str]:
-        return (site.name for site in self.sites)
+        return iter(self._known.by_name)
 
     def __len__(self) -> int:
-        return len(self.sites)
-
-    def __contains__(self, name: object) -> bool:
-        return any(site.name == name for site in self.sites)
+        return len(self._known.by_name)
 
     def _why_not_run(self) -> str:
-        if self._ended:
+        if self._latest.ended:
             return "the forward pass of the model came to its end without it; either the model never calls it, or it runs compiled"
         return "call the model, not compiled, inside the `with sevis.capture(model)` block, in the same thread (or see sevis.share)"
 
     def forget(self) -> None:
         """Begin a new forward pass."""
-        self._kept = {}
-        self._runs = {}
-        self._ended = False
+        self._latest = self._passes[get_ident()] = _Pass()
 
     def finish(self) -> None:
         """End the forward pass."""
-        self._ended = True
+        self._own_pass().ended = True
 
     def begin(self, site: str, u: Tensor) -> None:
         """Begin a run of a block, whose input is u, where the maps are wanted."""
-        self._kept[site] = {}
+        self._own_pass().kept[site] = {}
         if site in self.maps:
             self.keep(site, "maps", u)
 
@@ -103,16 +114,23 @@ class Record(Mapping[str, Excitation]):
         Raises:
             SevisError: for a squeeze that is not one number per channel, or the second of one run.
         """
-        if part in PARTS and value.ndim > 2 and self._is_spatial(site):
+        own = self._own_pass()
+        if value.ndim > 2 and part != "maps" and self._known.by_name[site].spatial:
             value = value.flatten(2).mean(2)
         if part == "squeeze":
-            self._begin_run(site, value)
-        self._kept.setdefault(site, {})[part] = value.detach().clone()
-        self._fetched = False
+            self._begin_run(own, site, value)
+        own.kept.setdefault(site, {})[part] = value.detach().clone()
+        own.fetched = False
 
-    def _begin_run(self, site: str, squeeze: Tensor) -> None:
-        kept = self._kept.setdefault(site, {})
-        channels = next(known.channels for known in self.sites if known.name == site)
+    def _own_pass(self) -> _Pass:
+        """Return the pass of this thread, begun here where only a part of the model was called."""
+        own = self._passes.get(get_ident())
+        if own is None:
+            own = self._latest = self._passes[get_ident()] = _Pass()
+        return own
+
+    def _begin_run(self, own: _Pass, site: str, squeeze: Tensor) -> None:
+        channels, kept = self._known.by_name[site].channels, own.kept.setdefault(site, {})
         if squeeze.numel() != len(squeeze) * channels:
             raise SevisError(
                 f"{site} is not the paper's block: expected a squeeze of shape (N, {channels}), one number per channel, "
@@ -122,23 +140,21 @@ class Record(Mapping[str, Excitation]):
             raise SevisError(f"{site} is not the paper's block: it squeezes twice and projects both, as CBAM does")
         if "scale" in kept:  # of the run before, where nothing told of the block's beginning
             kept.clear()
-        self._runs[site] = self._runs.get(site, 0) + 1
-
-    def _is_spatial(self, site: str) -> bool:
-        return any(known.spatial for known in self.sites if known.name == site)
+        own.runs[site] = own.runs.get(site, 0) + 1
 
     def _fetch(self) -> None:
         """Bring all but the maps to the CPU in shape (N, C); an accelerator sends them in one piece."""
-        if self._fetched:
+        latest = self._latest
+        if latest.fetched:
             return
-        parts = [(kept, part) for kept in self._kept.values() for part in PARTS if part in kept]
+        parts = [(kept, part) for kept in latest.kept.values() for part in PARTS if part in kept]
         values = [_readable(kept[part]).flatten(1) for kept, part in parts]
         if not values[0].is_cpu:
             pieces = torch.split(torch.cat([value.flatten() for value in values]).cpu(), [value.numel() for value in values])
             values = [piece.view(value.shape) for piece, value in zip(pieces, values, strict=True)]
         for (kept, part), value in zip(parts, values, strict=True):
             kept[part] = value
-        self._fetched = True
+        latest.fetched = True
 
 
 def _readable(value: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sevis.blocks.evidence import Wiring, axis_of, channel_axis
-from sevis.blocks.following import NORMS, Follower, Product, Run, Trace
+from sevis.blocks.following import UNSEEN, Follower, Product, Run, Trace
 from sevis.blocks.sites import Site, pair_of
 
 Act = Callable[[str, Tensor], Tensor | None]  # takes the factors of a block, (N, C), and returns the changed ones, where they change
@@ -23,18 +23,27 @@ class Scaling(Follower):
         self.blocks = {pair_of(site)[1]: (site, wiring) for site, wiring in blocks}
         self.act = act
         self.keep_maps = keep_maps
+        self.latest: Trace | None = None
         self.changed: dict[int, bool] = {}  # of each product so far, whether it was made with other scales
 
     def begin(self, second: str, output: Tensor) -> None:
         """Follow what comes out of the second projection of a block."""
         site, _ = self.blocks[second]
-        self.label(output, Trace(Run(pair_of(site)[0], output, output, site.channels, site.hidden, second)))
+        self.latest = Trace(Run(pair_of(site)[0], output, output, site.channels, site.hidden, second))
+        self.label(output, self.latest)
 
     def pass_gate(self, given: Tensor, output: Tensor) -> None:
         """Follow what comes out of the module that is the gate, whatever it does inside."""
         trace = self.known.get(id(given))
         if isinstance(trace, Trace) and id(output) not in self.known:
             self.label(output, trace)
+
+    def unseen_scale(self, tensor: Tensor) -> Trace | None:
+        """Return the trace of the latest second projection, where the gate was seen to be a function that no mode sees."""
+        trace = self.latest
+        if trace is None or trace.run.products or tensor.numel() != trace.run.count or tensor is trace.run.given:
+            return None
+        return trace if self.blocks[trace.run.second][1].gate == UNSEEN else None
 
     def multiply(self, product: Product, operand: Tensor, call: Callable[[Tensor], Any]) -> Any:
         """Return the product with the changed scales, where they change."""

@@ -83,11 +83,16 @@ class Known:
         self.declared = dict(declared)
         self.candidates = find_candidates(modules, declared)
         self.evidence: Evidence | None = None
-        self.sites: tuple[Site, ...] = ()
+        self.by_name: dict[str, Site] = {}
         self.names: dict[Pair, str] = {}
         self._children = [(ref(module), [None if child is None else ref(child) for child in module._modules.values()]) for module in modules.values()]
         self._children = [(module, children) for module, children in self._children if children]
         self._list_sites(modules)
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The blocks, in the order of the modules."""
+        return tuple(self.by_name.values())
 
     def is_current(self) -> bool:
         """Return whether the model still has the modules that it had."""
@@ -154,7 +159,7 @@ class Known:
                 if obstacle := _obstacle_on(modules, candidate):
                     raise SevisError(obstacle)
                 sites.append(_site(modules, candidate, name, wirings.get(pair)))
-        self.sites = tuple(sites)
+        self.by_name = {site.name: site for site in sites}
 
 
 _known: WeakKeyDictionary[nn.Module, Known] = WeakKeyDictionary()

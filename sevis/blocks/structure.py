@@ -107,7 +107,18 @@ def find_candidates(modules: Modules, declared: Mapping[str, Sequence[str]]) -> 
     for first, second, turned in _pairs(modules):
         if first not in taken and second not in taken and (candidate := _candidate(modules, first, second, turned)):
             found.append(candidate)
-    return in_order(found, modules) if declared else found
+    return _own_gates(in_order(found, modules) if declared else found)
+
+
+def _own_gates(candidates: list[Candidate]) -> list[Candidate]:
+    """Return candidates of which only the innermost has a gate that several lay claim to."""
+    deepest = {gate: candidate for candidate in sorted(candidates, key=lambda one: len(one.path)) if (gate := candidate.gate)}
+    return [
+        candidate
+        if not candidate.gate or deepest[candidate.gate] is candidate
+        else replace(candidate, parts=(*candidate.parts[:2], ""), doubt="the gate behind its projections is that of another block")
+        for candidate in candidates
+    ]
 
 
 def in_order(candidates: Sequence[Candidate], modules: Modules) -> list[Candidate]:

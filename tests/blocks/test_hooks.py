@@ -139,7 +139,7 @@ def test_no_hook_is_left(network: nn.Module) -> None:
             assert hook_count(network) == 0
 
 
-def test_a_user_s_own_hooks_stay(network: nn.Module) -> None:
+def test_a_user_s_own_hooks_stay_and_see_the_user_s_passes_only(network: nn.Module) -> None:
     calls: list[int] = []
     network.layer1[0].se.gate.register_forward_hook(lambda *_: calls.append(1))
     with torch.no_grad(), capture(network):
@@ -173,8 +173,9 @@ def test_modes_weights_and_flags_stay(network: nn.Module, training: bool) -> Non
     twin(a_batch())  # in training, the forward itself moves the running means
     with capture(network, maps=site_names(network)):
         network(a_batch())
-    with override(network, {"SE_3_1": 0.5}):
-        pass
+    twin(a_batch())
+    with override(network, {"SE": Change(1.0, multiply=True)}):  # which changes no number
+        network(a_batch())
     assert [module.training for module in network.modules()] == [module.training for module in twin.modules()]
     assert [parameter.requires_grad for parameter in network.parameters()] == [p.requires_grad for p in twin.parameters()]
     assert all(parameter.grad is None for parameter in network.parameters())
@@ -234,14 +235,13 @@ def test_overrides_that_end_in_another_order_or_another_thread_leave_nothing(net
     assert hook_count(network) == 0
 
 
-def test_a_traced_graph_gives_its_gates_and_says_that_it_hides_its_maps(network: nn.Module) -> None:
+def test_a_traced_graph_gives_its_gates_and_maps(network: nn.Module) -> None:
     graph = torch.fx.symbolic_trace(network)
-    with torch.no_grad(), capture(network) as record, capture(graph) as traced, capture(graph, maps=["SE_2_1"]) as wanting:
+    with torch.no_grad(), capture(network, maps=["SE_2_1"]) as record, capture(graph, maps=["SE_2_1"]) as traced:
         network(a_batch())
         graph(a_batch())
     assert torch.equal(traced["SE_4_1"].scale, record["SE_4_1"].scale)
-    with pytest.raises(KeyError, match=r"the maps of SE_2_1 were not recorded, because a traced graph"):
-        wanting["SE_2_1"]
+    assert torch.equal(traced["SE_2_1"].maps, record["SE_2_1"].maps)
 
 
 def test_scales_captured_in_inference_mode_serve_a_forward_with_gradients(network: nn.Module) -> None:
@@ -273,6 +273,7 @@ def test_a_copy_of_a_hooked_model_has_a_life_of_its_own(network: nn.Module, copi
         twin(a_batch())
         with pytest.raises(KeyError, match="has not run"):
             record["SE_2_1"]
+        network(a_batch())
         with capture(twin) as own, override(twin, {"SE": Change(2.0, multiply=True)}):
             twin(a_batch())
         with capture(twin) as plain:
@@ -299,7 +300,99 @@ def test_a_network_without_se_is_refused() -> None:
         keep_hooks(plain)
 
 
+# --- changes that reach nothing ---
+
+
+class Idle(nn.Module):
+    """Has a block that its forward pass does not call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.se, self.spare = nn.Conv2d(3, 8, 3), sevis.SqueezeExcitation(8, reduction=2), sevis.SqueezeExcitation(8, reduction=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.se(self.conv(x))
+
+
+def test_a_change_that_reached_no_forward_pass_says_why(network: nn.Module) -> None:
+    with pytest.raises(SevisError, match=r"the change of SE_3 reached no forward pass: the model was not called"), override(network, {"SE_3": 0.0}):
+        pass
+    idle = Idle()
+    unused = find_sites(idle)[1].name
+    with pytest.raises(SevisError, match=rf"the change of {unused} .* does not call {unused}"), override(idle, {unused: 0.0}):
+        idle(a_batch())
+    with override(idle, {"SE": 0.0}), torch.no_grad():  # one of its blocks ran
+        assert not idle(a_batch()).any()
+    with capture(idle) as record, torch.no_grad():
+        idle(a_batch())
+    with pytest.raises(KeyError, match=rf"{unused} has not run: the forward pass of the model came to its end without it"):
+        record[unused]
+    assert hook_count(network) == hook_count(idle) == 0
+
+
+def test_an_error_in_the_body_is_not_hidden_by_changes_that_reached_nothing(network: nn.Module) -> None:
+    with pytest.raises(ZeroDivisionError), override(network, {"SE": 0.0}):
+        _ = 1 / 0
+
+
+def compiled_caller(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    return torch.compile(lambda images: network(images), backend="eager")
+
+
+def compiled_forward(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    network.forward = torch.compile(network.forward, backend="eager")
+    return network
+
+
+@pytest.mark.parametrize("compiled", [compiled_caller, compiled_forward])
+def test_what_was_compiled_before_says_so_and_the_recipe_helps(compiled: Callable[[nn.Module], Callable[[Tensor], Tensor]]) -> None:
+    torch.manual_seed(0)
+    network = sevis.build("se_resnet18", width=0.125, reduction=4, num_classes=3).eval()
+    run = compiled(network)
+    plain = sevis.build("se_resnet18", width=0.125, reduction=4, num_classes=3).eval()
+    plain.load_state_dict(network.state_dict())
+    with torch.no_grad(), override(plain, {"SE_3": 0.5}):
+        expected = plain(a_batch())
+    with torch.no_grad():
+        base = run(a_batch())
+        with pytest.raises(SevisError, match=r"compiled.*torch\.compiler\.set_stance\('force_eager'\)"), override(network, {"SE_3": 0.5}):
+            assert torch.equal(run(a_batch()), base)
+        with torch.compiler.set_stance("force_eager"), override(network, {"SE_3": 0.5}), capture(network) as record:
+            assert torch.equal(run(a_batch()), expected)
+        assert record["SE_3_1"].scale.unique().tolist() == [0.5]
+        assert torch.equal(run(a_batch()), base)
+    assert hook_count(network) == 0
+
+
 # --- threads: test_visitors.py has many ---
+
+
+def test_a_change_that_another_thread_does_not_see_says_so_and_sharing_helps(network: nn.Module) -> None:
+    def shut_and_run(_: int) -> Tensor:
+        with shared, torch.no_grad():
+            return network(a_batch())
+
+    with ThreadPoolExecutor(3) as pool, torch.no_grad():
+        with pytest.raises(SevisError, match=r"called in another thread.*sevis\.share\(\)"), override(network, {"SE": 0.0}):
+            pool.submit(network, a_batch()).result()
+        with override(network, {"SE": 0.0}), capture(network) as record:
+            shared = sevis.share()
+            outputs = list(pool.map(shut_and_run, range(6)))
+            expected = network(a_batch())
+        assert all(torch.equal(output, expected) for output in outputs)
+        assert record["SE_2_1"].scale.unique().tolist() == [0.0]
+        plain = network(a_batch())
+        assert torch.equal(pool.submit(shut_and_run, 0).result(), plain)  # the override is over
+    assert not torch.equal(plain, expected)
+
+
+def test_what_is_shared_ends_in_a_thread_with_its_block(network: nn.Module) -> None:
+    with override(network, {"SE": 0.0}):
+        shared = sevis.share()
+        with shared, shared, torch.no_grad():
+            shut = network(a_batch())
+    with torch.no_grad():
+        assert not torch.equal(network(a_batch()), shut)
 
 
 def test_a_forward_in_another_thread_is_not_captured(network: nn.Module) -> None:

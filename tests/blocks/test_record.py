@@ -194,29 +194,56 @@ def test_inputs_by_keyword_are_seen() -> None:
 
 
 @pytest.mark.parametrize(
+    ("squeezes", "reason"),
+    [
+        ((the_mean, the_maximum), r"two squeezes go through the same projections"),
+        ((lambda u: u,), r"its first projection got \(2, 8, 3, 3\), not one number for each image and channel"),
+        ((the_maximum,), r"its squeeze is not the mean of any maps: it comes from amax"),
+    ],
+)
+def test_a_block_that_turns_out_to_squeeze_otherwise_is_refused(squeezes: tuple[Callable[[Tensor], Tensor], ...], reason: str) -> None:
+    model = nn.Sequential(Channelwise(*squeezes))
+    message = rf"Sequential has no Squeeze-and-Excitation block \(its 1 Channelwise are not SE blocks: {reason}"
+    with torch.no_grad(), pytest.raises(SevisError, match=message), capture(model):
+        model(torch.randn(2, 8, 3, 3))
+    assert hook_count(model) == 0
+
+
+@pytest.mark.parametrize(
     ("squeezes", "message"),
     [
         ((the_mean, the_maximum), r"SE_2_1 is not the paper's block: it squeezes twice"),
         ((lambda u: u,), r"SE_2_1 is not the paper's block: expected a squeeze of shape \(N, 8\), .* got \(2, 8, 3, 3\)"),
     ],
 )
-def test_a_block_that_turns_out_to_squeeze_otherwise_is_refused(squeezes: tuple[Callable[[Tensor], Tensor], ...], message: str) -> None:
-    model = nn.Sequential(Channelwise(*squeezes))
+def test_a_part_that_is_called_alone_is_refused_where_it_squeezes_otherwise(
+    squeezes: tuple[Callable[[Tensor], Tensor], ...], message: str
+) -> None:
+    model = nn.ModuleDict({"one": Channelwise(*squeezes)})
     with torch.no_grad(), pytest.raises(SevisError, match=message), capture(model):
-        model(torch.randn(2, 8, 3, 3))
+        model["one"](torch.randn(2, 8, 3, 3))
     assert hook_count(model) == 0
 
 
-def test_blocks_that_share_their_gate_are_refused_with_the_cure() -> None:
-    gate = nn.Sigmoid()
+def test_blocks_that_share_their_gate_are_each_read() -> None:
+    torch.manual_seed(0)
+    gate, u = nn.Sigmoid(), torch.randn(2, 8, 3, 3)
     model = nn.Sequential(Channelwise(the_mean, gate=gate), Channelwise(the_mean, gate=gate))
-    with pytest.raises(SevisError, match=r"SE_2_1 and SE_2_2 share their Sigmoid: give each SE block its own"), capture(model):
-        pytest.fail("it was captured")
-    model[1].gate = nn.Sigmoid()
-    with capture(model) as record:
-        model(torch.randn(2, 8, 3, 3))
-    assert len(record) == 2
-    assert hook_count(model) == 0
+    alone = nn.Sequential(Channelwise(the_mean), Channelwise(the_mean))
+    alone.load_state_dict(model.state_dict())
+    with torch.no_grad(), capture(model) as record, capture(alone) as expected:
+        assert torch.equal(model(u), alone(u))
+    assert all(torch.equal(record[name].scale, expected[name].scale) for name in ("SE_2_1", "SE_2_2"))
+    with torch.no_grad(), override(model, {"SE_2_1": 1.0}), override(alone, {"SE_2_1": 1.0}):
+        assert torch.equal(model(u), alone(u))
+    assert hook_count(model) == hook_count(alone) == 0
+
+
+def test_blocks_that_share_their_projections_are_refused_with_the_cure() -> None:
+    model = nn.Sequential(Channelwise(the_mean), Channelwise(the_mean))
+    model[1].fc1 = model[0].fc1
+    found = find_sites(model)
+    assert [site.path for site in found] == ["0"]
 
 
 class TwiceThroughOne(nn.Module):
