@@ -32,7 +32,10 @@ class Hook:
 
     def __call__(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], *output: Any) -> Any:
         given = args[0] if args and isinstance(args[0], Tensor) else next(tensors_in((args, kwargs)), None)
-        return self.act(given, *output)
+        if not following():
+            return self.act(given, *output)
+        with torch._C.DisableTorchFunction():  # what is kept is no part of what is followed
+            return self.act(given, *output)
 
     def __reduce__(self) -> tuple[type["Nothing"], tuple[()]]:
         return Nothing, ()
