@@ -9,7 +9,6 @@ layers, both in float64; and a block without its gate is made by a hook of this 
 
 import argparse
 import copy
-import inspect
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -134,12 +133,6 @@ def proved(block: Block) -> bool:
     return relative(block.seen["output"], product + u if block.kind.residual else product) < CLOSE
 
 
-def sites_of(model: nn.Module, example: Tensor) -> tuple[Site, ...]:
-    """Return the blocks that sevis finds, with the example where it takes one."""
-    more = len(inspect.signature(sevis.find_sites).parameters) > 1
-    return sevis.find_sites(model, example) if more else sevis.find_sites(model)  # type: ignore[call-arg]
-
-
 def matched(model: nn.Module, sites: tuple[Site, ...], blocks: list[Block]) -> dict[str, Block | None]:
     """Return the true block of each site: the one whose first projection is the site's."""
     found: dict[str, Block | None] = {}
@@ -174,7 +167,7 @@ def check(foreign: Foreign) -> Count:
     blocks = true_blocks(model)
     with watched(blocks):
         plain = outputs(model, example)
-    before, sites = hooks(model), sites_of(model, example)
+    before, sites = hooks(model), sevis.find_sites(model, example)
     by_name = matched(model, sites, blocks)
     expected = [block for block in blocks if block.seen and not block.kind.either]  # one that is never called may be found or not
     missed = [block for block in expected if block not in by_name.values()]

@@ -130,7 +130,7 @@ def leave_followers(depth: int) -> None:
     stack = following()
     while len(stack) > depth:
         _, scaling = stack.pop()
-        scaling.__exit__(None, None, None)
+        scaling.stop()
 
 
 def following() -> list[tuple[str, Scaling]]:
@@ -148,7 +148,7 @@ def _parts(model: nn.Module, site: Site) -> tuple[nn.Module, nn.Module, nn.Modul
 def _hook(attachment: Attachment, module: nn.Module, hook: Hook, *, before: bool, always: bool = False) -> None:
     """Add a hook to a module, which then leaves all of them out where it is copied or saved."""
     if before:
-        attachment.handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))  # type: ignore[arg-type]
+        attachment.handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
     else:
         attachment.handles.append(module.register_forward_hook(hook, with_kwargs=True, always_call=always))
     own = type(module)
@@ -159,7 +159,7 @@ def _hook(attachment: Attachment, module: nn.Module, hook: Hook, *, before: bool
 
 def _state(module: nn.Module) -> Any:
     """Return what a module is copied and saved by, without the hooks of sevis."""
-    state = type(module).__getstate__(module)  # type: ignore[attr-defined]  # object has it since Python 3.11
+    state = type(module).__getstate__(module)  # type: ignore[no-untyped-call]  # object has it since Python 3.11
     if not isinstance(state, dict):
         return state
     state = {name: value for name, value in state.items() if name != "__getstate__"}
@@ -173,7 +173,7 @@ def _state(module: nn.Module) -> Any:
 
 def _begin(model: nn.Module, attachment: Attachment, first: list[Begin], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Begin a forward pass of the model; the first one runs a small one beforehand, which shows how the blocks scale."""
-    if not attachment.checked and not (torch.jit.is_tracing() or torch.compiler.is_compiling()):
+    if not attachment.checked and not (torch._C._get_tracing_state() or torch.compiler.is_compiling()):
         with attachment.lock:
             if not attachment.checked:
                 first = _check(model, attachment, args, kwargs) or first
@@ -251,15 +251,15 @@ def _hook_scope(
         wanted = is_wanted(model) if acting else any(site.name in record.maps for record in records_of(model) for site, _ in blocks)
         if wanted:
             scaling = Scaling(blocks, act=partial(act, model) if acting else None, keep_maps=keep_maps)
-            scaling.__enter__()
+            scaling.start()
             following().append((scope, scaling))
 
     def end(*_: Any) -> None:
         stack = following()
         if stack and stack[-1][0] == scope and stack[-1][1].keep_maps is keep_maps:
-            stack.pop()[1].__exit__(None, None, None)
+            stack.pop()[1].stop()
 
-    def start(site: Site, _: Tensor | None, output: Tensor) -> None:
+    def start(site: Site, _given: Tensor | None, output: Tensor) -> None:
         if acting:
             keep(model, site.name, "logits", output)
         for _, scaling in reversed(following()):

@@ -61,7 +61,7 @@ def records_of(model: nn.Module) -> list[Record]:
 
 def is_wanted(model: nn.Module) -> bool:
     """Return whether this context records or changes anything of a model."""
-    return any(entry.model is model for entry in (*records.get(), *overrides.get()))
+    return any(entry.model is model for entry in records.get()) or any(entry.model is model for entry in overrides.get())
 
 
 def begin_pass(model: nn.Module) -> None:

@@ -86,6 +86,7 @@ class Watching(Follower):
         self.modules = modules
         self.gates = gates
         self.runs: list[Run] = []
+        self.called: set[str] = set()  # the projections that ran
         self.maps: dict[int, _Maps] = {}
         self.inputs: dict[str, Tensor] = {}
         self.stack: list[str] = []  # the paths of the modules whose forward passes are under way
@@ -137,6 +138,7 @@ class Watching(Follower):
     def begin_projection(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Look at what goes into a projection: a squeeze, or the hidden units of a run."""
         self.paused += 1
+        self.called.add(path)
         given = next(tensors_in((args, kwargs)))
         inputs, outputs = widths(module)
         if given.numel() != len(given) * inputs or given.ndim < 2:
@@ -163,9 +165,10 @@ class Watching(Follower):
     def begin_gate(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Look at what goes into a module that may be a gate."""
         trace = self.known.get(id(next(tensors_in((args, kwargs)), None)))
-        known = isinstance(trace, Trace) and not trace.hidden
-        self.gate_calls.setdefault(path, []).append(trace.run.second if known else "")
-        self.waiting.append(trace if known else Trace(Run("", torch.empty(0), torch.empty(0), 0, 0), fault="spread"))
+        if not isinstance(trace, Trace) or trace.hidden:
+            trace = Trace(Run("", torch.empty(0), torch.empty(0), 0, 0), fault="spread")
+        self.gate_calls.setdefault(path, []).append(trace.run.second)
+        self.waiting.append(trace)
 
     def end_gate(self, path: str, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
         """Follow what comes out of it."""
@@ -295,7 +298,9 @@ def _judge(watching: Watching, pair: Pair) -> Wiring | str:
         return Wiring("s * u", type(holder.gate).__name__, True, scope=path, places=tuple(given.shape[2:])) if given is not None else ""
     if not runs:
         shape = watching.spread.get(pair[0])
-        return f"its first projection got {shape}, not one number for each image and channel" if shape else ""
+        if shape:
+            return f"its first projection got {shape}, not one number for each image and channel"
+        return "what comes out of its first projection does not go into the second" if watching.called.issuperset(pair) else ""
     products = [product for run in runs for product in run.products]
     if not products:
         lost = " and ".join(dict.fromkeys(name for run in runs for name in run.lost))

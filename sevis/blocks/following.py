@@ -6,7 +6,8 @@ PyTorch asks before each of its functions, does.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +15,43 @@ from torch.overrides import TorchFunctionMode
 
 # The names of PyTorch's functions and methods, without the underscores around them.
 VIEWS = frozenset(
-    "view reshape flatten unflatten view_as reshape_as unsqueeze squeeze expand expand_as permute transpose movedim moveaxis swapaxes "
-    "contiguous clone to type_as type float half double bfloat16 detach getitem get repeat tile interpolate upsample broadcast_to "
-    "dropout dropout1d dropout2d dropout3d feature_dropout alpha_dropout identity as_subclass atleast_3d".split()
+    (
+        *("view", "view_as", "reshape", "reshape_as", "flatten", "unflatten", "squeeze", "unsqueeze", "getitem", "get", "as_subclass"),
+        *("permute", "transpose", "movedim", "moveaxis", "swapaxes", "expand", "expand_as", "broadcast_to", "atleast_3d", "detach"),
+        *("contiguous", "clone", "to", "type", "type_as", "float", "double", "half", "bfloat16"),  # copies, of the same numbers
+        *("repeat", "tile", "interpolate", "upsample"),  # of one place, to many
+        *("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout"),  # which do nothing in evaluation
+    )
 )
+SUMS = frozenset(("add", "radd", "iadd", "sub", "rsub", "isub", "subtract"))
 PRODUCTS = frozenset(("mul", "rmul", "imul", "multiply", "einsum", "addcmul"))
 NORMS = frozenset(("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm"))
 CUT = frozenset(("relu6", "hardtanh", "clamp", "clip"))  # a hard sigmoid ends in one of these, and perhaps a division
 
 UNSEEN = "a function of its own"  # a gate that PyTorch does not ask a mode about, such as a custom autograd function
 
-Call = Callable[..., Any]
+
+class Call(NamedTuple):
+    """A function of PyTorch's with what it is called with; its name has no underscores around it."""
+
+    func: Callable[..., Any]
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    given: list[Tensor]
+
+    def __call__(self) -> Any:
+        """Call it."""
+        return self.func(*self.args, **self.kwargs)
+
+    def with_other(self, old: Tensor, new: Tensor) -> Any:
+        """Call it with another tensor in the place of one."""
+        return self.func(*_exchanged(self.args, old, new), **_exchanged(self.kwargs, old, new))
+
+    @property
+    def numbers(self) -> list[float]:
+        """The numbers among its arguments."""
+        return [value for value in self.args if isinstance(value, int | float) and not isinstance(value, bool)]
 
 
 @dataclass(eq=False)
@@ -123,85 +150,6 @@ class Follower(TorchFunctionMode):
             tensor = source[1][0]
         return tensor
 
-    def __torch_function__(self, func: Call, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
-        kwargs = kwargs or {}
-        if self.paused:
-            return func(*args, **kwargs)
-        given = list(tensors_in((args, kwargs)))
-        name = getattr(func, "__name__", "").strip("_")
-        if name in PRODUCTS and len(given) == 2 and not any(id(tensor) in self.known for tensor in given):
-            for tensor in given:
-                if not isinstance(tensor, nn.Parameter) and (trace := self.unseen_scale(tensor)):
-                    self.label(tensor, trace)
-        labels = [label for tensor in given if (label := self.known.get(id(tensor)))]
-        if not labels:
-            result = func(*args, **kwargs)
-            if isinstance(result, Tensor):
-                self.known.pop(id(result), None)
-                if name in ("mul", "rmul", "div", "truediv") and len(given) == 1 and result.ndim >= 3 and len(numbers := _scalars(args)) == 1:
-                    self.multiples[id(result)] = (given[0], numbers[0] if "mul" in name else 1 / numbers[0])
-                    self.alive += (result, given[0])
-            self.notice(name, given, result)
-            return result
-        return self._step(func, name, args, kwargs, given)
-
-    def _step(self, func: Call, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], given: list[Tensor]) -> Any:
-        traced = [(tensor, label) for tensor in given if isinstance(label := self.known.get(id(tensor)), Trace)]
-        scale = next(((tensor, trace) for tensor, trace in traced if not trace.hidden), None)
-        if name in PRODUCTS and scale and (base := _base_of(given, scale[0], scale[1].run)) is not None:
-            return self._product(func, name, args, kwargs, scale, base)
-        before = [self.known.get(id(tensor)) for tensor in given]
-        result = func(*args, **kwargs)
-        if not isinstance(result, Tensor):
-            if traced and not isinstance(result, torch.Size | int | bool | float | str | torch.dtype | torch.device) and result is not None:
-                traced[0][1].run.lost.append(name)
-            return result
-        self.known.pop(id(result), None)
-        if traced:
-            after = self._follow(name, args, traced, [t for t in given if not isinstance(t, nn.Parameter)])
-        else:
-            after = self._combine(name, args, given, before)
-        if after:
-            self.label(result, after)
-        return result
-
-    def _follow(self, name: str, args: tuple[Any, ...], traced: list[tuple[Tensor, Trace]], given: list[Tensor]) -> Trace | None:
-        """Return what comes out of a function that a traced tensor goes into."""
-        trace = traced[0][1]
-        if name in VIEWS:
-            return trace if traced[0][0] is given[0] else None
-        runs = {id(other.run) for _, other in traced}
-        if len(runs) > 1:
-            return replace(trace, fault="two squeezes go through the same projections, as the mean and the maximum of CBAM do")
-        strangers = [tensor for tensor in given if all(tensor is not known for known, _ in traced) and tensor.numel() > 1]
-        if strangers and name not in NORMS:
-            trace.run.lost.append(name)
-            return replace(trace, fault=f"its scales are mixed with other numbers ({name})")
-        return bent(trace, name, [value for value in args if isinstance(value, int | float) and not isinstance(value, bool)], args)
-
-    def _combine(self, name: str, args: tuple[Any, ...], given: list[Tensor], before: Sequence[Any]) -> Product | None:
-        """Return what comes out of a function that scaled maps go into, where that is still part of the gating: u + s u, or 2 s u."""
-        product = next(label for label in before if isinstance(label, Product))
-        if name in ("contiguous", "clone", "to"):
-            return product
-        if not self.may_combine(product):
-            return None
-        index = next(number for number, label in enumerate(before) if label is product)
-        if name in ("add", "radd", "iadd", "sub", "rsub", "isub", "subtract") and len(given) == 2 and not _scalars(args):
-            if self.origin(given[1 - index]) is not self.origin(product.base):
-                return None
-            sign = -1.0 if "sub" in name else 1.0
-            first = (name == "rsub") != (index == 0)  # whether the product is what the other is added to or taken from
-            own, others = (1.0, sign) if first else (sign, 1.0)
-            scaled = [own * power for power in product.powers]
-            product.powers = (scaled[0] + others, *scaled[1:])
-            return product
-        if name in ("mul", "rmul", "imul", "div", "truediv") and len(given) == 1 and len(_scalars(args)) == 1:
-            factor = _scalars(args)[0]
-            product.powers = tuple(power * (factor if "mul" in name else 1 / factor) for power in product.powers)
-            return product
-        return None
-
     def unseen_scale(self, tensor: Tensor) -> Trace | None:
         """Return the trace of what multiplies maps, where it comes from a function that no mode sees."""
         return None
@@ -210,56 +158,123 @@ class Follower(TorchFunctionMode):
         """Return whether what follows a product may still belong to the gating."""
         return False
 
-    def _product(
-        self,
-        func: Call,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        scale: tuple[Tensor, Trace],
-        base: Tensor,
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        operand, trace = scale
+        call = Call(func, getattr(func, "__name__", "").strip("_"), args, kwargs or {}, [])
+        if self.paused:
+            return call()
+        call.given.extend(tensors_in((args, call.kwargs)))
+        if call.name in PRODUCTS and len(call.given) == 2 and not any(id(tensor) in self.known for tensor in call.given):
+            for tensor in call.given:
+                if not isinstance(tensor, nn.Parameter) and (trace := self.unseen_scale(tensor)):
+                    self.label(tensor, trace)
+        if any(id(tensor) in self.known for tensor in call.given):
+            return self._step(call)
+        result = call()
+        if isinstance(result, Tensor):
+            self.known.pop(id(result), None)
+            if call.name in ("mul", "rmul", "div", "truediv") and len(call.given) == len(call.numbers) == 1 and result.ndim >= 3:
+                (number,) = call.numbers
+                self.multiples[id(result)] = (call.given[0], number if "mul" in call.name else 1 / number)
+                self.alive += (result, call.given[0])
+        self.notice(call.name, call.given, result)
+        return result
+
+    def _step(self, call: Call) -> Any:
+        traced = [(tensor, label) for tensor in call.given if isinstance(label := self.known.get(id(tensor)), Trace)]
+        scale = next(((tensor, trace) for tensor, trace in traced if not trace.hidden), None)
+        if call.name in PRODUCTS and scale and (base := _base_of(call.given, scale[0], scale[1].run)) is not None:
+            return self._product(call, *scale, base)
+        before = [self.known.get(id(tensor)) for tensor in call.given]
+        result = call()
+        if not isinstance(result, Tensor):
+            if traced and isinstance(result, list | tuple) and not isinstance(result, torch.Size):
+                traced[0][1].run.lost.append(call.name)
+            return result
+        self.known.pop(id(result), None)
+        after: Trace | Product | None = self._follow(call, traced) if traced else self._combine(call, before)
+        if after:
+            self.label(result, after)
+        return result
+
+    def _follow(self, call: Call, traced: list[tuple[Tensor, Trace]]) -> Trace | None:
+        """Return what comes out of a function that a traced tensor goes into."""
+        trace = traced[0][1]
+        if call.name in VIEWS:
+            return trace if traced[0][0] is call.given[0] else None
+        if len({id(other.run) for _, other in traced}) > 1:
+            return replace(trace, fault="two squeezes go through the same projections, as the mean and the maximum of CBAM do")
+        known = [id(tensor) for tensor, _ in traced]
+        strangers = [t for t in call.given if id(t) not in known and t.numel() > 1 and not isinstance(t, nn.Parameter)]
+        if strangers and call.name not in NORMS:
+            trace.run.lost.append(call.name)
+            return replace(trace, fault=f"its scales are mixed with other numbers ({call.name})")
+        return bent(trace, call)
+
+    def _combine(self, call: Call, before: Sequence[Trace | Product | None]) -> Product | None:
+        """Return what comes out of a function that scaled maps go into, where that is still part of the gating: u + s u, or 2 s u."""
+        index = next(number for number, label in enumerate(before) if isinstance(label, Product))
+        product = before[index]
+        if not isinstance(product, Product) or call.name in ("contiguous", "clone", "to"):
+            return product  # type: ignore[return-value]
+        if not self.may_combine(product):
+            return None
+        if call.name in SUMS and len(call.given) == 2 and not call.numbers:
+            if self.origin(call.given[1 - index]) is not self.origin(product.base):
+                return None
+            sign = -1.0 if "sub" in call.name else 1.0
+            first = (call.name == "rsub") != (index == 0)  # whether the product is what the other is added to or taken from
+            own, other = (1.0, sign) if first else (sign, 1.0)
+            constant, *rest = (own * power for power in product.powers)
+            product.powers = (constant + other, *rest)
+            return product
+        if call.name in ("mul", "rmul", "imul", "div", "truediv") and len(call.given) == len(call.numbers) == 1:
+            factor = call.numbers[0] if "mul" in call.name else 1 / call.numbers[0]
+            product.powers = tuple(power * factor for power in product.powers)
+            return product
+        return None
+
+    def _product(self, call: Call, operand: Tensor, trace: Trace, base: Tensor) -> Any:
         before = self.known.get(id(base))
         if isinstance(before, Product) and before.trace.run is trace.run:
             product = before
             product.powers = (0.0, *product.powers)
         else:
-            product = Product(trace, base, (0.0, 1.0))
-            if name == "addcmul" and args[0] is base:
-                product.powers = (1.0, 1.0)
+            product = Product(trace, base, (1.0, 1.0) if call.name == "addcmul" and call.args[0] is base else (0.0, 1.0))
             trace.run.products.append(product)
-        result = self.multiply(product, operand, lambda other: func(*_exchanged(args, operand, other), **_exchanged(kwargs, operand, other)))
+        result = self.multiply(product, operand, partial(call.with_other, operand))
         self.label(result, product)
         return result
 
 
-def bent(trace: Trace, name: str, scalars: list[float], args: tuple[Any, ...]) -> Trace:
+def bent(trace: Trace, call: Call) -> Trace:
     """Return what comes out of a function of one traced tensor and of numbers."""
     a, b = trace.affine
-    first_is_number = bool(args) and not isinstance(args[0], Tensor)
-    factor = 0.0
-    if len(scalars) == 1:
-        (number,) = scalars
-        if name in ("mul", "rmul", "imul", "multiply"):
-            factor, b = number, b * number
-        elif name in ("div", "truediv", "idiv", "itruediv", "divide") and number and not first_is_number:
-            factor, b = 1 / number, b / number
-        elif name in ("add", "radd", "iadd"):
-            factor, b = 1.0, b + number
-        elif name in ("sub", "isub", "subtract") and not first_is_number:
-            factor, b = 1.0, b - number
-        elif name == "rsub" or (name in ("sub", "subtract") and first_is_number):
-            factor, b = -1.0, number - b
-    elif name in ("neg", "negative") and not scalars:
-        factor, b = -1.0, -b
-    if not factor:
-        return replace(trace, chain=(*trace.chain, name), affine=(1.0, 0.0), by_module=False)
+    line = _line_of(call)
+    if line is None:
+        return replace(trace, chain=(*trace.chain, call.name), affine=(1.0, 0.0), by_module=False)
+    factor, offset = line
     if not trace.chain:  # before the gate, what is only multiplied or moved is no part of it
         return trace
-    if trace.chain[-1] in CUT and factor > 0 and not b:
+    if trace.chain[-1] in CUT and factor > 0 and not (b or offset):
         return trace
-    return replace(trace, affine=(a * factor, b), by_module=False)
+    return replace(trace, affine=(a * factor, b * factor + offset), by_module=False)
+
+
+def _line_of(call: Call) -> tuple[float, float] | None:
+    """Return a and b where a function gives a x + b for its tensor x; None for any other function."""
+    if call.name in ("neg", "negative"):
+        return -1.0, 0.0
+    if len(call.numbers) != 1:
+        return None
+    (number,) = call.numbers
+    number_first = call.name.startswith("r") or not isinstance(call.args[0], Tensor)  # 1 - x, 1 / x
+    name = call.name.removeprefix("r").removeprefix("i")
+    lines = {"mul": (number, 0.0), "add": (1.0, number), "sub": (-1.0, number) if number_first else (1.0, -number)}
+    if number and not number_first:
+        lines["div"] = lines["truediv"] = 1 / number, 0.0
+    return lines.get({"multiply": "mul", "divide": "div", "subtract": "sub"}.get(name, name)) if number or name != "mul" else None
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
@@ -271,10 +286,6 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
             yield from tensors_in(part)
     elif isinstance(value, dict):
         yield from tensors_in(list(value.values()))
-
-
-def _scalars(args: tuple[Any, ...]) -> list[float]:
-    return [value for value in args if isinstance(value, int | float) and not isinstance(value, bool)]
 
 
 def _base_of(given: list[Tensor], operand: Tensor, run: Run) -> Tensor | None:

@@ -9,11 +9,15 @@ from torch import Tensor, jit, nn
 IMAGES = 2  # that a rehearsal runs
 
 
-def stand_in(model: nn.Module) -> nn.Module:
+def stand_in(model: nn.Module, *, all_hooks: bool = False) -> nn.Module:
     """Return a model in evaluation mode that computes what another one does, with the same parameters.
 
-    Its buffers, its attributes and its hooks are its own: what its forward passes change is not changed in the other model. Hooks of the
-    user's are left out, so that they do not see a pass that the user knows nothing of; those of PyTorch's own, such as weight norm's, stay.
+    Its buffers, its attributes and its hooks are its own: what its forward passes change is not changed in the other model.
+
+    Args:
+        model: the other one.
+        all_hooks: whether to take all of its hooks along. Else only PyTorch's own, such as weight norm's: a user's hooks shall not see a
+            pass that the user knows nothing of.
     """
     made: dict[int, nn.Module] = {}
 
@@ -27,7 +31,9 @@ def stand_in(model: nn.Module) -> nn.Module:
             twin.__dict__["_parameters"] = module._parameters.copy()
             twin.__dict__["_buffers"] = {name: buffer if buffer is None else buffer.clone() for name, buffer in module._buffers.items()}
             for name in ("_forward_hooks", "_forward_pre_hooks"):
-                twin.__dict__[name] = OrderedDict((key, hook) for key, hook in module.__dict__[name].items() if _is_pytorchs(hook))
+                twin.__dict__[name] = OrderedDict(
+                    (key, hook) for key, hook in module.__dict__[name].items() if all_hooks or _is_pytorchs(hook)
+                )
             children = {key: child if child is None else stand(child) for key, child in module._modules.items()}
             twin.__dict__["_modules"] = children
         return made[id(module)]

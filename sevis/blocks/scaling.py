@@ -26,6 +26,14 @@ class Scaling(Follower):
         self.latest: Trace | None = None
         self.changed: dict[int, bool] = {}  # of each product so far, whether it was made with other scales
 
+    def start(self) -> None:
+        """Begin to see PyTorch's functions."""
+        self.__enter__()  # type: ignore[no-untyped-call]
+
+    def stop(self) -> None:
+        """See no more of them."""
+        self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+
     def begin(self, second: str, output: Tensor) -> None:
         """Follow what comes out of the second projection of a block."""
         site, _ = self.blocks[second]

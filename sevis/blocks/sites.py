@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple, overload
 from weakref import WeakKeyDictionary, ref
 
@@ -11,8 +12,8 @@ import torch
 from torch import nn
 
 from sevis.blocks.evidence import Evidence, Pair, Wiring, examine
-from sevis.blocks.naming import name_block
 from sevis.blocks.following import tensors_in
+from sevis.blocks.naming import name_block
 from sevis.blocks.rehearsal import few, stand_in
 from sevis.blocks.structure import Candidate, Modules, candidate_of, find_candidates, find_relatives, in_order, outline, product_path
 from sevis.errors import NoBlocks, SevisError, one_line
@@ -85,7 +86,9 @@ class Known:
         self.evidence: Evidence | None = None
         self.by_name: dict[str, Site] = {}
         self.names: dict[Pair, str] = {}
-        self._children = [(ref(module), [None if child is None else ref(child) for child in module._modules.values()]) for module in modules.values()]
+        self._children = [
+            (ref(module), [None if child is None else ref(child) for child in module._modules.values()]) for module in modules.values()
+        ]
         self._children = [(module, children) for module, children in self._children if children]
         self._list_sites(modules)
 
@@ -124,7 +127,7 @@ class Known:
         modules = outline(model)
         taken = {pair_of(site) for site in self.sites}
         seen = self.evidence.refused if self.evidence else {}
-        reasons = {candidate.projections: candidate.doubt for candidate in self.candidates if candidate.seems} | seen
+        reasons = {candidate.projections: candidate.doubt for candidate in self.candidates if candidate.seems} | dict(seen)
         found = {}
         for (first, second), reason in reasons.items():
             if reason and (first, second) not in taken and (first in modules and second in modules):
@@ -172,9 +175,7 @@ def find_sites(
 ) -> tuple[Site, ...]: ...
 @overload
 def find_sites(model: nn.Module, example: Any = None, *, blocks: Declared | None = None, explain: Literal[True]) -> Found: ...
-def find_sites(
-    model: nn.Module, example: Any = None, *, blocks: Declared | None = None, explain: bool = False
-) -> tuple[Site, ...] | Found:
+def find_sites(model: nn.Module, example: Any = None, *, blocks: Declared | None = None, explain: bool = False) -> tuple[Site, ...] | Found:
     """Return the SE blocks of a model, in the order of its modules; empty for a network without any.
 
     A block is two projections, from C channels to a hidden layer and back, with a gate behind them, whatever they are called and wherever
@@ -182,10 +183,10 @@ def find_sites(
     by s. It is run on the example, or in the first pass inside `capture` or `override`, without a trace in the model. Till then, what looks
     like a block by its layers is listed. What was found is kept with the model, until a module of it changes.
 
-    A block is named by the residual block that holds it: SE_stage_block. `layerN` is stage N + 1; of other numbered stages (`stages.0`, `s1`,
-    `blocks.0`), the first of its kind is stage 2, and so on, with or without SE; a module called `stem` is stage 1, and one long sequence
-    is stage 2. The block's number is its position in the stage. Where two blocks would be called the same, as two SE blocks of one residual
-    block are, the second has a `b` behind its name. A block that `sevis.graft` put in says itself what it is called.
+    A block is named by the residual block that holds it: SE_stage_block. `layerN` is stage N + 1; of other numbered stages (`stages.0`,
+    `s1`, `blocks.0`), the first of its kind is stage 2, and so on, with or without SE; a module called `stem` is stage 1, and one long
+    sequence is stage 2. The block's number is its position in the stage. Where two blocks would be called the same, as two SE
+    blocks of one residual block are, the second has a `b` behind its name. A block that `sevis.graft` put in says itself what it is called.
 
     Args:
         model: any network.
@@ -201,7 +202,9 @@ def find_sites(
     """
     known = know(model, blocks)
     if example is not None:
-        args, kwargs = ((), example) if isinstance(example, dict) else (tuple(example), {}) if isinstance(example, tuple) else ((example,), {})
+        args, kwargs = (
+            ((), example) if isinstance(example, dict) else (tuple(example), {}) if isinstance(example, tuple) else ((example,), {})
+        )
         check(model, known, args, kwargs, strict=True)
     return Found(known.sites, known.lookalikes(model)) if explain else known.sites
 
@@ -217,8 +220,8 @@ def sites_or_refuse(model: nn.Module, known: Known) -> tuple[Site, ...]:
         return known.sites
     lookalikes = known.lookalikes(model)
     counts = Counter((like.kind, like.reason) for like in lookalikes)
-    told = [f"its {count} {kind} are not SE blocks: {reason}" for (kind, reason), count in counts.items()]
-    raise NoBlocks(type(model).__name__, f"has no Squeeze-and-Excitation block{''.join(f' ({reason})' for reason in told)}")
+    told = "; ".join(f"its {count} {kind} are not SE blocks: {reason}" for (kind, reason), count in counts.items())
+    raise NoBlocks(type(model).__name__, f"has no Squeeze-and-Excitation block{told and f' ({told})'}")
 
 
 def site_named(sites: Mapping[str, Site], name: str) -> Site:
@@ -258,12 +261,12 @@ def check(model: nn.Module, known: Known, args: tuple[Any, ...], kwargs: dict[st
     """
     images = len(first) if (first := next(tensors_in((args, kwargs)), None)) is not None and first.ndim else 0
     error: Exception | None = None
-    for number in dict.fromkeys((images, 0)):  # not every model bears that some of its images are left out
-        twin = stand_in(model)
+    for number, hooks in ((images, False), (0, False), (images, True)):  # some models need all of their images, or their own hooks
+        twin = stand_in(model, all_hooks=hooks)
         given, named = few(args, number), few(kwargs, number)
         try:
             with torch.random.fork_rng(devices=list({t.device.index for t in model.parameters() if t.is_cuda})), torch.no_grad():
-                evidence = examine(outline(twin), known.candidates, lambda twin=twin, given=given, named=named: twin.forward(*given, **named))
+                evidence = examine(outline(twin), known.candidates, partial(twin.forward, *given, **named))
         except Exception as caught:  # whatever a stranger's network raises
             error = caught
         else:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from types import CodeType, FunctionType, MethodType
+from weakref import WeakKeyDictionary
 
 from torch import jit, nn
 
@@ -261,7 +262,7 @@ def _gate(modules: Modules, holder: str, first: str, second: str) -> str:
 def _is_gate(path: str, module: nn.Module) -> bool:
     """Return whether a module is called a gate, by its own name or by its class's, and has no weights."""
     key, kind = path.rpartition(".")[2].lower(), type(module).__name__.lower()
-    return any(word in key or word in kind for word in GATES) and not any(part._parameters for part in module.modules())
+    return "gelu" not in kind and any(word in key or word in kind for word in GATES) and not any(part._parameters for part in module.modules())
 
 
 def _doubt(modules: Modules, found: Candidate) -> str:
@@ -332,18 +333,23 @@ def _instead(module: nn.Module, softmax: bool) -> str:
     return f"its layers lead {' and '.join(f'from {a} to {b}' for a, b in map(widths, layers) if a)}, not to fewer units and back"
 
 
-@cache
 def _words(kind: type[nn.Module]) -> frozenset[str]:
     """Return the names that the methods of a class use, and `*` where they multiply; nothing of torch.nn's own."""
-    found: set[str] = set()
-    for owner in kind.__mro__:
-        if issubclass(owner, nn.Module) and not owner.__module__.startswith("torch.nn."):
-            for name, method in vars(owner).items():
-                if isinstance(method, FunctionType) and name != "__init__":
-                    found |= _said(method.__code__)
-                    for helper in map(method.__globals__.get, method.__code__.co_names):
-                        found |= _said(helper.__code__) if isinstance(helper, FunctionType) else frozenset()
-    return frozenset(found)
+    words = _known_words.get(kind)
+    if words is None:
+        found: set[str] = set()
+        for owner in kind.__mro__:
+            if issubclass(owner, nn.Module) and not owner.__module__.startswith("torch.nn."):
+                for name, method in vars(owner).items():
+                    if isinstance(method, FunctionType) and name != "__init__":
+                        found |= _said(method.__code__)
+                        for helper in map(method.__globals__.get, method.__code__.co_names):
+                            found |= _said(helper.__code__) if isinstance(helper, FunctionType) else frozenset()
+        words = _known_words[kind] = frozenset(found)
+    return words
+
+
+_known_words: WeakKeyDictionary[type[nn.Module], frozenset[str]] = WeakKeyDictionary()
 
 
 def _own_functions(module: nn.Module) -> set[str]:

@@ -309,14 +309,21 @@ class Idle(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv, self.se, self.spare = nn.Conv2d(3, 8, 3), sevis.SqueezeExcitation(8, reduction=2), sevis.SqueezeExcitation(8, reduction=2)
+        self.conv, self.se, self.spare = (
+            nn.Conv2d(3, 8, 3),
+            sevis.SqueezeExcitation(8, reduction=2),
+            sevis.SqueezeExcitation(8, reduction=2),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.se(self.conv(x))
 
 
 def test_a_change_that_reached_no_forward_pass_says_why(network: nn.Module) -> None:
-    with pytest.raises(SevisError, match=r"the change of SE_3 reached no forward pass: the model was not called"), override(network, {"SE_3": 0.0}):
+    with (
+        pytest.raises(SevisError, match=r"the change of SE_3 reached no forward pass: the model was not called"),
+        override(network, {"SE_3": 0.0}),
+    ):
         pass
     idle = Idle()
     unused = find_sites(idle)[1].name
@@ -337,7 +344,7 @@ def test_an_error_in_the_body_is_not_hidden_by_changes_that_reached_nothing(netw
 
 
 def compiled_caller(network: nn.Module) -> Callable[[Tensor], Tensor]:
-    return torch.compile(lambda images: network(images), backend="eager")
+    return torch.compile(lambda images: network(images) * 1, backend="eager")
 
 
 def compiled_forward(network: nn.Module) -> Callable[[Tensor], Tensor]:

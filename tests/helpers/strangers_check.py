@@ -1,6 +1,5 @@
 """Holds sevis against the strangers' blocks: python -m tests.helpers.strangers_check [words of a name] tells what is not yet right."""
 
-import inspect
 import sys
 import traceback
 from collections.abc import Iterator
@@ -9,18 +8,12 @@ import torch
 from torch import Tensor, nn
 
 import sevis
-from sevis.blocks.sites import Site
 from tests.helpers.strangers_blocks import TAKEN
 from tests.helpers.strangers_functions import WRITTEN
 from tests.helpers.strangers_lookalikes import LOOKALIKES
 from tests.helpers.witness import Stranger, Witness, opened, witnesses
 
 STRANGERS = (*TAKEN, *WRITTEN, *LOOKALIKES)
-
-
-def find(network: nn.Module, example: Tensor) -> tuple[Site, ...]:
-    """Return the blocks that sevis finds, with an example where it takes one."""
-    return sevis.find_sites(network, example) if len(inspect.signature(sevis.find_sites).parameters) > 1 else sevis.find_sites(network)
 
 
 def hooks(network: nn.Module) -> int:
@@ -44,7 +37,7 @@ def faults(row: Stranger) -> list[str]:
     before = hooks(network)
     with torch.no_grad():
         plain = first_tensor(network(example))
-        found = find(network, example)
+        found = sevis.find_sites(network, example)
         blocks = witnesses(network)
         if row.taken is False or (row.taken is None and not found) or not row.called:
             return [f"found {[site.path for site in found]}"] if found and row.taken is False else []
@@ -58,7 +51,7 @@ def faults(row: Stranger) -> list[str]:
 
 def _recorded(row: Stranger, network: nn.Module, blocks: list[Witness]) -> Iterator[str]:
     other = row.example(3, seed=2)  # not the images that the evidence was taken from
-    names = [site.name for site in find(network, row.example())]
+    names = [site.name for site in sevis.find_sites(network, row.example())]
     with sevis.capture(network, maps=names) as record:
         network(other)
     for name, block in zip(names, blocks, strict=True):
@@ -71,7 +64,7 @@ def _recorded(row: Stranger, network: nn.Module, blocks: list[Witness]) -> Itera
 
 def _overridden(network: nn.Module, example: Tensor, blocks: list[Witness]) -> Iterator[str]:
     """Tell where a block that is overridden by 1 is not as if it had no gate: each alone, and all at once."""
-    names = [site.name for site in find(network, example)]
+    names = [site.name for site in sevis.find_sites(network, example)]
     for name, chosen in [*zip(names, ([block] for block in blocks), strict=True), ("SE", blocks)]:
         with sevis.override(network, {name: 1.0}):
             got = first_tensor(network(example))
