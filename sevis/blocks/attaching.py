@@ -248,8 +248,7 @@ def _hook_scope(
                 record.keep(site, "maps", maps)
 
     def begin(_: Tensor | None) -> None:
-        wanted = is_wanted(model) if acting else any(site.name in record.maps for record in records_of(model) for site, _ in blocks)
-        if wanted:
+        if is_wanted(model) if acting else any(site.name in record.maps for record in records_of(model) for site, _ in blocks):
             scaling = Scaling(blocks, act=partial(act, model) if acting else None, keep_maps=keep_maps)
             scaling.start()
             following().append((scope, scaling))
@@ -259,18 +258,18 @@ def _hook_scope(
         if stack and stack[-1][0] == scope and stack[-1][1].keep_maps is keep_maps:
             stack.pop()[1].stop()
 
+    def mine() -> list[Scaling]:
+        return [scaling for _, scaling in reversed(following()) if scaling.keep_maps is keep_maps][:1]
+
     def start(site: Site, _given: Tensor | None, output: Tensor) -> None:
         if acting:
             keep(model, site.name, "logits", output)
-        for _, scaling in reversed(following()):
-            if scaling.keep_maps is keep_maps:
-                scaling.begin(pair_of(site)[1], output)
-                return
+        for scaling in mine():
+            scaling.begin(pair_of(site)[1], output)
 
     def pass_gate(given: Tensor | None, output: Tensor) -> None:
-        for _, scaling in reversed(following()):
-            if scaling.keep_maps is keep_maps and given is not None:
-                scaling.pass_gate(given, output)
+        for scaling in mine():
+            scaling.pass_gate(given, output)
 
     module = model.get_submodule(scope)
     if scope:

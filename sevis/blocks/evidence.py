@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from sevis.blocks.block import SQUEEZES, SqueezeExcitation
-from sevis.blocks.following import NORMS, UNSEEN, VIEWS, Follower, Product, Run, Trace, tensors_in
+from sevis.blocks.following import NORMS, UNSEEN, VIEWS, BlockRun, Follower, Product, Trace, tensors_in
 from sevis.blocks.structure import Candidate, Modules, candidate_of, is_projection, parent_of, widths
 
 Pair = tuple[str, str]  # the paths of the two projections
@@ -85,7 +85,7 @@ class Watching(Follower):
         super().__init__()
         self.modules = modules
         self.gates = gates
-        self.runs: list[Run] = []
+        self.runs: list[BlockRun] = []
         self.called: set[str] = set()  # the projections that ran
         self.maps: dict[int, _Maps] = {}
         self.inputs: dict[str, Tensor] = {}
@@ -143,7 +143,7 @@ class Watching(Follower):
         inputs, outputs = widths(module)
         if given.numel() != len(given) * inputs or given.ndim < 2:
             self.spread[path] = tuple(given.shape)
-            self.waiting.append(Trace(Run(path, given, given, 0, 0), fault="spread"))
+            self.waiting.append(Trace(BlockRun(path, given, given, 0, 0), fault="spread"))
             return
         trace = self.known.get(id(given)) or self._pending(given, inputs, outputs)
         if isinstance(trace, Trace) and trace.hidden and (trace.run.hidden, trace.run.channels) == (inputs, outputs):
@@ -152,7 +152,7 @@ class Watching(Follower):
             self.runs.append(run)
             self.waiting.append(replace(trace, run=run, hidden=False, chain=(), affine=(1.0, 0.0)))
         else:
-            self.waiting.append(Trace(Run(path, given, given.detach().clone(), inputs, outputs), hidden=True))
+            self.waiting.append(Trace(BlockRun(path, given, given.detach().clone(), inputs, outputs), hidden=True))
 
     def end_projection(self, path: str, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
         """Follow what comes out of a projection."""
@@ -166,7 +166,7 @@ class Watching(Follower):
         """Look at what goes into a module that may be a gate."""
         trace = self.known.get(id(next(tensors_in((args, kwargs)), None)))
         if not isinstance(trace, Trace) or trace.hidden:
-            trace = Trace(Run("", torch.empty(0), torch.empty(0), 0, 0), fault="spread")
+            trace = Trace(BlockRun("", torch.empty(0), torch.empty(0), 0, 0), fault="spread")
         self.gate_calls.setdefault(path, []).append(trace.run.second)
         self.waiting.append(trace)
 
@@ -215,7 +215,7 @@ class Watching(Follower):
         )
         return _Maps(scope, squeezed, elsewhere, tuple(places), takes_input)
 
-    def squeeze_of(self, run: Run) -> tuple[list[str], list[Tensor]]:
+    def squeeze_of(self, run: BlockRun) -> tuple[list[str], list[Tensor]]:
         """Return the functions that made a squeeze, and the maps that it was made of."""
         names: list[str] = []
         maps: list[Tensor] = []
@@ -308,7 +308,7 @@ def _judge(watching: Watching, pair: Pair) -> Wiring | str:
     return _unfit(watching, runs, products) or _wiring(watching, path, runs, products)
 
 
-def _unfit(watching: Watching, runs: Sequence[Run], products: Sequence[Product]) -> str:
+def _unfit(watching: Watching, runs: Sequence[BlockRun], products: Sequence[Product]) -> str:
     """Return why products are not those of an SE block; empty where they are."""
     for product in products:
         trace, maps = product.trace, watching.maps[id(product)]
@@ -328,7 +328,7 @@ def _unfit(watching: Watching, runs: Sequence[Run], products: Sequence[Product])
     return ""
 
 
-def _wiring(watching: Watching, path: str, runs: Sequence[Run], products: Sequence[Product]) -> Wiring:
+def _wiring(watching: Watching, path: str, runs: Sequence[BlockRun], products: Sequence[Product]) -> Wiring:
     first = products[0]
     trace, maps = first.trace, watching.maps[id(first)]
     second = runs[0].second

@@ -55,7 +55,7 @@ class Call(NamedTuple):
 
 
 @dataclass(eq=False)
-class Run:
+class BlockRun:
     """One run of a block.
 
     Attributes:
@@ -95,7 +95,7 @@ class Trace:
         fault: why it is no scale: a clause.
     """
 
-    run: Run
+    run: BlockRun
     hidden: bool = False
     chain: tuple[str, ...] = ()
     affine: tuple[float, float] = (1.0, 0.0)
@@ -288,7 +288,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
         yield from tensors_in(list(value.values()))
 
 
-def _base_of(given: list[Tensor], operand: Tensor, run: Run) -> Tensor | None:
+def _base_of(given: list[Tensor], operand: Tensor, run: BlockRun) -> Tensor | None:
     """Return the maps that a product multiplies by the operand; None where it multiplies no maps."""
     others = [tensor for tensor in given if tensor is not operand]
     maps = [tensor for tensor in others if tensor.ndim >= 3 and tensor.numel() >= run.count and run.channels in tensor.shape[1:]]

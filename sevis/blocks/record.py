@@ -39,7 +39,7 @@ class Excitation:
 
 
 @dataclass(eq=False)
-class _Pass:
+class _ForwardPass:
     """What one forward pass left so far.
 
     Attributes:
@@ -61,8 +61,8 @@ class Record(Mapping[str, Excitation]):
     def __init__(self, known: Known, maps: frozenset[str]) -> None:
         self._known = known
         self.maps = maps
-        self._passes: dict[int, _Pass] = {}  # by thread, for several may share a record
-        self._latest = _Pass()
+        self._passes: dict[int, _ForwardPass] = {}  # by thread, for several may share a record
+        self._latest = _ForwardPass()
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -96,7 +96,7 @@ class Record(Mapping[str, Excitation]):
 
     def forget(self) -> None:
         """Begin a new forward pass."""
-        self._latest = self._passes[get_ident()] = _Pass()
+        self._latest = self._passes[get_ident()] = _ForwardPass()
 
     def finish(self) -> None:
         """End the forward pass."""
@@ -122,14 +122,14 @@ class Record(Mapping[str, Excitation]):
         own.kept.setdefault(site, {})[part] = value.detach().clone()
         own.fetched = False
 
-    def _own_pass(self) -> _Pass:
+    def _own_pass(self) -> _ForwardPass:
         """Return the pass of this thread, begun here where only a part of the model was called."""
         own = self._passes.get(get_ident())
         if own is None:
-            own = self._latest = self._passes[get_ident()] = _Pass()
+            own = self._latest = self._passes[get_ident()] = _ForwardPass()
         return own
 
-    def _begin_run(self, own: _Pass, site: str, squeeze: Tensor) -> None:
+    def _begin_run(self, own: _ForwardPass, site: str, squeeze: Tensor) -> None:
         channels, kept = self._known.by_name[site].channels, own.kept.setdefault(site, {})
         if squeeze.numel() != len(squeeze) * channels:
             raise SevisError(

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from types import MethodType
 from typing import Any
 
 from torch import Tensor, jit, nn
@@ -36,6 +37,7 @@ def stand_in(model: nn.Module, *, all_hooks: bool = False) -> nn.Module:
                 )
             children = {key: child if child is None else stand(child) for key, child in module._modules.items()}
             twin.__dict__["_modules"] = children
+            twin.__dict__.update({name: rebound for name, value in module.__dict__.items() if (rebound := _rebound(value, module, twin))})
         return made[id(module)]
 
     return stand(model)
@@ -51,6 +53,12 @@ def few(value: Any, images: int) -> Any:
     if isinstance(value, Mapping) and type(value) is dict:
         return {key: few(part, images) for key, part in value.items()}
     return value
+
+
+def _rebound(value: Any, module: nn.Module, twin: nn.Module) -> MethodType | None:
+    """Return a method that a module keeps in an attribute, such as another forward or a compiled one, as one of its stand-in."""
+    method = getattr(value, "_torchdynamo_orig_callable", value) if callable(value) else value
+    return MethodType(method.__func__, twin) if isinstance(method, MethodType) and method.__self__ is module else None
 
 
 def _is_pytorchs(hook: object) -> bool:

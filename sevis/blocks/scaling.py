@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sevis.blocks.evidence import Wiring, axis_of, channel_axis
-from sevis.blocks.following import UNSEEN, Follower, Product, Run, Trace
+from sevis.blocks.following import UNSEEN, BlockRun, Follower, Product, Trace
 from sevis.blocks.sites import Site, pair_of
 
 Act = Callable[[str, Tensor], Tensor | None]  # takes the factors of a block, (N, C), and returns the changed ones, where they change
@@ -37,10 +37,10 @@ class Scaling(Follower):
     def begin(self, second: str, output: Tensor) -> None:
         """Follow what comes out of the second projection of a block."""
         site, _ = self.blocks[second]
-        self.latest = Trace(Run(pair_of(site)[0], output, output, site.channels, site.hidden, second))
+        self.latest = Trace(BlockRun(pair_of(site)[0], output, output, site.channels, site.hidden, second))
         self.label(output, self.latest)
 
-    def pass_gate(self, given: Tensor, output: Tensor) -> None:
+    def pass_gate(self, given: Tensor | None, output: Tensor) -> None:
         """Follow what comes out of the module that is the gate, whatever it does inside."""
         trace = self.known.get(id(given))
         if isinstance(trace, Trace) and id(output) not in self.known:

@@ -69,7 +69,7 @@ class Lookalike:
     reason: str
 
 
-class Found(NamedTuple):
+class FoundSites(NamedTuple):
     """What `find_sites` finds, and what it leaves out."""
 
     sites: tuple[Site, ...]
@@ -174,8 +174,10 @@ def find_sites(
     model: nn.Module, example: Any = None, *, blocks: Declared | None = None, explain: Literal[False] = False
 ) -> tuple[Site, ...]: ...
 @overload
-def find_sites(model: nn.Module, example: Any = None, *, blocks: Declared | None = None, explain: Literal[True]) -> Found: ...
-def find_sites(model: nn.Module, example: Any = None, *, blocks: Declared | None = None, explain: bool = False) -> tuple[Site, ...] | Found:
+def find_sites(model: nn.Module, example: Any = None, *, blocks: Declared | None = None, explain: Literal[True]) -> FoundSites: ...
+def find_sites(
+    model: nn.Module, example: Any = None, *, blocks: Declared | None = None, explain: bool = False
+) -> tuple[Site, ...] | FoundSites:
     """Return the SE blocks of a model, in the order of its modules; empty for a network without any.
 
     A block is two projections, from C channels to a hidden layer and back, with a gate behind them, whatever they are called and wherever
@@ -206,7 +208,7 @@ def find_sites(model: nn.Module, example: Any = None, *, blocks: Declared | None
             ((), example) if isinstance(example, dict) else (tuple(example), {}) if isinstance(example, tuple) else ((example,), {})
         )
         check(model, known, args, kwargs, strict=True)
-    return Found(known.sites, known.lookalikes(model)) if explain else known.sites
+    return FoundSites(known.sites, known.lookalikes(model)) if explain else known.sites
 
 
 def require_sites(model: nn.Module) -> tuple[Site, ...]:

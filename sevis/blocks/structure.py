@@ -262,7 +262,9 @@ def _gate(modules: Modules, holder: str, first: str, second: str) -> str:
 def _is_gate(path: str, module: nn.Module) -> bool:
     """Return whether a module is called a gate, by its own name or by its class's, and has no weights."""
     key, kind = path.rpartition(".")[2].lower(), type(module).__name__.lower()
-    return "gelu" not in kind and any(word in key or word in kind for word in GATES) and not any(part._parameters for part in module.modules())
+    return (
+        "gelu" not in kind and any(word in key or word in kind for word in GATES) and not any(part._parameters for part in module.modules())
+    )
 
 
 def _doubt(modules: Modules, found: Candidate) -> str:

@@ -1,17 +1,20 @@
 """The page on one's own network: its code runs, and its lists are those of the code."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 import sevis
 from sevis.blocks.block import GATES, SQUEEZES
-from sevis.blocks.sites import CHILDREN, COUSINS
+from sevis.blocks.sites import find_sites
+from sevis.blocks.structure import DOUBTS
 from sevis.networks.placements import PLACEMENTS, SEQUENCES, UNITS
 from sevis.settings import MAX_PARAMETERS
 from sevis.weights.card import SUFFIXES
 from sevis.weights.checkpoint import MAX_BYTES, PREFIXES, WRAPPERS
 from tests.helpers.markdown import DOCS, fences, section
+from tests.helpers.strangers_check import STRANGERS
 
 PAGE = (DOCS / "your-network.md").read_text(encoding="utf-8")
 FLAT = " ".join(PAGE.split())
@@ -27,12 +30,19 @@ def test_the_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.Mo
     assert sevis.load("mine", device="cpu").preprocess.mean == (0.5, 0.5, 0.5)
 
 
-def test_what_counts_as_a_block_is_on_the_page() -> None:
-    found = section(PAGE, "Which SE blocks sevis finds")
-    assert all(f"| {' | '.join(f'`{name}`' for name in names)} |" in found for names in CHILDREN)
-    assert found.count("\n| `") == len(CHILDREN)
-    refused = section(PAGE, "Which blocks are refused, and why")
-    assert all(f"`{name}`" in refused for name in COUSINS)
+def test_every_form_is_on_the_page() -> None:
+    forms = section(PAGE, "Which form a block has")
+    sites = [site for row in STRANGERS if row.taken and row.called for site in find_sites(row.network(), row.example())]
+    seen = {site.form for site in sites} - {"(0.5 + 0.5 * s) * u"}
+    assert sorted(form for form in seen if f"`{form}`" not in forms) == []
+    assert sorted(form for form in re.findall(r"`([^`]*[uv])`", forms) if form not in seen) == []
+
+
+def test_every_reason_is_on_the_page() -> None:
+    refused = " ".join(section(PAGE, "Which blocks are refused, and why").split())
+    told = {reason for reason in DOUBTS.values() if "maximum" not in reason}
+    assert all(reason in refused for reason in told)
+    assert all(f"| {start}" in refused for start in ("it convolves the means", "it has one layer with weights", "two squeezes go through"))
 
 
 def test_what_is_read_of_a_file_is_on_the_page() -> None:
