@@ -1,15 +1,18 @@
 """Who wants to know, or to change, what of which model: the captures and overrides of a thread's own context."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sevis.blocks.changes import SiteChange
 from sevis.blocks.record import Record
+from sevis.blocks.scaling import Scaling
+from sevis.blocks.sites import Known
 
 T = TypeVar("T")
 Changes = dict[str, list[SiteChange]]
@@ -20,14 +23,14 @@ class Entry(Generic[T]):
     """What one `with` block wants of the forward passes of a model.
 
     Attributes:
-        model: whose; none once the block has ended, in whatever context that happens.
+        subject: what is known of the model; None once the block has ended, in whatever context that happens.
         content: the record, or the changes.
         reached: the blocks whose scales were changed.
         passes: forward passes of the model that knew of it.
         strangers: those of other threads and contexts, which did not.
     """
 
-    model: nn.Module | None
+    subject: Known | None
     content: T
     reached: set[str] = field(default_factory=set)
     passes: int = 0
@@ -37,62 +40,96 @@ class Entry(Generic[T]):
 records: ContextVar[tuple[Entry[Record], ...]] = ContextVar("sevis_records", default=())
 overrides: ContextVar[tuple[Entry[Changes], ...]] = ContextVar("sevis_overrides", default=())
 _all_overrides: list[Entry[Changes]] = []  # of all contexts, so that a pass that knows nothing of them can tell them
+_threads = threading.local()
 
 
-def enter(entries: ContextVar[tuple[Entry[T], ...]], entry: Entry[T]) -> None:
-    """Begin what a `with` block wants."""
+@contextmanager
+def entered(entries: ContextVar[tuple[Entry[T], ...]], entry: Entry[T]) -> Iterator[None]:
+    """Want something for as long as the body runs; blocks may end in any order, and in other contexts than they began in."""
+    depth = len(following())
     entries.set((*entries.get(), entry))
-    if entries is overrides:
-        _all_overrides.append(entry)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        entry.subject = None
+        entries.set(tuple(other for other in entries.get() if other.subject is not None))
+        while len(stack := following()) > depth:  # left over from an interrupted forward pass
+            stack.pop()[1].stop()
 
 
-def leave(entries: ContextVar[tuple[Entry[T], ...]], entry: Entry[T]) -> None:
-    """End it; blocks may end in any order, and in other contexts than they began in."""
-    entry.model = None
-    entries.set(tuple(other for other in entries.get() if other.model is not None))
-    if entries is overrides:
-        _all_overrides.remove(entry)  # type: ignore[arg-type]
+@contextmanager
+def watched(entry: Entry[Changes]) -> Iterator[None]:
+    """Let the forward passes of other threads tell an override that they do not know of it."""
+    _all_overrides.append(entry)
+    try:
+        yield
+    finally:
+        _all_overrides.remove(entry)
 
 
-def records_of(model: nn.Module) -> list[Record]:
-    """Return the records that this context keeps of a model."""
-    return [entry.content for entry in records.get() if entry.model is model]
+@contextmanager
+def apart() -> Iterator[None]:
+    """Let the body's forward passes be recorded and changed by nobody."""
+    before = records.set(()), overrides.set(())
+    try:
+        yield
+    finally:
+        records.reset(before[0])
+        overrides.reset(before[1])
 
 
-def is_wanted(model: nn.Module) -> bool:
+def following() -> list[tuple[Any, Scaling]]:
+    """Return what follows the scales of which modules in this thread, from the outer to the inner."""
+    try:
+        stack: list[tuple[Any, Scaling]] = _threads.stack
+    except AttributeError:
+        stack = _threads.stack = []
+    return stack
+
+
+def is_wanted(known: Known) -> bool:
     """Return whether this context records or changes anything of a model."""
-    return any(entry.model is model for entry in records.get()) or any(entry.model is model for entry in overrides.get())
+    return any(entry.subject is known for entry in records.get()) or any(entry.subject is known for entry in overrides.get())
 
 
-def begin_pass(model: nn.Module) -> None:
+def begin_pass(known: Known) -> None:
     """Tell records and overrides that a forward pass of a model begins."""
-    for record in records_of(model):
-        record.forget()
-    mine = overrides.get()
-    for entry in tuple(_all_overrides):
-        if entry.model is model:
-            if entry in mine:
-                entry.passes += 1
-            else:
-                entry.strangers += 1
+    for kept in records.get():
+        if kept.subject is known:
+            kept.content.forget()
+    if _all_overrides:
+        mine = overrides.get()
+        for entry in tuple(_all_overrides):
+            if entry.subject is known:
+                if entry in mine:
+                    entry.passes += 1
+                else:
+                    entry.strangers += 1
 
 
-def act(model: nn.Module, site: str, scale: Tensor) -> Tensor | None:
+def end_pass(known: Known) -> None:
+    """Tell records that a forward pass of a model came to its end."""
+    for entry in records.get():
+        if entry.subject is known:
+            entry.content.finish()
+
+
+def act(known: Known, site: str, scale: Tensor) -> Tensor | None:
     """Apply the changes of this context to the scales of a block, (N, C) or with places, and record them; None where nothing changes."""
     changed = None
     for entry in overrides.get():
-        if entry.model is model:
+        if entry.subject is known:
             for change in entry.content.get(site, ()):
                 changed = scale = change.apply(scale)
                 entry.reached.add(site)
-    keep(model, site, "scale", scale)
+    keep(known, site, "scale", scale)
     return changed
 
 
-def keep(model: nn.Module, site: str, part: str, value: Tensor) -> None:
+def keep(known: Known, site: str, part: str, value: Tensor) -> None:
     """Keep a part of a block's run in the records of this context."""
     for entry in records.get():
-        if entry.model is model:
+        if entry.subject is known:
             entry.content.keep(site, part, value)
 
 

@@ -53,10 +53,12 @@ class Evidence:
     Attributes:
         wirings: of the blocks that were seen to be the paper's, by their projections, in the order in which they ran.
         refused: why the others that were seen to run are not: a clause each.
+        by_keyword: the paths of modules that were called with their arguments by name.
     """
 
     wirings: Mapping[Pair, Wiring]
     refused: Mapping[Pair, str]
+    by_keyword: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Watching(Follower):
         self.modules = modules
         self.gates = gates
         self.runs: list[BlockRun] = []
+        self.by_keyword: set[str] = set()  # the modules that were called with their arguments by name
         self.called: set[str] = set()  # the projections that ran
         self.maps: dict[int, _Maps] = {}
         self.inputs: dict[str, Tensor] = {}
@@ -126,6 +129,7 @@ class Watching(Follower):
 
     def enter(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Begin the forward pass of a module with children."""
+        self.by_keyword.update([path] if not args else [])
         self.stack.append(path)
         if (given := next(tensors_in((args, kwargs)), None)) is not None:
             self.inputs[path] = given
@@ -139,6 +143,7 @@ class Watching(Follower):
         """Look at what goes into a projection: a squeeze, or the hidden units of a run."""
         self.paused += 1
         self.called.add(path)
+        self.by_keyword.update([path] if not args else [])
         given = next(tensors_in((args, kwargs)))
         inputs, outputs = widths(module)
         if given.numel() != len(given) * inputs or given.ndim < 2:
@@ -164,6 +169,7 @@ class Watching(Follower):
 
     def begin_gate(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Look at what goes into a module that may be a gate."""
+        self.by_keyword.update([path] if not args else [])
         trace = self.known.get(id(next(tensors_in((args, kwargs)), None)))
         if not isinstance(trace, Trace) or trace.hidden:
             trace = Trace(BlockRun("", torch.empty(0), torch.empty(0), 0, 0), fault="spread")
@@ -251,7 +257,7 @@ def examine(modules: Modules, candidates: Sequence[Candidate], run: Callable[[],
             wirings[pair] = verdict
         elif verdict:
             refused[pair] = verdict
-    return Evidence(wirings, refused)
+    return Evidence(wirings, refused, frozenset(watching.by_keyword))
 
 
 @contextmanager

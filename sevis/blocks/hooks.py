@@ -4,25 +4,20 @@ The hooks of a model are attached once, by the first that needs them, and remove
 records of its own context (a ContextVar), so threads that share a model never see each other's images.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from sevis.blocks.attaching import Attachment, attach, detach, following, leave_followers
+from sevis.blocks.attaching import acquire, hooks_of, release
 from sevis.blocks.changes import Change, Value, addressed, resolve
-from sevis.blocks.contexts import Changes, Entry, Shared, enter, leave, overrides, records
+from sevis.blocks.contexts import Changes, Entry, Shared, entered, overrides, records, watched
 from sevis.blocks.record import Record
-from sevis.blocks.sites import Known, know, site_named, sites_or_refuse
+from sevis.blocks.sites import Known, site_named
 from sevis.errors import SevisError
 
 EAGER = "torch.compiler.set_stance('force_eager')"
-
-_attached: WeakKeyDictionary[nn.Module, Attachment] = WeakKeyDictionary()
-_lock = threading.RLock()  # re-entrant: the garbage collector may end an abandoned capture while the lock is held
 
 
 @contextmanager
@@ -43,10 +38,9 @@ def capture(model: nn.Module, *, maps: Sequence[str] = ()) -> Iterator[Record]:
         SevisError: when the model has no SE block, cannot be hooked, or `maps` names a block that it does not have; from the forward pass,
             when what looked like its blocks turns out to do something else.
     """
-    with _hooks(model, maps=bool(maps)) as known:
-        by_name = {site.name: site for site in known.sites}
-        record = Record(known, frozenset(site_named(by_name, name).name for name in maps))
-        with _entered(records, Entry(model, record)):
+    with hooks_of(model, maps=bool(maps)) as known:
+        record = Record(known, frozenset(site_named(known.by_name, name).name for name in maps))
+        with entered(records, Entry(known, record)):
             yield record
 
 
@@ -67,10 +61,10 @@ def override(model: nn.Module, changes: Mapping[str, Value | Change]) -> Iterato
         SevisError: for an address that names no block, or a value that is not finite or does not have its C channels; from the forward
             pass, when it does not have its N images; at the end, for an address none of whose blocks ran.
     """
-    with _hooks(model) as known:
-        entry = Entry(model, resolve(changes, known.sites))
+    with hooks_of(model) as known:
+        entry = Entry(known, resolve(changes, known.sites))
         asked = {address: [site.name for site in addressed(address, known.sites)] for address in changes}
-        with _entered(overrides, entry):
+        with entered(overrides, entry), watched(entry):
             yield
         for address, names in asked.items():
             if not entry.reached.intersection(names):
@@ -92,61 +86,14 @@ def keep_hooks(model: nn.Module) -> Callable[[], None]:
     Raises:
         SevisError: when the model has no SE block.
     """
-    _acquire(model, maps=True)
+    acquire(model, maps=True)
     held = [model]  # emptied by the first call, so that a second one releases nothing
 
-    def release() -> None:
+    def let_go() -> None:
         if held:
-            _release(held.pop())
+            release(held.pop())
 
-    return release
-
-
-@contextmanager
-def _entered(entries: Any, entry: Entry[Any]) -> Iterator[None]:
-    depth = len(following())
-    enter(entries, entry)
-    try:
-        yield
-    finally:
-        leave(entries, entry)
-        leave_followers(depth)
-
-
-@contextmanager
-def _hooks(model: nn.Module, *, maps: bool = False) -> Iterator[Known]:
-    known = _acquire(model, maps=maps)
-    try:
-        yield known
-    finally:
-        _release(model)
-
-
-def _acquire(model: nn.Module, *, maps: bool) -> Known:
-    """Attach the model's hooks unless they are there already."""
-    with _lock:
-        attachment = _attached.get(model)
-        if attachment is None or (maps and not attachment.maps):
-            known = attachment.known if attachment else know(model)
-            sites_or_refuse(model, known)
-            if attachment is None:
-                attachment = Attachment(known)
-            with attachment.lock:
-                detach(attachment)
-                attachment.maps = maps
-                attach(model, attachment)
-            _attached[model] = attachment
-        attachment.users += 1
-        return attachment.known
-
-
-def _release(model: nn.Module) -> None:
-    """Remove the model's hooks when their last user leaves."""
-    with _lock:
-        attachment = _attached[model]
-        attachment.users -= 1
-        if not attachment.users:
-            detach(_attached.pop(model))
+    return let_go
 
 
 def _why_not_reached(model: nn.Module, known: Known, entry: Entry[Changes], names: Sequence[str]) -> str:

@@ -96,15 +96,15 @@ class Record(Mapping[str, Excitation]):
 
     def forget(self) -> None:
         """Begin a new forward pass."""
-        self._latest = self._passes[get_ident()] = _ForwardPass()
+        self._begin_pass()
 
     def finish(self) -> None:
         """End the forward pass."""
-        self._own_pass().ended = True
+        (self._passes.get(get_ident()) or self._begin_pass()).ended = True
 
     def begin(self, site: str, u: Tensor) -> None:
         """Begin a run of a block, whose input is u, where the maps are wanted."""
-        self._own_pass().kept[site] = {}
+        (self._passes.get(get_ident()) or self._begin_pass()).kept[site] = {}
         if site in self.maps:
             self.keep(site, "maps", u)
 
@@ -114,20 +114,18 @@ class Record(Mapping[str, Excitation]):
         Raises:
             SevisError: for a squeeze that is not one number per channel, or the second of one run.
         """
-        own = self._own_pass()
+        own = self._passes.get(get_ident()) or self._begin_pass()
         if value.ndim > 2 and part != "maps" and self._known.by_name[site].spatial:
             value = value.flatten(2).mean(2)
         if part == "squeeze":
             self._begin_run(own, site, value)
-        own.kept.setdefault(site, {})[part] = value.detach().clone()
+        own.kept.setdefault(site, {})[part] = value.detach().clone() if value.requires_grad else value.clone()
         own.fetched = False
 
-    def _own_pass(self) -> _ForwardPass:
-        """Return the pass of this thread, begun here where only a part of the model was called."""
-        own = self._passes.get(get_ident())
-        if own is None:
-            own = self._latest = self._passes[get_ident()] = _ForwardPass()
-        return own
+    def _begin_pass(self) -> _ForwardPass:
+        """Begin a forward pass of this thread, where only a part of the model was called."""
+        self._latest = self._passes[get_ident()] = _ForwardPass()
+        return self._latest
 
     def _begin_run(self, own: _ForwardPass, site: str, squeeze: Tensor) -> None:
         channels, kept = self._known.by_name[site].channels, own.kept.setdefault(site, {})
@@ -148,7 +146,7 @@ class Record(Mapping[str, Excitation]):
         if latest.fetched:
             return
         parts = [(kept, part) for kept in latest.kept.values() for part in PARTS if part in kept]
-        values = [_readable(kept[part]).flatten(1) for kept, part in parts]
+        values = [_readable(value).flatten(1) if (value := kept[part]).ndim > 2 else _readable(value) for kept, part in parts]
         if not values[0].is_cpu:
             pieces = torch.split(torch.cat([value.flatten() for value in values]).cpu(), [value.numel() for value in values])
             values = [piece.view(value.shape) for piece, value in zip(pieces, values, strict=True)]
@@ -159,4 +157,4 @@ class Record(Mapping[str, Excitation]):
 
 def _readable(value: Tensor) -> Tensor:
     """Return the value in a precision that NumPy has."""
-    return value if value.dtype == torch.float64 else value.float()
+    return value if value.dtype in (torch.float32, torch.float64) else value.float()

@@ -84,6 +84,8 @@ class Known:
         self.declared = dict(declared)
         self.candidates = find_candidates(modules, declared)
         self.evidence: Evidence | None = None
+        self.untried = True  # whether no forward pass was tried yet
+        self.plans: dict[bool, Any] = {}  # of hooks, without and with the maps
         self.by_name: dict[str, Site] = {}
         self.names: dict[Pair, str] = {}
         self._children = [
@@ -115,6 +117,7 @@ class Known:
     def learn(self, model: nn.Module, evidence: Evidence) -> None:
         """Take what a forward pass showed."""
         self.evidence = evidence
+        self.plans.clear()
         self._list_sites(outline(model))
 
     def refusal(self, name: str) -> str:
@@ -262,6 +265,7 @@ def check(model: nn.Module, known: Known, args: tuple[Any, ...], kwargs: dict[st
         strict: whether an example that does not go through the model is an error; else nothing is learnt from it.
     """
     images = len(first) if (first := next(tensors_in((args, kwargs)), None)) is not None and first.ndim else 0
+    known.untried = False
     error: Exception | None = None
     for number, hooks in ((images, False), (0, False), (images, True)):  # some models need all of their images, or their own hooks
         twin = stand_in(model, all_hooks=hooks)

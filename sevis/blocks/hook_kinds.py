@@ -1,0 +1,103 @@
+"""What the hooks on the parts of a block do: keep what goes into them, and change the scales that come out of the gate."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sevis.blocks.contexts import act, following, records
+from sevis.blocks.following import tensors_in
+from sevis.blocks.sites import Known
+
+
+class Hook:
+    """A hook of sevis on a module. A copy of the module that takes its hooks along has one that does nothing."""
+
+    __slots__ = ()
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> Any:
+        raise NotImplementedError
+
+    def __reduce__(self) -> tuple[type["Nothing"], tuple[()]]:
+        return Nothing, ()
+
+
+class Nothing:
+    """What becomes of a hook in a copy that could not leave it out."""
+
+    def __call__(self, *_: Any) -> None:
+        return None
+
+
+def given_to(args: tuple[Any, ...], rest: tuple[Any, ...]) -> Tensor | None:
+    """Return the first tensor that a module was called with, perhaps by name."""
+    return args[0] if args and isinstance(args[0], Tensor) else next(tensors_in((args, rest[:1])), None)
+
+
+@dataclass(eq=False, slots=True)
+class KeepHook(Hook):
+    """Keeps what goes into a module as a part of a block's run."""
+
+    known: Known
+    site: str
+    part: str
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> None:
+        for entry in records.get():
+            if entry.subject is self.known and (given := args[0] if args else given_to(args, rest)) is not None:
+                entry.content.keep(self.site, self.part, given)
+
+
+@dataclass(eq=False, slots=True)
+class BeginHook(Hook):
+    """Keeps what goes into the module of a block as its maps."""
+
+    known: Known
+    site: str
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> None:
+        for entry in records.get():
+            if entry.subject is self.known and (u := given_to(args, rest)) is not None:
+                entry.content.begin(self.site, u)
+
+
+@dataclass(eq=False, slots=True)
+class GateHook(Hook):
+    """Reads and changes the scales where they come out of the gate.
+
+    Attributes:
+        spatial: whether every place has scales of its own.
+        logits: whether the logits are read here, too, because the gate does not overwrite them.
+    """
+
+    known: Known
+    site: str
+    spatial: bool
+    logits: bool
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> Tensor | None:
+        scale = rest[-1]
+        if following():
+            with torch._C.DisableTorchFunction():  # what is kept and changed is no part of what is followed
+                return self._act(args, rest, scale)
+        return self._act(args, rest, scale)
+
+    def _act(self, args: tuple[Any, ...], rest: tuple[Any, ...], scale: Tensor) -> Tensor | None:
+        if self.logits:
+            for entry in records.get():
+                if entry.subject is self.known and (given := given_to(args, rest)) is not None:
+                    entry.content.keep(self.site, "logits", given)
+        changed = act(self.known, self.site, scale if self.spatial or scale.ndim == 2 else scale.reshape(len(scale), -1))
+        return None if changed is None else changed if self.spatial else changed.reshape(len(changed), *scale.shape[1:])
+
+
+@dataclass(eq=False, slots=True)
+class CallHook(Hook):
+    """Calls a function with what a module was given, and with what it returned where it has run."""
+
+    function: Callable[..., None]
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> None:
+        self.function(given_to(args, rest), *rest[-1:])
