@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from sevis.blocks.contexts import apart, begin_pass, end_pass
-from sevis.blocks.hook_kinds import Hook
+from sevis.blocks.hook_kinds import GateHook, Hook, KeepHook, forward_with, is_hooked_forward
 from sevis.blocks.hook_plan import Planned, plan_hooks
 from sevis.blocks.sites import Known, check, know, sites_or_refuse
 
@@ -99,6 +99,8 @@ def _detach(attachment: Attachment) -> None:
     for hooked in attachment.hooked:
         if (module := hooked()) is not None:
             module.__dict__.pop("__getstate__", None)
+            if is_hooked_forward(module.__dict__.get("forward")):
+                del module.__dict__["forward"]
     attachment.handles = []
     attachment.hooked = []
 
@@ -108,14 +110,17 @@ def _hook(attachment: Attachment, planned: Planned) -> None:
     module = planned.module()
     if module is None:
         return
-    if planned.before:
+    own = module.__dict__
+    unhooked = not (own["_forward_hooks"] or own["_forward_pre_hooks"]) and ("forward" not in own or is_hooked_forward(own["forward"]))
+    by_state = _is_copied_by_its_state(type(module))
+    if isinstance(planned.hook, KeepHook | GateHook) and unhooked and by_state and not planned.keywords:
+        own["forward"] = forward_with(planned.hook, module)
+    elif planned.before:
         attachment.handles.append(module.register_forward_pre_hook(planned.hook, with_kwargs=planned.keywords))
     else:
-        attachment.handles.append(
-            module.register_forward_hook(planned.hook, with_kwargs=planned.keywords, always_call=planned.always)  # type: ignore[arg-type]
-        )
-    if "__getstate__" not in module.__dict__ and _is_copied_by_its_state(type(module)):
-        module.__dict__["__getstate__"] = partial(_state, planned.module)
+        attachment.handles.append(module.register_forward_hook(planned.hook, with_kwargs=planned.keywords, always_call=planned.always))
+    if by_state and "__getstate__" not in own:
+        own["__getstate__"] = partial(_state, planned.module)
         attachment.hooked.append(planned.module)
 
 
@@ -125,11 +130,11 @@ def _is_copied_by_its_state(kind: type[nn.Module]) -> bool:
 
 def _state(module: "ref[nn.Module]") -> Any:
     """Return what a module is copied and saved by, without the hooks of sevis."""
-    hooked = module()
-    state = type(hooked).__getstate__(hooked)  # type: ignore[no-untyped-call]  # object has it since Python 3.11
-    if not isinstance(state, dict) or hooked is None:
+    hooked: Any = module()
+    state = type(hooked).__getstate__(hooked)  # type: ignore[call-arg]  # object has it since Python 3.11
+    if not isinstance(state, dict):
         return state
-    state = {name: value for name, value in state.items() if name != "__getstate__"}
+    state = {name: value for name, value in state.items() if name != "__getstate__" and not is_hooked_forward(value)}
     for name in ("_forward_hooks", "_forward_pre_hooks"):
         ours = {number for number, hook in hooked.__dict__[name].items() if isinstance(hook, Hook)}
         for part in (name, f"{name}_with_kwargs", f"{name}_always_called"):

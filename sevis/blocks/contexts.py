@@ -114,7 +114,7 @@ def end_pass(known: Known) -> None:
             entry.content.finish()
 
 
-def act(known: Known, site: str, scale: Tensor) -> Tensor | None:
+def act(known: Known, site: str, scale: Tensor, *, copy: bool = True) -> Tensor | None:
     """Apply the changes of this context to the scales of a block, (N, C) or with places, and record them; None where nothing changes."""
     changed = None
     for entry in overrides.get():
@@ -122,15 +122,15 @@ def act(known: Known, site: str, scale: Tensor) -> Tensor | None:
             for change in entry.content.get(site, ()):
                 changed = scale = change.apply(scale)
                 entry.reached.add(site)
-    keep(known, site, "scale", scale)
+    keep(known, site, "scale", scale, copy=copy)
     return changed
 
 
-def keep(known: Known, site: str, part: str, value: Tensor) -> None:
+def keep(known: Known, site: str, part: str, value: Tensor, *, copy: bool = True) -> None:
     """Keep a part of a block's run in the records of this context."""
     for entry in records.get():
         if entry.subject is known:
-            entry.content.keep(site, part, value)
+            entry.content.keep(site, part, value, copy)
 
 
 class Shared:

@@ -54,11 +54,14 @@ class Evidence:
         wirings: of the blocks that were seen to be the paper's, by their projections, in the order in which they ran.
         refused: why the others that were seen to run are not: a clause each.
         by_keyword: the paths of modules that were called with their arguments by name.
+        lasting: what still was, at the end of the pass, what it had been: paths of modules with `in` for what went into one, `out` for what
+            came out. The rest was overwritten, and must be copied to be kept.
     """
 
     wirings: Mapping[Pair, Wiring]
     refused: Mapping[Pair, str]
     by_keyword: frozenset[str] = frozenset()
+    lasting: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Watching(Follower):
         self.modules = modules
         self.gates = gates
         self.runs: list[BlockRun] = []
+        self.values: list[tuple[tuple[str, str], Tensor, Tensor]] = []  # what went into and came out of the parts, with copies
         self.by_keyword: set[str] = set()  # the modules that were called with their arguments by name
         self.called: set[str] = set()  # the projections that ran
         self.maps: dict[int, _Maps] = {}
@@ -125,6 +129,15 @@ class Watching(Follower):
             self.sources[id(result)] = (name, given)
             self.alive += (result, *given)
 
+    def lasting(self) -> frozenset[tuple[str, str]]:
+        """Return what went into the parts, or came out, and was not overwritten since."""
+        changed = {key for key, value, before in self.values if value.is_meta or not torch.equal(value, before)}
+        return frozenset(key for key, _, _ in self.values) - changed
+
+    def _note(self, path: str, side: str, value: Tensor) -> None:
+        if value.numel() <= SMALL * max(1, len(value)):
+            self.values.append(((path, side), value, value.detach().clone()))
+
     # what the hooks call
 
     def enter(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -145,6 +158,7 @@ class Watching(Follower):
         self.called.add(path)
         self.by_keyword.update([path] if not args else [])
         given = next(tensors_in((args, kwargs)))
+        self._note(path, "in", given)
         inputs, outputs = widths(module)
         if given.numel() != len(given) * inputs or given.ndim < 2:
             self.spread[path] = tuple(given.shape)
@@ -170,7 +184,9 @@ class Watching(Follower):
     def begin_gate(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Look at what goes into a module that may be a gate."""
         self.by_keyword.update([path] if not args else [])
-        trace = self.known.get(id(next(tensors_in((args, kwargs)), None)))
+        given = next(tensors_in((args, kwargs)))
+        self._note(path, "in", given)
+        trace = self.known.get(id(given))
         if not isinstance(trace, Trace) or trace.hidden:
             trace = Trace(BlockRun("", torch.empty(0), torch.empty(0), 0, 0), fault="spread")
         self.gate_calls.setdefault(path, []).append(trace.run.second)
@@ -178,6 +194,7 @@ class Watching(Follower):
 
     def end_gate(self, path: str, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
         """Follow what comes out of it."""
+        self._note(path, "out", output)
         trace = self.waiting.pop()
         if trace.fault != "spread":
             self.label(output, replace(trace, chain=(*trace.chain, type(module).__name__), affine=(1.0, 0.0), by_module=True))
@@ -257,7 +274,7 @@ def examine(modules: Modules, candidates: Sequence[Candidate], run: Callable[[],
             wirings[pair] = verdict
         elif verdict:
             refused[pair] = verdict
-    return Evidence(wirings, refused, frozenset(watching.by_keyword))
+    return Evidence(wirings, refused, frozenset(watching.by_keyword), watching.lasting())
 
 
 @contextmanager

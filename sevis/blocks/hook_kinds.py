@@ -38,16 +38,17 @@ def given_to(args: tuple[Any, ...], rest: tuple[Any, ...]) -> Tensor | None:
 
 @dataclass(eq=False, slots=True)
 class KeepHook(Hook):
-    """Keeps what goes into a module as a part of a block's run."""
+    """Keeps what goes into a module as a part of a block's run; a copy of it where it may be overwritten."""
 
     known: Known
     site: str
     part: str
+    copy: bool
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> None:
         for entry in records.get():
             if entry.subject is self.known and (given := args[0] if args else given_to(args, rest)) is not None:
-                entry.content.keep(self.site, self.part, given)
+                entry.content.keep(self.site, self.part, given, self.copy)
 
 
 @dataclass(eq=False, slots=True)
@@ -70,12 +71,15 @@ class GateHook(Hook):
     Attributes:
         spatial: whether every place has scales of its own.
         logits: whether the logits are read here, too, because the gate does not overwrite them.
+        copy_logits, copy_scale: whether they may be overwritten later.
     """
 
     known: Known
     site: str
     spatial: bool
     logits: bool
+    copy_logits: bool
+    copy_scale: bool
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> Tensor | None:
         scale = rest[-1]
@@ -88,8 +92,9 @@ class GateHook(Hook):
         if self.logits:
             for entry in records.get():
                 if entry.subject is self.known and (given := given_to(args, rest)) is not None:
-                    entry.content.keep(self.site, "logits", given)
-        changed = act(self.known, self.site, scale if self.spatial or scale.ndim == 2 else scale.reshape(len(scale), -1))
+                    entry.content.keep(self.site, "logits", given, self.copy_logits)
+        flat = scale if self.spatial or scale.ndim == 2 else scale.reshape(len(scale), -1)
+        changed = act(self.known, self.site, flat, copy=self.copy_scale)
         return None if changed is None else changed if self.spatial else changed.reshape(len(changed), *scale.shape[1:])
 
 
@@ -101,3 +106,27 @@ class CallHook(Hook):
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> None:
         self.function(given_to(args, rest), *rest[-1:])
+
+
+def forward_with(hook: KeepHook | GateHook, module: nn.Module) -> Callable[..., Any]:
+    """Return the forward pass of a module with a hook around it, in a tenth of the time that PyTorch takes to call a hook."""
+    forward = module.forward
+    if isinstance(hook, KeepHook):
+
+        def hooked(*args: Any, **kwargs: Any) -> Any:
+            hook(module, args, kwargs)
+            return forward(*args, **kwargs)
+    else:
+
+        def hooked(*args: Any, **kwargs: Any) -> Any:
+            output = forward(*args, **kwargs)
+            changed = hook(module, args, kwargs, output)
+            return output if changed is None else changed
+
+    hooked.of_sevis = True  # type: ignore[attr-defined]
+    return hooked
+
+
+def is_hooked_forward(value: object) -> bool:
+    """Return whether it is what `forward_with` returned."""
+    return hasattr(value, "of_sevis")

@@ -94,7 +94,11 @@ class _Planner:
     def keep_inputs(self, site: Site) -> None:
         """Keep what goes into the projections."""
         for path, part in zip(pair_of(site), ("squeeze", "hidden"), strict=True):
-            self.add(path, KeepHook(self.known, site.name, part), before=True)
+            self.add(path, KeepHook(self.known, site.name, part, not self._lasts(path, "in")), before=True)
+
+    def _lasts(self, path: str, side: str) -> bool:
+        """Return whether a forward pass was seen not to overwrite what goes into a module or comes out of it."""
+        return self.known.evidence is not None and (path, side) in self.known.evidence.lasting
 
     def watch_gate(self, site: Site) -> None:
         """Read and change the scales where they come out of the gate."""
@@ -102,8 +106,9 @@ class _Planner:
         gate = self.model.get_submodule(path)
         in_place = getattr(gate, "inplace", type(gate) not in (nn.Sigmoid, nn.Tanh))  # then, or perhaps, it overwrites the logits
         if in_place:
-            self.add(path, KeepHook(self.known, site.name, "logits"), before=True)
-        self.add(path, GateHook(self.known, site.name, site.spatial, logits=not in_place), before=False)
+            self.add(path, KeepHook(self.known, site.name, "logits", copy=True), before=True)
+        copies = not self._lasts(path, "in"), not self._lasts(path, "out")
+        self.add(path, GateHook(self.known, site.name, site.spatial, not in_place, *copies), before=False)
 
     def follow(self, scope: str, blocks: Blocks, *, acting: bool) -> None:
         """Follow the scales of blocks through the forward pass of the module in which they multiply the maps."""

@@ -45,12 +45,14 @@ class _ForwardPass:
     Attributes:
         kept: the parts of each block.
         runs: how often each block ran.
+        told: what blocks told and nobody has asked for yet, in order: the block, the part, and the value.
         ended: whether the model's forward pass came to its end.
         fetched: whether all that is kept is on the CPU.
     """
 
     kept: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
+    told: list[tuple[str, str, Tensor]] = field(default_factory=list)
     ended: bool = False
     fetched: bool = False
 
@@ -73,6 +75,7 @@ class Record(Mapping[str, Excitation]):
         if name not in self._known.by_name:
             reason = self._known.refusal(name)
             raise KeyError(f"no SE block is called {name!r}{reason and f' ({reason})'}: the model has {', '.join(self)}")
+        self._sort(self._latest)
         kept = self._latest.kept.get(name, {})
         if "scale" not in kept:
             raise KeyError(f"{name} has not run: {self._why_not_run()}")
@@ -104,23 +107,41 @@ class Record(Mapping[str, Excitation]):
 
     def begin(self, site: str, u: Tensor) -> None:
         """Begin a run of a block, whose input is u, where the maps are wanted."""
-        (self._passes.get(get_ident()) or self._begin_pass()).kept[site] = {}
+        self.keep(site, "begin", u)
         if site in self.maps:
             self.keep(site, "maps", u)
 
-    def keep(self, site: str, part: str, value: Tensor) -> None:
-        """Keep a copy, because many networks overwrite what they computed (in-place activations and sums); a squeeze begins a run.
+    def keep(self, site: str, part: str, value: Tensor, copy: bool = True) -> None:
+        """Keep a part of a block's run; a squeeze begins it.
+
+        Args:
+            site: the block's name.
+            part: one of PARTS, or `maps`.
+            value: what is kept.
+            copy: whether it is copied, because many networks overwrite what they computed (in-place activations and sums).
 
         Raises:
             SevisError: for a squeeze that is not one number per channel, or the second of one run.
         """
         own = self._passes.get(get_ident()) or self._begin_pass()
-        if value.ndim > 2 and part != "maps" and self._known.by_name[site].spatial:
-            value = value.flatten(2).mean(2)
-        if part == "squeeze":
-            self._begin_run(own, site, value)
-        own.kept.setdefault(site, {})[part] = value.detach().clone() if value.requires_grad else value.clone()
-        own.fetched = False
+        value = value.detach() if value.requires_grad else value
+        own.told.append((site, part, value.clone() if copy and part != "begin" else value))
+        if self._known.evidence is None:  # then nothing is certain yet, and what is wrong is told at once
+            self._sort(own)
+
+    def _sort(self, own: _ForwardPass) -> None:
+        """Sort what blocks told into their runs: not before it is asked for, which spares the forward pass the time."""
+        told, own.told = own.told, []
+        for site, part, value in told:
+            own.fetched = False
+            if part == "begin":
+                own.kept[site] = {}
+                continue
+            by_place = value.ndim > 2 and part != "maps" and self._known.by_name[site].spatial
+            kept = value.flatten(2).mean(2) if by_place else value
+            if part == "squeeze":
+                self._begin_run(own, site, kept)
+            own.kept.setdefault(site, {})[part] = kept
 
     def _begin_pass(self) -> _ForwardPass:
         """Begin a forward pass of this thread, where only a part of the model was called."""
