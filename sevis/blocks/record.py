@@ -124,7 +124,8 @@ class Record(Mapping[str, Excitation]):
             SevisError: for a squeeze that is not one number per channel, or the second of one run.
         """
         own = self._passes.get(get_ident()) or self._begin_pass()
-        value = value.detach() if value.requires_grad else value
+        if value.requires_grad:
+            value = value.detach()
         own.told.append((site, part, value.clone() if copy and part != "begin" else value))
         if self._known.evidence is None:  # then nothing is certain yet, and what is wrong is told at once
             self._sort(own)
