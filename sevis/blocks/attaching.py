@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from sevis.blocks.contexts import apart, begin_pass, end_pass
+from sevis.blocks.contexts import apart, begin_pass, end_pass, renew
 from sevis.blocks.hook_kinds import GateHook, Hook, KeepHook, forward_with, is_hooked_forward
 from sevis.blocks.hook_plan import Planned, plan_hooks
 from sevis.blocks.sites import Known, check, know, sites_or_refuse
@@ -60,7 +60,7 @@ def acquire(model: nn.Module, *, maps: bool) -> Known:
         attachment = _attached.get(model)
         if attachment is None:
             known = know(model)
-            sites_or_refuse(model, known)
+            sites_or_refuse(model, known, patient=True)
             attachment = Attachment(known, maps=maps)
             _attach(model, attachment)
             _attached[model] = attachment
@@ -177,3 +177,5 @@ def _check(model: nn.Module, attachment: Attachment, args: tuple[Any, ...], kwar
         sites_or_refuse(model, attachment.known)
         _detach(attachment)
         _attach(model, attachment)
+        renew(attachment.known)
+        renew(attachment.known)

@@ -1,7 +1,7 @@
 """Changes of scales: which blocks, channels and images they concern, and what becomes of the scale s of eq. (3)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 from typing import Any
 
@@ -71,6 +71,15 @@ class SiteChange:
         chosen = (rows[:, None].to(scale.device), columns.to(scale.device))
         changed[chosen] = changed[chosen] * value if self.multiply else value.expand_as(changed[chosen])
         return changed
+
+
+def as_they_are(changes: Mapping[str, Value | Change]) -> dict[str, Change]:
+    """Return copies of changes, so that what the caller does with their values later changes nothing."""
+    found = {}
+    for address, given in changes.items():
+        change = given if isinstance(given, Change) else Change(given)
+        found[address] = replace(change, value=_tensor(change.value, address))
+    return found
 
 
 def resolve(changes: Mapping[str, Value | Change], sites: Sequence[Site]) -> dict[str, list[SiteChange]]:

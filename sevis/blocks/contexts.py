@@ -1,7 +1,7 @@
 """Who wants to know, or to change, what of which model: the captures and overrides of a thread's own context."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ class Entry(Generic[T]):
     Attributes:
         subject: what is known of the model; None once the block has ended, in whatever context that happens.
         content: the record, or the changes.
+        renew: finds the content again, once more is known of the model.
         reached: the blocks whose scales were changed.
         passes: forward passes of the model that knew of it.
         strangers: those of other threads and contexts, which did not.
@@ -32,6 +33,7 @@ class Entry(Generic[T]):
 
     subject: Known | None
     content: T
+    renew: Callable[[], T] | None = None
     reached: set[str] = field(default_factory=set)
     passes: int = 0
     strangers: int = 0
@@ -85,6 +87,13 @@ def following() -> list[tuple[Any, Scaling]]:
     except AttributeError:
         stack = _threads.stack = []
     return stack
+
+
+def renew(known: Known) -> None:
+    """Let all overrides of a model find the blocks that they are for again."""
+    for entry in tuple(_all_overrides):
+        if entry.subject is known and entry.renew:
+            entry.content = entry.renew()
 
 
 def is_wanted(known: Known) -> bool:

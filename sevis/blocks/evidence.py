@@ -2,22 +2,20 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from sevis.blocks.block import SQUEEZES, SqueezeExcitation
-from sevis.blocks.following import NORMS, UNSEEN, VIEWS, BlockRun, Follower, Product, Trace, tensors_in
-from sevis.blocks.structure import Candidate, Modules, candidate_of, is_projection, parent_of, widths
+from sevis.blocks.following import NORMS, BlockRun, Product
+from sevis.blocks.structure import Candidate, Modules, candidate_of, is_projection, parent_of
+from sevis.blocks.watching import Watching
 
 Pair = tuple[str, str]  # the paths of the two projections
-
-SMALL = 16_384  # numbers of one image, up to which it is remembered where a tensor comes from
-TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}  # of a mean, relative to the largest
 
 
 @dataclass(frozen=True)
@@ -63,194 +61,13 @@ class Evidence:
     by_keyword: frozenset[str] = frozenset()
     lasting: frozenset[tuple[str, str]] = frozenset()
 
-
-@dataclass(frozen=True)
-class _Maps:
-    """What a run was seen to multiply.
-
-    Attributes:
-        scope: the path of the innermost module whose forward pass was under way.
-        squeezed: whether z is the mean of these maps.
-        elsewhere: whether z is the mean of other maps.
-        places, takes_input: as of a `Wiring`.
-    """
-
-    scope: str
-    squeezed: bool
-    elsewhere: bool
-    places: tuple[int, ...]
-    takes_input: bool
-
-
-class Watching(Follower):
-    """Follows every pair of projections through one forward pass, and keeps what it sees."""
-
-    def __init__(self, modules: Modules, gates: Mapping[str, str]) -> None:
-        """Take the modules of a model, and the paths of those that may be gates by that of the projection before them."""
-        super().__init__()
-        self.modules = modules
-        self.gates = gates
-        self.runs: list[BlockRun] = []
-        self.values: list[tuple[tuple[str, str], Tensor, Tensor]] = []  # what went into and came out of the parts, with copies
-        self.by_keyword: set[str] = set()  # the modules that were called with their arguments by name
-        self.called: set[str] = set()  # the projections that ran
-        self.maps: dict[int, _Maps] = {}
-        self.inputs: dict[str, Tensor] = {}
-        self.stack: list[str] = []  # the paths of the modules whose forward passes are under way
-        self.spread: dict[str, tuple[int, ...]] = {}  # what projections got that is no squeeze
-        self.gate_calls: dict[str, list[str]] = {}  # whose scales came through a gate: the paths of second projections
-        self.unfolded: set[int] = set()  # products of a multiple of the maps
-        self.waiting: list[Trace] = []  # what goes into the projections and gates that are under way
-
-    def multiply(self, product: Product, operand: Tensor, call: Callable[[Tensor], Any]) -> Any:
-        """Look at the maps before they are multiplied, which may overwrite them."""
-        if id(product) not in self.maps:
-            self.alive.append(product)
-            self._unfold(product, operand)
-            self.maps[id(product)] = self._look(product, operand)
-        return call(operand)
-
-    def unseen_scale(self, tensor: Tensor) -> Trace | None:
-        """Return the trace of the latest second projection for what a gate gives that no mode sees, as a custom autograd function."""
-        run = self.runs[-1] if self.runs else None
-        if run is None or run.products or id(self.origin(tensor)) in self.sources or tensor.numel() != run.count:
-            return None
-        return Trace(run, chain=(UNSEEN,))
-
-    def may_combine(self, product: Product) -> bool:
-        """Return whether the forward pass is still where the product was made."""
-        return bool(self.stack) and self.stack[-1] == self.maps[id(product)].scope
-
-    def notice(self, name: str, given: list[Tensor], result: Any) -> None:
-        """Remember of views, multiples and small tensors what they come from."""
-        if not isinstance(result, Tensor) or not given or any(result is tensor for tensor in given):
-            return
-        if name in VIEWS or result.numel() <= SMALL * (len(result) if result.ndim else 1):
-            self.sources[id(result)] = (name, given)
-            self.alive += (result, *given)
-
-    def lasting(self) -> frozenset[tuple[str, str]]:
-        """Return what went into the parts, or came out, and was not overwritten since."""
-        changed = {key for key, value, before in self.values if value.is_meta or not torch.equal(value, before)}
-        return frozenset(key for key, _, _ in self.values) - changed
-
-    def _note(self, path: str, side: str, value: Tensor) -> None:
-        if value.numel() <= SMALL * max(1, len(value)):
-            self.values.append(((path, side), value, value.detach().clone()))
-
-    # what the hooks call
-
-    def enter(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Begin the forward pass of a module with children."""
-        self.by_keyword.update([path] if not args else [])
-        self.stack.append(path)
-        if (given := next(tensors_in((args, kwargs)), None)) is not None:
-            self.inputs[path] = given
-
-    def leave(self, path: str, *_: Any) -> None:
-        """End it, and that of any inside it that failed."""
-        while self.stack and self.stack.pop() != path:
-            pass
-
-    def begin_projection(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Look at what goes into a projection: a squeeze, or the hidden units of a run."""
-        self.paused += 1
-        self.called.add(path)
-        self.by_keyword.update([path] if not args else [])
-        given = next(tensors_in((args, kwargs)))
-        self._note(path, "in", given)
-        inputs, outputs = widths(module)
-        if given.numel() != len(given) * inputs or given.ndim < 2:
-            self.spread[path] = tuple(given.shape)
-            self.waiting.append(Trace(BlockRun(path, given, given, 0, 0), fault="spread"))
-            return
-        trace = self.known.get(id(given)) or self._pending(given, inputs, outputs)
-        if isinstance(trace, Trace) and trace.hidden and (trace.run.hidden, trace.run.channels) == (inputs, outputs):
-            run = replace(trace.run, products=[], lost=[]) if trace.run.second else trace.run
-            run.second = path
-            self.runs.append(run)
-            self.waiting.append(replace(trace, run=run, hidden=False, chain=(), affine=(1.0, 0.0)))
-        else:
-            self.waiting.append(Trace(BlockRun(path, given, given.detach().clone(), inputs, outputs), hidden=True))
-
-    def end_projection(self, path: str, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
-        """Follow what comes out of a projection."""
-        self.paused -= 1
-        trace = self.waiting.pop()
-        if trace.fault != "spread":
-            self.label(output, trace)
-            self.latest = trace if trace.hidden else None
-
-    def begin_gate(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Look at what goes into a module that may be a gate."""
-        self.by_keyword.update([path] if not args else [])
-        given = next(tensors_in((args, kwargs)))
-        self._note(path, "in", given)
-        trace = self.known.get(id(given))
-        if not isinstance(trace, Trace) or trace.hidden:
-            trace = Trace(BlockRun("", torch.empty(0), torch.empty(0), 0, 0), fault="spread")
-        self.gate_calls.setdefault(path, []).append(trace.run.second)
-        self.waiting.append(trace)
-
-    def end_gate(self, path: str, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
-        """Follow what comes out of it."""
-        self._note(path, "out", output)
-        trace = self.waiting.pop()
-        if trace.fault != "spread":
-            self.label(output, replace(trace, chain=(*trace.chain, type(module).__name__), affine=(1.0, 0.0), by_module=True))
-
-    latest: Trace | None = None
-
-    def _pending(self, given: Tensor, hidden: int, channels: int) -> Trace | None:
-        """Return the trace of the latest first projection, where an activation that no mode sees lies between it and this one."""
-        trace = self.latest
-        if trace is None or trace.run.second or id(self.origin(given)) in self.sources:
-            return None
-        fits = (trace.run.hidden, trace.run.channels, trace.run.count) == (hidden, channels, len(given) * channels)
-        return trace if fits else None
-
-    # what is multiplied
-
-    def _unfold(self, product: Product, operand: Tensor) -> None:
-        """Take u for the maps of (2 u) s, where z is the mean of u."""
-        run = product.trace.run
-        maps, multiple = self.multiples.get(id(product.base), (product.base, 1.0))
-        if multiple != 1 and is_mean(run.squeeze, maps, axis_of(maps, operand, run.channels)):
-            product.base, product.powers = maps, (product.powers[0], multiple * product.powers[1])
-            self.unfolded.add(id(product))
-
-    def _look(self, product: Product, operand: Tensor) -> _Maps:
-        run, base = product.trace.run, product.base
-        path = candidate_of(self.modules, run.first, run.second).path
-        scope = self.stack[-1] if self.stack else ""
-        while scope and not run.second.startswith(f"{scope}."):
-            scope = parent_of(scope)
-        axis = axis_of(base, operand, run.channels)
-        squeezed = is_mean(run.squeeze, base, axis)
-        whole = self.origin(base)
-        places = [size for number, size in enumerate(base.shape) if number not in (0, axis)]
-        if whole is not base and (wider := channel_axis(whole, run.channels)):
-            places = [size for number, size in enumerate(whole.shape) if number not in (0, wider)]
-        given = self.inputs.get(path)
-        takes_input = path in self.stack and given is whole and channel_axis(whole, run.channels) == 1
-        elsewhere = not squeezed and any(
-            is_mean(run.squeeze, maps, place) for maps in self.squeeze_of(run)[1] for place in _channel_axes(maps, run.channels)
-        )
-        return _Maps(scope, squeezed, elsewhere, tuple(places), takes_input)
-
-    def squeeze_of(self, run: BlockRun) -> tuple[list[str], list[Tensor]]:
-        """Return the functions that made a squeeze, and the maps that it was made of."""
-        names: list[str] = []
-        maps: list[Tensor] = []
-        stack = [run.given]
-        while stack:
-            tensor = stack.pop()
-            if tensor.numel() > run.count and tensor.ndim >= 3:
-                maps.append(tensor)
-            elif source := self.sources.get(id(tensor)):
-                names += [source[0]] * (source[0] not in VIEWS)
-                stack += [other for other in source[1] if other is not tensor and not isinstance(other, nn.Parameter)]
-        return names, maps
+    def joined_with(self, other: "Evidence") -> "Evidence":
+        """Return this with what a later forward pass showed, which counts where both showed something."""
+        wirings = {**self.wirings, **other.wirings}
+        refused = {pair: reason for pair, reason in {**self.refused, **other.refused}.items() if pair not in other.wirings}
+        wirings = {pair: wiring for pair, wiring in wirings.items() if pair not in refused}
+        lasting = (self.lasting & other.lasting) | (self.lasting ^ other.lasting)
+        return Evidence(wirings, refused, self.by_keyword | other.by_keyword, lasting)
 
 
 def examine(modules: Modules, candidates: Sequence[Candidate], run: Callable[[], Any]) -> Evidence:
@@ -261,7 +78,7 @@ def examine(modules: Modules, candidates: Sequence[Candidate], run: Callable[[],
         candidates: what looks like an SE block in it. Other pairs of projections are followed, too.
         run: runs the forward pass.
     """
-    gates = {gate: "" for candidate in candidates if (gate := candidate.gate)}
+    gates = {gate for candidate in candidates if (gate := candidate.gate)}
     watching = Watching(modules, gates)
     with torch.no_grad(), _watched(watching), watching:
         run()
@@ -382,39 +199,3 @@ def form_of(affine: tuple[float, float], powers: Sequence[float], maps: str) -> 
         return term if factor > 0 else f"-{term}"
     rest = maps if abs(powers[0]) == 1 else f"{abs(powers[0]):g} * {maps}"
     return f"{'-' if powers[0] < 0 else ''}{rest} {'+' if factor > 0 else '-'} {term}"
-
-
-# shapes
-
-
-def is_mean(squeeze: Tensor, maps: Tensor, axis: int) -> bool:
-    """Return whether a squeeze is the mean of maps over all dimensions but the first and the channels'; on the meta device, it may be."""
-    dims = [number for number in range(1, maps.ndim) if number != axis]
-    if len(squeeze) != len(maps) or not dims or squeeze.numel() != len(maps) * maps.shape[axis]:
-        return False
-    if squeeze.is_meta:
-        return True
-    mean = maps.detach().to(torch.float32 if maps.dtype != torch.float64 else maps.dtype).mean(dims)
-    z = squeeze.reshape(mean.shape).to(mean.dtype)
-    if not (mean.isfinite().all() and z.isfinite().all()):
-        return True  # such numbers contradict nothing
-    room = max(TOLERANCE.get(squeeze.dtype, 1e-4), TOLERANCE.get(maps.dtype, 1e-4))
-    return bool((mean - z).abs().max() <= room * max(mean.abs().max().item(), maps.detach().abs().mean().item(), 1e-12))
-
-
-def channel_axis(maps: Tensor, channels: int) -> int:
-    """Return the dimension of the channels: the second where it fits, else the last; 0 for maps without it."""
-    return next(iter(_channel_axes(maps, channels)), 0)
-
-
-def _channel_axes(maps: Tensor, channels: int) -> list[int]:
-    return [number for number in dict.fromkeys((1, maps.ndim - 1)) if number < maps.ndim and maps.shape[number] == channels]
-
-
-def axis_of(maps: Tensor, operand: Tensor, channels: int) -> int:
-    """Return the dimension of maps that an operand, which multiplies them, has the channels in."""
-    if operand.ndim == maps.ndim:
-        wide = [number for number in range(1, maps.ndim) if operand.shape[number] == channels and operand.stride(number)]
-        if len(wide) == 1:
-            return wide[0]
-    return channel_axis(maps, channels)

@@ -50,8 +50,16 @@ class Call(NamedTuple):
 
     @property
     def numbers(self) -> list[float]:
-        """The numbers among its arguments."""
-        return [value for value in self.args if isinstance(value, int | float) and not isinstance(value, bool)]
+        """The numbers among its arguments, tensors without dimensions included."""
+        values = (*self.args, *(value for name, value in self.kwargs.items() if name == "other"))
+        plain = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+        return plain + [float(value) for value in values if _is_number(value)]
+
+    @property
+    def weight(self) -> float:
+        """By how much its last tensor counts: `alpha` of a sum, `value` of a sum of products."""
+        value = self.kwargs.get("alpha", self.kwargs.get("value", 1.0))
+        return float(value)
 
 
 @dataclass(eq=False)
@@ -63,6 +71,7 @@ class BlockRun:
         given: the input of the first.
         squeeze: z, a copy of it as it was.
         channels, hidden: C, and the units of the hidden layer.
+        number: of the second projection's call, counted over all runs of the pass.
         products: what its scales were multiplied with.
         lost: what became of its scales, where that is no product.
     """
@@ -73,6 +82,7 @@ class BlockRun:
     channels: int
     hidden: int
     second: str = ""
+    number: int = 0
     products: list["Product"] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
@@ -164,7 +174,7 @@ class Follower(TorchFunctionMode):
         call = Call(func, getattr(func, "__name__", "").strip("_"), args, kwargs or {}, [])
         if self.paused:
             return call()
-        call.given.extend(tensors_in((args, call.kwargs)))
+        call.given.extend(tensor for tensor in tensors_in((args, call.kwargs)) if not _is_number(tensor))
         if call.name in PRODUCTS and len(call.given) == 2 and not any(id(tensor) in self.known for tensor in call.given):
             for tensor in call.given:
                 if not isinstance(tensor, nn.Parameter) and (trace := self.unseen_scale(tensor)):
@@ -178,14 +188,19 @@ class Follower(TorchFunctionMode):
                 (number,) = call.numbers
                 self.multiples[id(result)] = (call.given[0], number if "mul" in call.name else 1 / number)
                 self.alive += (result, call.given[0])
+            if call.name in SUMS and call.numbers == [0] and len(call.given) == 1:  # as Python's sum begins
+                self.sources[id(result)] = ("clone", call.given)
+                self.alive += (result, call.given[0])
         self.notice(call.name, call.given, result)
         return result
 
     def _step(self, call: Call) -> Any:
         traced = [(tensor, label) for tensor in call.given if isinstance(label := self.known.get(id(tensor)), Trace)]
-        scale = next(((tensor, trace) for tensor, trace in traced if not trace.hidden), None)
-        if call.name in PRODUCTS and scale and (base := _base_of(call.given, scale[0], scale[1].run)) is not None:
-            return self._product(call, *scale, base)
+        scales = [(tensor, trace) for tensor, trace in traced if not trace.hidden]
+        if call.name in PRODUCTS and scales:
+            operand, trace = max(scales, key=lambda scale: scale[1].run.number)  # maps of one place may seem scales themselves
+            if (base := _base_of(call.given, operand, trace.run)) is not None:
+                return self._product(call, operand, trace, base)
         before = [self.known.get(id(tensor)) for tensor in call.given]
         result = call()
         if not isinstance(result, Tensor):
@@ -220,20 +235,31 @@ class Follower(TorchFunctionMode):
             return product  # type: ignore[return-value]
         if not self.may_combine(product):
             return None
-        if call.name in SUMS and len(call.given) == 2 and not call.numbers:
-            if self.origin(call.given[1 - index]) is not self.origin(product.base):
-                return None
-            sign = -1.0 if "sub" in call.name else 1.0
-            first = (call.name == "rsub") != (index == 0)  # whether the product is what the other is added to or taken from
-            own, other = (1.0, sign) if first else (sign, 1.0)
-            constant, *rest = (own * power for power in product.powers)
-            product.powers = (constant + other, *rest)
+        if call.name in ("neg", "negative"):
+            product.powers = tuple(-power for power in product.powers)
             return product
+        if call.name in SUMS and len(call.given) == 2 and not call.numbers:
+            return self._sum(call, index, product, both=before[1 - index] is product)
         if call.name in ("mul", "rmul", "imul", "div", "truediv") and len(call.given) == len(call.numbers) == 1:
             factor = call.numbers[0] if "mul" in call.name else 1 / call.numbers[0]
             product.powers = tuple(power * factor for power in product.powers)
             return product
         return None
+
+    def _sum(self, call: Call, index: int, product: Product, *, both: bool) -> Product | None:
+        """Return the sum of scaled maps and the same maps, unscaled or scaled; None for that with anything else."""
+        weights = [1.0, call.weight * (-1.0 if "sub" in call.name else 1.0)]
+        if call.name == "rsub":
+            weights.reverse()
+        other = call.given[1 - index]
+        if both:
+            product.powers = tuple(power * sum(weights) for power in product.powers)
+            return product
+        if self.origin(other) is not self.origin(product.base):
+            return None
+        constant, *rest = (weights[index] * power for power in product.powers)
+        product.powers = (constant + weights[1 - index], *rest)
+        return product
 
     def _product(self, call: Call, operand: Tensor, trace: Trace, base: Tensor) -> Any:
         before = self.known.get(id(base))
@@ -241,7 +267,7 @@ class Follower(TorchFunctionMode):
             product = before
             product.powers = (0.0, *product.powers)
         else:
-            product = Product(trace, base, (1.0, 1.0) if call.name == "addcmul" and call.args[0] is base else (0.0, 1.0))
+            product = Product(trace, base, (1.0, call.weight) if call.name == "addcmul" and call.args[0] is base else (0.0, 1.0))
             trace.run.products.append(product)
         result = self.multiply(product, operand, partial(call.with_other, operand))
         self.label(result, product)
@@ -269,12 +295,19 @@ def _line_of(call: Call) -> tuple[float, float] | None:
     if len(call.numbers) != 1:
         return None
     (number,) = call.numbers
-    number_first = call.name.startswith("r") or not isinstance(call.args[0], Tensor)  # 1 - x, 1 / x
+    first = call.args[0]
+    number_first = call.name.startswith("r") or not isinstance(first, Tensor) or _is_number(first)  # 1 - x, 1 / x
     name = call.name.removeprefix("r").removeprefix("i")
+    number *= call.weight
     lines = {"mul": (number, 0.0), "add": (1.0, number), "sub": (-1.0, number) if number_first else (1.0, -number)}
     if number and not number_first:
         lines["div"] = lines["truediv"] = 1 / number, 0.0
     return lines.get({"multiply": "mul", "divide": "div", "subtract": "sub"}.get(name, name)) if number or name != "mul" else None
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether it is a tensor that holds a plain number: without dimensions, and not learnt."""
+    return isinstance(value, Tensor) and value.ndim == 0 and not (value.is_meta or isinstance(value, nn.Parameter))
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:

@@ -100,12 +100,13 @@ class GateHook(Hook):
 
 @dataclass(eq=False, slots=True)
 class CallHook(Hook):
-    """Calls a function with what a module was given, and with what it returned where it has run."""
+    """Calls a function with what a module was given, and, after the module has run, with what it returned."""
 
     function: Callable[..., None]
+    after: bool
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> None:
-        self.function(given_to(args, rest), *rest[-1:])
+        self.function(given_to(args, rest), *(rest[-1:] if self.after else ()))
 
 
 def forward_with(hook: KeepHook | GateHook, module: nn.Module) -> Callable[..., Any]:

@@ -62,6 +62,8 @@ def plan_hooks(model: nn.Module, known: Known, *, maps: bool) -> HookPlan:
             if owners.setdefault(part, site.name) != site.name:
                 raise SevisError(f"{owners[part]} and {site.name} share {part}: give each SE block projections of its own")
         planner.keep_inputs(site)
+        if known.evidence is not None and wiring is None:  # it did not run in the pass that was looked at
+            planner.add(pair_of(site)[1], CallHook(partial(_look_again, known), after=False), before=True)
         if site.parts[2] and (wiring is None or wiring.by_module):
             planner.watch_gate(site)
         elif wiring:
@@ -75,6 +77,11 @@ def plan_hooks(model: nn.Module, known: Known, *, maps: bool) -> HookPlan:
     for scope, blocks in viewed.items():
         planner.follow(scope, blocks, acting=False)
     return planner.plan
+
+
+def _look_again(known: Known, _: Tensor | None) -> None:
+    """Let the next forward pass of the model show what the ones before it did not."""
+    known.untried = True
 
 
 @dataclass(frozen=True)
@@ -113,12 +120,12 @@ class _Planner:
     def follow(self, scope: str, blocks: Blocks, *, acting: bool) -> None:
         """Follow the scales of blocks through the forward pass of the module in which they multiply the maps."""
         scope_follower = _ScopeFollower(self.known, blocks, acting)
-        self.add(scope, CallHook(scope_follower.begin), before=True)
-        self.add(scope, CallHook(scope_follower.end), before=False, always=True)
+        self.add(scope, CallHook(scope_follower.begin, after=False), before=True)
+        self.add(scope, CallHook(scope_follower.end, after=True), before=False, always=True)
         for site, _ in blocks:
-            self.add(pair_of(site)[1], CallHook(partial(scope_follower.start, site)), before=False)
+            self.add(pair_of(site)[1], CallHook(partial(scope_follower.start, site), after=True), before=False)
             if site.parts[2]:
-                self.add(f"{site.path}.{site.parts[2]}".removeprefix("."), CallHook(scope_follower.pass_gate), before=False)
+                self.add(f"{site.path}.{site.parts[2]}".removeprefix("."), CallHook(scope_follower.pass_gate, after=True), before=False)
 
 
 @dataclass(frozen=True, eq=False)

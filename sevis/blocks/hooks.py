@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from sevis.blocks.attaching import acquire, hooks_of, release
-from sevis.blocks.changes import Change, Value, addressed, resolve
+from sevis.blocks.changes import Change, Value, addressed, as_they_are, resolve
 from sevis.blocks.contexts import Changes, Entry, Shared, entered, overrides, records, watched
 from sevis.blocks.record import Record
 from sevis.blocks.sites import Known, site_named
@@ -39,7 +39,7 @@ def capture(model: nn.Module, *, maps: Sequence[str] = ()) -> Iterator[Record]:
             when what looked like its blocks turns out to do something else.
     """
     with hooks_of(model, maps=bool(maps)) as known:
-        record = Record(known, frozenset(site_named(known.by_name, name).name for name in maps))
+        record = Record(known, frozenset(name if known.is_hopeful else site_named(known.by_name, name).name for name in maps))
         with entered(records, Entry(known, record)):
             yield record
 
@@ -62,11 +62,21 @@ def override(model: nn.Module, changes: Mapping[str, Value | Change]) -> Iterato
             pass, when it does not have its N images; at the end, for an address none of whose blocks ran.
     """
     with hooks_of(model) as known:
-        entry = Entry(known, resolve(changes, known.sites))
-        asked = {address: [site.name for site in addressed(address, known.sites)] for address in changes}
+        kept = as_they_are(changes)
+
+        def renewed() -> Changes:
+            try:
+                return resolve(kept, known.sites)
+            except SevisError:
+                if known.is_hopeful:  # the first forward pass may show the blocks that are not there yet
+                    return {}
+                raise
+
+        entry = Entry(known, renewed(), renewed)
         with entered(overrides, entry), watched(entry):
             yield
-        for address, names in asked.items():
+        for address in changes:
+            names = [site.name for site in addressed(address, known.sites)]
             if not entry.reached.intersection(names):
                 raise SevisError(f"the change of {address} reached no forward pass: {_why_not_reached(model, known, entry, names)}")
 

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sevis.blocks.evidence import Wiring, axis_of, channel_axis
+from sevis.blocks.evidence import Wiring
 from sevis.blocks.following import UNSEEN, BlockRun, Follower, Product, Trace
 from sevis.blocks.sites import Site, pair_of
+from sevis.blocks.watching import axis_of, channel_axis, flat_scales
 
 Act = Callable[[str, Tensor], Tensor | None]  # takes the factors of a block, (N, C), and returns the changed ones, where they change
 Keep = Callable[[str, Tensor], None]
@@ -65,7 +66,7 @@ class Scaling(Follower):
         self.keep_maps(site.name, self._whole(maps, axis, site.channels))
         if self.act is None:
             return call(operand)
-        flat = _flat(operand, product.base, axis, site.channels)
+        flat = flat_scales(operand, product.base, axis, site.channels)
         changed = self.act(site.name, factor_of(flat, wiring.powers))
         if changed is None:
             return call(operand)
@@ -89,13 +90,6 @@ def factor_of(operand: Tensor, powers: Sequence[float]) -> Tensor:
 def operand_of(factor: Tensor, powers: Sequence[float]) -> Tensor:
     """Return what must multiply the maps, once, so that they come out by that factor."""
     return (factor - powers[0]) / powers[-1] if powers[0] or powers[-1] != 1 else factor
-
-
-def _flat(operand: Tensor, base: Tensor, axis: int, channels: int) -> Tensor:
-    """Return an operand of any shape that broadcasts to the maps as (N, C)."""
-    if operand.numel() == len(operand) * channels:
-        return operand.reshape(len(operand), channels)
-    return operand.movedim(axis - base.ndim + operand.ndim, 1).flatten(2)[:, :, 0]
 
 
 def _like(flat: Tensor, operand: Tensor, axis: int, channels: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Where the SE blocks of a model are: what is known of it, from its layers and from a forward pass, kept with the model."""
 
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from torch import nn
 from sevis.blocks.evidence import Evidence, Pair, Wiring, examine
 from sevis.blocks.following import tensors_in
 from sevis.blocks.naming import name_block
-from sevis.blocks.rehearsal import few, stand_in
+from sevis.blocks.rehearsal import few, stand_in, undisturbed
 from sevis.blocks.structure import Candidate, Modules, candidate_of, find_candidates, find_relatives, in_order, outline, product_path
 from sevis.errors import NoBlocks, SevisError, one_line
+
+IDLE = ("nothing is multiplied", "no gate", "its first projection got", "what comes out")  # as of any two layers
 
 Declared = Mapping[str, Sequence[str]]
 
@@ -84,6 +87,7 @@ class Known:
         self.declared = dict(declared)
         self.candidates = find_candidates(modules, declared)
         self.evidence: Evidence | None = None
+        self.misfit = ""  # why a declared block is none
         self.untried = True  # whether no forward pass was tried yet
         self.plans: dict[bool, Any] = {}  # of hooks, without and with the maps
         self.by_name: dict[str, Site] = {}
@@ -98,6 +102,11 @@ class Known:
     def sites(self) -> tuple[Site, ...]:
         """The blocks, in the order of the modules."""
         return tuple(self.by_name.values())
+
+    @property
+    def is_hopeful(self) -> bool:
+        """Whether a forward pass may show blocks that are not listed yet."""
+        return self.untried and any(candidate.doubt and candidate.may_be for candidate in self.candidates)
 
     def is_current(self) -> bool:
         """Return whether the model still has the modules that it had."""
@@ -116,7 +125,8 @@ class Known:
 
     def learn(self, model: nn.Module, evidence: Evidence) -> None:
         """Take what a forward pass showed."""
-        self.evidence = evidence
+        self.evidence = evidence if self.evidence is None else self.evidence.joined_with(evidence)
+        self.untried = False
         self.plans.clear()
         self._list_sites(outline(model))
 
@@ -130,7 +140,8 @@ class Known:
         modules = outline(model)
         taken = {pair_of(site) for site in self.sites}
         seen = self.evidence.refused if self.evidence else {}
-        reasons = {candidate.projections: candidate.doubt for candidate in self.candidates if candidate.seems} | dict(seen)
+        reasons = {candidate.projections: candidate.doubt for candidate in self.candidates if candidate.seems}
+        reasons |= {pair: reason for pair, reason in seen.items() if pair in self.names or pair in reasons or not reason.startswith(IDLE)}
         found = {}
         for (first, second), reason in reasons.items():
             if reason and (first, second) not in taken and (first in modules and second in modules):
@@ -160,12 +171,14 @@ class Known:
             names.add(name)
             self.names[pair] = name
             if candidate.named and pair in refused:
-                raise SevisError(f"the block that was named at {candidate.path!r} is not the paper's: {refused[pair]}")
+                self.misfit = f"the block that was named at {candidate.path!r} is not the paper's: {refused[pair]}"
             if pair not in refused:
                 if obstacle := _obstacle_on(modules, candidate):
                     raise SevisError(obstacle)
                 sites.append(_site(modules, candidate, name, wirings.get(pair)))
         self.by_name = {site.name: site for site in sites}
+        if self.misfit:
+            raise SevisError(self.misfit)
 
 
 _known: WeakKeyDictionary[nn.Module, Known] = WeakKeyDictionary()
@@ -219,9 +232,13 @@ def require_sites(model: nn.Module) -> tuple[Site, ...]:
     return sites_or_refuse(model, know(model))
 
 
-def sites_or_refuse(model: nn.Module, known: Known) -> tuple[Site, ...]:
-    """Return the SE blocks that are known of a model. Raises NoBlocks where there are none."""
-    if known.sites:
+def sites_or_refuse(model: nn.Module, known: Known, *, patient: bool = False) -> tuple[Site, ...]:
+    """Return the SE blocks that are known of a model.
+
+    Raises:
+        NoBlocks: where there are none; where `patient`, only if no forward pass may still show some.
+    """
+    if known.sites or (patient and known.is_hopeful):
         return known.sites
     lookalikes = known.lookalikes(model)
     counts = Counter((like.kind, like.reason) for like in lookalikes)
@@ -252,6 +269,8 @@ def know(model: nn.Module, declared: Declared | None = None) -> Known:
         blocks = (known.declared if known else {}) if declared is None else declared
         if known is None or blocks != known.declared or not known.is_current():
             known = _known[model] = Known(model, blocks)
+        if known.misfit:
+            raise SevisError(known.misfit)
         return known
 
 
@@ -265,21 +284,23 @@ def check(model: nn.Module, known: Known, args: tuple[Any, ...], kwargs: dict[st
         strict: whether an example that does not go through the model is an error; else nothing is learnt from it.
     """
     images = len(first) if (first := next(tensors_in((args, kwargs)), None)) is not None and first.ndim else 0
-    known.untried = False
     error: Exception | None = None
     for number, hooks in ((images, False), (0, False), (images, True)):  # some models need all of their images, or their own hooks
-        twin = stand_in(model, all_hooks=hooks)
-        given, named = few(args, number), few(kwargs, number)
         try:
-            with torch.random.fork_rng(devices=list({t.device.index for t in model.parameters() if t.is_cuda})), torch.no_grad():
-                evidence = examine(outline(twin), known.candidates, partial(twin.forward, *given, **named))
+            with undisturbed(model):
+                twin = stand_in(model, all_hooks=hooks)
+                run = partial(twin, *few(args, number), **few(kwargs, number))
+                evidence = examine(outline(twin), known.candidates, run)
         except Exception as caught:  # whatever a stranger's network raises
             error = caught
         else:
             known.learn(model, evidence)
             return
+    known.untried = False
+    told = f"does not go through {type(model).__name__} ({one_line(error or Exception())})"
     if strict:
-        raise SevisError(f"the example does not go through {type(model).__name__} ({one_line(error or Exception())}): pass what it takes")
+        raise SevisError(f"the example {told}: pass what it takes")
+    warnings.warn(f"a small forward pass {told}: the SE blocks are taken for what they look like", stacklevel=2)
 
 
 def _site(modules: Modules, candidate: Candidate, name: str, wiring: Wiring | None) -> Site:

@@ -22,6 +22,7 @@ RELATIVE = 32  # modules that a relative of the block holds at most
 NEAR = 2  # how many modules deep a projection lies at most below the one that holds both
 GATES = ("sigmoid", "gate", "gating", "tanh", "scale_activation")  # in the names of modules that are gates, or of their classes
 GATING = ("sigmoid", "gate", "tanh", "relu6", "clamp", "clip", "expit")  # in the names that a forward pass uses for a gate
+UNSEEN_GATE = "no gate is seen behind its projections"
 MULTIPLYING = ("mul", "multiply", "einsum", "addcmul")
 DOUBTS = {  # names in a forward pass that the paper's block has no use for, and what they tell
     "softmax": "its forward pass takes a softmax, in which channels, places or branches compete",
@@ -58,6 +59,11 @@ class Candidate:
     def gate(self) -> str:
         """The path of the gate in the model; empty where no module is the gate."""
         return self.parts[2] and join(self.path, self.parts[2])
+
+    @property
+    def may_be(self) -> bool:
+        """Whether a forward pass may show that it is an SE block."""
+        return not self.doubt or bool(self.parts[2]) or self.doubt in DOUBTS.values() or self.doubt == UNSEEN_GATE
 
     @property
     def seems(self) -> bool:
@@ -170,9 +176,10 @@ def _declared(modules: Modules, path: str, parts: Sequence[str]) -> Candidate:
         )
     first, second = (modules[join(path, part)] for part in parts[:2])
     channels, hidden = widths(first)
-    if not channels or widths(second) != (hidden, channels):
+    if not (is_projection(first) and is_projection(second)) or widths(second) != (hidden, channels):
         raise SevisError(
-            f"expected two projections at {path!r}, from C channels to h units and back, got {type(first).__name__} {widths(first)} and "
+            f"expected two linear layers or 1x1 convolutions at {path!r}, from C channels to h units and back, got "
+            f"{type(first).__name__} {widths(first)} and "
             f"{type(second).__name__} {widths(second)}: name the layers that hold the weights"
         )
     return Candidate(path, (parts[0], parts[1], parts[2] if len(parts) > 2 else ""), channels, hidden, named=True)
@@ -272,10 +279,11 @@ def _doubt(modules: Modules, found: Candidate) -> str:
     holder = modules[found.path]
     words = _words(type(holder))
     above = [type(modules[path]) for path in _ancestors(found.path)]
-    if any("maxpool" in type(child).__name__.lower() for child in holder.children()):
+    small = len(list(holder.modules())) <= RELATIVE  # what a whole network says elsewhere is no doubt about its blocks
+    if small and any("maxpool" in type(child).__name__.lower() for child in holder.children()):
         return "it squeezes by the maximum, too"
     for word, reason in DOUBTS.items():
-        if word in words or (word == "softmax" and above and word in _words(above[0])):
+        if (small and word in words) or (word == "softmax" and above and word in _words(above[0])):
             switched_off = any("max" in key and value is False for key, value in holder.__dict__.items())
             if not (switched_off and "max" in word):
                 return reason
@@ -284,7 +292,7 @@ def _doubt(modules: Modules, found: Candidate) -> str:
     if any("gate" in key.lower() and child is not None and child._parameters for key, child in holder._modules.items()):
         return "its gate has weights"
     if not found.parts[2] and not any(word in said for said in words | _own_functions(holder) for word in GATING):
-        return "no gate is seen behind its projections"
+        return UNSEEN_GATE
     return ""
 
 
@@ -332,7 +340,8 @@ def _instead(module: nn.Module, softmax: bool) -> str:
         return "it has one layer with weights, and no bottleneck"
     if not layers:
         return "it has no projections"
-    return f"its layers lead {' and '.join(f'from {a} to {b}' for a, b in map(widths, layers) if a)}, not to fewer units and back"
+    leads = " and ".join(f"from {a} to {b}" for a, b in map(widths, layers) if a)
+    return f"its layers lead {leads}, and are not seen to be two projections" if leads else "it has no two projections"
 
 
 def _words(kind: type[nn.Module]) -> frozenset[str]:

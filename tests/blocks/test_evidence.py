@@ -62,7 +62,6 @@ def test_the_reasons_say_what_was_seen() -> None:
         "a head of many labels": "nothing is multiplied",
         "softmax over channels": "its gate is a softmax",
         "a bottleneck at every place": "its first projection got (2, 16, 9, 7), not one number for each image and channel",
-        "s is added": "nothing is multiplied by what comes out of its projections, which goes into add",
         "BAM": "its scales are mixed with other numbers (add)",
     }
     for row in STRANGERS:
@@ -126,7 +125,7 @@ def test_a_block_that_its_code_hides_is_found_by_an_example_or_declared() -> Non
     torch.testing.assert_close(record["SE_2_1"].scale[..., None, None] * u, output)
     for parts, message in (
         (("one", "three"), r"the model has no 'three'"),
-        (("one", "one"), r"expected two projections at '0', .* got Linear \(16, 4\) and Linear \(16, 4\)"),
+        (("one", "one"), r"expected two linear layers or 1x1 convolutions at '0', .* got Linear \(16, 4\) and Linear \(16, 4\)"),
         ("one", r"expected blocks=\{'path': \('first projection'"),
     ):
         with pytest.raises(SevisError, match=message):

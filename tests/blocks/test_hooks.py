@@ -196,6 +196,7 @@ def test_an_abandoned_capture_is_cleaned_up(network: nn.Module) -> None:
 
 
 def test_kept_hooks_stay_until_they_are_released(network: nn.Module) -> None:
+    find_sites(network, a_batch())
     keep_hooks(network)  # even where nobody keeps what it returns
     gc.collect()
     attached = hook_count(network)
