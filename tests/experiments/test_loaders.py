@@ -142,7 +142,7 @@ def test_a_data_set_of_dictionaries_is_collected_under_the_names_of_its_features
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x, y: (x.byte(), y), r"the inputs are a uint8 Tensor of shape .*normalised floats: make them as ready.preprocess does"),
+        (lambda x, y: (x.byte(), y), r"the inputs are a uint8 Tensor of shape .*takes floats: make them as ready.preprocess does"),
         (lambda x, y: (x * 100, y), "values as large as .* 0 to 255 has: make them"),
         (lambda x, y: (x.permute(0, 2, 3, 1), y), r"got \(6, 32, 32, 3\) \(its channels come last: permute"),
         (lambda x, y: (x[:, :1], y), r"expected inputs of shape \(N, 3, H, W\), got \(6, 1, 32, 32\)"),
@@ -156,9 +156,10 @@ def test_a_data_set_of_dictionaries_is_collected_under_the_names_of_its_features
         (lambda x, y: (x, y[:5]), "expected 6 labels for 6 images, got 5"),
         (lambda x, y: (x, ["red"] * 6), "expected one class index for each image"),
         (lambda x, y: ([x[0], x[1, :, :16]], y[:2]), "the inputs of a batch have different shapes"),
+        (lambda x, y: list(zip(x[:2], y[:2].tolist(), strict=True)), "images with their labels one by one, expected .* of a whole batch"),
         (lambda x, y: (["a.png"] * 6, y), "expected inputs as a tensor"),
         (lambda x, y: (x, y, ["a.png"] * 6), "the third part of a batch to be the images' indices .* got list: leave it out"),
-        (lambda x, y: (x * float("nan"), y), "values as large as nan"),
+        (lambda x, y: (x * float("nan"), y), "the inputs hold values that are not finite"),
         (lambda x, y: (x[:, :, :0], y), r"small cannot take inputs of shape \(6, 3, 0, 32\)"),
     ],
 )
