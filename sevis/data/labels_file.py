@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -76,7 +77,7 @@ class _Images:
         return self._asked[cell]
 
     def _look_up(self, path: str, *, cut: bool) -> list[str]:
-        parts = path.casefold().split("/")[-self._deepest :]
+        parts = _folded(path).split("/")[-self._deepest :]
         index = self._index(len(parts), cut=cut)
         found = [image for start in range(len(parts)) for image in index.get("/".join(parts[start:]), ())]
         return self._best(path, {image: _without_suffix(image) if cut else image for image in found})
@@ -86,7 +87,7 @@ class _Images:
         if (parts, cut) not in self._indices:
             index = self._indices[parts, cut] = {}
             for image in self._images:
-                ends = (_without_suffix(image) if cut else image).casefold().split("/")[-parts:]
+                ends = _folded(_without_suffix(image) if cut else image).split("/")[-parts:]
                 index.setdefault("/".join(ends), []).append(image)
         return self._indices[parts, cut]
 
@@ -276,7 +277,8 @@ def _columns(rows: _Rows, where: str, known: _Images) -> tuple[int, int]:
     if not files:
         lines = [" ".join(row) for row in rows.body if any(row)]  # none where entries of JSON hold lists
         raise SevisError(f"none of the {len(rows.body)} lines of {where} names an image that is here: {some(lines) or _JSON}")
-    file = max(files, key=lambda column: hits[column])
+    whole = [sum(column < len(row) and is_image(row[column]) for row in rows.body) for column in range(width)]
+    file = max(files, key=lambda column: (bool(whole[column]), hits[column]))  # a class such as 3 may be the name of 3.png, too
     others = [column for column in range(width) if column != file]
     by_name = sorted((CLASSES.index(names[column]), column) for column in others if names[column] in CLASSES)
     if by_name:
@@ -295,6 +297,11 @@ def _columns(rows: _Rows, where: str, known: _Images) -> tuple[int, int]:
 
 def _without_suffix(image: str) -> str:
     return image.rpartition(".")[0]
+
+
+def _folded(name: str) -> str:
+    """Return a name without what may be written in two ways: capitals, and accents, which macOS writes as letters of their own."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _plain(name: str) -> str:

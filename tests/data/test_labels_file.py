@@ -205,3 +205,14 @@ def test_names_that_thousands_of_folders_share_are_told_apart() -> None:
     text = "".join(f"MURA-v1.1/valid/{image},{number % 2}\n" for number, image in enumerate(images))
     listed = read_labels(text.encode(), "l.csv", images)
     assert [listed.classes[image] for image in images] == [str(number % 2) for number in range(5000)]
+
+
+@pytest.mark.parametrize("text", ["{0}.png,{1}\n", "{1},{0}.png\n"])
+def test_a_class_that_is_the_name_of_an_image_too_is_a_class(text: str) -> None:
+    images = tuple(f"{number}.png" for number in range(4))
+    lines = "".join(text.format(number, number % 3) for number in (*range(4), 9))  # 9.png is not here, so classes name more images
+    assert read(lines, images=images) == {image: str(number % 3) for number, image in enumerate(images)}
+
+
+def test_accents_as_macos_writes_them_make_no_difference() -> None:
+    assert read("caf\u00e9.png,a\n", images=("cafe\u0301.png",)) == {"cafe\u0301.png": "a"}
