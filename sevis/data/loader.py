@@ -108,7 +108,10 @@ class _Batches(Dataset[Batch]):
         item = self._attempt(index, lambda: self.dataset[index])
         if isinstance(item, Broken):
             return item
-        image, label, *_ = [item[key] for key in image_and_label(item)] if isinstance(item, Mapping) else item
+        item = [item[key] for key in image_and_label(item)] if isinstance(item, Mapping) else item
+        if not isinstance(item, tuple | list) or len(item) < 2:
+            raise SevisError(f"expected a data set of (PIL image, class index), got items of {type(item).__name__}: let it give both")
+        image, label, *_ = item
         if not isinstance(image, Image.Image):
             raise SevisError(f"expected a data set of (PIL image, class index), got {type(image).__name__}: make it without a transform")
         values = self._attempt(index, lambda: self.preprocess(image if image.mode == "RGB" else image.convert("RGB")))
@@ -128,6 +131,15 @@ class _Batches(Dataset[Batch]):
 
 def _as_it_is(batch: Batch) -> Batch:  # picklable, for spawned workers
     return batch
+
+
+def require_dataset(dataset: object) -> None:
+    """Raise SevisError for what has no items by number, such as a loader, a path or an iterable data set."""
+    if isinstance(dataset, str | Mapping) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        raise SevisError(
+            f"expected a data set with a length, of (PIL image, class index), got {type(dataset).__name__}: sevis.collect takes loaders, "
+            "and sevis.data.datasets.open_dataset opens a folder"
+        )
 
 
 def name_of(dataset: LabelledImages, index: int) -> str:

@@ -88,7 +88,15 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _check_contradiction(card: Card, names: Sequence[Sequence[str]] | None, given: Sequence[str]) -> None:
-    """Refuse names of labels that are other classes of the network than the data set says."""
+    """Refuse names of labels that are other classes of the network than the data set says, or stand in another order than its numbers."""
+    numbers = [name[0] for name in names or () if name and name[0].isdecimal()]
+    if names and len(numbers) == len(names) and tuple(given) == card.classes:
+        for label, number in enumerate(numbers):
+            if int(number) != label:
+                raise SevisError(
+                    f"label {label} is called {number} by the data set, so its labels are not the outputs of the network in their order: "
+                    "pass classes=[ready.classes[int(name)] for name in dataset.classes]"
+                )
     told, said = match_classes(names or (), card), match_classes([(name,) for name in given], card)
     for label, (true, claimed) in enumerate(zip(told, said, strict=False)):
         if true >= 0 and claimed >= 0 and true != claimed:

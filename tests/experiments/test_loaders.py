@@ -12,10 +12,11 @@ from torchvision.datasets import ImageFolder
 import sevis
 from sevis import SevisError, collect
 from sevis.data.loader import make_loader
+from sevis.data.preprocessing import Preprocessing
 from sevis.weights.loading import ReadyModel, make_ready
 from tests.helpers.cards import make_card
 from tests.helpers.networks import plain_gates
-from tests.helpers.pictures import write_colours
+from tests.helpers.pictures import write_classes, write_colours
 
 CLASSES = ("red", "x", "green", "y", "blue")  # not in the order of the folders
 WNIDS = ("n00000001", "n00000002", "n00000003", "n00000004", "n00000005")
@@ -137,6 +138,17 @@ def test_a_data_set_of_dictionaries_is_collected_under_the_names_of_its_features
     whole = sevis.collect_dataset(ready, Hub(lambda image: image))
     assert loaded.classes == whole.classes == ("blue", "green", "red")
     np.testing.assert_allclose(loaded.mean("SE_3_1"), whole.mean("SE_3_1"), atol=1e-6)
+
+
+def test_numbers_that_stand_as_text_are_not_the_outputs_in_their_order(network, tmp_path):
+    twelve = [f"class {number}" for number in range(12)]
+    ready = make_ready(make_card(classes=tuple(twelve), preprocessing=Preprocessing.square(32)), network, device="cpu")
+    write_classes(tmp_path, *(f"{number}/a.png" for number in range(12)))
+    images = ImageFolder(tmp_path, transform=lambda image: torch.from_numpy(ready.preprocess(image)))  # sorted as 0, 1, 10, 11, 2, ...
+    with pytest.raises(SevisError, match=r"label 2 is called 10 by the data set.*pass classes=\[ready"):
+        collect(ready, DataLoader(images), classes=ready.classes)
+    named = [ready.classes[int(name)] for name in images.classes]
+    assert collect(ready, DataLoader(images), classes=named).classes == tuple(named)
 
 
 @pytest.mark.parametrize(
