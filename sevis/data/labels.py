@@ -128,10 +128,14 @@ def read_names(classes: object, what: str = "classes") -> tuple[str, ...]:
     No two of them are alike: where two were, each has its number.
 
     Raises:
-        SevisError: for anything else, such as one string, or no name.
+        SevisError: for anything else, such as one string, no name, or a set, which has no order.
     """
     classes = getattr(classes, "names", classes)
+    if isinstance(classes, set | frozenset):
+        raise SevisError(f"expected {what} in the order of their indices, got a set, which has no order: pass a list")
     if isinstance(classes, Mapping):
+        if all(isinstance(key, str) and key.isdecimal() for key in classes) and all(isinstance(name, str) for name in classes.values()):
+            classes = {int(key): name for key, name in classes.items()}  # as JSON writes numbers
         names = _by_number(classes)
         if not names or not all(names):
             raise SevisError(f"expected {what} as names by number, or numbers from 0 by name, without a gap, got {_some(classes)}")
@@ -140,7 +144,7 @@ def read_names(classes: object, what: str = "classes") -> tuple[str, ...]:
     if not listed or not all(isinstance(name, str) for name in listed):
         got = repr(classes) if listed is None else _some(listed)
         raise SevisError(f"expected {what} as a list of names, one for each, got {got}: such as ['cat', 'dog']")
-    return names_for_people([(name,) for name in listed])
+    return names_for_people([(str(name),) for name in listed])
 
 
 def _some(names: Any) -> str:

@@ -4,9 +4,11 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sevis.data.arrangement import counted
 from sevis.data.image_formats import is_image
 from sevis.data.sources import printable
 from sevis.errors import SevisError, one_line
@@ -63,6 +65,7 @@ class _Images:
 
     def __init__(self, images: Sequence[str], prefer: str) -> None:
         self._images, self._prefer = images, prefer
+        self._deepest = max((image.count("/") for image in images), default=0) + 1  # parts of a path
         self._asked: dict[str, list[str]] = {}  # a cell is asked for when the separator, the columns and the classes are found
         self._indices: dict[tuple[int, bool], dict[str, list[str]]] = {}
 
@@ -74,23 +77,22 @@ class _Images:
         return self._asked[cell]
 
     def _look_up(self, path: str, *, cut: bool) -> list[str]:
-        parts = path.casefold().rsplit("/", 2)[-2:]
+        parts = _folded(path).split("/")[-self._deepest :]
         index = self._index(len(parts), cut=cut)
-        ends = {"/".join(parts), f"/{parts[-1]}"}  # an image that lies in no folder has any
-        return self._fitting(path, {image: _without_suffix(image) if cut else image for end in ends for image in index.get(end, ())})
+        found = [image for start in range(len(parts)) for image in index.get("/".join(parts[start:]), ())]
+        return self._best(path, {image: _without_suffix(image) if cut else image for image in found})
 
     def _index(self, parts: int, *, cut: bool) -> dict[str, list[str]]:
-        """Return the images by the last one or two parts of their paths."""
+        """Return the images by the last so many parts of their paths, or by all where they have fewer."""
         if (parts, cut) not in self._indices:
             index = self._indices[parts, cut] = {}
             for image in self._images:
-                ends = (_without_suffix(image) if cut else image).casefold().rsplit("/", 2)[-parts:]
-                index.setdefault("/".join(ends) if len(ends) == parts else f"/{ends[0]}", []).append(image)
+                ends = _folded(_without_suffix(image) if cut else image).split("/")[-parts:]
+                index.setdefault("/".join(ends), []).append(image)
         return self._indices[parts, cut]
 
-    def _fitting(self, path: str, keys: Mapping[str, str]) -> list[str]:
-        low = f"/{path.casefold()}"
-        found = [image for image, key in keys.items() if f"/{key.casefold()}".endswith(low) or low.endswith(f"/{key.casefold()}")]
+    def _best(self, path: str, keys: Mapping[str, str]) -> list[str]:
+        found = list(keys)
         for better in (  # of several, in this order
             [image for image in found if keys[image] == path],
             [image for image in found if f"/{keys[image]}".endswith(f"/{path}")],
@@ -180,7 +182,7 @@ def _read(text: str, where: str, known: _Images) -> _Rows:
             f"none of the {len(lines)} lines of {where} names one of the images here, and gives its class: expected lines such as "
             f"ILSVRC2012_val_00000001.JPEG,n01751748, got {some(lines) or 'an empty file'}"
         )
-    return _checked(_Rows(rows[0], rows[1:]) if _is_head(rows, known) else _Rows([], rows), where)
+    return _checked(_Rows(rows[0], rows[1:]) if _is_head(rows, known) else _Rows([], rows), where, known)
 
 
 def _is_head(rows: list[list[str]], known: _Images) -> bool:
@@ -190,8 +192,13 @@ def _is_head(rows: list[list[str]], known: _Images) -> bool:
     return not FILES.union(CLASSES).isdisjoint(map(_plain, rows[0])) or _naming(rows, known) == len(rows) - 1
 
 
-def _checked(rows: _Rows, where: str) -> _Rows:
-    """Refuse rows of which nobody knows where the class ends: longer ones than others, and words in columns that have no name."""
+def _checked(rows: _Rows, where: str, known: _Images) -> _Rows:
+    """Refuse rows of which nobody knows where a cell ends: longer ones than others, words in columns without a name, an open quote."""
+    for cell in (cell for row in (rows.head, *rows.body) for cell in row if "\n" in cell):
+        if any(known.find(part.strip()) for line in cell.splitlines()[1:] for part in re.split(f"[{SEPARATORS}]", line)):
+            raise SevisError(
+                f"a quote in {where} that is not closed takes other lines in, after {some(cell.splitlines()[:1])}: close it, or delete it"
+            )
     for row in rows.body:
         extra = row[len(rows.head) :] if rows.head else [cell for cell in row[2:] if not _is_number(cell)]
         if any(extra):
@@ -206,6 +213,9 @@ def _is_number(text: str) -> bool:
     return text.lstrip("-").replace(".", "", 1).isdigit()
 
 
+_JSON = 'expected an object with a file and its class on each line, such as {"file": "1.png", "label": "cat"}'
+
+
 def _json(text: str, where: str) -> _Rows:
     """Return the rows of JSON: objects with a file and its class, one a line or in a list, or one object of files and their classes."""
     try:
@@ -214,12 +224,13 @@ def _json(text: str, where: str) -> _Rows:
         except ValueError:
             content = [json.loads(line) for line in text.splitlines() if line.strip()]
     except (ValueError, RecursionError) as error:
-        raise SevisError(f"{where} is no JSON ({one_line(error)}): expected an object with a file and its class on each line") from None
-    if isinstance(content, dict) and FILES.isdisjoint(map(_plain, content)):
+        raise SevisError(f"{where} is no JSON ({one_line(error)}): {_JSON}") from None
+    nested = isinstance(content, dict) and any(isinstance(value, list | dict) for value in content.values())
+    if isinstance(content, dict) and not nested and FILES.isdisjoint(map(_plain, content)):
         return _Rows([], [[name, _cell(value)] for name, value in content.items()])
     entries = content if isinstance(content, list) else [content]
     if not all(isinstance(entry, dict) for entry in entries):
-        raise SevisError(f"{where} is JSON of another kind: expected an object with a file and its class on each line")
+        raise SevisError(f"{where} is JSON of another kind: {_JSON}")
     head = list(dict.fromkeys(key for entry in entries for key in entry))
     return _Rows(head, [[_cell(entry.get(key)) for key in head] for entry in entries])
 
@@ -264,10 +275,10 @@ def _columns(rows: _Rows, where: str, known: _Images) -> tuple[int, int]:
     called = [column for column in range(width) if hits[column] and names[column] in FILES]
     files = called or [column for column in range(width) if hits[column] and names[column] not in CLASSES]
     if not files:
-        raise SevisError(
-            f"none of the {len(rows.body)} lines of {where} names an image that is here: {some([' '.join(r) for r in rows.body])}"
-        )
-    file = max(files, key=lambda column: hits[column])
+        lines = [" ".join(row) for row in rows.body if any(row)]  # none where entries of JSON hold lists
+        raise SevisError(f"none of the {len(rows.body)} lines of {where} names an image that is here: {some(lines) or _JSON}")
+    whole = [sum(column < len(row) and is_image(row[column]) for row in rows.body) for column in range(width)]
+    file = max(files, key=lambda column: (bool(whole[column]), hits[column]))  # a class such as 3 may be the name of 3.png, too
     others = [column for column in range(width) if column != file]
     by_name = sorted((CLASSES.index(names[column]), column) for column in others if names[column] in CLASSES)
     if by_name:
@@ -279,11 +290,18 @@ def _columns(rows: _Rows, where: str, known: _Images) -> tuple[int, int]:
     if not rows.head and width == 2 and len({row[0] for row in rows.body}) < len(rows.body):  # else they are the numbers of the lines
         return file, 0
     told = f"its columns are {', '.join(rows.head)[:200]}" if rows.head else f"a line is {some([' '.join(row) for row in rows.body[:1]])}"
-    raise NoClassesError(f"it is not clear which column of {where} holds the classes: {told}; call that column label in the first line")
+    ones = all(row[column] in ("0", "1", "0.0", "1.0") for row in rows.body for column in others if column < len(row))
+    cure = "add a column label with the name of the column that holds the 1" if ones else "call that column label in the first line"
+    raise NoClassesError(f"it is not clear which column of {where} holds the classes: {told}; {cure}")
 
 
 def _without_suffix(image: str) -> str:
     return image.rpartition(".")[0]
+
+
+def _folded(name: str) -> str:
+    """Return a name without what may be written in two ways: capitals, and accents, which macOS writes as letters of their own."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _plain(name: str) -> str:
@@ -308,6 +326,8 @@ def _refuse_doubt(where: str, several: list[str], found: dict[str, dict[str, Non
         )
     torn = [f"{image} ({' and '.join(names)})" for image, names in found.items() if len(names) > 1]
     if torn:
-        raise SevisError(f"{where} gives {len(torn)} images more than one class: {some(torn)}; leave one line for each image")
+        raise SevisError(
+            f"{where} gives {counted(len(torn), 'image', 'images')} more than one class: {some(torn)}; leave one line for each image"
+        )
     if not found:
         raise SevisError(f"no line of {where} gives an image its class: expected lines such as ILSVRC2012_val_00000001.JPEG,n01751748")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 
 from sevis.data.datasets import ImageDataset
 from sevis.data.labels import Names, class_names, find_names, image_and_label, read_labels
@@ -108,7 +108,10 @@ class _Batches(Dataset[Batch]):
         item = self._attempt(index, lambda: self.dataset[index])
         if isinstance(item, Broken):
             return item
-        image, label, *_ = [item[key] for key in image_and_label(item)] if isinstance(item, Mapping) else item
+        item = [item[key] for key in image_and_label(item)] if isinstance(item, Mapping) else item
+        if not isinstance(item, tuple | list) or len(item) < 2:
+            raise SevisError(f"expected a data set of (PIL image, class index), got items of {type(item).__name__}: let it give both")
+        image, label, *_ = item
         if not isinstance(image, Image.Image):
             raise SevisError(f"expected a data set of (PIL image, class index), got {type(image).__name__}: make it without a transform")
         values = self._attempt(index, lambda: self.preprocess(image if image.mode == "RGB" else image.convert("RGB")))
@@ -130,10 +133,21 @@ def _as_it_is(batch: Batch) -> Batch:  # picklable, for spawned workers
     return batch
 
 
+def require_dataset(dataset: object) -> None:
+    """Raise SevisError for what has no items by number, such as a loader, a path or an iterable data set."""
+    if isinstance(dataset, str | Mapping) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        raise SevisError(
+            f"expected a data set with a length, of (PIL image, class index), got {type(dataset).__name__}: sevis.collect takes loaders, "
+            "and sevis.data.datasets.open_dataset opens a folder"
+        )
+
+
 def name_of(dataset: LabelledImages, index: int) -> str:
     """Return what an image of a data set is called: its file, where that is known."""
     if isinstance(dataset, ImageDataset):
         return dataset.files[index]
+    if isinstance(dataset, Subset):
+        return name_of(dataset.dataset, dataset.indices[index])  # type: ignore[arg-type]
     samples = getattr(dataset, "samples", None)  # of torchvision's ImageFolder and its kind
     return str(samples[index][0]) if samples else f"image {index}"
 
@@ -144,12 +158,22 @@ def about(dataset: LabelledImages) -> dict[str, Any]:
         name, split, fingerprint = dataset.name, dataset.split, dataset.fingerprint()
     else:
         name, split = type(dataset).__name__, str(getattr(dataset, "split", None) or "")
-        labels = getattr(dataset, "targets", ())
-        text = f"{name} {len(dataset)} {class_names(dataset)} {[int(label) for label in labels]}"
-        fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        fingerprint = hashlib.sha256(f"{class_names(dataset)} {_describe(dataset)}".encode()).hexdigest()
     wnids = getattr(dataset, "wnids", None)
     told = {"data": name, "split": split, "wnids": None if wnids is None else list(wnids), "fingerprint": fingerprint}
     return told | per_class(dataset)
+
+
+def _describe(dataset: object) -> str:
+    """Return what tells a data set from others, as far as it can be told without reading its images: its labels, and those of its parts."""
+    if isinstance(dataset, ImageDataset):
+        return dataset.fingerprint()
+    if isinstance(dataset, Subset):
+        return f"{_describe(dataset.dataset)} {list(map(int, dataset.indices))}"
+    if isinstance(dataset, ConcatDataset):
+        return " ".join(map(_describe, dataset.datasets))
+    told = getattr(dataset, "_fingerprint", None) or list(map(int, getattr(dataset, "targets", ())))  # Hugging Face keeps one of its own
+    return f"{type(dataset).__name__} {len(dataset)} {told}"  # type: ignore[arg-type]
 
 
 def per_class(dataset: LabelledImages) -> dict[str, int]:

@@ -8,7 +8,7 @@ WORDS = {"train": "train", "training": "train"}
 WORDS |= dict.fromkeys(("val", "valid", "validation", "validate", "dev", "eval", "evaluation"), "val")
 WORDS |= {"test": "test", "testing": "test"}
 BESIDE = {"set", "data", "dataset", "split", "part", "image", "images", "img", "imgs", "seg", "ilsvrc", "imagenet"}  # as in train_images
-HOLDERS = {"images", "image", "imgs", "img", "jpegimages", "jpegs", "data"}
+HOLDERS = {"images", "image", "imgs", "img", "jpegimages", "jpegs", "jpeg", "jpg", "png", "data"}
 
 
 def part_of(name: str) -> str:

@@ -21,6 +21,7 @@ from sevis.blocks.sites import Site, require_sites
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.data.datasets import ImageDataset
 from sevis.data.labels import find_names
+from sevis.data.labels_file import some
 from sevis.data.loader import per_class
 from sevis.data.preprocessing import ImagePreprocessing
 from sevis.errors import SevisError
@@ -30,7 +31,7 @@ from sevis.experiments.ready import float_type, require_images
 from sevis.networks.costs import count_parameters
 from sevis.paper import address_of, stage_of
 from sevis.weights.loading import ReadyModel
-from sevis.weights.matching import match_classes
+from sevis.weights.matching import has_names, match_classes
 
 Indices = NDArray[np.intp]
 
@@ -124,18 +125,23 @@ def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> AuditSam
 
 def _outputs(ready: ReadyModel, dataset: ImageDataset) -> NDArray[np.int64]:
     """Return the network's output for each class of the data set, shape (K,); -1 for one that it does not know."""
+    if not has_names(ready.card):
+        raise SevisError(
+            f"the outputs of {ready.card.name} have no names, so nothing says which of them is right for a class: name them in sevis.wrap "
+            "(classes=) or sevis add (--classes)"
+        )
     wnids, found = ready.card.wnids, match_classes(find_names(dataset) or (), ready.card)
     if wnids:
         if found.max() < 0:
             raise SevisError(
-                f"{ready.card.name} knows none of the {len(dataset.wnids)} classes of {dataset.name} ({dataset.wnids[0]}, ...): "
+                f"{ready.card.name} knows none of the {len(dataset.wnids)} classes of {dataset.name} ({some(dataset.wnids)}): "
                 f"expected folders named by their class ids or names, such as {wnids[0]}"
             )
         return found
     if len(found) != len(ready.classes) or found.min() < 0:
         raise SevisError(
             f"{ready.card.name} has no WordNet ids, so the classes of {dataset.name} must be its own: expected {len(ready.classes)} "
-            f"({', '.join(ready.classes[:3])}, ...), got {len(dataset.classes)} ({', '.join(dataset.classes[:3])}, ...)"
+            f"({some(ready.classes)}), got {len(dataset.classes)} ({some(dataset.classes)})"
         )
     return found
 

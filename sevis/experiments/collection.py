@@ -25,7 +25,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.histograms import default_sample
 from sevis.class_statistics.moments import QUANTITIES
 from sevis.data.labels import class_names
-from sevis.data.loader import Batch, Broken, LabelledImages, about, make_loader
+from sevis.data.loader import Batch, Broken, LabelledImages, about, make_loader, require_dataset
 from sevis.distributed import Shard
 from sevis.errors import SevisError, one_line
 from sevis.experiments.batches import is_exhaustion
@@ -120,10 +120,11 @@ def collect_dataset(
         The statistics; in every process but the first, those of its own part.
 
     Raises:
-        SevisError: when too many of the images cannot be read (`most_broken`), and when what there is to resume is of
-            another run, or other processes do not do the same.
+        SevisError: for what is no such data set; when too many of the images cannot be read (`most_broken`), and when what there is to
+            resume is of another run, or other processes do not do the same.
     """
     preprocess, options, shard = require_images(ready), options or CollectOptions(), shard or Shard()
+    require_dataset(dataset)
     names, told = class_names(dataset), about(dataset)
     metadata = provenance(ready, bf16=options.bf16) | told | {"seed": options.seed}
     statistics, done = _empty(ready, names, metadata, options.sample), 0

@@ -1,5 +1,6 @@
 """The batches of anybody's loader: their inputs and labels, understood, or refused in one sentence; and what the labels are called."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,7 +21,7 @@ from sevis.weights.matching import has_names, match_classes
 from sevis.weights.wrap import describe_value
 
 FAR = 10  # times the largest value that preprocessing can give: no image is so far from its mean
-CURE = "make them as ready.preprocess does"
+CURE = "make them as ready.preprocess does, or as the network was trained"
 
 
 class Labelled(NamedTuple):
@@ -87,7 +88,15 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _check_contradiction(card: Card, names: Sequence[Sequence[str]] | None, given: Sequence[str]) -> None:
-    """Refuse names of labels that are other classes of the network than the data set says."""
+    """Refuse names of labels that are other classes of the network than the data set says, or stand in another order than its numbers."""
+    numbers = [name[0] for name in names or () if name and name[0].isdecimal()]
+    if names and len(numbers) == len(names) and tuple(given) == card.classes:
+        for label, number in enumerate(numbers):
+            if int(number) != label:
+                raise SevisError(
+                    f"label {label} is called {number} by the data set, so its labels are not the outputs of the network in their order: "
+                    "pass classes=[ready.classes[int(name)] for name in dataset.classes]"
+                )
     told, said = match_classes(names or (), card), match_classes([(name,) for name in given], card)
     for label, (true, claimed) in enumerate(zip(told, said, strict=False)):
         if true >= 0 and claimed >= 0 and true != claimed:
@@ -157,10 +166,15 @@ def _read_inputs(ready: ReadyModel, inputs: Any) -> Tensor:
             raise SevisError(f"the inputs of a batch have different shapes, such as {_shapes(inputs)}: {CURE}")
         inputs = torch.stack([torch.as_tensor(value) for value in inputs])
     inputs = torch.as_tensor(inputs) if isinstance(inputs, np.ndarray) else inputs
+    if isinstance(inputs, list | tuple) and any(isinstance(value, Tensor | np.ndarray) for value in inputs):
+        raise SevisError(
+            "the loader gives images with their labels one by one, expected (inputs, labels) of a whole batch: let it put them together, "
+            "as the collate_fn of a DataLoader does by default"
+        )
     if not isinstance(inputs, Tensor):
         raise SevisError(f"expected inputs as a tensor (N, 3, H, W), got {describe_value(inputs)}: {CURE}")
     if not inputs.is_floating_point():
-        raise SevisError(f"the inputs are {describe_value(inputs)}, but the network takes normalised floats: {CURE}")
+        raise SevisError(f"the inputs are {describe_value(inputs)}, but the network takes floats: {CURE}")
     if isinstance(ready.preprocess, Preprocessing):
         _check_images(inputs, ready.preprocess)
     return inputs
@@ -178,5 +192,8 @@ def _check_images(inputs: Tensor, preprocess: Preprocessing) -> None:
         alone = " (a single image: add the dimension of the batch, [None])" if inputs.ndim == 3 and shape[0] == 3 else ""
         raise SevisError(f"expected inputs of shape (N, 3, H, W), got {shape}{last}{alone}: {CURE}")
     limit = FAR * max(max(abs(0 - mean), abs(1 - mean)) / std for mean, std in zip(preprocess.mean, preprocess.std, strict=True))
-    if inputs.numel() and not (largest := float(inputs.abs().amax())) <= limit:
+    largest = float(inputs.abs().amax()) if inputs.numel() else 0.0
+    if not math.isfinite(largest):
+        raise SevisError(f"the inputs hold values that are not finite (NaN or infinite): {CURE}")
+    if largest > limit:
         raise SevisError(f"the inputs hold values as large as {largest:g}, which no normalised image has, but one of 0 to 255 has: {CURE}")

@@ -127,7 +127,8 @@ def measure_sensitivity(
 
     Args:
         ready: the network, from `sevis.load` or `sevis.wrap`, in evaluation mode.
-        picture: an RGB image, or the network's input for one, float32 (3, S, S).
+        picture: an RGB image, or the network's input for one, float32 (3, S, S); of a wrapped network, any input without the dimension of
+            the batch, such as a sequence (C, L) or a volume (C, D, H, W).
         target: the class that is asked about; None: the plain top-1.
         static: for every block the scales that it is frozen at, shape (C,), such as `ClassStatistics.gates()`.
         batch_size: rows of a forward pass; None: as many as make about BATCH_PIXELS.
@@ -257,7 +258,7 @@ def _run(
 
 
 def _batch_size(image: "Tensor") -> int:
-    return max(1, BATCH_PIXELS // (image.shape[-1] * image.shape[-2]))
+    return max(1, BATCH_PIXELS // image[0].numel())
 
 
 def _spreads(ready: "ReadyModel", image: "Tensor", changes: "Callable[..., list[dict[str, Change]]]") -> bool:
@@ -287,11 +288,14 @@ def _forward(ready: "ReadyModel", batch: "Tensor", changes: "list[dict[str, Chan
 def _input(ready: "ReadyModel", picture: Picture) -> "Tensor":
     import torch
 
+    from sevis.data.preprocessing import Preprocessing
     from sevis.experiments.ready import as_rgb, require_images
 
     values = require_images(ready)(as_rgb(picture)) if isinstance(picture, Image.Image) else np.asarray(picture, np.float32)
-    if values.ndim != 3:
+    if isinstance(ready.preprocess, Preprocessing) and values.ndim != 3:
         raise SevisError(f"expected one image or its input of shape (3, S, S), got an array of shape {values.shape}")
+    if values.ndim < 2:
+        raise SevisError(f"expected the input of one image, sequence or volume, got an array of shape {values.shape}")
     return torch.from_numpy(np.ascontiguousarray(values))
 
 

@@ -127,7 +127,7 @@ def _read_pickle(path: Path) -> dict[str, Any]:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive raises whatever its damage leads to
         raise SevisError(_explain(path, error)) from None
-    if not isinstance(content, dict):
+    if not isinstance(content, dict | list | tuple):
         raise SevisError(f"{path} holds a {type(content).__name__}, expected tensors by name: save model.state_dict()")
     return _items(content)
 
@@ -168,12 +168,17 @@ def _check_archive(path: Path) -> None:
         raise SevisError(f"{path} unpacks to {unpacked:,} bytes, more than its own size, as no file of PyTorch's does: it was not read")
 
 
-def _items(content: dict[Any, Any]) -> dict[str, Any]:
-    """Return what a dictionary of a stranger's holds by name; its own methods are not asked, for a pickle may have put others there."""
+def _items(content: Any) -> dict[str, Any]:
+    """Return what a dictionary of a stranger's holds by name, and the dictionaries in a list by their numbers.
+
+    Its own methods are not asked, for a pickle may have put others there.
+    """
+    if isinstance(content, list | tuple):
+        return {str(number): value for number, value in enumerate(content) if isinstance(value, dict)}
     return {key: value for key, value in dict.items(content) if isinstance(key, str)}
 
 
-def _find_groups(content: dict[Any, Any], seen: set[int], place: tuple[str, ...] = ()) -> Iterator[TensorGroup]:
+def _find_groups(content: Any, seen: set[int], place: tuple[str, ...] = ()) -> Iterator[TensorGroup]:
     """Yield the dictionaries that hold tensors: those in a wrapper, then this one, then those in it; none twice (`seen`: their ids)."""
     seen.add(id(content))
     items = _items(content)
@@ -182,7 +187,7 @@ def _find_groups(content: dict[Any, Any], seen: set[int], place: tuple[str, ...]
             yield TensorGroup(place, tensors)
         for name in [name for name in items if name not in WRAPPERS] if later else WRAPPERS:
             inner = items.get(name)
-            if isinstance(inner, dict) and id(inner) not in seen and len(place) < NESTING:
+            if isinstance(inner, dict | list | tuple) and id(inner) not in seen and len(place) < NESTING:
                 yield from _find_groups(inner, seen, (*place, name))
 
 

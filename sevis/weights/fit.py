@@ -53,10 +53,15 @@ class Fit:
         """Whether every tensor of the network is here, and no other."""
         return not any(self.differences.values())
 
+    @property
+    def is_average(self) -> bool:
+        """Whether the file calls them an average over the steps of a training (EMA)."""
+        return "ema" in f"{'.'.join(self.group.place)}.{self.prefix}".replace("_", ".").split(".")
+
     def describe(self) -> str:
         """Return a sentence about what was done to find the weights; empty where they lay where they usually do."""
-        place = ".".join(self.group.place) if not self.group.is_usual else ""
-        told = [f"the weights lie in {shown(place)!r}"] if place else []
+        place = ".".join(self.group.place) if not self.group.is_usual or self.is_average else ""
+        told = [f"the {'averaged weights (EMA)' if self.is_average else 'weights'} lie in {shown(place)!r}"] if place else []
         if self.prefix:
             told.append(f"the names of the weights begin with {shown(self.prefix)!r}, which was taken off")
         if self.head:
@@ -116,7 +121,7 @@ def explain_misfit(outline: Outline, checkpoint: Checkpoint, name: str, num_clas
 
 def _choose(found: list[Fit], checkpoint: Checkpoint, name: str) -> Fit:
     """Return the averaged network (EMA) among several that fit, or the only one. Raises SevisError where it is not clear."""
-    averaged = [fit for fit in found if "ema" in f"{'.'.join(fit.group.place)}.{fit.prefix}".replace("_", ".").split(".")]
+    averaged = [fit for fit in found if fit.is_average]
     (first, *others) = averaged or found
     if others:
         places = [".".join((*fit.group.place, fit.prefix)) or "the top of the file" for fit in (first, *others)]

@@ -1,5 +1,6 @@
 """A network of one's own class becomes a ReadyModel, as `load` makes one of a name."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -95,7 +96,7 @@ def _names(model: nn.Module) -> tuple[str, ...]:
     told = getattr(getattr(model, "config", None), "id2label", None)
     if not isinstance(told, Mapping) or not told or all(re.fullmatch(r"LABEL_\d+", str(label)) for label in told.values()):
         return ()
-    return read_names({int(number): label for number, label in told.items()})
+    return read_names(told)
 
 
 def _state(model: nn.Module, name: str) -> tuple[torch.device, str]:
@@ -109,10 +110,14 @@ def _state(model: nn.Module, name: str) -> tuple[torch.device, str]:
 
 
 def mark_weights(model: nn.Module) -> str:
-    """Return what changes with the weights of a model, at once: how often they were written to, their precision and their place."""
-    weights = list(model.parameters())
+    """Return what changes with the weights of a model: how often they were written to, their first numbers, precision and place.
+
+    PyTorch does not count what is written through `.data`, as many averages (EMA) are, so a number of each tensor is read, too.
+    """
+    weights = [value for value in model.state_dict(keep_vars=True).values() if isinstance(value, Tensor)]
     versions = sum(0 if weight.is_inference() else weight._version for weight in weights)
-    return f"{versions} {sorted({f'{weight.dtype} {weight.device}' for weight in weights})}"
+    firsts = math.fsum(weight.detach()[(0,) * weight.ndim].item() for weight in weights if weight.numel())
+    return f"{versions} {firsts!r} {sorted({f'{weight.dtype} {weight.device}' for weight in weights})}"
 
 
 def _tried(ready: ReadyModel) -> ReadyModel:
@@ -216,6 +221,8 @@ class OwnPreprocessing:
         """
         values = self(image)
         if len(values) not in (1, 3):
+            if values.shape[2] in (1, 3):
+                raise SevisError(f"preprocess gives the channels last, in shape {values.shape}: let it end in transpose(2, 0, 1)")
             raise SevisError(f"preprocess gives {len(values)} channels, but a picture has 1 or 3: leave preprocess out, and use collect")
         picture = values.transpose(1, 2, 0)
         if self.mean:

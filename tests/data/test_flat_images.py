@@ -61,7 +61,7 @@ def test_metadata_without_classes_leaves_the_folders_their_say(tmp_path: Path) -
     ):
         open_dataset(flat)
     fill(flat, {"metadata.csv": b"file_name,label\n0.png,a\n0.png,b\n"})
-    with pytest.raises(SevisError, match=r"metadata\.csv gives 1 images more than one class: 0\.png \(a and b\)"):
+    with pytest.raises(SevisError, match=r"metadata\.csv gives 1 image more than one class: 0\.png \(a and b\)"):
         open_dataset(flat)
 
 

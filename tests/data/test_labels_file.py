@@ -98,13 +98,15 @@ def test_files_are_known_by_the_ends_of_their_paths() -> None:
         ("490\n361\n", r"none of the 2 lines .* expected lines such as ILSVRC2012_val_00000001\.JPEG,n01751748, got 490, 361"),
         (
             "p0.png,a\np0.png,b\np1.png,a\n",
-            r"l\.csv gives 1 images more than one class: p0\.png \(a and b\); leave one line for each image",
+            r"l\.csv gives 1 image more than one class: p0\.png \(a and b\); leave one line for each image",
         ),
         ("p0.png,\np1.png,\n", r"no line of l\.csv gives an image its class"),
         (
             "file,healthy,rust\np0,1,0\np1,0,1\n",
-            r"not clear which column of l\.csv holds the classes: its columns are file, healthy, rust; call",
+            r"not clear which column of l\.csv holds the classes: its columns are file, healthy, rust; add a column",
         ),
+        ('p0.png,"a\np1.png,b\np2.png,c\n', r"a quote in l\.csv that is not closed takes other lines in, after a: close it"),
+        ('{"a": ["p0.png"], "b": ["p1.png"]}', r"names an image that is here: expected an object with a file and its class"),
         ("p0.png room 1\np1.png room 2\n", r"several words after p0\.png, with numbers among them \(room 1\): put commas or tabs"),
         ("p0.png 1 2 1\np1.png 1 1 2\n", "put commas or tabs between its columns"),
         ("1,p0.png\n2,p1.png\n", "not clear which column"),
@@ -192,3 +194,25 @@ def test_numbers_stand_in_the_order_of_their_values(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text("file,label\np0.png,10\np1.png,9\np2.png,0\n")
     data = open_dataset(root, labels=tmp_path / "l.csv")
     assert (data.classes, data.labels) == (("0", "9", "10"), (2, 1, 0))
+
+
+def test_a_description_of_several_lines_is_a_cell() -> None:
+    assert read('file,text,label\np0.png,"a,\nb",cat\np1.png,c,dog\n') == {"p0.png": "cat", "p1.png": "dog"}
+
+
+def test_names_that_thousands_of_folders_share_are_told_apart() -> None:
+    images = [f"XR_ELBOW/patient{number}/study1_negative/image1.png" for number in range(5000)]  # as MURA lies
+    text = "".join(f"MURA-v1.1/valid/{image},{number % 2}\n" for number, image in enumerate(images))
+    listed = read_labels(text.encode(), "l.csv", images)
+    assert [listed.classes[image] for image in images] == [str(number % 2) for number in range(5000)]
+
+
+@pytest.mark.parametrize("text", ["{0}.png,{1}\n", "{1},{0}.png\n"])
+def test_a_class_that_is_the_name_of_an_image_too_is_a_class(text: str) -> None:
+    images = tuple(f"{number}.png" for number in range(4))
+    lines = "".join(text.format(number, number % 3) for number in (*range(4), 9))  # 9.png is not here, so classes name more images
+    assert read(lines, images=images) == {image: str(number % 3) for number, image in enumerate(images)}
+
+
+def test_accents_as_macos_writes_them_make_no_difference() -> None:
+    assert read("caf\u00e9.png,a\n", images=("cafe\u0301.png",)) == {"cafe\u0301.png": "a"}

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import ConcatDataset, Subset
 
 from sevis import SevisError
-from sevis.data.loader import Batch, about, class_names, make_loader
+from sevis.data.loader import Batch, about, class_names, make_loader, name_of
 from sevis.data.preprocessing import Preprocessing
 from tests.helpers.pictures import open_colours, write_colours
 
@@ -85,6 +86,11 @@ def test_data_sets_tell_their_classes_and_what_they_are(colours: Path) -> None:
     assert (told["data"], told["split"], told["wnids"]) == ("Digits", "", None)
     digits.targets = (1, 0) * 5
     assert about(digits)["fingerprint"] != told["fingerprint"]
+    first, other = Subset(digits, [0, 1]), Subset(digits, [0, 2])
+    assert about(first)["fingerprint"] != about(other)["fingerprint"], "a collection of the one does not go on with the other"
+    assert about(ConcatDataset([first, other]))["fingerprint"] != about(ConcatDataset([other, first]))["fingerprint"]
+    assert about(Subset(dataset, [1]))["fingerprint"] not in (dataset.fingerprint(), about(Subset(dataset, [2]))["fingerprint"])
+    assert name_of(Subset(Subset(dataset, [2, 3]), [1]), 0) == dataset.files[3]
     digits.classes = (("zero", "nought"), ("one",))  # as torchvision's ImageNet has them
     assert class_names(digits) == ("zero", "one")
     digits.classes = ()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import ToTensor
 
@@ -101,11 +102,15 @@ def test_any_loader_of_inputs_and_labels_will_do(ready: ReadyModel) -> None:
 
 def test_a_torchvision_data_set_is_collected(ready: ReadyModel, colours: Path) -> None:
     ours = collect_dataset(ready, open_colours(colours)[1], options=CollectOptions(progress=False))
-    theirs = collect_dataset(ready, ImageFolder(colours / "val"), options=CollectOptions(progress=False))
+    images = ImageFolder(colours / "val")
+    theirs = collect_dataset(ready, images, options=CollectOptions(progress=False))
     assert theirs.classes == ours.classes
     for site in ours.sites:
         np.testing.assert_array_equal(theirs.mean(site), ours.mean(site))
     assert (theirs.metadata["data"], theirs.metadata["wnids"], theirs.metadata["images"]) == ("ImageFolder", None, 12)
+    for other in (DataLoader(images), "photos", {"train": images}):
+        with pytest.raises(SevisError, match=rf"a data set with a length, .* got {type(other).__name__}: sevis.collect takes"):
+            collect_dataset(ready, other)
     with pytest.raises(SevisError, match=r"\(PIL image, class index\), got Tensor: make it without a transform"):
         collect_dataset(ready, ImageFolder(colours / "val", transform=ToTensor()), options=CollectOptions(progress=False))
 

@@ -12,10 +12,11 @@ from torchvision.datasets import ImageFolder
 import sevis
 from sevis import SevisError, collect
 from sevis.data.loader import make_loader
+from sevis.data.preprocessing import Preprocessing
 from sevis.weights.loading import ReadyModel, make_ready
 from tests.helpers.cards import make_card
 from tests.helpers.networks import plain_gates
-from tests.helpers.pictures import write_colours
+from tests.helpers.pictures import write_classes, write_colours
 
 CLASSES = ("red", "x", "green", "y", "blue")  # not in the order of the folders
 WNIDS = ("n00000001", "n00000002", "n00000003", "n00000004", "n00000005")
@@ -139,10 +140,21 @@ def test_a_data_set_of_dictionaries_is_collected_under_the_names_of_its_features
     np.testing.assert_allclose(loaded.mean("SE_3_1"), whole.mean("SE_3_1"), atol=1e-6)
 
 
+def test_numbers_that_stand_as_text_are_not_the_outputs_in_their_order(network, tmp_path):
+    twelve = [f"class {number}" for number in range(12)]
+    ready = make_ready(make_card(classes=tuple(twelve), preprocessing=Preprocessing.square(32)), network, device="cpu")
+    write_classes(tmp_path, *(f"{number}/a.png" for number in range(12)))
+    images = ImageFolder(tmp_path, transform=lambda image: torch.from_numpy(ready.preprocess(image)))  # sorted as 0, 1, 10, 11, 2, ...
+    with pytest.raises(SevisError, match=r"label 2 is called 10 by the data set.*pass classes=\[ready"):
+        collect(ready, DataLoader(images), classes=ready.classes)
+    named = [ready.classes[int(name)] for name in images.classes]
+    assert collect(ready, DataLoader(images), classes=named).classes == tuple(named)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x, y: (x.byte(), y), r"the inputs are a uint8 Tensor of shape .*normalised floats: make them as ready.preprocess does"),
+        (lambda x, y: (x.byte(), y), r"the inputs are a uint8 Tensor of shape .*takes floats: make them as ready.preprocess does"),
         (lambda x, y: (x * 100, y), "values as large as .* 0 to 255 has: make them"),
         (lambda x, y: (x.permute(0, 2, 3, 1), y), r"got \(6, 32, 32, 3\) \(its channels come last: permute"),
         (lambda x, y: (x[:, :1], y), r"expected inputs of shape \(N, 3, H, W\), got \(6, 1, 32, 32\)"),
@@ -156,9 +168,10 @@ def test_a_data_set_of_dictionaries_is_collected_under_the_names_of_its_features
         (lambda x, y: (x, y[:5]), "expected 6 labels for 6 images, got 5"),
         (lambda x, y: (x, ["red"] * 6), "expected one class index for each image"),
         (lambda x, y: ([x[0], x[1, :, :16]], y[:2]), "the inputs of a batch have different shapes"),
+        (lambda x, y: list(zip(x[:2], y[:2].tolist(), strict=True)), "images with their labels one by one, expected .* of a whole batch"),
         (lambda x, y: (["a.png"] * 6, y), "expected inputs as a tensor"),
         (lambda x, y: (x, y, ["a.png"] * 6), "the third part of a batch to be the images' indices .* got list: leave it out"),
-        (lambda x, y: (x * float("nan"), y), "values as large as nan"),
+        (lambda x, y: (x * float("nan"), y), "the inputs hold values that are not finite"),
         (lambda x, y: (x[:, :, :0], y), r"small cannot take inputs of shape \(6, 3, 0, 32\)"),
     ],
 )

@@ -90,6 +90,20 @@ def test_a_network_that_was_trained_on_is_wrapped_again(network, dataset, name):
         uses(dataset)[name](replace(again, model=network.double()))
 
 
+@pytest.mark.parametrize("change", ["data", "statistics"])
+def test_weights_that_change_in_other_ways_are_noticed_too(network, dataset, change):
+    ready = sevis.wrap(network, classes=CLASSES, preprocess=Preprocessing.square(32))
+    sevis.explain(ready, dataset[0][0])
+    if change == "data":  # as averages (EMA) are written into a network
+        for weight in network.parameters():
+            weight.data.mul_(0.9)
+    else:  # batch norms see other images, and no weight is trained
+        network.train()(torch.rand(2, 3, 32, 32))
+        network.eval()
+    with pytest.raises(SevisError, match="changed or moved since it was wrapped: wrap it again"):
+        sevis.explain(ready, dataset[0][0])
+
+
 def test_an_audit_asks_for_a_data_set_of_ours(network):
     ready = make_ready(make_card(classes=CLASSES), network, device="cpu")
     with pytest.raises(SevisError, match=r"expected a data set of sevis.data.datasets.open_dataset, got list"):

@@ -214,3 +214,19 @@ def test_nothing_is_left_behind(ready, image, static):
 def test_what_does_not_fit_is_said(ready, image, static, ask, message):
     with pytest.raises(SevisError, match=message):
         ask(ready, image, static)
+
+
+@pytest.mark.parametrize(("conv", "shape"), [(nn.Conv1d, (2, 40)), (nn.Conv3d, (2, 6, 8, 8))])
+def test_a_wrapped_network_is_measured_on_inputs_of_its_own(conv, shape):
+    layers = [conv(2, 8, 3), sevis.SqueezeExcitation(8, reduction=2), nn.Flatten(2), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 3)]
+    ready = sevis.wrap(nn.Sequential(*layers).eval(), classes=["run", "sit", "walk"])
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    found = measure_sensitivity(ready, values.numpy())
+    (site,) = sevis.find_sites(ready.model)
+    with sevis.override(ready.model, {site.name: 1.0}), torch.inference_mode():
+        np.testing.assert_allclose(found.opened[0], ready.model(values[None])[0].numpy(), atol=1e-5)
+    *_, ablation = ablate_channels(ready, values.numpy(), site.name)
+    with sevis.override(ready.model, {site.name: sevis.Change(0.0, channels=[5])}), torch.inference_mode():
+        np.testing.assert_allclose(ablation.off[5], ready.model(values[None])[0].numpy(), atol=1e-5)
+    with pytest.raises(SevisError, match=r"input of one image, sequence or volume, got an array of shape \(40,\)"):
+        measure_sensitivity(ready, values.numpy()[0] if len(shape) == 2 else np.zeros(40))

@@ -64,6 +64,9 @@ WRAPPED: dict[str, Any] = {
     "BasicSR": {"params": OTHER, "params_ema": STATE},
     "two deep": {"model": {"state_dict": STATE, "step": 3}},
     "two deep, under names of its own": {"generator": {"weights_at_best": STATE}},
+    "in a list": [{"state_dict": STATE}, {"epoch": 3}],
+    "in a tuple": (STATE, {"lr": 0.1}),
+    "in a list of a dictionary": {"models": [STATE], "epoch": 3},
     "NumPy's arrays": {key: value.numpy() for key, value in STATE.items()},
     "with the counters of thop": STATE | {"total_ops": torch.zeros(1), "conv.total_params": torch.zeros(1)},
 }
@@ -224,7 +227,7 @@ REFUSED: dict[str, tuple[str, Callable[[Path], object], str]] = {
         r"is no readable safetensors file \(.*\): restore or download it again",
     ),
     "a trap for memory": ("a.pth", squeeze, r"unpacks to 4,0\d\d,\d{3} bytes, more than its own size"),
-    "a list": ("a.pth", lambda path: torch.save([torch.ones(1)], path), r"holds a list, expected tensors by name"),
+    "a list": ("a.pth", lambda path: torch.save([torch.ones(1)], path), r"holds no weights: expected tensors by name"),
     "a tensor": ("a.pth", lambda path: torch.save(torch.ones(1), path), r"holds a Tensor, expected tensors by name"),
     "numbers": ("a.pth", lambda path: torch.save({"epoch": 3, "model": {"a": 1}}, path), r"holds no weights: expected tensors by name"),
     "no tensors": ("a.safetensors", lambda path: save_file({}, path), r"holds no weights"),

@@ -158,6 +158,7 @@ def test_the_averaged_one_is_taken(tmp_path: Path, content: dict[str, Any]) -> N
     fit = fit_of(tmp_path / "a.pth", content)
     assert fit is not None
     assert all(torch.equal(fit.state[key], value) for key, value in STATE.items())
+    assert "ema" in fit.describe().lower()  # nobody is to wonder whose numbers these are
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,8 @@ def test_names_of_the_outputs(own):
     assert (unnamed.classes, unnamed.card.classes, unnamed.card.wnids) == (("output 0", "output 1", "output 2"),) * 2 + (None,)
     named = sevis.wrap(own, classes={"dog": 1, "cat": 0, "eel": 2}, name="mine")
     assert (named.classes, named.card.wnids, named.card.name) == (("cat", "dog", "eel"), ("cat", "dog", "eel"), "mine")
+    assert sevis.wrap(own, classes={"2": "eel", "0": "cat", "1": "dog"}).classes == named.classes, "numbers as JSON writes them"
+    assert [type(name) for name in sevis.wrap(own, classes=np.array(["cat", "dog", "eel"])).classes] == [str] * 3
     by_id = sevis.wrap(own, classes=["n01443537", "n02123045", "n07920052"])
     assert by_id.card.wnids == ("n01443537", "n02123045", "n07920052")
     assert by_id.classes[0] == "goldfish"
@@ -162,6 +164,11 @@ def test_logits_are_found_in_what_a_network_gives(own, form):
         ({"preprocess": transforms.PILToTensor()}, r"a uint8 Tensor of shape \(3, 256, 320\)"),
         ({"preprocess": lambda image: 1 / 0}, r"preprocess fails on an image \(division by zero\)"),
         ({"preprocess": transforms.Compose([transforms.Grayscale(), transforms.ToTensor()])}, r"Own cannot take .* shape \(1, 256, 320\)"),
+        (
+            {"preprocess": lambda image: np.asarray(image, np.float32)},
+            r"the channels last, in shape \(256, 320, 3\): let it end in transpose",
+        ),
+        ({"classes": {"cat", "dog", "eel"}}, "got a set, which has no order: pass a list"),
         ({"classes": "cat"}, "expected classes as a list of names"),
     ],
 )
