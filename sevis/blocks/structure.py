@@ -335,7 +335,7 @@ def _instead(module: nn.Module, softmax: bool) -> str:
     if softmax:
         return DOUBTS["softmax"]
     if any(isinstance(layer, nn.Conv1d) and layer.in_channels == 1 for layer in layers):
-        return "it convolves the means of the channels, and has no bottleneck"
+        return "it convolves the means of the channels, as ECA does, and has no bottleneck"
     if len(layers) == 1:
         return "it has one layer with weights, and no bottleneck"
     if not layers:

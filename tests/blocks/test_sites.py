@@ -115,7 +115,7 @@ def test_a_model_without_a_site_is_refused_with_the_cure() -> None:
 
 
 RELATIVES = {
-    "ecaresnet26t": r"its 8 EcaModule are not SE blocks: it convolves the means of the channels, and has no bottleneck",
+    "ecaresnet26t": r"its 8 EcaModule are not SE blocks: it convolves the means of the channels, as ECA does, and has no bottleneck",
     "ese_vovnet19b_dw": r"its 4 EffectiveSEModule are not SE blocks: it has one layer with weights, and no bottleneck",
     "gcresnet50t": r"GlobalContext are not SE blocks: its forward pass takes a softmax",
     "resnest14d": r"SplitAttn are not SE blocks: its forward pass takes a softmax",
