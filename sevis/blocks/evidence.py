@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from sevis.blocks.block import SQUEEZES, SqueezeExcitation
-from sevis.blocks.following import NORMS, UNSEEN, VIEWS, BlockRun, Follower, Product, Trace, tensors_in
+from sevis.blocks.following import NORMS, UNSEEN, VIEWS, BlockRun, Follower, Product, Trace, form_of, tensors_in
 from sevis.blocks.structure import Candidate, Modules, candidate_of, is_projection, parent_of, widths
 
 Pair = tuple[str, str]  # the paths of the two projections
 
+STEPS = ("mean", "sum")  # what a mean may be made by, one dimension after the other
+NO_MEANS = ("max", "std", "var", "median", "norm", "matmul", "bmm")  # in the names of functions that give no means
 SMALL = 16_384  # numbers of one image, up to which it is remembered where a tensor comes from
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}  # of a mean, relative to the largest
 
@@ -34,6 +36,7 @@ class Wiring:
         takes_input: whether the maps are the input of the block's module, (N, C, ...).
         multiple: whether what is multiplied is a multiple of the maps, as in (2 u) s.
         places: the extent of the maps, such as (H, W).
+        scaled, squeezed: how many numbers the pass multiplied by scales, and of how many it took the means.
     """
 
     form: str
@@ -44,6 +47,8 @@ class Wiring:
     takes_input: bool = True
     multiple: bool = False
     places: tuple[int, ...] = ()
+    scaled: int = 0
+    squeezed: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,14 +70,16 @@ class _Maps:
 
     Attributes:
         scope: the path of the innermost module whose forward pass was under way.
+        numbers: how many the maps have.
         squeezed: whether z is the mean of these maps.
-        elsewhere: whether z is the mean of other maps.
+        averaged: of how many numbers z is the mean, of these maps or of others; 0 where it is no mean.
         places, takes_input: as of a `Wiring`.
     """
 
     scope: str
+    numbers: int
     squeezed: bool
-    elsewhere: bool
+    averaged: int
     places: tuple[int, ...]
     takes_input: bool
 
@@ -80,8 +87,8 @@ class _Maps:
 class Watching(Follower):
     """Follows every pair of projections through one forward pass, and keeps what it sees."""
 
-    def __init__(self, modules: Modules, gates: Mapping[str, str]) -> None:
-        """Take the modules of a model, and the paths of those that may be gates by that of the projection before them."""
+    def __init__(self, modules: Modules, gates: set[str]) -> None:
+        """Take the modules of a model, and the paths of those that may be gates."""
         super().__init__()
         self.modules = modules
         self.gates = gates
@@ -89,10 +96,12 @@ class Watching(Follower):
         self.called: set[str] = set()  # the projections that ran
         self.maps: dict[int, _Maps] = {}
         self.inputs: dict[str, Tensor] = {}
+        self.taken: dict[str, int] = {}  # how many numbers went into modules
         self.stack: list[str] = []  # the paths of the modules whose forward passes are under way
         self.spread: dict[str, tuple[int, ...]] = {}  # what projections got that is no squeeze
         self.gate_calls: dict[str, list[str]] = {}  # whose scales came through a gate: the paths of second projections
         self.unfolded: set[int] = set()  # products of a multiple of the maps
+        self.latest: Trace | None = None
         self.waiting: list[Trace] = []  # what goes into the projections and gates that are under way
 
     def multiply(self, product: Product, operand: Tensor, call: Callable[[Tensor], Any]) -> Any:
@@ -129,6 +138,7 @@ class Watching(Follower):
         self.stack.append(path)
         if (given := next(tensors_in((args, kwargs)), None)) is not None:
             self.inputs[path] = given
+            self.taken[path] = self.taken.get(path, 0) + given.numel()
 
     def leave(self, path: str, *_: Any) -> None:
         """End it, and that of any inside it that failed."""
@@ -176,8 +186,6 @@ class Watching(Follower):
         if trace.fault != "spread":
             self.label(output, replace(trace, chain=(*trace.chain, type(module).__name__), affine=(1.0, 0.0), by_module=True))
 
-    latest: Trace | None = None
-
     def _pending(self, given: Tensor, hidden: int, channels: int) -> Trace | None:
         """Return the trace of the latest first projection, where an activation that no mode sees lies between it and this one."""
         trace = self.latest
@@ -192,7 +200,7 @@ class Watching(Follower):
         """Take u for the maps of (2 u) s, where z is the mean of u."""
         run = product.trace.run
         maps, multiple = self.multiples.get(id(product.base), (product.base, 1.0))
-        if multiple != 1 and is_mean(run.squeeze, maps, axis_of(maps, operand, run.channels)):
+        if multiple != 1 and self._is_squeezed(run, maps, axis_of(maps, operand, run.channels)):
             product.base, product.powers = maps, (product.powers[0], multiple * product.powers[1])
             self.unfolded.add(id(product))
 
@@ -203,17 +211,24 @@ class Watching(Follower):
         while scope and not run.second.startswith(f"{scope}."):
             scope = parent_of(scope)
         axis = axis_of(base, operand, run.channels)
-        squeezed = is_mean(run.squeeze, base, axis)
+        squeezed = self._is_squeezed(run, base, axis)
         whole = self.origin(base)
         places = [size for number, size in enumerate(base.shape) if number not in (0, axis)]
         if whole is not base and (wider := channel_axis(whole, run.channels)):
             places = [size for number, size in enumerate(whole.shape) if number not in (0, wider)]
-        given = self.inputs.get(path)
-        takes_input = path in self.stack and given is whole and channel_axis(whole, run.channels) == 1
-        elsewhere = not squeezed and any(
-            is_mean(run.squeeze, maps, place) for maps in self.squeeze_of(run)[1] for place in _channel_axes(maps, run.channels)
-        )
-        return _Maps(scope, squeezed, elsewhere, tuple(places), takes_input)
+        takes_input = path in self.stack and self.inputs.get(path) is whole and channel_axis(whole, run.channels) == 1
+        averaged = base.numel() if squeezed else self._other_squeezed(run)
+        return _Maps(scope, base.numel(), squeezed, averaged, tuple(places), takes_input)
+
+    def _is_squeezed(self, run: BlockRun, maps: Tensor, axis: int) -> bool:
+        """Return whether z is the mean of maps; without numbers, whether it was made of them."""
+        made = not maps.is_meta or any(self.origin(source) is self.origin(maps) for source in self.squeeze_of(run)[1])
+        return made and is_mean(run.squeeze, maps, axis)
+
+    def _other_squeezed(self, run: BlockRun) -> int:
+        """Return how many numbers the maps have that z is the mean of; 0 where it is no mean."""
+        pairs = ((maps, axis) for maps in self.squeeze_of(run)[1] for axis in _channel_axes(maps, run.channels))
+        return next((maps.numel() for maps, axis in pairs if is_mean(run.squeeze, maps, axis)), 0)
 
     def squeeze_of(self, run: BlockRun) -> tuple[list[str], list[Tensor]]:
         """Return the functions that made a squeeze, and the maps that it was made of."""
@@ -222,12 +237,14 @@ class Watching(Follower):
         stack = [run.given]
         while stack:
             tensor = stack.pop()
-            if tensor.numel() > run.count and tensor.ndim >= 3:
+            source = self.sources.get(id(tensor))
+            if tensor.numel() > run.count and tensor.ndim >= 3 and not (source and source[0] in STEPS):
                 maps.append(tensor)
-            elif source := self.sources.get(id(tensor)):
+            elif source:
                 names += [source[0]] * (source[0] not in VIEWS)
                 stack += [other for other in source[1] if other is not tensor and not isinstance(other, nn.Parameter)]
-        return names, maps
+        other = run.squeeze.is_meta and any(word in name for name in names for word in NO_MEANS)  # no numbers tell
+        return names, [] if other else maps
 
 
 def examine(modules: Modules, candidates: Sequence[Candidate], run: Callable[[], Any]) -> Evidence:
@@ -238,8 +255,7 @@ def examine(modules: Modules, candidates: Sequence[Candidate], run: Callable[[],
         candidates: what looks like an SE block in it. Other pairs of projections are followed, too.
         run: runs the forward pass.
     """
-    gates = {gate: "" for candidate in candidates if (gate := candidate.gate)}
-    watching = Watching(modules, gates)
+    watching = Watching(modules, {gate for candidate in candidates if (gate := candidate.gate)})
     with torch.no_grad(), _watched(watching), watching:
         run()
     pairs = {candidate.projections: None for candidate in candidates}
@@ -294,8 +310,11 @@ def _judge(watching: Watching, pair: Pair) -> Wiring | str:
     runs = [run for run in watching.runs if (run.first, run.second) == pair]
     holder = watching.modules[path]
     if type(holder) is SqueezeExcitation and holder.squeeze is not SQUEEZES["avg"]:  # the paper's ablations
-        given = watching.inputs.get(path)
-        return Wiring("s * u", type(holder.gate).__name__, True, scope=path, places=tuple(given.shape[2:])) if given is not None else ""
+        if (given := watching.inputs.get(path)) is None:
+            return ""
+        taken, places = watching.taken[path], tuple(given.shape[2:])
+        gate, squeezed = type(holder.gate).__name__, 0 if holder.spatial else taken
+        return Wiring("s * u", gate, True, scope=path, places=places, scaled=taken, squeezed=squeezed)
     if not runs:
         shape = watching.spread.get(pair[0])
         if shape:
@@ -305,7 +324,7 @@ def _judge(watching: Watching, pair: Pair) -> Wiring | str:
     if not products:
         lost = " and ".join(dict.fromkeys(name for run in runs for name in run.lost))
         return f"nothing is multiplied by what comes out of its projections{lost and f', which goes into {lost}'}"
-    return _unfit(watching, runs, products) or _wiring(watching, path, runs, products)
+    return _unfit(watching, runs, products) or _wiring(watching, runs, products)
 
 
 def _unfit(watching: Watching, runs: Sequence[BlockRun], products: Sequence[Product]) -> str:
@@ -319,7 +338,7 @@ def _unfit(watching: Watching, runs: Sequence[BlockRun], products: Sequence[Prod
             return "no gate without weights follows its projections"
         if "softmax" in trace.chain:
             return "its gate is a softmax, in which the channels compete"
-        if not maps.squeezed and not maps.elsewhere:
+        if not maps.averaged:
             names = " and ".join(dict.fromkeys(watching.squeeze_of(trace.run)[0])) or "no function of maps"
             return f"its squeeze is not the mean of any maps: it comes from {names}"
     forms = {(product.trace.affine, product.powers) for product in products}
@@ -328,12 +347,11 @@ def _unfit(watching: Watching, runs: Sequence[BlockRun], products: Sequence[Prod
     return ""
 
 
-def _wiring(watching: Watching, path: str, runs: Sequence[BlockRun], products: Sequence[Product]) -> Wiring:
+def _wiring(watching: Watching, runs: Sequence[BlockRun], products: Sequence[Product]) -> Wiring:
     first = products[0]
     trace, maps = first.trace, watching.maps[id(first)]
-    second = runs[0].second
-    alone = [calls for calls in watching.gate_calls.values() if second in calls]
-    module = trace.by_module and len(alone) == 1 and set(alone[0]) == {second} and len(alone[0]) == len(runs)
+    alone = [calls for calls in watching.gate_calls.values() if runs[0].second in calls]
+    module = trace.by_module and len(alone) == 1 and set(alone[0]) == {runs[0].second} and len(alone[0]) == len(runs)
     bending = [name for name in trace.chain if name not in NORMS]
     return Wiring(
         form=form_of(trace.affine, first.powers, "u" if maps.squeezed else "v"),
@@ -344,24 +362,9 @@ def _wiring(watching: Watching, path: str, runs: Sequence[BlockRun], products: S
         multiple=id(first) in watching.unfolded,
         takes_input=maps.takes_input and all(watching.maps[id(product)].takes_input for product in products),
         places=maps.places,
+        scaled=sum(watching.maps[id(product)].numbers for product in products),
+        squeezed=sum(watching.maps[id(run.products[0])].averaged for run in runs if run.products),
     )
-
-
-def form_of(affine: tuple[float, float], powers: Sequence[float], maps: str) -> str:
-    """Return what becomes of maps in words, such as `u + s * u`."""
-    a, b = affine
-    scale = "s" if a == 1 else "-s" if a == -1 else f"{a:g} * s"
-    operand = scale if not b else "(1 - s)" if affine == (-1, 1) else f"({b:g} + {scale})".replace("+ -", "- ")
-    exponent = len(powers) - 1
-    factor = powers[-1]
-    term = " * ".join([*([f"{abs(factor):g}"] if abs(factor) != 1 else []), *[operand] * exponent, maps])
-    if not powers[0]:
-        return term if factor > 0 else f"-{term}"
-    rest = maps if abs(powers[0]) == 1 else f"{abs(powers[0]):g} * {maps}"
-    return f"{'-' if powers[0] < 0 else ''}{rest} {'+' if factor > 0 else '-'} {term}"
-
-
-# shapes
 
 
 def is_mean(squeeze: Tensor, maps: Tensor, axis: int) -> bool:
