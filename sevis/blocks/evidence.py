@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from sevis.blocks.block import SQUEEZES, SqueezeExcitation
 from sevis.blocks.following import NORMS, UNSEEN, VIEWS, BlockRun, Follower, Product, Trace, form_of, tensors_in
-from sevis.blocks.structure import Candidate, Modules, candidate_of, is_projection, parent_of, widths
+from sevis.blocks.structure import Candidate, Modules, ancestors, candidate_of, is_projection, parent_of, widths
 
 Pair = tuple[str, str]  # the paths of the two projections
 
@@ -34,6 +34,7 @@ class Wiring:
         powers: the factor by which the maps come out, as the coefficients of a polynomial of the tensor that multiplies them.
         scope: the path of the module in whose forward pass the product is made.
         takes_input: whether the maps are the input of the block's module, (N, C, ...).
+        returned: whether the product is what that module returns.
         multiple: whether what is multiplied is a multiple of the maps, as in (2 u) s.
         places: the extent of the maps, such as (H, W).
         scaled, squeezed: how many numbers the pass multiplied by scales, and of how many it took the means.
@@ -45,6 +46,7 @@ class Wiring:
     powers: tuple[float, ...] = (0.0, 1.0)
     scope: str = ""
     takes_input: bool = True
+    returned: bool = True
     multiple: bool = False
     places: tuple[int, ...] = ()
     scaled: int = 0
@@ -96,6 +98,7 @@ class Watching(Follower):
         self.called: set[str] = set()  # the projections that ran
         self.maps: dict[int, _Maps] = {}
         self.inputs: dict[str, Tensor] = {}
+        self.returning: set[str] = set()  # modules that returned a product as it is
         self.taken: dict[str, int] = {}  # how many numbers went into modules
         self.stack: list[str] = []  # the paths of the modules whose forward passes are under way
         self.spread: dict[str, tuple[int, ...]] = {}  # what projections got that is no squeeze
@@ -140,8 +143,10 @@ class Watching(Follower):
             self.inputs[path] = given
             self.taken[path] = self.taken.get(path, 0) + given.numel()
 
-    def leave(self, path: str, *_: Any) -> None:
+    def leave(self, path: str, *call: Any) -> None:
         """End it, and that of any inside it that failed."""
+        if isinstance(self.known.get(id(call[-1])), Product):
+            self.returning.add(path)
         while self.stack and self.stack.pop() != path:
             pass
 
@@ -275,7 +280,7 @@ def _watched(watching: Watching) -> Iterator[None]:
     """Hook the modules that the watching needs to know of, for as long as the body runs."""
     handles: list[RemovableHandle] = []
     projections = {path for path, module in watching.modules.items() if is_projection(module)}
-    holders = {above for path in projections for above in _above(path)}
+    holders = {above for path in projections for above in ancestors(path)}
     hooked: set[nn.Module] = set()
     try:
         for path, module in watching.modules.items():
@@ -298,12 +303,6 @@ def _watched(watching: Watching) -> Iterator[None]:
             handle.remove()
 
 
-def _above(path: str) -> Iterator[str]:
-    while path:
-        path = parent_of(path)
-        yield path
-
-
 def _judge(watching: Watching, pair: Pair) -> Wiring | str:
     """Return how two projections were seen to scale, or why they are no SE block; an empty string where they did not run."""
     path = candidate_of(watching.modules, *pair).path
@@ -324,7 +323,7 @@ def _judge(watching: Watching, pair: Pair) -> Wiring | str:
     if not products:
         lost = " and ".join(dict.fromkeys(name for run in runs for name in run.lost))
         return f"nothing is multiplied by what comes out of its projections{lost and f', which goes into {lost}'}"
-    return _unfit(watching, runs, products) or _wiring(watching, runs, products)
+    return _unfit(watching, runs, products) or _wiring(watching, path, runs, products)
 
 
 def _unfit(watching: Watching, runs: Sequence[BlockRun], products: Sequence[Product]) -> str:
@@ -347,7 +346,7 @@ def _unfit(watching: Watching, runs: Sequence[BlockRun], products: Sequence[Prod
     return ""
 
 
-def _wiring(watching: Watching, runs: Sequence[BlockRun], products: Sequence[Product]) -> Wiring:
+def _wiring(watching: Watching, path: str, runs: Sequence[BlockRun], products: Sequence[Product]) -> Wiring:
     first = products[0]
     trace, maps = first.trace, watching.maps[id(first)]
     alone = [calls for calls in watching.gate_calls.values() if runs[0].second in calls]
@@ -361,6 +360,7 @@ def _wiring(watching: Watching, runs: Sequence[BlockRun], products: Sequence[Pro
         scope=maps.scope,
         multiple=id(first) in watching.unfolded,
         takes_input=maps.takes_input and all(watching.maps[id(product)].takes_input for product in products),
+        returned=path in watching.returning,
         places=maps.places,
         scaled=sum(watching.maps[id(product)].numbers for product in products),
         squeezed=sum(watching.maps[id(run.products[0])].averaged for run in runs if run.products),
