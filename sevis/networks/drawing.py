@@ -10,8 +10,9 @@ from torch import Tensor, fx, nn
 
 from sevis.blocks.block import SqueezeExcitation, average
 from sevis.blocks.evidence import examine
+from sevis.blocks.following import VIEWS
 from sevis.blocks.sites import Site, know
-from sevis.blocks.structure import outline
+from sevis.blocks.structure import outline, parent_of
 from sevis.errors import SevisError, one_line
 from sevis.networks.grafting import Gated, find_units
 from sevis.networks.meta import CONVOLUTIONS, Size, default_size, meta_copy, run_meta
@@ -160,33 +161,53 @@ def _columns(module: nn.Module, example: Tensor) -> dict[str, _Column]:
     for site in known.sites:
         wiring = known.wiring(site)
         if wiring and wiring.takes_input and wiring.returned and (wiring.form, wiring.scope) == ("s * u", site.path):
-            columns[site.path] = _Column(site, _between(module.get_submodule(site.path), site))
+            columns[site.path] = _Column(site, _middle(module.get_submodule(site.path), site))
     return columns
 
 
-def _between(block: nn.Module, site: Site) -> str:
-    """Return the norm and the activation between the projections of an SE block: those that torch.fx sees, else those that are modules."""
+def _middle(block: nn.Module, site: Site) -> str:
+    between = read_between(block, site) or ()
+    return " · ".join("BN" if kind.startswith("BatchNorm") else kind for kind in between)
+
+
+def read_between(block: nn.Module, site: Site) -> tuple[str, ...] | None:
+    """Return what stands between the projections of an SE block, such as ("BatchNorm2d", "ReLU"): classes, and names of functions.
+
+    It is what torch.fx sees; where it sees nothing, the norms and activations that lie beside the projections, and None without any.
+    """
     try:
         nodes = list(_Tracer(set()).trace(block).nodes)
     except Exception:  # torch.fx has many reasons
-        found = [kind for key, part in block.named_modules() if key not in site.parts and (kind := _label_of(part))]
-        return " · ".join(found)
+        beside = [part for part in block.get_submodule(_holder(site)).modules() if not part._modules]
+        gate = block.get_submodule(site.parts[2]) if site.parts[2] else None
+        return tuple(kind for part in beside if part is not gate and (kind := _kind_of(part))) or None
     places = [index for index, node in enumerate(nodes) if node.op == "call_module" and node.target in site.parts[:2]]
-    inside = nodes[places[0] + 1 : places[-1]] if places else []
-    return " · ".join(label for node in inside if (label := _label(block, node)))
+    if len(places) != 2:
+        return None
+    return tuple(kind for node in nodes[places[0] + 1 : places[1]] for kind in _kinds(block, node))
 
 
-def _label(block: nn.Module, node: fx.Node) -> str:
-    """Return what a norm or an activation is called; empty for what is neither."""
+def _holder(site: Site) -> str:
+    """Return the path, below the block's, of the lowest module that holds both projections."""
+    first, second, _ = site.parts
+    while (first := parent_of(first)) and not second.startswith(f"{first}."):
+        pass
+    return first
+
+
+def _kinds(block: nn.Module, node: fx.Node) -> list[str]:
+    """Return what an operation between projections is called; nothing for one that changes no number."""
     if node.op == "call_module":
-        return _label_of(block.get_submodule(str(node.target)))
+        module = block.get_submodule(str(node.target))
+        kind = "" if isinstance(module, nn.Identity | nn.Dropout) else type(module).__name__
+        return [kind, *_activation(getattr(module, "act", None))] if kind else []
     name = _name(node).strip("_")
-    return {kind.__name__.lower(): kind.__name__ for kind in ACTIVATIONS}.get(name, name if "norm" in name or "elu" in name else "")
+    if node.op not in ("call_function", "call_method") or name in VIEWS or name in ("size", "getattr"):
+        return []
+    return [{kind.__name__.lower(): kind.__name__ for kind in ACTIVATIONS}.get(name, name)]
 
 
-def _label_of(module: nn.Module) -> str:
-    if isinstance(module, NORMS):
-        return " · ".join(["BN", *_activation(getattr(module, "act", None))])
+def _kind_of(module: nn.Module) -> str:
     return type(module).__name__ if isinstance(module, ACTIVATIONS) or "Norm" in type(module).__name__ else ""
 
 
