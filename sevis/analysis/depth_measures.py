@@ -22,7 +22,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 
 VERSION = 1
-SOURCE = "f7c6b1d36f0800e0"
+SOURCE = "dab6596d08dcac93"
 
 
 class Needs(Enum):

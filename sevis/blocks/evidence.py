@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from sevis.blocks.block import SQUEEZES, SqueezeExcitation
-from sevis.blocks.following import NORMS, BlockRun, Product
-from sevis.blocks.structure import Candidate, Modules, candidate_of, is_projection, parent_of
+from sevis.blocks.following import NORMS, BlockRun, Product, form_of
+from sevis.blocks.structure import Candidate, Modules, ancestors, candidate_of, is_projection
 from sevis.blocks.watching import Watching
 
 Pair = tuple[str, str]  # the paths of the two projections
@@ -30,8 +30,10 @@ class Wiring:
         powers: the factor by which the maps come out, as the coefficients of a polynomial of the tensor that multiplies them.
         scope: the path of the module in whose forward pass the product is made.
         takes_input: whether the maps are the input of the block's module, (N, C, ...).
+        returned: whether the product is what that module returns.
         multiple: whether what is multiplied is a multiple of the maps, as in (2 u) s.
         places: the extent of the maps, such as (H, W).
+        scaled, squeezed: how many numbers the pass multiplied by scales, and of how many it took the means.
     """
 
     form: str
@@ -40,8 +42,11 @@ class Wiring:
     powers: tuple[float, ...] = (0.0, 1.0)
     scope: str = ""
     takes_input: bool = True
+    returned: bool = True
     multiple: bool = False
     places: tuple[int, ...] = ()
+    scaled: int = 0
+    squeezed: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def _watched(watching: Watching) -> Iterator[None]:
     """Hook the modules that the watching needs to know of, for as long as the body runs."""
     handles: list[RemovableHandle] = []
     projections = {path for path, module in watching.modules.items() if is_projection(module)}
-    holders = {above for path in projections for above in _above(path)}
+    holders = {above for path in projections for above in ancestors(path)}
     hooked: set[nn.Module] = set()
     try:
         for path, module in watching.modules.items():
@@ -122,20 +127,17 @@ def _watched(watching: Watching) -> Iterator[None]:
             handle.remove()
 
 
-def _above(path: str) -> Iterator[str]:
-    while path:
-        path = parent_of(path)
-        yield path
-
-
 def _judge(watching: Watching, pair: Pair) -> Wiring | str:
     """Return how two projections were seen to scale, or why they are no SE block; an empty string where they did not run."""
     path = candidate_of(watching.modules, *pair).path
     runs = [run for run in watching.runs if (run.first, run.second) == pair]
     holder = watching.modules[path]
     if type(holder) is SqueezeExcitation and holder.squeeze is not SQUEEZES["avg"]:  # the paper's ablations
-        given = watching.inputs.get(path)
-        return Wiring("s * u", type(holder.gate).__name__, True, scope=path, places=tuple(given.shape[2:])) if given is not None else ""
+        if (given := watching.inputs.get(path)) is None:
+            return ""
+        taken, places = watching.taken[path], tuple(given.shape[2:])
+        gate, squeezed = type(holder.gate).__name__, 0 if holder.spatial else taken
+        return Wiring("s * u", gate, True, scope=path, places=places, scaled=taken, squeezed=squeezed)
     if not runs:
         shape = watching.spread.get(pair[0])
         if shape:
@@ -159,7 +161,7 @@ def _unfit(watching: Watching, runs: Sequence[BlockRun], products: Sequence[Prod
             return "no gate without weights follows its projections"
         if "softmax" in trace.chain:
             return "its gate is a softmax, in which the channels compete"
-        if not maps.squeezed and not maps.elsewhere:
+        if not maps.averaged:
             names = " and ".join(dict.fromkeys(watching.squeeze_of(trace.run)[0])) or "no function of maps"
             return f"its squeeze is not the mean of any maps: it comes from {names}"
     forms = {(product.trace.affine, product.powers) for product in products}
@@ -171,9 +173,8 @@ def _unfit(watching: Watching, runs: Sequence[BlockRun], products: Sequence[Prod
 def _wiring(watching: Watching, path: str, runs: Sequence[BlockRun], products: Sequence[Product]) -> Wiring:
     first = products[0]
     trace, maps = first.trace, watching.maps[id(first)]
-    second = runs[0].second
-    alone = [calls for calls in watching.gate_calls.values() if second in calls]
-    module = trace.by_module and len(alone) == 1 and set(alone[0]) == {second} and len(alone[0]) == len(runs)
+    alone = [calls for calls in watching.gate_calls.values() if runs[0].second in calls]
+    module = trace.by_module and len(alone) == 1 and set(alone[0]) == {runs[0].second} and len(alone[0]) == len(runs)
     bending = [name for name in trace.chain if name not in NORMS]
     return Wiring(
         form=form_of(trace.affine, first.powers, "u" if maps.squeezed else "v"),
@@ -183,19 +184,8 @@ def _wiring(watching: Watching, path: str, runs: Sequence[BlockRun], products: S
         scope=maps.scope,
         multiple=id(first) in watching.unfolded,
         takes_input=maps.takes_input and all(watching.maps[id(product)].takes_input for product in products),
+        returned=path in watching.returning,
         places=maps.places,
+        scaled=sum(watching.maps[id(product)].numbers for product in products),
+        squeezed=sum(watching.maps[id(run.products[0])].averaged for run in runs if run.products),
     )
-
-
-def form_of(affine: tuple[float, float], powers: Sequence[float], maps: str) -> str:
-    """Return what becomes of maps in words, such as `u + s * u`."""
-    a, b = affine
-    scale = "s" if a == 1 else "-s" if a == -1 else f"{a:g} * s"
-    operand = scale if not b else "(1 - s)" if affine == (-1, 1) else f"({b:g} + {scale})".replace("+ -", "- ")
-    exponent = len(powers) - 1
-    factor = powers[-1]
-    term = " * ".join([*([f"{abs(factor):g}"] if abs(factor) != 1 else []), *[operand] * exponent, maps])
-    if not powers[0]:
-        return term if factor > 0 else f"-{term}"
-    rest = maps if abs(powers[0]) == 1 else f"{abs(powers[0]):g} * {maps}"
-    return f"{'-' if powers[0] < 0 else ''}{rest} {'+' if factor > 0 else '-'} {term}"

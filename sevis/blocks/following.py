@@ -305,6 +305,20 @@ def _line_of(call: Call) -> tuple[float, float] | None:
     return lines.get({"multiply": "mul", "divide": "div", "subtract": "sub"}.get(name, name)) if number or name != "mul" else None
 
 
+def form_of(affine: tuple[float, float], powers: Sequence[float], maps: str) -> str:
+    """Return what becomes of maps in words, such as `u + s * u`."""
+    a, b = affine
+    scale = "s" if a == 1 else "-s" if a == -1 else f"{a:g} * s"
+    operand = scale if not b else "(1 - s)" if affine == (-1, 1) else f"({b:g} + {scale})".replace("+ -", "- ")
+    exponent = len(powers) - 1
+    factor = powers[-1]
+    term = " * ".join([*([f"{abs(factor):g}"] if abs(factor) != 1 else []), *[operand] * exponent, maps])
+    if not powers[0]:
+        return term if factor > 0 else f"-{term}"
+    rest = maps if abs(powers[0]) == 1 else f"{abs(powers[0]):g} * {maps}"
+    return f"{'-' if powers[0] < 0 else ''}{rest} {'+' if factor > 0 else '-'} {term}"
+
+
 def _is_number(value: Any) -> bool:
     """Return whether it is a tensor that holds a plain number: without dimensions, and not learnt."""
     return isinstance(value, Tensor) and value.ndim == 0 and not (value.is_meta or isinstance(value, nn.Parameter))

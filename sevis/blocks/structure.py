@@ -278,7 +278,7 @@ def _doubt(modules: Modules, found: Candidate) -> str:
     """Return why two projections are not listed as an SE block, by what the forward passes around them say; empty where they are."""
     holder = modules[found.path]
     words = _words(type(holder))
-    above = [type(modules[path]) for path in _ancestors(found.path)]
+    above = [type(modules[path]) for path in ancestors(found.path)]
     small = len(list(holder.modules())) <= RELATIVE  # what a whole network says elsewhere is no doubt about its blocks
     if small and any("maxpool" in type(child).__name__.lower() for child in holder.children()):
         return "it squeezes by the maximum, too"
@@ -296,7 +296,7 @@ def _doubt(modules: Modules, found: Candidate) -> str:
     return ""
 
 
-def _ancestors(path: str) -> list[str]:
+def ancestors(path: str) -> list[str]:
     """Return the paths of the modules above one, the nearest first."""
     found = []
     while path:
@@ -307,7 +307,7 @@ def _ancestors(path: str) -> list[str]:
 
 def product_path(modules: Modules, path: str) -> str:
     """Return the path of the lowest module, from one upwards, whose forward pass multiplies; of the one itself where none does."""
-    return next((above for above in (path, *_ancestors(path)) if "*" in _words(type(modules[above]))), path)
+    return next((above for above in (path, *ancestors(path)) if "*" in _words(type(modules[above]))), path)
 
 
 def find_relatives(modules: Modules, known: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -317,7 +317,7 @@ def find_relatives(modules: Modules, known: Iterable[str]) -> Iterator[tuple[str
         modules: those of `outline`.
         known: paths of layers that are told of already.
     """
-    told = {above for path in known for above in (path, *_ancestors(path))}
+    told = {above for path in known for above in (path, *ancestors(path))}
     for path, module in modules.items():
         words = _words(type(module))
         if path in told or "*" not in words or not module._modules or len(list(module.modules())) > RELATIVE:

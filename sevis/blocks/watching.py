@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from sevis.blocks.following import UNSEEN, VIEWS, BlockRun, Follower, Product, Trace, tensors_in
 from sevis.blocks.structure import Modules, candidate_of, parent_of, widths
 
+STEPS = ("mean", "sum")  # what a mean may be made by, one dimension after the other
+NO_MEANS = ("max", "std", "var", "median", "norm", "matmul", "bmm")  # in the names of functions that give no means
 SMALL = 16_384  # numbers of one image, up to which it is remembered where a tensor comes from
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}  # of a mean, relative to the largest
 
@@ -20,14 +22,16 @@ class SeenMaps:
 
     Attributes:
         scope: the path of the innermost module whose forward pass was under way.
+        numbers: how many the maps have.
         squeezed: whether z is the mean of these maps.
-        elsewhere: whether z is the mean of other maps.
+        averaged: of how many numbers z is the mean, of these maps or of others; 0 where it is no mean.
         places, takes_input: as of a `Wiring`.
     """
 
     scope: str
+    numbers: int
     squeezed: bool
-    elsewhere: bool
+    averaged: int
     places: tuple[int, ...]
     takes_input: bool
 
@@ -47,10 +51,13 @@ class Watching(Follower):
         self.maps: dict[int, SeenMaps] = {}
         self.multiplied: list[tuple[Product, Tensor, Tensor]] = []  # products with their maps, (N, C, ...), and scales, as they were
         self.inputs: dict[str, Tensor] = {}
+        self.returning: set[str] = set()  # modules that returned a product as it is
+        self.taken: dict[str, int] = {}  # how many numbers went into modules
         self.stack: list[str] = []  # the paths of the modules whose forward passes are under way
         self.spread: dict[str, tuple[int, ...]] = {}  # what projections got that is no squeeze
         self.gate_calls: dict[str, list[str]] = {}  # whose scales came through a gate: the paths of second projections
         self.unfolded: set[int] = set()  # products of a multiple of the maps
+        self.latest: Trace | None = None
         self.waiting: list[Trace] = []  # what goes into the projections and gates that are under way
 
     def multiply(self, product: Product, operand: Tensor, call: Callable[[Tensor], Any]) -> Any:
@@ -106,9 +113,12 @@ class Watching(Follower):
         self.stack.append(path)
         if (given := next(tensors_in((args, kwargs)), None)) is not None:
             self.inputs[path] = given
+            self.taken[path] = self.taken.get(path, 0) + given.numel()
 
     def leave(self, path: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         """End it, and that of any inside it that failed."""
+        if isinstance(self.known.get(id(output)), Product):
+            self.returning.add(path)
         while self.stack and self.stack.pop() != path:
             pass
         for product, before, operand in self.multiplied:
@@ -163,8 +173,6 @@ class Watching(Follower):
         if trace.fault != "spread":
             self.label(output, replace(trace, chain=(*trace.chain, type(module).__name__), affine=(1.0, 0.0), by_module=True))
 
-    latest: Trace | None = None
-
     def _pending(self, given: Tensor, hidden: int, channels: int) -> Trace | None:
         """Return the trace of the latest first projection, where an activation that no mode sees lies between it and this one."""
         trace = self.latest
@@ -179,7 +187,7 @@ class Watching(Follower):
         """Take u for the maps of (2 u) s, where z is the mean of u."""
         run = product.trace.run
         maps, multiple = self.multiples.get(id(product.base), (product.base, 1.0))
-        if multiple != 1 and is_mean(run.squeeze, maps, axis_of(maps, operand, run.channels)):
+        if multiple != 1 and self._is_squeezed(run, maps, axis_of(maps, operand, run.channels)):
             product.base, product.powers = maps, (product.powers[0], multiple * product.powers[1])
             self.unfolded.add(id(product))
 
@@ -190,17 +198,24 @@ class Watching(Follower):
         while scope and not run.second.startswith(f"{scope}."):
             scope = parent_of(scope)
         axis = axis_of(base, operand, run.channels)
-        squeezed = is_mean(run.squeeze, base, axis)
+        squeezed = self._is_squeezed(run, base, axis)
         whole = self.origin(base)
         places = [size for number, size in enumerate(base.shape) if number not in (0, axis)]
         if whole is not base and (wider := channel_axis(whole, run.channels)):
             places = [size for number, size in enumerate(whole.shape) if number not in (0, wider)]
-        given = self.inputs.get(path)
-        takes_input = path in self.stack and given is whole and channel_axis(whole, run.channels) == 1
-        elsewhere = not squeezed and any(
-            is_mean(run.squeeze, maps, place) for maps in self.squeeze_of(run)[1] for place in _channel_axes(maps, run.channels)
-        )
-        return SeenMaps(scope, squeezed, elsewhere, tuple(places), takes_input)
+        takes_input = path in self.stack and self.inputs.get(path) is whole and channel_axis(whole, run.channels) == 1
+        averaged = base.numel() if squeezed else self._other_squeezed(run)
+        return SeenMaps(scope, base.numel(), squeezed, averaged, tuple(places), takes_input)
+
+    def _is_squeezed(self, run: BlockRun, maps: Tensor, axis: int) -> bool:
+        """Return whether z is the mean of maps; without numbers, whether it was made of them."""
+        made = not maps.is_meta or any(self.origin(source) is self.origin(maps) for source in self.squeeze_of(run)[1])
+        return made and is_mean(run.squeeze, maps, axis)
+
+    def _other_squeezed(self, run: BlockRun) -> int:
+        """Return how many numbers the maps have that z is the mean of; 0 where it is no mean."""
+        pairs = ((maps, axis) for maps in self.squeeze_of(run)[1] for axis in _channel_axes(maps, run.channels))
+        return next((maps.numel() for maps, axis in pairs if is_mean(run.squeeze, maps, axis)), 0)
 
     def squeeze_of(self, run: BlockRun) -> tuple[list[str], list[Tensor]]:
         """Return the functions that made a squeeze, and the maps that it was made of."""
@@ -209,12 +224,14 @@ class Watching(Follower):
         stack = [run.given]
         while stack:
             tensor = stack.pop()
-            if tensor.numel() > run.count and tensor.ndim >= 3:
+            source = self.sources.get(id(tensor))
+            if tensor.numel() > run.count and tensor.ndim >= 3 and not (source and source[0] in STEPS):
                 maps.append(tensor)
-            elif source := self.sources.get(id(tensor)):
+            elif source:
                 names += [source[0]] * (source[0] not in VIEWS)
                 stack += [other for other in source[1] if other is not tensor and not isinstance(other, nn.Parameter)]
-        return names, maps
+        other = run.squeeze.is_meta and any(word in name for name in names for word in NO_MEANS)  # no numbers tell
+        return names, [] if other else maps
 
 
 def is_mean(squeeze: Tensor, maps: Tensor, axis: int) -> bool:

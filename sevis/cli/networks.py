@@ -5,12 +5,20 @@ Every command imports what it needs when it runs, so that --help does not wait f
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sevis.cli.columns import align
-from sevis.cli.data import Arguments, load_network, read_lines
+from sevis.cli.data import Arguments, read_lines
 from sevis.errors import SevisError
 from sevis.extras import install_command
 from sevis.weights.card import check_name, find_index_fault, list_pretrained, read_card
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LARGE = 200_000_000  # parameters of a network that is not built to look at its blocks
+SMALL = 96  # pixels: the side of the images that show them; the last maps of most networks are then 3 x 3
+WHOLE = "(the model)"  # for the path of the model itself, which is empty
 
 
 def models(_: Arguments) -> None:
@@ -47,17 +55,50 @@ def _about(name: str) -> tuple[str, bool]:
 
 
 def sites_command(arguments: Arguments) -> None:
-    """Print the SE blocks of a network, which needs none of its weights."""
-    from sevis.blocks.sites import require_sites
+    """Print the SE blocks of a network, and what looks like some and is none; this needs none of its weights."""
+    from sevis.blocks.sites import know, sites_or_refuse
+    from sevis.networks.costs import count_parameters
     from sevis.weights.describe import skeleton
+    from sevis.weights.loading import load
 
-    model = load_network(arguments).model if arguments.weights not in (None, "random") else skeleton(arguments.model)
-    sites = require_sites(model)
-    rows = [("name", "module", "channels", "hidden", "r", "gate", "bias")]
+    model, unseen = skeleton(arguments.model), ""
+    if arguments.weights in (None, "random") and count_parameters(model) > LARGE:
+        unseen = f"it has more than {LARGE // 10**6} million parameters"
+    else:
+        ready = load(arguments.model, weights=arguments.weights or "random", device="cpu")
+        model, unseen = ready.model, _look(ready.model, ready.card.preprocessing.crop)
+    sites = sites_or_refuse(model, know(model))
+    rows = [("name", "module", "channels", "hidden", "r", "gate", "bias", "form")]
     for site in sites:
-        bias = "yes" if site.bias else "no"
-        rows.append((site.name, site.path, str(site.channels), str(site.hidden), f"{site.reduction:.4g}", site.gate, bias))
+        bias, reduction = "yes" if site.bias else "no", f"{site.reduction:.4g}"
+        rows.append((site.name, site.path or WHOLE, str(site.channels), str(site.hidden), reduction, site.gate, bias, site.form))
     print(*align(rows, right=(2, 3, 4)), sep="\n")
+    if lookalikes := know(model).lookalikes(model):
+        told = [(like.path or WHOLE, like.kind, like.reason) for like in lookalikes]
+        print("\nwhat looks like an SE block, and is none:", *align([("module", "class", "why"), *told]), sep="\n")
+    if unseen:
+        print(f"\nThe list is by the layers alone, because no forward pass was possible: {unseen}.")
+
+
+def _look(model: "nn.Module", side: int) -> str:
+    """Let one forward pass on two small images show what the blocks of a network do, or on images of its own size where it takes no other.
+
+    Returns:
+        Why that was not possible; empty where it was.
+    """
+    import torch
+
+    from sevis.blocks.sites import find_sites
+
+    reason = ""
+    for size in dict.fromkeys((min(side, SMALL), side)):
+        try:
+            find_sites(model, torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)))
+        except SevisError as error:
+            reason = str(error)
+        else:
+            return ""
+    return reason
 
 
 def add_command(arguments: Arguments) -> None:

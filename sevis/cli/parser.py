@@ -91,7 +91,8 @@ def _networks(words: Any) -> None:
     """Add the commands that say which networks there are and what is in them, and that add one's own."""
     _add(words, "models", models, "list the trained networks, and the networks that can be built")
 
-    sites = _add(words, "sites", sites_command, "list the SE blocks of a network; this needs no weights")
+    told = "list the SE blocks of a network, and what only looks like one, with the reason; this needs no weights"
+    sites = _add(words, "sites", sites_command, told)
     sites.add_argument("model", metavar="NAME", help=NAMES)
     _weights_option(sites)
 

@@ -12,7 +12,7 @@ from sevis.errors import SevisError
 
 METADATA = ("metadata.csv", "metadata.jsonl")  # of Hugging Face's imagefolder
 LISTS = (".csv", ".tsv", ".txt", ".json", ".jsonl")
-TEXTS = (*LISTS, ".md", ".xml", ".html", ".parquet", ".mat", ".yaml", ".yml", ".py", ".pdf")  # nobody takes these for images
+TEXTS = (*LISTS, ".md", ".xml", ".html", ".mat", ".yaml", ".yml", ".py", ".pdf")  # nobody takes these for images
 TRIED = 8  # lists, to name one in a message
 
 
@@ -50,7 +50,7 @@ def by_metadata(files: Files, prefix: str, part: str) -> Arrangement | None:
         start = table.removesuffix(PurePosixPath(table).name)
         below = [name.removeprefix(start) for name in files.images if name.startswith(start)]
         try:
-            listed = read_labels(files.source.read(table), f"{files.source.root / printable(table)}", below)
+            listed = read_labels(files.source.read(table), f"{files.source.root / printable(table)}", below, named=True)
         except SevisError:  # folders may say the classes; where they do not, `no_folders` reads it again and tells the reason
             continue
         classes |= {f"{start}{file}": name for file, name in listed.classes.items()}
@@ -83,7 +83,7 @@ def no_folders(files: Files, folders: tuple[str, ...]) -> str:
     for name in lists[:TRIED]:
         path = files.source.root / printable(name)
         try:
-            read_labels(files.source.read(name), str(path), images)
+            read_labels(files.source.read(name), str(path), images, named=PurePosixPath(name).name in METADATA)
         except SevisError as error:
             known = isinstance(error, NoClassesError) or PurePosixPath(name).name in METADATA
             why = why or (f"; {error}" if known else "")

@@ -44,6 +44,8 @@ def find_names(data: object, *, key: str = "") -> tuple[Names, ...] | None:
         return find_names(data.iterable, key=key)
     if getattr(data, "target_transform", None) is not None:
         return None
+    if getattr(data, "_target_types", ["category"]) != ["category"]:
+        return None  # of torchvision's pets, whose labels are then cat or dog, and whose classes are still the breeds
     return _names_told(data) or _names_of_features(getattr(data, "features", None), key) or _names_told(getattr(data, "reader", None))
 
 

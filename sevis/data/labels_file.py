@@ -102,7 +102,7 @@ class _Images:
         return found
 
 
-def read_labels(data: bytes, where: str, images: Sequence[str], *, prefer: str = "") -> Listed:
+def read_labels(data: bytes, where: str, images: Sequence[str], *, prefer: str = "", named: bool = False) -> Listed:
     """Return the classes that a list gives to images.
 
     Args:
@@ -112,13 +112,14 @@ def read_labels(data: bytes, where: str, images: Sequence[str], *, prefer: str =
         where: what the list is called in messages.
         images: the files that there are, relative, with slashes.
         prefer: how those begin that a name means which several have.
+        named: whether the column of the classes must be called so, because nobody said that this is a list of classes.
 
     Raises:
         SevisError: for a file that is no such list, names none of the images, or gives one of them two classes.
     """
     known = _Images(images, prefer)
     rows = _read(_text(data, where), where, known)
-    file, label = _columns(rows, where, known)
+    file, label = _columns(rows, where, known, named=named)
     boxes = bool(rows.head) and _plain(rows.head[label]) == BOXES
     found: dict[str, dict[str, None]] = {}
     several, unknown, unlabelled, twice = [], [], [], []
@@ -267,7 +268,7 @@ def _refuse_numbers(rows: list[list[str]], where: str) -> None:
                 )
 
 
-def _columns(rows: _Rows, where: str, known: _Images) -> tuple[int, int]:
+def _columns(rows: _Rows, where: str, known: _Images, *, named: bool) -> tuple[int, int]:
     """Return which column holds the files, and which the classes."""
     width = max(map(len, [rows.head, *rows.body]))
     names = [_plain(name) for name in rows.head] + [""] * (width - len(rows.head))
@@ -283,11 +284,13 @@ def _columns(rows: _Rows, where: str, known: _Images) -> tuple[int, int]:
     by_name = sorted((CLASSES.index(names[column]), column) for column in others if names[column] in CLASSES)
     if by_name:
         return file, by_name[0][1]
-    if rows.head and len(others) == 1:
+    if rows.head and len(others) == 1 and not named:
         return file, others[0]
-    if not rows.head and file + 1 < width:
+    if not rows.head and file + 1 < width and not named:
         return file, file + 1  # as in ImageNet's and Tiny ImageNet's lists
-    if not rows.head and width == 2 and len({row[0] for row in rows.body}) < len(rows.body):  # else they are the numbers of the lines
+    if (
+        not rows.head and width == 2 and not named and len({row[0] for row in rows.body}) < len(rows.body)
+    ):  # else they are the numbers of the lines
         return file, 0
     told = f"its columns are {', '.join(rows.head)[:200]}" if rows.head else f"a line is {some([' '.join(row) for row in rows.body[:1]])}"
     ones = all(row[column] in ("0", "1", "0.0", "1.0") for row in rows.body for column in others if column < len(row))

@@ -28,7 +28,7 @@ from sevis.errors import SevisError
 from sevis.experiments.batches import run_batches
 from sevis.experiments.collection import gates_of, provenance
 from sevis.experiments.ready import float_type, require_images
-from sevis.networks.costs import count_parameters
+from sevis.networks.costs import count_parameters, count_projections
 from sevis.paper import address_of, stage_of
 from sevis.weights.loading import ReadyModel
 from sevis.weights.matching import has_names, match_classes
@@ -211,8 +211,8 @@ def count_gate_parameters(model: nn.Module, sites: Sequence[Site]) -> ParameterC
     stage = address_of(stage_of(sites[-1].name))
     return ParameterCounts(
         network=count_parameters(model),
-        se=count_parameters(*(model.get_submodule(site.path) for site in sites)),
-        se_last_stage=count_parameters(*(model.get_submodule(site.path) for site in addressed(stage, sites))),
+        se=count_projections(model, sites),
+        se_last_stage=count_projections(model, addressed(stage, sites)),
     )
 
 

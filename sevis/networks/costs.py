@@ -6,13 +6,15 @@ multiply-adds, of the convolutions and the linear layers only (arXiv 1709.01507,
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from math import prod
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sevis.blocks.sites import Site, find_sites
+from sevis.blocks.evidence import Evidence, Wiring, examine
+from sevis.blocks.sites import Known, Site, know, pair_of
+from sevis.blocks.structure import outline
 from sevis.networks.meta import Size, meta_copy, run_meta
 
 CONTAINERS = (nn.Sequential, nn.ModuleList)  # what a network strings its blocks up in
@@ -21,16 +23,18 @@ REST = ""  # the path of the block that stands for what belongs to no other: par
 
 @dataclass(frozen=True)
 class SiteCost:
-    """What one SE block costs for one image.
+    """What one SE block costs for one image: its two projections, and nothing else of the module that holds them.
+
+    A norm between the projections, which the paper's block does not have, is not counted: neither its parameters nor its operations.
 
     Attributes:
         name: SE_stage_block.
         channels, hidden: C, and the units of the hidden layer.
         places: H x W of the maps that it scales, L of a sequence, D x H x W of a volume; 0 where the forward pass does not come to it.
-        parameters: its weights and biases.
+        parameters: weights and biases of the projections.
         squeeze: additions of eq. (2), or comparisons where the maximum squeezes; 0 where nothing does (the paper's NoSqueeze).
-        projections: multiply-adds of eq. (3).
-        scaling: multiplications of eq. (4).
+        projections: multiply-adds of eq. (3), those of the two projections.
+        scaling: multiplications of eq. (4), one for each number of the maps, whatever becomes of the product.
     """
 
     name: str
@@ -104,14 +108,19 @@ class Cost:
         return sum(2 * site.channels * site.hidden for site in self.sites)
 
 
+class _Share(NamedTuple):
+    """What projections of SE blocks cost."""
+
+    parameters: int
+    multiply_adds: int
+
+
 @dataclass
 class _Seen:
-    """What a forward pass tells of one module: the shapes of its last call without the batch, the operations of all its calls."""
+    """What a forward pass tells of one module: the shape of its last output without the batch, the operations of all its calls."""
 
-    calls: int = 0
     started: int = 0
     multiply_adds: int = 0
-    inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
 
 
@@ -119,6 +128,7 @@ def measure_cost(model: nn.Module, size: Size = (3, 224, 224)) -> Cost:
     """Count the parameters and multiply-adds of any network, and the share of its SE blocks.
 
     Nothing is computed: the network may be on the meta device, and its weights and mode stay as they are. The count is that of evaluation.
+    Which blocks scale what is read off the same forward pass without numbers, unless one with numbers has shown it before.
 
     Args:
         model: a network that takes one tensor of images, sequences or volumes; its SE blocks are those of `find_sites`.
@@ -129,16 +139,18 @@ def measure_cost(model: nn.Module, size: Size = (3, 224, 224)) -> Cost:
         TypeError: when `model` is no nn.Module.
         SevisError: for an image that the network does not take, with the smallest that it takes; for a compiled or scripted SE block.
     """
-    sites = find_sites(model)
+    before = know(model)
     skeleton = meta_copy(model)
-    parts = _parts(skeleton, {site.path for site in sites})
-    projections = [f"{site.path}.{site.parts[0]}" for site in sites]
-    seen = _run(skeleton, size, [REST, *parts, *(site.path for site in sites), *projections])
-    site_costs = tuple(_site_cost(skeleton, site, seen) for site in sites)
-    shares = {site.path: cost for site, cost in zip(sites, site_costs, strict=True)}
-    blocks = _blocks(skeleton, parts, seen, shares)
+    seen, evidence = _run(skeleton, size, before)
+    known = Known(skeleton, before.declared)
+    known.learn(skeleton, evidence)
+    sites = before.sites if before.evidence else known.sites
+    site_costs = tuple(_site_cost(skeleton, site, known.wiring(site), seen) for site in sites)
+    shares = {path: _cost_of(skeleton, path, seen) for site in sites for path in pair_of(site)}
+    blocks = _blocks(skeleton, _parts(skeleton, seen, shares), seen, shares)
     parameters = count_parameters(skeleton)
-    return Cost(size, parameters, seen[REST].multiply_adds, (*blocks, *_rest(parameters, seen[REST], blocks)), site_costs)
+    whole = seen[skeleton]
+    return Cost(size, parameters, whole.multiply_adds, (*blocks, *_rest(parameters, whole, blocks)), site_costs)
 
 
 def count_parameters(*modules: nn.Module) -> int:
@@ -146,98 +158,113 @@ def count_parameters(*modules: nn.Module) -> int:
     return sum(parameter.numel() for parameter in {parameter for module in modules for parameter in module.parameters()})
 
 
-def _parts(skeleton: nn.Module, gates: set[str]) -> list[str]:
+def count_projections(model: nn.Module, sites: Iterable[Site]) -> int:
+    """Return how many numbers the projections of some SE blocks of a model learn, each counted once."""
+    return count_parameters(*(model.get_submodule(path) for site in sites for path in pair_of(site)))
+
+
+def _run(skeleton: nn.Module, size: Size, known: Known) -> tuple[Mapping[nn.Module, _Seen], Evidence]:
+    """Run the forward pass once, and return what it tells of the modules that it comes to, in their order, and of the SE blocks."""
+    seen: dict[nn.Module, _Seen] = {}
+    counter = FlopCounterMode(display=False)
+
+    def before(module: nn.Module, _: object) -> None:
+        call = seen.setdefault(module, _Seen())
+        call.started = counter.get_total_flops()
+
+    def after(module: nn.Module, _: object, output: object) -> None:
+        call = seen[module]
+        call.multiply_adds += (counter.get_total_flops() - call.started) // 2
+        call.outputs = _shape(output)
+
+    for module in skeleton.modules():
+        module.register_forward_pre_hook(before)
+        module.register_forward_hook(after)
+    with counter:
+        return seen, examine(outline(skeleton), known.candidates, lambda: run_meta(skeleton, size))
+
+
+def _site_cost(skeleton: nn.Module, site: Site, wiring: Wiring | None, seen: Mapping[nn.Module, _Seen]) -> SiteCost:
+    return SiteCost(
+        name=site.name,
+        channels=site.channels,
+        hidden=site.hidden,
+        places=prod(wiring.places) if wiring else 0,
+        parameters=count_projections(skeleton, [site]),
+        squeeze=wiring.squeezed if wiring else 0,
+        projections=sum(_cost_of(skeleton, path, seen).multiply_adds for path in pair_of(site)),
+        scaling=wiring.scaled if wiring else 0,
+    )
+
+
+def _cost_of(skeleton: nn.Module, path: str, seen: Mapping[nn.Module, _Seen]) -> _Share:
+    """Return what a projection costs."""
+    module = skeleton.get_submodule(path)
+    return _Share(count_parameters(module), seen[module].multiply_adds if module in seen else 0)
+
+
+def _parts(skeleton: nn.Module, seen: Mapping[nn.Module, _Seen], shares: Mapping[str, _Share]) -> list[str]:
     """Return the paths of the modules that stand in the sequence that the network is; each module once."""
     found: dict[nn.Module, str] = {}
 
     def descend(module: nn.Module, below: str) -> None:
         for key, child in module.named_children():
             path = below + key
-            if path not in gates and isinstance(child, CONTAINERS) and not _is_gated(child, path, gates):
+            if isinstance(child, CONTAINERS) and not is_gate(child, path) and not is_gated(child, path):
                 descend(child, f"{path}.")
             else:
                 found.setdefault(child, path)
+
+    def is_gate(module: nn.Module, path: str) -> bool:
+        """Return whether a module is an SE block and nothing else: it multiplies in the projections only."""
+        share = _share_within([path], shares)
+        return share.parameters > 0 and share.multiply_adds == (seen[module].multiply_adds if module in seen else 0)
+
+    def is_gated(module: nn.Module, path: str) -> bool:
+        """Return whether a sequence is one module and the SE block beside it, as `sevis.graft` makes them."""
+        others = [child for key, child in module.named_children() if not is_gate(child, f"{path}.{key}")]
+        return len(module._modules) == 2 and len(others) == 1 and not isinstance(others[0], CONTAINERS)
 
     descend(skeleton, "")
     return list(found.values())
 
 
-def _is_gated(module: nn.Module, path: str, gates: set[str]) -> bool:
-    """Return whether a sequence is one module and the SE block beside it, as `sevis.graft` makes them."""
-    children = dict(module.named_children())
-    others = [child for key, child in children.items() if f"{path}.{key}" not in gates]
-    return len(children) == 2 and len(others) == 1 and not isinstance(others[0], CONTAINERS)
-
-
-def _run(skeleton: nn.Module, size: Size, paths: Iterable[str]) -> dict[str, _Seen]:
-    """Run the forward pass once, and return what it tells of the modules at these paths, those that it comes to, in their order."""
-    seen: dict[str, _Seen] = {}
-    counter = FlopCounterMode(display=False)
-
-    def before(path: str, _: nn.Module, arguments: object, options: object) -> None:
-        call = seen.setdefault(path, _Seen())
-        call.calls += 1
-        call.started = counter.get_total_flops()
-        call.inputs = _shape((arguments, options))
-
-    def after(path: str, _: nn.Module, __: object, output: object) -> None:
-        call = seen[path]
-        call.multiply_adds += (counter.get_total_flops() - call.started) // 2
-        call.outputs = _shape(output)
-
-    for path in dict.fromkeys(paths):
-        module = skeleton.get_submodule(path)
-        module.register_forward_pre_hook(partial(before, path), with_kwargs=True)
-        module.register_forward_hook(partial(after, path))
-    with counter:
-        run_meta(skeleton, size)
-    return seen
-
-
-def _site_cost(skeleton: nn.Module, site: Site, seen: Mapping[str, _Seen]) -> SiteCost:
-    block = seen.get(site.path, _Seen())
-    projected = seen.get(f"{site.path}.{site.parts[0]}", _Seen())
-    elements = prod(block.inputs) if block.calls else 0
-    places = elements // site.channels
-    squeezed = places == 1 or prod(projected.inputs) != elements  # NoSqueeze projects the maps themselves
-    return SiteCost(
-        name=site.name,
-        channels=site.channels,
-        hidden=site.hidden,
-        places=places,
-        parameters=count_parameters(skeleton.get_submodule(site.path)),
-        squeeze=block.calls * elements if squeezed else 0,
-        projections=block.multiply_adds,
-        scaling=block.calls * elements,
-    )
-
-
-def _blocks(skeleton: nn.Module, parts: list[str], seen: Mapping[str, _Seen], shares: Mapping[str, SiteCost]) -> list[BlockCost]:
+def _blocks(skeleton: nn.Module, parts: list[str], seen: Mapping[nn.Module, _Seen], shares: Mapping[str, _Share]) -> list[BlockCost]:
     """Return the blocks that have parameters or multiply-adds, each parameter in the first block that has it."""
     owned: set[nn.Parameter] = set()
     blocks = []
-    for group in _groups(parts, seen, shares):
-        held = {parameter for path in group for parameter in skeleton.get_submodule(path).parameters()} - owned
+    for group in _groups(skeleton, parts, seen, shares):
+        modules = [skeleton.get_submodule(path) for path in group]
+        held = {parameter for module in modules for parameter in module.parameters()} - owned
         owned |= held
-        inside = [cost for gate, cost in shares.items() if _is_within(gate, group)]
-        first, multiply_adds = seen.get(group[0], _Seen()), sum(seen[path].multiply_adds for path in group if path in seen)
-        share = sum(cost.parameters for cost in inside), sum(cost.projections for cost in inside)
+        calls = [seen[module] for module in modules if module in seen]
+        multiply_adds = sum(call.multiply_adds for call in calls)
         if held or multiply_adds:
             parameters = sum(parameter.numel() for parameter in held)
-            blocks.append(BlockCost(group[0], first.outputs, parameters, multiply_adds, *share))
+            shape = calls[0].outputs if calls else ()
+            share = _share_within(group, shares)
+            blocks.append(BlockCost(group[0], shape, parameters, multiply_adds, share.parameters, share.multiply_adds))
     return blocks
 
 
-def _groups(parts: list[str], seen: Mapping[str, _Seen], shares: Mapping[str, SiteCost]) -> list[list[str]]:
+def _groups(skeleton: nn.Module, parts: list[str], seen: Mapping[nn.Module, _Seen], shares: Mapping[str, _Share]) -> list[list[str]]:
     """Return the parts in the order in which they run: one that multiplies nothing but in its SE blocks belongs to the one before it."""
     groups: list[list[str]] = []
-    for path in sorted(set(parts) & set(seen), key=list(seen).index):
-        own = seen[path].multiply_adds - sum(cost.projections for gate, cost in shares.items() if _is_within(gate, [path]))
+    modules = {path: skeleton.get_submodule(path) for path in parts}
+    order = {module: index for index, module in enumerate(seen)}
+    for path in sorted((path for path in parts if modules[path] in seen), key=lambda path: order[modules[path]]):
+        own = seen[modules[path]].multiply_adds - _share_within([path], shares).multiply_adds
         if groups and not own:
             groups[-1].append(path)
         else:
             groups.append([path])
-    return groups + [[path] for path in parts if path not in seen]
+    return groups + [[path] for path in parts if modules[path] not in seen]
+
+
+def _share_within(group: Iterable[str], shares: Mapping[str, _Share]) -> _Share:
+    """Return what the projections below some modules cost."""
+    inside = [share for path, share in shares.items() if _is_within(path, group)]
+    return _Share(sum(share.parameters for share in inside), sum(share.multiply_adds for share in inside))
 
 
 def _rest(parameters: int, whole: _Seen, blocks: Iterable[BlockCost]) -> list[BlockCost]:

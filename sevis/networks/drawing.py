@@ -2,21 +2,24 @@
 
 import operator
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
 
-from sevis.blocks.block import average
-from sevis.blocks.sites import Site, find_sites
+from sevis.blocks.block import SqueezeExcitation, average
+from sevis.blocks.evidence import examine
+from sevis.blocks.following import VIEWS
+from sevis.blocks.sites import Site, know
+from sevis.blocks.structure import outline, parent_of
 from sevis.errors import SevisError, one_line
 from sevis.networks.grafting import Gated, find_units
 from sevis.networks.meta import CONVOLUTIONS, Size, default_size, meta_copy, run_meta
 
 SUMS = (operator.add, operator.iadd, torch.add)
-ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid)
+PRODUCTS = ("mul", "imul", "multiply")
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, nn.Mish, nn.PReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 ADAPTIVE_POOLS = (
@@ -84,16 +87,17 @@ def draw_unit(model: nn.Module, unit: str, *, size: Size | None = None) -> Drawi
     whole = _whole(skeleton, path)
     shape = _input_shape(skeleton, whole, size)
     module = nn.Sequential(*whole)  # so that an SE block that is all of the unit has a path, too
-    sites = {site.path: site for site in find_sites(module)}
+    example = torch.empty(1, *shape, device="meta", dtype=next(model.parameters()).dtype)
     try:
-        graph = _Tracer(set(sites)).trace(module)
+        columns = _columns(module, example)
+        graph = _Tracer(set(columns)).trace(module)
         shapes = _Shapes(fx.GraphModule(module, graph))
-        shapes.run(torch.empty(1, *shape, device="meta", dtype=next(model.parameters()).dtype))
+        shapes.run(example)
     except Exception as error:  # torch.fx has many reasons
         raise SevisError(
             f"{unit} cannot be drawn, because the order of operations in {type(whole[0]).__name__} depends on values ({one_line(error)})"
         ) from None
-    sketch = _Sketch(module, sites, shapes.seen)
+    sketch = _Sketch(module, columns, shapes.seen)
     for node in graph.nodes:
         sketch.add(node)
     return Drawing(unit, tuple(sketch.steps), tuple(sketch.arrows))
@@ -141,6 +145,76 @@ def _input_shape(skeleton: nn.Module, whole: list[nn.Module], size: Size) -> tup
     return shapes[0]
 
 
+@dataclass(frozen=True)
+class _Column:
+    """An SE block that is a module of its own, which takes u and returns s * u, and what lies between its projections."""
+
+    site: Site
+    between: str
+
+
+def _columns(module: nn.Module, example: Tensor) -> dict[str, _Column]:
+    """Return the SE blocks that the paper's Figure 3 is true of, by their paths; others are drawn as their operations."""
+    known = know(module)
+    known.learn(module, examine(outline(module), known.candidates, lambda: module(example)))
+    columns = {}
+    for site in known.sites:
+        wiring = known.wiring(site)
+        if wiring and wiring.takes_input and wiring.returned and (wiring.form, wiring.scope) == ("s * u", site.path):
+            columns[site.path] = _Column(site, _middle(module.get_submodule(site.path), site))
+    return columns
+
+
+def _middle(block: nn.Module, site: Site) -> str:
+    between = read_between(block, site) or ()
+    return " · ".join("BN" if kind.startswith("BatchNorm") else kind for kind in between)
+
+
+def read_between(block: nn.Module, site: Site) -> tuple[str, ...] | None:
+    """Return what stands between the projections of an SE block, such as ("BatchNorm2d", "ReLU"): classes, and names of functions.
+
+    It is what torch.fx sees; where it sees nothing, the norms and activations that lie beside the projections, and None without any.
+    """
+    try:
+        nodes = list(_Tracer(set()).trace(block).nodes)
+    except Exception:  # torch.fx has many reasons
+        beside = [part for part in block.get_submodule(_holder(site)).modules() if not part._modules]
+        gate = block.get_submodule(site.parts[2]) if site.parts[2] else None
+        return tuple(kind for part in beside if part is not gate and (kind := _kind_of(part))) or None
+    places = [index for index, node in enumerate(nodes) if node.op == "call_module" and node.target in site.parts[:2]]
+    if len(places) != 2:
+        return None
+    return tuple(kind for node in nodes[places[0] + 1 : places[1]] for kind in _kinds(block, node))
+
+
+def _holder(site: Site) -> str:
+    """Return the path, below the block's, of the lowest module that holds both projections."""
+    first, second, _ = site.parts
+    while (first := parent_of(first)) and not second.startswith(f"{first}."):
+        pass
+    return first
+
+
+def _kinds(block: nn.Module, node: fx.Node) -> list[str]:
+    """Return what an operation between projections is called; nothing for one that changes no number."""
+    if node.op == "call_module":
+        module = block.get_submodule(str(node.target))
+        kind = "" if isinstance(module, nn.Identity | nn.Dropout) else type(module).__name__
+        return [kind, *_activation(getattr(module, "act", None))] if kind else []
+    name = _name(node).strip("_")
+    if node.op not in ("call_function", "call_method") or name in VIEWS or name in ("size", "getattr"):
+        return []
+    return [{kind.__name__.lower(): kind.__name__ for kind in ACTIVATIONS}.get(name, name)]
+
+
+def _kind_of(module: nn.Module) -> str:
+    return type(module).__name__ if isinstance(module, ACTIVATIONS) or "Norm" in type(module).__name__ else ""
+
+
+def _name(node: fx.Node) -> str:
+    return getattr(node.target, "__name__", str(node.target))
+
+
 class _Tracer(fx.Tracer):
     """Goes into whatever has children, but not into SE blocks, which are drawn from what is known of them."""
 
@@ -169,8 +243,8 @@ class _Shapes(fx.Interpreter):
 class _Sketch:
     """The steps found so far; each node of the graph ends in one of them."""
 
-    def __init__(self, module: nn.Module, sites: dict[str, Site], shapes: dict[str, str]) -> None:
-        self.module, self.sites, self.shapes = module, sites, shapes
+    def __init__(self, module: nn.Module, columns: dict[str, _Column], shapes: dict[str, str]) -> None:
+        self.module, self.columns, self.shapes = module, columns, shapes
         self.steps: list[Operation] = []
         self.arrows: list[tuple[int, int]] = []
         self.ends: dict[fx.Node, int] = {}
@@ -196,8 +270,8 @@ class _Sketch:
 
     def _module(self, node: fx.Node, path: str, before: list[int], shape: str) -> int:
         module = self.module.get_submodule(path)
-        if path in self.sites:
-            return self._gate(module, self.sites[path], before[0], shape)
+        if path in self.columns:
+            return self._gate(module, self.columns[path], before[0], shape)
         if isinstance(module, NORMS):
             return self._follow(node, before[0], " · ".join(["BN", *_activation(getattr(module, "act", None))]), shape)
         if isinstance(module, ACTIVATIONS):
@@ -207,7 +281,7 @@ class _Sketch:
         return self._step(_step_of(module, shape), before)
 
     def _function(self, node: fx.Node, before: list[int], shape: str) -> int:
-        name = getattr(node.target, "__name__", str(node.target))
+        name = _name(node)
         if name == "relu":
             return self._follow(node, before[0], "ReLU", shape)
         if name in ("getitem", "getattr", "size", "contiguous") or not shape:  # of numbers, such as how many places there are
@@ -219,6 +293,8 @@ class _Sketch:
             label, kind = "+", "sum"
         elif name in ("cat", "concat"):
             label, kind = "Concatenation", "concat"
+        elif name.strip("_") in PRODUCTS and len(node.all_input_nodes) > 1:
+            label = "×"
         elif name in ("mul", "imul") and len(before) == 1:
             label = " × ".join(["", *(f"{given}" for given in node.args if isinstance(given, int | float))]).strip()
         return self._step(Operation(label, "", shape, kind), before)
@@ -233,8 +309,9 @@ class _Sketch:
             return before
         return self._step(Operation(what, "", shape, "activation"), [before])
 
-    def _gate(self, block: nn.Module, site: Site, before: int, shape: str) -> int:
+    def _gate(self, block: nn.Module, found: _Column, before: int, shape: str) -> int:
         """Add the column of the paper's Figure 3, from the map to its product with the scales, and return the product's index."""
+        site = found.site
         places = shape.split(" × ")[1:]
         size = " × ".join(places if site.spatial else ["1"] * len(places))
         column = before
@@ -247,7 +324,8 @@ class _Sketch:
             put_below("Global max pooling" if _squeezes_by_maximum(block) else "Global pooling", site.channels, "squeeze")
         project = "1 × 1 conv" if site.spatial else "FC"
         put_below(project, site.hidden, "projection")
-        put_below(_middle(block), site.hidden, "activation")
+        if found.between:
+            put_below(found.between, site.hidden, "activation")
         put_below(project, site.channels, "projection")
         put_below(site.gate.replace("DoubledSigmoid", "2 × Sigmoid"), site.channels, "gate")
         return self._step(Operation("Scale", "", shape, "product", gated=True), [before, column])
@@ -269,14 +347,10 @@ def _step_of(module: nn.Module, shape: str) -> Operation:
 
 
 def _squeezes_by_maximum(block: nn.Module) -> bool:
-    """Return whether the largest of two values is what comes out of the squeeze."""
-    squeeze: Callable[[Tensor], Tensor] | None = getattr(block, "squeeze", None)
-    return callable(squeeze) and bool(squeeze(torch.tensor([[[[0.0, 1.0]]]], device="cpu")).max() == 1)
-
-
-def _middle(block: nn.Module) -> str:
-    """Return the activation between the projections."""
-    return next((type(child).__name__ for key, child in block.named_modules() if key and isinstance(child, ACTIVATIONS)), "ReLU")
+    """Return whether a block of ours takes the largest of two values for the squeeze."""
+    if not isinstance(block, SqueezeExcitation):
+        return False
+    return bool(block.squeeze(torch.tensor([[[[0.0, 1.0]]]], device="cpu")).max() == 1)
 
 
 def _activation(module: nn.Module | None) -> list[str]:

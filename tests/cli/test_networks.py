@@ -34,7 +34,7 @@ def test_sites_prints_every_block_without_any_weights(
         monkeypatch.delenv("SEVIS_PRETRAINED")
     assert main(["sites", name]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split() == ["name", "module", "channels", "hidden", "r", "gate", "bias"]
+    assert head.split() == ["name", "module", "channels", "hidden", "r", "gate", "bias", "form"]
     model = sevis.load(name, weights="random", device="cpu").model
     expected = sevis.find_sites(model)
     assert len(lines) == len(expected) > 7
@@ -43,7 +43,29 @@ def test_sites_prints_every_block_without_any_weights(
         first, _, gate = (block.get_submodule(part) for part in site.parts)
         hidden, channels = first.weight.shape[:2]
         told = [site.name, site.path, str(channels), str(hidden), f"{channels / hidden:.4g}", type(gate).__name__]
-        assert line.split() == [*told, "no" if first.bias is None else "yes"]
+        assert line.split() == [*told, "no" if first.bias is None else "yes", "s", "*", "u"]
+
+
+def test_sites_tells_what_looks_alike_and_which_forms_there_are(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sites", "ghostnetv2_100"]) == 0
+    blocks, others = capsys.readouterr().out.split("\nwhat looks like an SE block, and is none:\n")
+    assert len(blocks.splitlines()) == 1 + 7
+    head, *lines = others.splitlines()
+    assert head.split() == ["module", "class", "why"]
+    assert all(line.split()[1] == "GhostModuleV2" for line in lines)
+    assert main(["sites", "torchvision/resnet18"]) == 2
+    assert "has no Squeeze-and-Excitation block" in capsys.readouterr().err
+    assert main(["sites", "timm/eca_resnext26ts"]) == 2
+    assert "EcaModule are not SE blocks: it convolves the means of the channels, and has no bottleneck" in capsys.readouterr().err
+
+
+def test_a_network_too_large_to_run_is_told_by_its_layers(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sevis.cli.networks.LARGE", 1000)
+    assert main(["sites", "mobilenetv3_small_050"]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("The list is by the layers alone, because no forward pass was possible: it has more than")
 
 
 def test_a_network_of_ones_own_in_one_command(

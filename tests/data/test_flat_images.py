@@ -55,6 +55,8 @@ def test_metadata_without_parts_and_with_shards(tmp_path: Path) -> None:
 def test_metadata_without_classes_leaves_the_folders_their_say(tmp_path: Path) -> None:
     root = fill(write_classes(tmp_path / "hub", "cat/0.png", "dog/1.png"), {"metadata.csv": b"file_name,text,size\ncat/0.png,a,b\n"})
     assert open_dataset(root).classes == ("cat", "dog")
+    fill(root, {"metadata.csv": b"file_name,text\ncat/0.png,a cat on a mat\n"})
+    assert open_dataset(root).classes == ("cat", "dog"), "captions are no classes"
     flat = fill(write_classes(tmp_path / "flat", "0.png", "1.png"), {"metadata.csv": b"file_name,text,size\n0.png,a,b\n1.png,c,d\n"})
     with pytest.raises(
         SevisError, match=r"without class folders.*; it is not clear which column of .*flat/metadata\.csv holds the classes"

@@ -57,6 +57,12 @@ def folder(tmp_path_factory):
     return ImageFolder(write_colours(tmp_path_factory.mktemp("data"), train=1) / "val")
 
 
+def test_the_breeds_do_not_name_the_labels_cat_and_dog():
+    breeds = ["Abyssinian", "Beagle"]
+    assert find_names(Told(classes=breeds, _target_types=["category"])) == (("Abyssinian",), ("Beagle",))  # as torchvision's OxfordIIITPet
+    assert find_names(Told(classes=breeds, _target_types=["binary-category"])) is None
+
+
 def test_names_are_found_through_loaders_and_parts(folder):
     half, rest = random_split(folder, [6, 6])
     for data in (folder, half, Subset(rest, [0]), ConcatDataset([folder, half]), DataLoader(folder), DataLoader(Subset(half, [1, 2]))):

@@ -12,6 +12,7 @@ import sevis
 from sevis import SevisError
 from sevis.networks.drawing import Drawing, Kind, draw_unit
 from sevis.networks.placements import PLACEMENTS
+from tests.helpers.strangers_check import STRANGERS
 from tests.helpers.units import UNITS, make
 
 
@@ -98,6 +99,53 @@ def test_networks_of_the_libraries_are_drawn() -> None:
     vgg = draw_unit(make("se_vgg16_bn"), "SE_2_1")
     assert [(step.label, step.notes) for step in vgg.steps[:2]] == [("Input", ""), ("3 × 3 conv, 128", "BN · ReLU")]
     assert len(find(vgg, "product")) == 1
+
+
+COLUMN = ["Global pooling", "FC", "ReLU", "FC", "Sigmoid", "Scale"]
+
+
+def stranger(name: str) -> nn.Sequential:
+    return next(row for row in STRANGERS if row.name == name).network()
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("gate: torch.sigmoid", ["Global pooling", "FC", "FC", "sigmoid", "Scale"]),  # what lies between is a function that fx cannot see
+        ("GELU between, Tanh", ["Global pooling", "FC", "GELU", "FC", "Tanh", "Scale"]),
+        ("one ReLU for all", COLUMN * 2),
+        ("units with norm, gate inside", ["Global pooling", "FC", "BN · Hardswish", "FC", "Hardsigmoid", "Scale"]),
+    ],
+)
+def test_blocks_of_any_making_are_drawn_as_the_column_where_it_is_true(name: str, column: list[str]) -> None:
+    assert [step.label for step in draw_unit(stranger(name), "1", size=(3, 11, 9)).steps if step.gated] == column
+
+
+@pytest.mark.parametrize(
+    "name", ["layers directly in a residual block", "the module returns s, its parent multiplies", "maps with channels last"]
+)
+def test_blocks_that_are_no_module_of_their_own_are_drawn_as_their_operations(name: str) -> None:
+    drawing = draw_unit(stranger(name), "1", size=(3, 11, 9))
+    labels = [step.label for step in drawing.steps]
+    assert not any(step.gated for step in drawing.steps)
+    assert "×" in labels
+    squeezes = [label for label in labels if label in ("mean", "Adaptive average pool")]
+    assert squeezes
+
+
+def test_a_block_of_another_form_is_not_drawn_as_the_paper_s() -> None:
+    class Doubled(sevis.SqueezeExcitation):
+        def forward(self, u: torch.Tensor) -> torch.Tensor:
+            return u + super().forward(u)
+
+    class Rectified(sevis.SqueezeExcitation):
+        def forward(self, u: torch.Tensor) -> torch.Tensor:
+            return super().forward(u).relu()
+
+    for kind, last in ((Doubled, "+"), (Rectified, "ReLU")):
+        drawing = draw_unit(nn.Sequential(nn.Conv2d(3, 16, 1), kind(16, reduction=4)), "1", size=(3, 8, 8))
+        assert not any(step.gated for step in drawing.steps)
+        assert last in " · ".join((drawing.steps[-1].label, drawing.steps[-1].notes))
 
 
 @pytest.mark.parametrize(

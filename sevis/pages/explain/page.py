@@ -86,7 +86,7 @@ def _show_block(explanation: Explanation, block: str, pictures: Look, form: Bloc
     show(sorted_scales(scale, site=block, order=form.describe_order(), count=COUNT), key=f"{block}-sorted")
     st.subheader(f"The maps that {block} gates")
     overlaid = choose_overlays()
-    st.latex(r"\tilde{\mathbf{x}}_c = s_c \cdot \mathbf{u}_c \qquad (4)")
+    st.latex(form.scaling)
     gated = GatedMaps(explanation.maps[block], scale, pictures.close_up if overlaid else None)
     for column, channels, name in zip(st.columns(2, gap="large"), extremes(scale, count=COUNT), ("open", "shut"), strict=True):
         with column:

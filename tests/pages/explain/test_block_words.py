@@ -7,10 +7,11 @@ import torchvision
 
 import sevis
 from sevis.architecture import Architecture
-from sevis.pages.explain.block_words import BlockForm, _read_form, form_of
+from sevis.pages.explain.block_words import UNREAD, BlockForm, _read_form, form_of
 from sevis.pages.shared.network import Network
 from sevis.weights.card import DEFAULT
 from tests.helpers.cards import make_card
+from tests.helpers.strangers_check import STRANGERS
 
 OWN = BlockForm("Sigmoid", activation="ReLU", norm=None, bias=True)
 
@@ -81,3 +82,52 @@ def test_a_gate_that_may_amplify_is_not_said_to_be_a_sigmoid(gate):
     assert gate in form.describe_gate()
     assert "may be above 1" in form.describe_order()
     assert "no activation" in form.describe_hidden(8, 2)
+
+
+@pytest.mark.parametrize(
+    ("form", "scale", "factor"),
+    [
+        ("u + s * u", r"1 + \sigma(\mathbf{W}_2 \mathbf{h})", "1 + g"),
+        ("(1 + s) * u", r"(1 + \sigma(\mathbf{W}_2 \mathbf{h}))", "(1 + g)"),
+        ("2 * s * u", r"2 \cdot \sigma(\mathbf{W}_2 \mathbf{h})", "2 * g"),
+        ("u - s * u", r"1 - \sigma(\mathbf{W}_2 \mathbf{h})", "1 - g"),
+        ("s * s * u", r"\sigma(\mathbf{W}_2 \mathbf{h})^2", "g * g"),
+    ],
+)
+def test_the_scale_of_another_form_is_the_factor_that_is_shown(form, scale, factor):
+    block = BlockForm("Sigmoid", bias=False, form=form)
+    assert rf"\mathbf{{s}} = {scale} \vphantom" in block.excitation
+    assert block.describe_gate().endswith(f"so s is {factor}")
+    assert "stays below 1" not in block.describe_order()
+    assert not block.bounded
+    assert r"\mathbf{u}_c" in block.scaling
+
+
+def test_maps_that_are_not_squeezed_are_called_otherwise():
+    form = BlockForm("Sigmoid", form="s * v")
+    assert r"s_c \cdot \mathbf{v}_c" in form.scaling
+    assert form.bounded
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("layers directly in a residual block", BlockForm("Sigmoid")),
+        ("form: u + u*s", BlockForm("sigmoid", activation=UNREAD, form="u + s * u")),
+        ("tokens (N, L, C)", BlockForm("Sigmoid", activation="GELU")),
+        ("two sequences, LayerNorm between", BlockForm("Sigmoid", activation="SiLU", norm="LayerNorm", bias=False)),
+        ("dropout behind each projection, gate as a function", BlockForm("sigmoid")),
+    ],
+)
+def test_blocks_of_any_making(name, expected):
+    row = next(row for row in STRANGERS if row.name == name)
+    network = row.network()
+    (site,) = sevis.find_sites(network, row.example())
+    assert _read_form(network.get_submodule(site.path), site) == expected
+
+
+@pytest.mark.parametrize(("gate", "words"), [("relu6", "cut off at both ends"), ("exp, div", "nothing is known of the range")])
+def test_gates_that_are_functions(gate, words):
+    form = BlockForm(gate)
+    assert not form.bounded
+    assert words in form.describe_order()
