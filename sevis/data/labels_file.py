@@ -26,6 +26,7 @@ CLASSES = (
     *("target", "targets", "species", "breed", "variety", "wnid", "synset", "predictionstring", "diagnosis", "dx", "level"),
     *("expression", "emotion", "findinglabels", "type", "tag", "tags", "expected", "classid", "labelid", "categoryid", "classindex", "y"),
 )
+PARTS = ("split", "subset", "partition", "fold", "set", "dataset")
 BOXES = "predictionstring"  # of Kaggle's ImageNet: a class and the corners of a box, again and again
 OTHER_FILES = {  # first bytes -> what it is
     b"PK\x03\x04": "an Excel workbook or a zip: save the sheet as CSV UTF-8",
@@ -312,13 +313,15 @@ def _plain(name: str) -> str:
 
 
 def _which(rows: _Rows, file: int, label: int, where: str) -> tuple[str, ...]:
-    """Return a sentence where more than one column might hold the classes."""
+    """Return sentences where more than one column might hold the classes, and where one holds the parts of the data."""
     if not rows.head and any(any(row[2:]) for row in rows.body):
         return (f"the lines of {where} have more than two columns: the class is taken from the one after the file",)
     if rows.head and FILES.union(CLASSES).isdisjoint(map(_plain, rows.head)):
         return (f"the first line of {where} ({', '.join(rows.head)[:80]}) is taken for the names of its columns",)
     others = [name for column, name in enumerate(rows.head) if column not in (file, label) and _plain(name) in CLASSES]
-    return (f"the classes are those of the column {rows.head[label]} of {where}, not of {some(others)}",) if others else ()
+    told = (f"the classes are those of the column {rows.head[label]} of {where}, not of {some(others)}",) if others else ()
+    parts = [name for column, name in enumerate(rows.head) if column not in (file, label) and _plain(name) in PARTS]
+    return told + tuple(f"the column {name[:80]} of {where} chooses no part of the data: only folders do" for name in parts)
 
 
 def _refuse_doubt(where: str, several: list[str], found: dict[str, dict[str, None]]) -> None:

@@ -216,3 +216,9 @@ def test_a_class_that_is_the_name_of_an_image_too_is_a_class(text: str) -> None:
 
 def test_accents_as_macos_writes_them_make_no_difference() -> None:
     assert read("caf\u00e9.png,a\n", images=("cafe\u0301.png",)) == {"cafe\u0301.png": "a"}
+
+
+def test_a_column_of_parts_is_told_because_it_is_not_read() -> None:
+    listed = read_labels(b"file,label,split\np0.png,a,train\np1.png,b,val\n", "l.csv", IMAGES)
+    assert listed.classes == {"p0.png": "a", "p1.png": "b"}
+    assert listed.notes == ("the column split of l.csv chooses no part of the data: only folders do",)
