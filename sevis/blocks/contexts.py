@@ -126,6 +126,8 @@ def end_pass(known: Known) -> None:
 def act(known: Known, site: str, scale: Tensor, *, copy: bool = True) -> Tensor | None:
     """Apply the changes of this context to the scales of a block, (N, C) or with places, and record them; None where nothing changes."""
     changed = None
+    if known.evidence is None and known.untried:
+        known.tell_guess(site)
     for entry in overrides.get():
         if entry.subject is known:
             for change in entry.content.get(site, ()):

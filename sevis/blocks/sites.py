@@ -1,7 +1,7 @@
 """Where the SE blocks of a model are: what is known of it, from its layers and from a forward pass, kept with the model."""
 
+import logging
 import threading
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from sevis.blocks.rehearsal import few, stand_in, undisturbed
 from sevis.blocks.structure import Candidate, Modules, candidate_of, find_candidates, find_relatives, in_order, outline, product_path
 from sevis.errors import NoBlocks, SevisError, one_line
 
+log = logging.getLogger(__name__)
 IDLE = ("nothing is multiplied", "no gate", "its first projection got", "what comes out")  # as of any two layers
 
 Declared = Mapping[str, Sequence[str]]
@@ -88,6 +89,7 @@ class Known:
         self.candidates = find_candidates(modules, declared)
         self.evidence: Evidence | None = None
         self.misfit = ""  # why a declared block is none
+        self.guessed = False  # whether it was told that a part was called before any forward pass was seen
         self.untried = True  # whether no forward pass was tried yet
         self.plans: dict[bool, Any] = {}  # of hooks, without and with the maps
         self.by_name: dict[str, Site] = {}
@@ -129,6 +131,16 @@ class Known:
         self.untried = False
         self.plans.clear()
         self._list_sites(outline(model))
+
+    def tell_guess(self, name: str) -> None:
+        """Tell, once, that a block runs before a forward pass of the whole model was seen, so that its layers alone say what it is."""
+        if not self.guessed:
+            self.guessed = True
+            log.warning(
+                "%s runs before sevis has seen a forward pass of the model, and is taken for what it looks like: call the model itself, "
+                "or sevis.find_sites(model, example), before a part of it.",
+                name,
+            )
 
     def refusal(self, name: str) -> str:
         """Return why the block of that name, which its layers made it seem, is none; empty where none was called so."""
@@ -300,7 +312,7 @@ def check(model: nn.Module, known: Known, args: tuple[Any, ...], kwargs: dict[st
     told = f"does not go through {type(model).__name__} ({one_line(error or Exception())})"
     if strict:
         raise SevisError(f"the example {told}: pass what it takes")
-    warnings.warn(f"a small forward pass {told}: the SE blocks are taken for what they look like", stacklevel=2)
+    log.warning("A small forward pass %s: the SE blocks are taken for what they look like.", told)
 
 
 def _site(modules: Modules, candidate: Candidate, name: str, wiring: Wiring | None) -> Site:

@@ -184,13 +184,14 @@ def the_maximum(u: Tensor) -> Tensor:
     return u.amax((2, 3), keepdim=True)
 
 
-def test_inputs_by_keyword_are_seen() -> None:
+def test_inputs_by_keyword_are_seen_and_a_part_that_is_called_first_is_told(caplog: pytest.LogCaptureFixture) -> None:
     block, u = Channelwise(the_mean), torch.randn(2, 8, 3, 3)
     with torch.no_grad(), capture(nn.ModuleDict({"one": block}), maps=["SE_2_1"]) as record:
         output = block(u=u)
     assert torch.equal(record["SE_2_1"].maps, u)
     assert torch.equal(record["SE_2_1"].squeeze, u.mean((2, 3)))
     assert torch.equal(record["SE_2_1"].scale[:, :, None, None] * u, output)
+    assert [text.partition(",")[0] for text in caplog.messages] == ["SE_2_1 runs before sevis has seen a forward pass of the model"]
 
 
 @pytest.mark.parametrize(
