@@ -14,8 +14,9 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from sevis.blocks.contexts import apart, begin_pass, end_pass, renew
-from sevis.blocks.hook_kinds import GateHook, Hook, KeepHook, forward_with, is_hooked_forward
+from sevis.blocks.hook_kinds import GateHook, Hook, KeepHook, forward_with
 from sevis.blocks.hook_plan import Planned, plan_hooks
+from sevis.blocks.rehearsal import is_ours
 from sevis.blocks.sites import Known, check, know, sites_or_refuse
 
 
@@ -99,7 +100,7 @@ def _detach(attachment: Attachment) -> None:
     for hooked in attachment.hooked:
         if (module := hooked()) is not None:
             module.__dict__.pop("__getstate__", None)
-            if is_hooked_forward(module.__dict__.get("forward")):
+            if is_ours(module.__dict__.get("forward")):
                 del module.__dict__["forward"]
     attachment.handles = []
     attachment.hooked = []
@@ -111,7 +112,7 @@ def _hook(attachment: Attachment, planned: Planned) -> None:
     if module is None:
         return
     own = module.__dict__
-    unhooked = not (own["_forward_hooks"] or own["_forward_pre_hooks"]) and ("forward" not in own or is_hooked_forward(own["forward"]))
+    unhooked = not (own["_forward_hooks"] or own["_forward_pre_hooks"]) and ("forward" not in own or is_ours(own["forward"]))
     by_state = _is_copied_by_its_state(type(module))
     if isinstance(planned.hook, KeepHook | GateHook) and unhooked and by_state and not planned.keywords:
         own["forward"] = forward_with(planned.hook, module)
@@ -134,7 +135,7 @@ def _state(module: "ref[nn.Module]") -> Any:
     state = type(hooked).__getstate__(hooked)  # type: ignore[call-arg]  # object has it since Python 3.11
     if not isinstance(state, dict):
         return state
-    state = {name: value for name, value in state.items() if name != "__getstate__" and not is_hooked_forward(value)}
+    state = {name: value for name, value in state.items() if name != "__getstate__" and not is_ours(value)}
     for name in ("_forward_hooks", "_forward_pre_hooks"):
         ours = {number for number, hook in hooked.__dict__[name].items() if isinstance(hook, Hook)}
         for part in (name, f"{name}_with_kwargs", f"{name}_always_called"):

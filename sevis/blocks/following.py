@@ -156,7 +156,9 @@ class Follower(TorchFunctionMode):
 
     def origin(self, tensor: Tensor) -> Tensor:
         """Return the tensor that another is a view of, in whatever shape."""
-        while (source := self.sources.get(id(tensor))) and source[0] in VIEWS:
+        seen: set[int] = set()
+        while (source := self.sources.get(id(tensor))) and source[0] in VIEWS and id(tensor) not in seen:
+            seen.add(id(tensor))
             tensor = source[1][0]
         return tensor
 

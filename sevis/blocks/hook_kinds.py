@@ -16,6 +16,7 @@ class Hook:
     """A hook of sevis on a module. A copy of the module that takes its hooks along has one that does nothing."""
 
     __slots__ = ()
+    of_sevis = True
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> Any:
         raise NotImplementedError
@@ -145,8 +146,3 @@ def _gating_forward(hook: GateHook, module: nn.Module) -> Callable[..., Any]:
         return scale
 
     return forward_and_act
-
-
-def is_hooked_forward(value: object) -> bool:
-    """Return whether it is what `forward_with` returned."""
-    return hasattr(value, "of_sevis")

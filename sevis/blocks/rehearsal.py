@@ -36,17 +36,16 @@ def stand_in(model: nn.Module, *, all_hooks: bool = False) -> nn.Module:
             raise TypeError(f"{type(module).__name__} does not have its weights yet")
         if id(module) not in made:
             twin = made[id(module)] = object.__new__(type(module))
-            twin.__dict__.update(module.__dict__ if all_hooks else {key: _apart(value, stand) for key, value in module.__dict__.items()})
+            own = {key: value for key, value in module.__dict__.items() if key != "__getstate__" and not is_ours(value)}
+            twin.__dict__.update(own if all_hooks else {key: _apart(value, stand) for key, value in own.items()})
             twin.__dict__["training"] = False
             twin.__dict__["_parameters"] = module._parameters.copy()
             twin.__dict__["_buffers"] = {name: buffer if buffer is None else buffer.clone() for name, buffer in module._buffers.items()}
             for name in ("_forward_hooks", "_forward_pre_hooks"):
-                twin.__dict__[name] = OrderedDict(
-                    (key, hook) for key, hook in module.__dict__[name].items() if all_hooks or _is_pytorchs(hook)
-                )
+                twin.__dict__[name] = OrderedDict((key, hook) for key, hook in module.__dict__[name].items() if _stays(hook, all_hooks))
             children = {key: child if child is None else stand(child) for key, child in module._modules.items()}
             twin.__dict__["_modules"] = children
-            twin.__dict__.update({name: rebound for name, value in module.__dict__.items() if (rebound := _rebound(value, module, twin))})
+            twin.__dict__.update({key: rebound for key, value in own.items() if (rebound := _rebound(value, module, twin))})
         return made[id(module)]
 
     return stand(model)
@@ -112,6 +111,12 @@ def _rebound(value: Any, module: nn.Module, twin: nn.Module) -> MethodType | Non
     return MethodType(method.__func__, twin) if isinstance(method, MethodType) and method.__self__ is module else None
 
 
-def _is_pytorchs(hook: object) -> bool:
-    """Return whether a hook is one of PyTorch's own."""
-    return (getattr(hook, "__module__", None) or type(hook).__module__).partition(".")[0] == "torch"
+def is_ours(value: object) -> bool:
+    """Return whether something in a module was put there by sevis, for the length of a capture."""
+    return hasattr(value, "of_sevis")
+
+
+def _stays(hook: object, all_hooks: bool) -> bool:
+    """Return whether a stand-in has a hook, too: one of PyTorch's own, or any but those of sevis."""
+    pytorchs = (getattr(hook, "__module__", None) or type(hook).__module__).partition(".")[0] == "torch"
+    return not is_ours(hook) and (all_hooks or pytorchs)

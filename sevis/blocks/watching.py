@@ -221,15 +221,18 @@ class Watching(Follower):
         """Return the functions that made a squeeze, and the maps that it was made of."""
         names: list[str] = []
         maps: list[Tensor] = []
-        stack = [run.given]
+        stack, seen = [run.given], set[int]()
         while stack:
             tensor = stack.pop()
+            if id(tensor) in seen:  # of many ways, and of circles by functions that overwrite, each tensor is looked at once
+                continue
+            seen.add(id(tensor))
             source = self.sources.get(id(tensor))
             if tensor.numel() > run.count and tensor.ndim >= 3 and not (source and source[0] in STEPS):
                 maps.append(tensor)
             elif source:
                 names += [source[0]] * (source[0] not in VIEWS)
-                stack += [other for other in source[1] if other is not tensor and not isinstance(other, nn.Parameter)]
+                stack += [other for other in source[1] if not isinstance(other, nn.Parameter)]
         other = run.squeeze.is_meta and any(word in name for name in names for word in NO_MEANS)  # no numbers tell
         return names, [] if other else maps
 
