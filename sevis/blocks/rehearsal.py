@@ -15,6 +15,7 @@ from torch import Tensor, jit, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 IMAGES = 2  # that a rehearsal runs
+DISTRIBUTED = ("DistributedDataParallel", "FullyShardedDataParallel")  # whose forward passes all processes must make together
 
 
 def stand_in(model: nn.Module, *, all_hooks: bool = False) -> nn.Module:
@@ -34,6 +35,8 @@ def stand_in(model: nn.Module, *, all_hooks: bool = False) -> nn.Module:
             return module
         if isinstance(module, nn.modules.lazy.LazyModuleMixin):
             raise TypeError(f"{type(module).__name__} does not have its weights yet")
+        if type(module).__name__ in DISTRIBUTED:
+            raise TypeError(f"a pass of {type(module).__name__} waits for other processes: pass model.module")
         if id(module) not in made:
             twin = made[id(module)] = object.__new__(type(module))
             own = {key: value for key, value in module.__dict__.items() if key != "__getstate__" and not is_ours(value)}
