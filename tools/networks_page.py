@@ -8,9 +8,9 @@ The statements on depth are judged from the class statistics, which takes about 
 import json
 from collections.abc import Sequence
 
-from sevis.ablations.agreement import AGREES, DISAGREES, Pair, compare, count_verdicts
-from sevis.ablations.grid import KEYS, tables
-from sevis.ablations.report import say, say_error
+from sevis.ablations.agreement import compare
+from sevis.ablations.grid import KEYS
+from sevis.ablations.report import describe_answers, guess_cause, label_all, pair_rows, say, say_error, summarize
 from sevis.ablations.results import Ablations, read_ablations
 from sevis.analysis.audit import ALL, Audit, Outcome
 from sevis.analysis.depth import DepthProfile, depth_profile
@@ -166,17 +166,16 @@ def _by_block(profile: DepthProfile, measure: str, blocks: Sequence[str]) -> str
 def ablation_blocks() -> dict[str, str]:
     """Return the blocks of docs/ablations.md by their names."""
     ablations = read_ablations()
-    pairs = [pair for table in tables() for pair in compare(table, ablations)]
-    told = {_said(pair): None for pair in pairs if pair.verdict in (AGREES, DISAGREES)}
-    different = {frozenset((pair.first.key, pair.second.key)): pair for pair in sorted(pairs, key=lambda pair: -pair.level)}
-    counts = [[verdict, f"{count}"] for verdict, count in count_verdicts(different.values()).items() if count]
-    outcome = [as_table(("the order of two variants", "pairs"), [*counts, ["all", f"{len(different)}"]]), "\n".join(told)]
-    return {"grid": _grid_table(ablations), "outcome": "\n\n".join(outcome)}
+    pairs = compare(ablations)
+    head, *rows = pair_rows(pairs, label_all())
+    answers = describe_answers(pairs, guess_cause(ablations))
+    return {"grid": _grid_table(ablations), "answers": "\n\n".join(answers), "pairs": as_table(head, rows)}
 
 
-def _said(pair: Pair) -> str:
-    here, printed = say(pair.measured, sign=True), say(pair.printed, 2, sign=True)
-    return f"- {pair.first.label} minus {pair.second.label}: {here} points of error here, {printed} in the paper ({pair.verdict})"
+def ablations_in_short() -> str:
+    """Return what README says of the ablations."""
+    ablations = read_ablations()
+    return f"[The paper's ablations](docs/ablations.md), measured here: {summarize(compare(ablations))} {guess_cause(ablations)}"
 
 
 def _grid_table(ablations: Ablations) -> str:
@@ -199,4 +198,4 @@ def quick_blocks() -> dict[str, str]:
 if __name__ == "__main__":
     write("docs/ablations.md", ablation_blocks())
     write("docs/networks.md", {**quick_blocks(), "statements": statements()})
-    write("README.md", {"which": which_table()})
+    write("README.md", {"which": which_table(), "ablations": ablations_in_short()})

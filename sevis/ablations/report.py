@@ -1,38 +1,47 @@
 """The measured ablations in words: the whole report for the terminal, and the sentences that it and the page Ablations are made of.
 
-From top to bottom: the report, what was run, the order of the rows, gates that are dead and runs that diverged, and how a number is said.
+From top to bottom: the report, what was run, the answers pair by pair, gates that are dead and runs that diverged, and how a number is
+said.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from sevis.ablations.agreement import (
-    AGREES,
-    CLOSE,
-    DISAGREES,
-    DIVERGED,
-    MISSING,
-    NOISY,
+    AGAINST,
+    AS_PRINTED,
+    MARGIN,
+    REASONS,
     RESOLUTION,
-    SINGLE,
-    VERDICTS,
+    UNTOLD,
     Pair,
+    by_answer,
+    choose_pairs,
     compare,
-    count_verdicts,
 )
 from sevis.ablations.grid import BASELINE, KEYS, PLAIN, Table, tables
 from sevis.ablations.results import Ablations, Estimate, Summary
 from sevis.analysis.dead_gates import DEAD
-from sevis.analysis.intervals import LEVEL
 
 INTERVALS = (
     "The 95 % intervals come from Student's t over the seeds. They hold for these validation images: they say where the mean over "
     "many seeds would lie, not what other images would give. Differences from SE are paired by seed."
 )
 PRINTED = (
-    "The paper's errors are those of ResNet-50 on ImageNet, one run each, so only the order can be compared, not the numbers. Rows "
-    f"less than {RESOLUTION} points apart have no order, because another training schedule moved two of the paper's errors by 0.08 "
+    "The paper's errors are those of ResNet-50 on ImageNet, one run each, so only the order can be compared, not the numbers. Pairs "
+    f"within {RESOLUTION} points count as equal in the paper, because another training schedule moved two of its errors by 0.08 "
     "and 0.09 (section 6)."
 )
+CORRECTED = (
+    "The answers are corrected for all measured pairs of all tables together (Holm's correction of Student's t tests, paired by seed): "
+    "the probability that any of them is wrong is at most 5 %. “Equal in both” needs an equivalence test: the difference lies within "
+    f"±{MARGIN:g} points. The interval of a pair is the 95 % interval of this pair alone, not corrected. So it may leave out 0 where "
+    "nothing can be told; by chance alone, about 1 in 20 does."
+)
+PAPER_EPOCHS = 300  # about, of the paper's ablations (section 6)
+NAMED = 8  # pairs that a sentence names, at most
+NAMES = MappingProxyType({PLAIN: "no SE", "max": "max squeeze", "tanh": "tanh gate", "relu": "ReLU gate"})
+PAIR_HEAD = ("Pair", "Here, points", "Paper, points", "Answer", "p (Holm)", "Without the correction")
 VARIES = "“s varies by” is the standard deviation of s over images, averaged over channels and blocks"
 # What must be known of the aliveness of the variants with these keys.
 CAVEATS = (
@@ -59,21 +68,23 @@ SUMMARY_HEAD = (
 
 
 def report(ablations: Ablations) -> str:
-    """Return everything, as Markdown. Raises SevisError where there is no run."""
+    """Return everything, as Markdown, contradictions to the paper first. Raises SevisError where there is no run."""
     summaries = {key: summary for key in ablations.keys if (summary := ablations.summary(key)) is not None}
     shown = [key for key in KEYS if key in summaries or ablations.reasons(key)]
-    lines = ["# The paper's ablations, measured", "", describe(ablations), INTERVALS, ""]
+    what, pairs = describe(ablations), compare(ablations)
+    lines = ["# The paper's ablations, measured", "", *_paragraphs(describe_answers(pairs, guess_cause(ablations)))]
+    lines += [CORRECTED, "", PRINTED, "", "## The variants", "", what, INTERVALS, ""]
     lines += [*_markdown([SUMMARY_HEAD, *(_summary_row(key, ablations) for key in shown)]), ""]
-    for words in (*describe_divergences(ablations, {key: key for key in KEYS}), _list_dead(summaries), caveats(summaries)):
-        lines += [words, ""] if words else []
-    compared: list[Pair] = []
+    lines += _paragraphs([*describe_divergences(ablations, {key: key for key in KEYS}), _list_dead(summaries), caveats(summaries)])
     for table in tables():
-        pairs = compare(table, ablations)
+        own = choose_pairs(table, pairs)
         lines += [f"## Table {table.number} of the paper: {table.title}", "", *_markdown(_table_rows(table, ablations)), ""]
-        lines += [*list_agreement(pairs), ""]
-        compared += pairs
-    lines += ["## The order, in all tables", "", PRINTED, tally(compared)]
-    return "\n".join(lines)
+        lines += [*_paragraphs(describe_answers(own, labels=label_rows(table))), *_markdown(pair_rows(own, label_rows(table))), ""]
+    return "\n".join(lines).strip()
+
+
+def _paragraphs(sentences: Iterable[str]) -> list[str]:
+    return [line for words in sentences if words for line in (words, "")]
 
 
 def _summary_row(key: str, ablations: Ablations) -> tuple[str, ...]:
@@ -144,80 +155,95 @@ def name_variant(key: str) -> str:
     return {BASELINE: "SE (r = 16, mean, sigmoid)", PLAIN: "plain"}.get(key, key)
 
 
-def describe_order(pairs: Sequence[Pair]) -> str:
-    """Return whether the order of a table's rows is the paper's, as far as the seeds can tell: a verdict, and how it comes about."""
-    found = {verdict: [pair for pair in pairs if pair.verdict == verdict] for verdict in VERDICTS}
-    whole = len(found[AGREES]) == len(pairs)
-    headlines = {
-        DISAGREES: "**The order is not the paper's.**",
-        AGREES: "**The order is the paper's.**" if whole else "**Where the order can be told, it is the paper's.**",
-        NOISY: "**The noise is too large to tell the order.**",
-        SINGLE: "**One seed each, so the order cannot be told.**",
-        DIVERGED: "**A variant diverged, so there is no order.**",
-        MISSING: "**Not measured yet.**",
-        CLOSE: "**The paper's rows are too close to have an order.**",
-    }
-    headline = next(words for verdict, words in headlines.items() if found[verdict])
-    if headline == headlines[MISSING] or (len(pairs) == 1 and found[DIVERGED]):
-        return headline
-    if len(pairs) == 1:
-        return f"{headline} {_compared(pairs[0])}."
-    opposite = "; ".join(map(_compared, found[DISAGREES]))
-    words = {
-        AGREES: "in the paper's order",
-        DISAGREES: f"in the opposite order ({opposite})",
-        SINGLE: "with one seed each",
-        MISSING: "not measured yet",
-    }
-    parts = [f"{len(found[verdict])} {words.get(verdict, verdict)}" for verdict in VERDICTS if found[verdict]]
-    return f"{headline} Of {len(pairs)} pairs of rows: {', '.join(parts)}. {describe_level(pairs)}".strip()
+def label_rows(table: Table) -> dict[str, str]:
+    """Return what the variants are called in a table, and the plain network where the table lacks it."""
+    return {PLAIN: "no SE", **{row.key: row.label for row in table.rows}}
 
 
-def list_agreement(pairs: Sequence[Pair]) -> list[str]:
-    """Return which pairs of a table agree with the paper and which do not, and how many cannot tell, as the lines of a list."""
-    counts = count_verdicts(pairs)
-    lines = [f"- {_pair(pair)} {pair.verdict} with the paper" for pair in pairs if pair.verdict in (AGREES, DISAGREES)]
-    level = describe_level(pairs)
-    lines += [f"- {verdict}: {counts[verdict]} of {_count(len(pairs), 'pair')}" for verdict in VERDICTS[2:] if counts[verdict]]
-    return [*lines, "", level] if level else lines
+def label_all() -> dict[str, str]:
+    """Return what the variants are called where no table is at hand."""
+    return {row.key: row.label for table in tables() for row in table.rows} | NAMES
 
 
-def describe_level(pairs: Sequence[Pair]) -> str:
-    """Return from which level on the order of two rows is told, in a sentence; empty where all intervals are of 95 %."""
-    told = sum(pair.told for pair in pairs)
-    if told < 2 or not any(pair.measured and pair.measured.interval for pair in pairs):
-        return ""
-    return (
-        f"An order is told if the interval of the difference leaves out 0. The intervals are {100 * pairs[0].level:.1f} % for each "
-        f"of the {told} pairs that the paper tells apart, and so {100 * LEVEL:.0f} % for all of them together (Bonferroni)."
-    )
+def describe_answers(pairs: Sequence[Pair], cause: str = "", *, labels: Mapping[str, str] | None = None) -> list[str]:
+    """Return how many pairs have each answer, in three paragraphs: what goes against the paper, what agrees with it, and the rest.
 
-
-def tally(pairs: Sequence[Pair]) -> str:
-    """Return how many pairs there are of each verdict, each counted once, and how many would be told apart by chance.
-
-    A pair of several tables counts as in the one with the fewest pairs, where the least is asked of it.
+    Args:
+        pairs: of one table, or all.
+        cause: `guess_cause`, said of what goes against the paper; may be empty.
+        labels: what the variants are called; None: `label_all`.
     """
-    different = {frozenset((pair.first.key, pair.second.key)): pair for pair in sorted(pairs, key=lambda pair: -pair.level)}
-    counts = count_verdicts(different.values())
-    words = {AGREES: "agree with the paper", DISAGREES: "disagree", SINGLE: "with one seed each"}
-    parts = ", ".join(f"{counts[verdict]} {words.get(verdict, verdict)}" for verdict in VERDICTS if counts[verdict])
-    chances = [1 - pair.level for pair in different.values() if pair.verdict in (AGREES, DISAGREES, NOISY)]
-    chance = (
-        f" If nothing differed, about {sum(chances):.2f} of the {len(chances)} pairs with an interval and an order in the paper "
-        "would be told apart by chance, half of them in the paper's order."
+    if all(pair.measured is None for pair in pairs):
+        return [f"**Nothing can be compared** ({_count_reasons(pairs)})."]
+    names, found = labels or label_all(), by_answer(pairs)
+    paragraphs = []
+    for title, answers in (("Against the paper", AGAINST), ("As in the paper", AS_PRINTED)):
+        told = [pair for answer in answers for pair in found[answer]]
+        leaning = [pair for pair in found[UNTOLD] if pair.alone in answers]
+        counts = ", ".join(f"{len(found[answer])} {answer}" for answer in answers if found[answer])
+        words = f"**{title}: {len(told)} of {_count(len(pairs), 'pair')}**{f' ({counts})' if told else ''}"
+        words += f"{_name_pairs(told, names) if answers == AGAINST else ''}."
+        if leaning:
+            words += f" Without the correction for many pairs, {len(leaning)}{' more' if told else ''} would be"
+            words += f"{_name_pairs(leaning, names) if answers == AGAINST else ''}."
+        paragraphs.append(f"{words} {cause}" if cause and answers == AGAINST and (told or leaning) else words)
+    return [*paragraphs, *_describe_untold(found[UNTOLD], pairs)]
+
+
+def _name_pairs(pairs: Sequence[Pair], names: Mapping[str, str]) -> str:
+    """Return the pairs that lie farthest apart here, behind a colon; empty where there are none."""
+    far = sorted(pairs, key=lambda pair: -abs(pair.measured.mean if pair.measured else 0))
+    more = [f"and {len(far) - NAMED} more"] if len(far) > NAMED else []
+    return f": {'; '.join([*(say_pair(pair, names) for pair in far[:NAMED]), *more])}" if far else ""
+
+
+def say_pair(pair: Pair, names: Mapping[str, str]) -> str:
+    """Return which of a measured pair has more errors, here and in the paper, in a clause."""
+    pair = pair.turned() if pair.measured and pair.measured.mean < 0 else pair
+    printed = f"{say(abs(pair.printed), 2)} {'more' if pair.printed > 0 else 'less'}" if pair.printed else "equal"
+    return f"{names[pair.first]} has {say(pair.measured)} points more error than {names[pair.second]} (in the paper {printed})"
+
+
+def _describe_untold(untold: Sequence[Pair], pairs: Sequence[Pair]) -> list[str]:
+    return [f"**Cannot be told: {len(untold)} of {_count(len(pairs), 'pair')}** ({_count_reasons(untold)})."] if untold else []
+
+
+def summarize(pairs: Sequence[Pair]) -> str:
+    """Return how many pairs go against the paper, agree with it, and cannot be told, in a clause."""
+    found = by_answer(pairs)
+    counts = [
+        (sum(len(found[answer]) for answer in answers), sum(pair.alone in answers for pair in pairs)) for answers in (AGAINST, AS_PRINTED)
+    ]
+    (against, alone), (agreeing, alike) = counts
+    return (
+        f"of {_count(len(pairs), 'pair')} of variants, {against} go against the paper (uncorrected: {alone}), {agreeing} agree with it "
+        f"(uncorrected: {alike}), and {len(found[UNTOLD])} cannot be told."
     )
-    return f"Of {_count(len(different), 'different pair')} of variants, {parts}.{chance if chances else ''}"
 
 
-def _compared(pair: Pair) -> str:
-    """Return the difference of two rows, here and in the paper."""
-    here = f"{say(pair.measured, sign=True)} points of error"
-    return f"{pair.first.label} minus {pair.second.label} is {here}, in the paper {say(pair.printed, 2, sign=True)}"
+def _count_reasons(pairs: Sequence[Pair]) -> str:
+    counts = [(reason, sum(pair.reason == reason for pair in pairs)) for reason in REASONS]
+    return ", ".join(f"{reason}: {count}" for reason, count in counts if count)
 
 
-def _pair(pair: Pair) -> str:
-    return f"{pair.first.label} minus {pair.second.label} (paper {say(pair.printed, 2, sign=True)}, here {say(pair.measured, sign=True)})"
+def guess_cause(ablations: Ablations) -> str:
+    """Return what may be why the runs go against the paper, as a guess; empty where they are as long as the paper's."""
+    epochs = ablations.base.epochs
+    if epochs >= PAPER_EPOCHS:
+        return ""
+    return f"The likely cause, a guess that nothing here tests: {_count(epochs, 'epoch')} of training instead of about {PAPER_EPOCHS}."
+
+
+def pair_rows(pairs: Iterable[Pair], names: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return a table of pairs: its head, and a row a pair with its answer, or why there is none."""
+    rows: list[tuple[str, ...]] = [PAIR_HEAD]
+    for pair in pairs:
+        difference, printed = say(pair.measured, sign=True), say(pair.printed, 2, sign=True)
+        answer = f"{pair.answer}: {pair.reason}" if pair.reason else pair.answer
+        alone = say(None) if pair.p is None else pair.alone
+        p = say(None) if pair.p is None else f"{pair.p:.3f}" if pair.p >= 0.001 else "below 0.001"
+        rows.append((f"{names[pair.first]} minus {names[pair.second]}", difference, printed, answer, p, alone))
+    return rows
 
 
 def describe_deaths(table: Table, ablations: Ablations) -> str:
@@ -231,7 +257,10 @@ def _death(label: str, summary: Summary) -> str:
     freezing = f", and it loses {say(summary.freezing)} points when frozen" if summary.freezing else ""
     still = f"s varies by only {say(summary.alive, 3)} over images{freezing}"
     if summary.difference and summary.difference.sign < 0:
-        return f"**{label} wins with dead gates**: {still}. So the reason is not that its gates answer to the image."
+        return (
+            f"**{label} has fewer errors than SE, by its own 95 % interval, and dead gates**: {still}. So the reason is not that its gates "
+            "answer to the image."
+        )
     return f"**The gates of {label} are dead**: {still}. If it gains, it gains for another reason."
 
 

@@ -1,6 +1,6 @@
 """The paper's ablations measured here: every run in one file, and what the seeds of each variant say together. No torch.
 
-`sevis.ablations.grid` says which variants there are, `sevis.ablations.agreement` whether their order is the paper's.
+`sevis.ablations.grid` says which variants there are, `sevis.ablations.agreement` whether they compare as the paper's.
 """
 
 import json
@@ -15,13 +15,14 @@ import msgspec
 
 from sevis.ablations.grid import BASELINE, KEYS, find_variant
 from sevis.ablations.runs import AGAIN, Divergence, Record, as_record, base_recipe, check_alike, check_run, from_record, read_json
-from sevis.analysis.intervals import LEVEL, Interval, student
+from sevis.analysis.intervals import Interval, student
 from sevis.errors import SevisError
 from sevis.files import replace_file
 from sevis.recipe import Recipe
 from sevis.settings import find_file
 from sevis.training.run_record import Run
 
+DIGITS = 9  # behind the point, of what is averaged
 FILE = "ablations.json"
 FORMAT: Literal["sevis-ablations-1"] = "sevis-ablations-1"
 
@@ -40,8 +41,8 @@ class Estimate:
 
     Attributes:
         mean: in the unit of what was averaged.
-        interval: at 95 % if nothing else is said, by Student's t: where the mean over ever more seeds would lie, on the same images; None
-            for a single seed.
+        interval: at 95 %, by Student's t: where the mean over ever more seeds would lie, on the same images; None
+            for a single seed, and where all seeds gave the same.
         seeds: over how many it is.
     """
 
@@ -53,6 +54,10 @@ class Estimate:
     def sign(self) -> int:
         """Return 1 or -1 where the whole interval lies above or below zero, else 0: too noisy to tell."""
         return 0 if self.interval is None else int(self.interval[0] > 0) - int(self.interval[1] < 0)
+
+    def negated(self) -> "Estimate":
+        """Return the mean of the opposite of what was averaged."""
+        return Estimate(-self.mean, None if self.interval is None else (-self.interval[1], -self.interval[0]), self.seeds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,13 +139,14 @@ class Ablations:
         wanted = find_variant(key).key
         return {run.recipe.seed: run.reason for name, run in self.diverged if name == wanted}
 
-    def difference(self, key: str, other: str, *, level: float = LEVEL) -> Estimate | None:
-        """Return the top-1 error of a variant minus that of another, in points, over the seeds that both have; None where there is none.
-
-        `level` is that of its interval.
-        """
+    def differences(self, key: str, other: str) -> list[float]:
+        """Return the top-1 error of a variant minus that of another, in points, of each seed that both have."""
         first, second = self.seeds(key), self.seeds(other)
-        return _estimate([100 * (second[seed].top1 - first[seed].top1) for seed in first if seed in second], level=level)
+        return _rounded(100 * (second[seed].top1 - first[seed].top1) for seed in sorted(first) if seed in second)
+
+    def difference(self, key: str, other: str) -> Estimate | None:
+        """Return the mean of `differences`; None where there is no seed that both have."""
+        return _estimate(self.differences(key, other))
 
     def summary(self, key: str) -> Summary | None:
         """Return what the runs of a variant say together; None where there are none. Raises SevisError for an unknown variant."""
@@ -197,5 +203,10 @@ def read_ablations(path: str | Path | None = None) -> Ablations:
     return Ablations.load(path or find_ablations())
 
 
-def _estimate(values: Sequence[float], *, level: float = LEVEL) -> Estimate | None:
-    return Estimate(fmean(values), student(values, level=level), len(values)) if values else None
+def _estimate(values: Sequence[float]) -> Estimate | None:
+    return Estimate(fmean(values), student(_rounded(values)), len(values)) if values else None
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    """Return the values so that those are equal that differ by the computer's rounding only."""
+    return [round(value, DIGITS) for value in values]

@@ -1,4 +1,4 @@
-"""Confidence intervals for proportions and means, at 95 % where no other level is asked for."""
+"""Confidence intervals of 95 % for proportions and means, and the test of a mean."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -47,14 +47,13 @@ def paired_change(lost: int, won: int, count: int) -> Interval:
     return max(-1.0, change - reach), min(1.0, change + reach)
 
 
-def student(values: Sequence[float], *, level: float = LEVEL) -> Interval | None:
+def student(values: Sequence[float]) -> Interval | None:
     """Return the interval of the mean of what the values are drawn from, if that is normal: Student (1908), doi:10.1093/biomet/6.1.1.
 
-    None for a single value, which does not say how far values lie apart.
+    None for a single value, or values that are all the same, which do not say how far values lie apart.
 
     Args:
         values: at least one.
-        level: how often the interval holds that mean; more than LEVEL where several intervals are to hold theirs together.
 
     Raises:
         SevisError: when there is no value.
@@ -64,8 +63,26 @@ def student(values: Sequence[float], *, level: float = LEVEL) -> Interval | None
 
     if not values:
         raise SevisError("expected at least one value, got none")
-    if len(values) == 1:
+    if len({*values}) == 1:
         return None
     centre = fmean(values)
-    reach = float(stdtrit(len(values) - 1, (1 + level) / 2)) * stdev(values) / sqrt(len(values))
+    reach = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * stdev(values) / sqrt(len(values))
     return centre - reach, centre + reach
+
+
+def p_above(values: Sequence[float], limit: float) -> float:
+    """Return the p-value of Student's one-sided t test: is the mean of what the values are drawn from, if that is normal, above the limit?
+
+    Args:
+        values: at least two, not all the same.
+        limit: in their unit.
+
+    Raises:
+        SevisError: for a single value, or values that are all the same, which do not say how far values lie apart.
+    """
+    require("scipy", "the test of a mean")
+    from scipy.special import stdtr
+
+    if len({*values}) < 2:
+        raise SevisError(f"expected at least two values that differ, got {len(values)} that do not: their spread is unknown")
+    return float(stdtr(len(values) - 1, (limit - fmean(values)) * sqrt(len(values)) / stdev(values)))

@@ -1,78 +1,129 @@
 """What is said of the ablations, sentence by sentence."""
 
+import re
+from dataclasses import replace
+
+import msgspec
+import numpy as np
 import pytest
 
-from sevis.ablations.agreement import compare
+from sevis.ablations.agreement import REVERSED, choose_pairs, compare
 from sevis.ablations.grid import BASELINE, KEYS, tables
-from sevis.ablations.report import brief_source, caveats, describe, describe_deaths, describe_order, is_dead, report, say, say_seeds
-from sevis.ablations.results import Ablations, Estimate
+from sevis.ablations.report import (
+    brief_source,
+    caveats,
+    describe,
+    describe_answers,
+    describe_deaths,
+    guess_cause,
+    is_dead,
+    label_rows,
+    pair_rows,
+    report,
+    say,
+    say_seeds,
+    summarize,
+)
+from sevis.ablations.results import Ablations, Estimate, read_ablations
 from sevis.analysis.dead_gates import DEAD
 from sevis.errors import SevisError
-from tests.helpers.made_up_runs import make_divergence, make_grid, make_run, several
+from sevis.settings import pretrained_folder
+from tests.helpers.made_up_runs import BASE, make_divergence, make_grid, make_run, several
 
 TABLES = {table.number: table for table in tables()}
 TABLE_11 = TABLES[11]
 
 
-def agreeing(*top1):
-    """Max and Avg, each with three seeds."""
-    keys = {"max": top1[0], BASELINE: top1[1]}
-    return Ablations(tuple((key, make_run(key, seed, top1=value)) for key, values in keys.items() for seed, value in enumerate(values)))
+def around(count=12, **centres):
+    """Runs of some variants, closely around accuracies."""
+    rng = np.random.default_rng(2)
+    return several(**{key: list(centre + rng.normal(0, 0.001, count)) for key, centre in centres.items()})
 
 
-@pytest.mark.parametrize(
-    ("largest", "average", "sentence"),
-    [
-        ((0.50, 0.51, 0.50), (0.60, 0.61, 0.60), "**The order is the paper's.** Max minus Avg is +10.0"),
-        ((0.60, 0.61, 0.60), (0.50, 0.51, 0.49), "**The order is not the paper's.**"),
-        ((0.60, 0.50, 0.40), (0.50, 0.51, 0.52), "**The noise is too large to tell the order.** Max minus Avg is "),
-    ],
-)
-def test_the_order_is_said_in_words(largest, average, sentence):
-    assert sentence in describe_order(compare(TABLE_11, agreeing(largest, average)))
+def tell(table, ablations):
+    return describe_answers(choose_pairs(table, compare(ablations)), labels=label_rows(table))
 
 
-def test_an_opposite_pair_is_named_with_both_differences():
-    text = describe_order(compare(TABLE_11, agreeing((0.60, 0.61, 0.60), (0.50, 0.51, 0.49))))
-    assert "Max minus Avg is −10.3 (−11.8 to −8.9) points of error, in the paper +0.29" in text
+def test_contradictions_come_first_with_both_differences_and_a_guess():
+    found = around(SE=0.6, pre=0.6, post=0.7, identity=0.5, plain=0.4, max=0.5)
+    against, agreeing, untold = describe_answers(compare(found), guess_cause(found))
+    assert against.startswith("**Against the paper: 5 of 44 pairs** (3 reversed, 2 equal in the paper but different here): ")
+    pair = next(pair for pair in compare(found) if (pair.first, pair.second) == ("identity", BASELINE))
+    assert f"SE-Identity has {say(pair.measured)} points more error than SE (in the paper 0.08 less)" in against
+    assert re.search(r"; SE has (10\.\d|9\.9) \(9\.\d to 10\.\d\) points more error than SE-POST \(in the paper 0\.50 less\)", against)
+    assert against.endswith(". The likely cause, a guess that nothing here tests: 2 epochs of training instead of about 300.")
+    assert re.match(r"\*\*As in the paper: \d+ of 44 pairs\*\* \(\d+ same order, 1 equal in both\)\.", agreeing)
+    assert "guess" not in agreeing
+    assert untold.startswith("**Cannot be told: ")
 
 
-def test_several_pairs_are_counted():
-    top1 = {BASELINE: (0.6, 0.61, 0.6), "tanh": (0.55, 0.56, 0.55), "relu": (0.57, 0.58, 0.57)}
-    runs = tuple((key, make_run(key, seed, top1=value)) for key, values in top1.items() for seed, value in enumerate(values))
-    table = next(table for table in tables() if table.number == 12)
-    text = describe_order(compare(table, Ablations(runs)))
-    assert (
-        "**The order is not the paper's.** Of 3 pairs of rows: 2 in the paper's order, 1 in the opposite order (ReLU minus Tanh is " in text
+def test_the_sentence_of_readme_counts_with_and_without_the_correction():
+    shipped = compare(read_ablations(pretrained_folder() / "ablations.json"))
+    assert summarize(shipped) == (
+        "of 44 pairs of variants, 0 go against the paper (uncorrected: 4), 0 agree with it (uncorrected: 12), and 44 cannot be told."
     )
-    assert "The intervals are 98.3 % for each of the 3 pairs that the paper tells apart, and so 95 % for all of them together" in text
-    text = describe_order(compare(table, Ablations(tuple(run for run in runs if run[0] != "tanh"))))
-    assert text.startswith(
-        "**Where the order can be told, it is the paper's.** Of 3 pairs of rows: 1 in the paper's order, 2 not measured yet. An order is"
+    found = compare(around(SE=0.6, pre=0.6, post=0.7, identity=0.5, plain=0.4, max=0.5))
+    assert summarize(found).startswith("of 44 pairs of variants, 5 go against the paper (uncorrected: 5), 7 agree with it (uncorrected: 7)")
+
+
+def test_without_contradictions_nothing_is_guessed():
+    found = around(SE=0.6, max=0.55, plain=0.5)
+    against, agreeing, untold = describe_answers(compare(found), guess_cause(found))
+    assert against == "**Against the paper: 0 of 44 pairs**."
+    assert agreeing == "**As in the paper: 3 of 44 pairs** (3 same order)."
+    assert untold == "**Cannot be told: 41 of 44 pairs** (not measured with the same seed: 41)."
+    assert tell(TABLE_11, found) == ["**Against the paper: 0 of 3 pairs**.", "**As in the paper: 3 of 3 pairs** (3 same order)."]
+
+
+def test_runs_as_long_as_the_papers_have_no_guess():
+    base = msgspec.structs.replace(BASE, epochs=300)
+    assert guess_cause(Ablations(((BASELINE, make_run(BASELINE, base=base)),))) == ""
+
+
+def test_a_contradiction_of_the_uncorrected_interval_alone_is_named_as_such():
+    """The shipped runs: their differences are large, and their seeds few."""
+    found = read_ablations(pretrained_folder() / "ablations.json")
+    against, agreeing, _ = describe_answers(compare(found), guess_cause(found))
+    assert against.startswith(
+        "**Against the paper: 0 of 44 pairs**. Without the correction for many pairs, 4 would be: SE-Identity has 29.6"
     )
+    assert "SE-PRE has 4.7 (0.5 to 8.9) points more error than SE (in the paper 0.05 less)" in against
+    assert "SE-Identity has 18.3 (4.4 to 32.1) points more error than no SE (in the paper 1.10 less)" in against
+    assert agreeing == "**As in the paper: 0 of 44 pairs**. Without the correction for many pairs, 12 would be."
 
 
-def test_one_seed_tells_no_order_and_that_is_not_called_noise():
-    text = describe_order(compare(TABLE_11, agreeing((0.5,), (0.6,))))
-    assert text == "**One seed each, so the order cannot be told.** Max minus Avg is +10.0 points of error, in the paper +0.29."
-    table = next(table for table in tables() if table.number == 14)
-    found = Ablations(tuple((key, make_run(key)) for key in (BASELINE, "pre", "post")))
-    assert describe_order(compare(table, found)) == (
-        "**One seed each, so the order cannot be told.** Of 6 pairs of rows: 2 with one seed each, 3 too close in the paper, 1 not "
-        "measured yet."
-    )
-
-
-def test_an_opposite_order_of_rows_that_are_close_in_the_paper_is_no_disagreement():
-    table = next(table for table in tables() if table.number == 14)
-    top1 = {BASELINE: 0.5, "pre": 0.3, "post": 0.2, "identity": 0.4}  # the paper: pre and identity a little better than SE
-    runs = tuple((key, make_run(key, seed, top1=value + seed / 500)) for key, value in top1.items() for seed in range(3))
-    text = describe_order(compare(table, Ablations(runs)))
-    assert text.startswith("**Where the order can be told, it is the paper's.** Of 6 pairs of rows: 3 in the paper's order, 3 too close")
+def test_of_many_contradictions_the_largest_are_named():
+    pairs = [
+        replace(pair, measured=Estimate(float(place), (place - 1, place + 1), 3), answer=REVERSED)
+        for place, pair in enumerate(compare(Ablations(make_grid(3))))
+    ]
+    against, *_ = describe_answers(pairs)
+    assert "**Against the paper: 44 of 44 pairs** (44 reversed): " in against
+    assert against.count("points more error") == 8
+    assert " has 43.0 (42.0 to 44.0) points" in against
+    assert against.endswith("; and 36 more.")
 
 
 def test_nothing_measured_is_said():
-    assert describe_order(compare(TABLE_11, Ablations())) == "**Not measured yet.**"
+    assert tell(TABLE_11, Ablations()) == ["**Nothing can be compared** (not measured with the same seed: 3)."]
+    diverged = Ablations(((BASELINE, make_run(BASELINE)),), (("max", make_divergence("max")),))
+    assert tell(TABLE_11, diverged) == ["**Nothing can be compared** (a variant diverged: 2, not measured with the same seed: 1)."]
+
+
+def test_one_seed_tells_nothing_and_that_is_not_called_noise():
+    assert tell(TABLE_11, several(SE=[0.9], max=[0.1]))[-1] == (
+        "**Cannot be told: 3 of 3 pairs** (one seed each: 1, not measured with the same seed: 2)."
+    )
+
+
+def test_each_pair_has_its_row_with_the_reason_of_no_answer():
+    found = around(SE=0.6, max=0.55).with_runs([("plain", make_run("plain", 0, top1=0.5))])
+    head, *rows = pair_rows(choose_pairs(TABLE_11, compare(found)), label_rows(TABLE_11))
+    assert head[0] == "Pair"
+    assert [row[0] for row in rows] == ["Max minus Avg", "Max minus no SE", "Avg minus no SE"]
+    assert rows[0][1].startswith("+5.0 (+4.9 to +5.1)")
+    assert rows[0][2:] == ("+0.29", "same order", "below 0.001", "same order")
+    assert rows[1][3:] == ("cannot be told: one seed each", "–", "–")
 
 
 def with_dead(key, top1, *, base=(0.50, 0.51, 0.50)):
@@ -83,9 +134,9 @@ def with_dead(key, top1, *, base=(0.50, 0.51, 0.50)):
 
 
 def test_a_winner_with_dead_gates_is_named():
-    text = describe_deaths(TABLE_11, with_dead("max", (0.60, 0.61, 0.60)))
-    assert text.startswith("**Max wins with dead gates**: s varies by only 0.025")
-    assert "and it loses 0.1 (0.1 to 0.1) points when frozen. So the reason is not" in text
+    text = describe_deaths(TABLE_11, with_dead("max", (0.60, 0.61, 0.601)))
+    assert text.startswith("**Max has fewer errors than SE, by its own 95 % interval, and dead gates**: s varies by only 0.025")
+    assert "and it loses 0.1 points when frozen. So the reason is not" in text
 
 
 @pytest.mark.parametrize("top1", [(0.40, 0.41, 0.40), (0.70, 0.40, 0.60), (0.60,)], ids=["loses", "too noisy", "one seed"])
@@ -129,8 +180,9 @@ def test_the_report_says_what_was_run_and_what_it_means():
         "| ResNet-50 | 23.30 |",
         "Without the squeeze (none, NoSqueeze), s differs from place to place",
         "was measured with sigmoid gates",
-        "10 too close in the paper",
-        "Of 37 different pairs of variants, ",
+        "of 44 pairs**",
+        "| SE minus SE-Identity | ",
+        "corrected for all measured pairs of all tables together (Holm's correction",
     ):
         assert words in text
     assert say(found.summary("max").error) in text
@@ -138,7 +190,8 @@ def test_the_report_says_what_was_run_and_what_it_means():
     assert not is_dead(found.summary("SE"))
     partial = report(several(SE=[0.5, 0.6], max=[0.4]))
     assert "3 runs of 2 of the 19 variants, 1 to 2 of each" in partial
-    assert "- not measured: 9 of 10 pairs" in partial
+    assert "**Nothing can be compared** (not measured with the same seed: 10)" in partial
+    assert text.index("Against the paper") < text.index("se_resnet50 at 0.25"), "first of all"
     assert "sigmoid gates" not in partial
     with pytest.raises(SevisError, match="no run yet"):
         describe(Ablations())
@@ -172,18 +225,8 @@ def test_the_report_says_what_diverged_and_why():
         "relu: diverged in 3 of 3 seeds (with seed 0 the loss became nan in step 47 of epoch 1).\n",
         "tanh: diverged in 1 of 3 seeds (the loss became nan in step 27 of epoch 1); its numbers come from the other seeds.\n",
         "| ReLU | 23.47 | diverged | – |",
-        "- with a variant that diverged: 2 of 3 pairs",
-        ", 2 with a variant that diverged, ",
+        "**Cannot be told: 6 of 6 pairs** (no spread between the seeds: 1, a variant diverged: 3, not measured with the same seed: 2).",
+        "| ReLU minus Sigmoid | – | +1.19 | cannot be told: a variant diverged | – | – |",
     ):
         assert words in text
     assert "diverged" not in report(found)
-
-
-def test_what_diverged_is_not_called_unmeasured():
-    runs = tuple((key, make_run(key, seed, top1=top1 + seed / 500)) for key, top1 in ((BASELINE, 0.6), ("tanh", 0.5)) for seed in range(3))
-    text = describe_order(compare(TABLES[12], Ablations(runs, (("relu", make_divergence("relu")),))))
-    assert text.startswith(
-        "**Where the order can be told, it is the paper's.** Of 3 pairs of rows: 1 in the paper's order, 2 with a variant that diverged. An"
-    )
-    diverged = Ablations(runs, (("max", make_divergence("max")),))
-    assert describe_order(compare(TABLES[11], diverged)) == "**A variant diverged, so there is no order.**"

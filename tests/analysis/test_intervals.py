@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.stats import binomtest
 
-from sevis.analysis.intervals import paired_change, student, wilson
+from sevis.analysis.intervals import p_above, paired_change, student, wilson
 from sevis.errors import SevisError
 
 
@@ -48,11 +48,23 @@ def test_students_interval_equals_scipys(count):
     values = np.random.default_rng(count).normal(50, 2, count)
     expected = stats.t.interval(0.95, count - 1, loc=values.mean(), scale=stats.sem(values))
     assert student(values.tolist()) == pytest.approx(expected)
-    expected = stats.t.interval(0.995, count - 1, loc=values.mean(), scale=stats.sem(values))
-    assert student(values.tolist(), level=0.995) == pytest.approx(expected)
 
 
-def test_one_value_has_no_interval_and_none_is_an_error():
+def test_values_without_a_spread_have_no_interval_and_none_is_an_error():
     assert student([3.0]) is None
+    assert student([3.0, 3.0]) is None
     with pytest.raises(SevisError, match="at least one value"):
         student([])
+
+
+@pytest.mark.parametrize("limit", [-1.0, 0.0, 48.0, 51.0])
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_the_one_sided_test_of_a_mean_is_scipys(count, limit):
+    values = np.random.default_rng(count).normal(50, 2, count)
+    assert p_above(values.tolist(), limit) == pytest.approx(stats.ttest_1samp(values, limit, alternative="greater").pvalue)
+
+
+@pytest.mark.parametrize("values", [[], [3.0], [3.0, 3.0]])
+def test_values_without_a_spread_cannot_be_tested(values):
+    with pytest.raises(SevisError, match="their spread is unknown"):
+        p_above(values, 0)

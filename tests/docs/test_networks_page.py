@@ -20,9 +20,26 @@ def test_a_block_of_the_networks_is_what_the_script_writes(name):
     assert read_block(NETWORKS, name) == quick_blocks()[name].strip(), AGAIN
 
 
-@pytest.mark.parametrize("name", ["grid", "outcome"])
+@pytest.mark.parametrize("name", ["grid", "answers", "pairs"])
 def test_a_block_of_the_ablations_is_what_the_script_writes(name):
     assert read_block(ABLATIONS, name) == ablation_blocks()[name].strip(), AGAIN
+
+
+def test_what_is_said_of_the_ablations_is_so():
+    """Read without sevis: the sentences below the answers."""
+    runs = json.loads((pretrained_folder() / "ablations.json").read_text())
+    hits = {(run["variant"], run["recipe"]["seed"]): round(1000 * run["top1"]) for run in runs["runs"]}
+    for worse, better in (("identity", "SE"), ("identity", "pre"), ("identity", "plain"), ("pre", "SE"), ("post", "plain")):
+        assert all(hits[worse, seed] < hits[better, seed] for seed in range(3))
+    assert {run["variant"] for run in runs["diverged"]} == {"relu"}
+    assert {key for key, _ in hits} == {row.split(" | ")[0].strip("| ") for row in read_block(ABLATIONS, "grid").splitlines()[2:]} - {
+        "relu"
+    }
+    answers = read_block(ABLATIONS, "answers")
+    assert answers.startswith(
+        "**Against the paper: 0 of 44 pairs**. Without the correction for many pairs, 4 would be: SE-Identity has 29.6"
+    )
+    assert "**As in the paper: 0 of 44 pairs**" in answers
 
 
 def test_the_statements_are_what_the_statistics_say():

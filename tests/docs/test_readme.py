@@ -13,7 +13,7 @@ from tests.docs.test_python import write_photos
 from tests.helpers.markdown import code_lines, fences
 from tests.helpers.paths import ROOT
 from tools.marked_blocks import read_block
-from tools.networks_page import which_table
+from tools.networks_page import ablations_in_short, which_table
 
 INDEX = ROOT / "pretrained" / "index.json"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,8 +58,9 @@ def test_its_links_into_the_app_name_networks_and_blocks_that_there_are() -> Non
         assert block in ("", *read_card(network).gates.blocks)
 
 
-def test_its_table_is_what_the_script_writes() -> None:
+def test_its_blocks_are_what_the_script_writes() -> None:
     assert read_block(README, "which") == which_table().strip(), "run PYTHONPATH=. python tools/networks_page.py"
+    assert read_block(README, "ablations") == ablations_in_short().strip(), "run PYTHONPATH=. python tools/networks_page.py"
     for name in re.findall(r"^\| `(\w+\.\w+)`", README, re.MULTILINE):
         row = next(line for line in README.splitlines() if line.startswith(f"| `{name}`"))
         assert f"{100 * json.loads(INDEX.read_text())[name]['top1']:.1f} %" in row

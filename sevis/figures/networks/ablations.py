@@ -285,5 +285,6 @@ def _said(dot: Dot, column: int) -> str:
     if column == 2 or dot.measured is None:
         return f"{escape(dot.label)}: {dot.printed:.2f} % ({PAPER})"
     interval = dot.measured.interval
-    spread = f"{interval[0]:.1f} to {interval[1]:.1f}, {dot.measured.seeds} seeds" if interval else "a single seed: no interval"
+    seeds = "a single seed" if dot.measured.seeds == 1 else f"{dot.measured.seeds} seeds"
+    spread = f"{interval[0]:.1f} to {interval[1]:.1f}, {seeds}" if interval else f"{seeds}: no interval"
     return f"{escape(dot.label)}: {dot.measured.mean:.1f} % ({spread})"

@@ -1,23 +1,28 @@
 """The panel with the paper's tables 10 to 16: its figures beside those measured here."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
-from sevis.ablations.agreement import compare
+from sevis.ablations.agreement import Pair, choose_pairs, compare
 from sevis.ablations.grid import BASELINE, PLAIN, AblationRow, Table, tables
 from sevis.ablations.report import (
+    CORRECTED,
     INTERVALS,
     PRINTED,
     VARIES,
     brief_source,
     caveats,
     describe,
+    describe_answers,
     describe_deaths,
     describe_divergences,
-    describe_order,
+    guess_cause,
+    label_rows,
     name_variant,
+    pair_rows,
     say,
     say_error,
-    tally,
 )
 from sevis.ablations.results import Ablations, Summary, find_ablations, read_ablations
 from sevis.errors import SevisError
@@ -31,18 +36,20 @@ COMMAND = "python -m sevis ablate"
 
 @st.fragment
 def show_tables() -> None:
-    """Show the chosen table; the choice is kept in the address."""
+    """Show what all pairs say together, and the chosen table; the choice is kept in the address."""
+    ablations = _read_or_say()
+    pairs = compare(ablations)
+    if ablations.runs:
+        st.markdown("\n\n".join(describe_answers(pairs, guess_cause(ablations))))
+        st.caption(CORRECTED)
     by_number = {table.number: table for table in tables()}
     titles = {number: f"{number}: {table.title}" for number, table in by_number.items()}
     table = by_number[choose_one("Table of the paper", list(by_number), key="table", titles=titles, wrap=True)]
-    ablations = _read_or_say()
-    _show_table(table, ablations)
+    _show_table(table, ablations, choose_pairs(table, pairs))
     if ablations.runs:
         _show_lives(table, ablations)
         _show_curves(ablations)
         st.caption(f"Measured here: {as_text(describe(ablations))} {PRINTED}")
-        everything = [pair for one in by_number.values() for pair in compare(one, ablations)]
-        st.caption(f"All tables: {tally(everything)}")
     st.caption(f"`{COMMAND}` trains what is measured here (an option adds seeds); `{COMMAND} --report` prints all of it.")
 
 
@@ -64,10 +71,10 @@ def _read(path: str, modified: int) -> Ablations:
     return read_ablations(path)
 
 
-def _show_table(table: Table, ablations: Ablations) -> None:
+def _show_table(table: Table, ablations: Ablations, pairs: Sequence[Pair]) -> None:
     summaries = {row.key: ablations.summary(row.key) for row in table.rows}
     dots = [_dot(row, summaries[row.key]) for row in table.rows]
-    st.markdown(describe_order(compare(table, ablations)))
+    st.markdown(" ".join(describe_answers(pairs, labels=label_rows(table))))
     diverged = describe_divergences(ablations, {row.key: row.label for row in table.rows})
     if diverged:
         st.markdown(" ".join(diverged))
@@ -86,6 +93,20 @@ def _show_table(table: Table, ablations: Ablations) -> None:
             f"Top-1 errors are in %, differences from the default SE block in points. {INTERVALS} {VARIES} (near 0: dead). “Frozen "
             "costs” is the top-1 in points that is lost when every s is held at its mean over the training images. "
             f"{caveats(summaries)}"
+        )
+        _show_pairs(table, pairs)
+
+
+def _show_pairs(table: Table, pairs: Sequence[Pair]) -> None:
+    head, *rows = pair_rows(pairs, label_rows(table))
+    cells = [dict(zip(head, row, strict=True)) for row in rows]
+    with st.expander(f"All pairs of Table {table.number}, each with its answer"):
+        st.dataframe(
+            cells, hide_index=True, width="stretch", height="content", alt=f"The pairs of Table {table.number}, here and in the paper"
+        )
+        st.caption(
+            "Differences in error are in points, each with the 95 % interval of this pair alone. “p (Holm)” is the smallest corrected "
+            "p-value of the pair: an answer needs 0.05 or less."
         )
 
 
