@@ -1,8 +1,7 @@
 """BN-Inception (arXiv 1502.03167, Figure 5), as the SE authors trained and released it.
 
 The rows, and max pools that round up instead of padding, are those of their SE-BN-Inception.prototxt (github.com/hujie-frank/SENet).
-Convolutions have no biases, norms have scale and shift: 11,285,224 parameters, and 11,931,622 with SE. The 11,944,870 that a count of
-the prototxt may give takes the ten layers that multiply by the excitation for learned ones, with two numbers for each of 6,624 channels.
+Convolutions have no biases, norms have scale and shift: 11,285,224 parameters, and 11,931,622 with SE.
 """
 
 from dataclasses import dataclass

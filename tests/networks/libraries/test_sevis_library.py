@@ -29,7 +29,7 @@ def count(name: str, **options: object) -> int:
         ("se_resnext101_32x4d", True, 48_955_416),
         ("senet154", True, 115_088_984),
         ("bn_inception", True, 11_285_224),
-        ("se_bn_inception", True, 11_931_622),  # its prototxt, less what multiplies only: see sevis/networks/inception.py
+        ("se_bn_inception", True, 11_931_622),
         ("mobilenet", True, 4_231_976),
     ],
 )
