@@ -19,7 +19,9 @@ INDEX, MEAN, SHARE = ORDERS = ("index", "mean", "class share")
 
 
 def sample_channels(width: int, count: int | None = PAPER_CHANNELS) -> NDArray[np.intp]:
-    """Return the indices of `count` uniformly spaced channels out of `width`, ascending, the first and the last among them; None is all.
+    """Return the indices of `count` evenly spaced channels out of `width`, ascending, the first and the last among them; None is all.
+
+    The paper draws "fifty uniformly sampled channels" and does not say which.
 
     Raises:
         SevisError: for a count below 1.
@@ -71,6 +73,11 @@ def label_of(statistics: ClassStatistics, curve: Curve) -> str:
     return f"{curve} ({count}" if isinstance(curve, str) else f"{str(curve).removesuffix(')')}, {count}"
 
 
+def deviation_label(statistics: ClassStatistics, curve: Curve) -> str:
+    """Return the name of the standard deviation of a curve in the table."""
+    return f"standard deviation of {label_of(statistics, curve)}"
+
+
 def overall_label(statistics: ClassStatistics) -> str:
     """Return the name of the curve over all images."""
     return f"all {np.count_nonzero(statistics.count)} classes (n = {statistics.count.sum():,})"
@@ -104,7 +111,7 @@ def mean_table(
     share also that.
 
     Args:
-        channels: how many, uniformly spaced in their order; None: all.
+        channels: how many, evenly spaced in their order; None: all.
         order: of `order_channels`.
 
     Raises:
@@ -125,19 +132,18 @@ def mean_table(
 
 
 def spread_table(
-    statistics: ClassStatistics, site: str, curve: Curve, *, channels: int | None = PAPER_CHANNELS, order: str = INDEX
+    statistics: ClassStatistics, site: str, curves: Sequence[Curve], *, channels: int | None = PAPER_CHANNELS, order: str = INDEX
 ) -> Table:
-    """Return what a panel of Figure 7 draws: `mean_table` of one class or group, and the standard deviation (n - 1) over its images.
+    """Return what the panels of Figure 7 draw: `mean_table`, and for each class or group the standard deviation (n - 1) over its images.
 
     Without images there is no mean, with a single one no standard deviation.
 
     Raises:
         SevisError: for a class, a block or an order that there is not.
     """
-    table = mean_table(statistics, site, [curve], channels=channels, order=order)
-    if count_of(statistics, curve) > 1:
-        table["standard deviation"] = std_of(statistics, site, curve)[table["channel"]]
-    return table
+    table = mean_table(statistics, site, curves, channels=channels, order=order)
+    spreads = {deviation_label(statistics, curve): std_of(statistics, site, curve) for curve in curves if count_of(statistics, curve) > 1}
+    return table | {label: spread[table["channel"]] for label, spread in spreads.items()}
 
 
 def _rows(statistics: ClassStatistics, curve: Curve) -> list[int]:

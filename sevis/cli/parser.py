@@ -18,7 +18,7 @@ from sevis.cli.costs import costs_command
 from sevis.cli.data import Arguments, data_command
 from sevis.cli.networks import add_command, models, sites_command
 from sevis.cli.photos import audit_command, explain_command
-from sevis.cli.statistics import collect_command, export_command, figure6_command, report_command
+from sevis.cli.statistics import collect_command, export_command, figure6_command, figure7_command, report_command
 from sevis.cli.training import curve_command, train_command, twins_command
 from sevis.data.image_formats import FORMAT_NAMES
 from sevis.errors import SevisError
@@ -249,16 +249,8 @@ def _figures(words: Any) -> None:
     explain.add_argument("--html", type=Path, metavar="OUT", help="also write the figures as one HTML file")
     _model_option(explain)
 
-    figure6 = _add(words, "figure6", figure6_command, "draw the paper's Figure 6: the mean excitation by class")
-    figure6.add_argument(
-        "--classes", nargs="+", help='class names, such as goldfish "bullet train" (default: the four that are nearest to the paper\'s)'
-    )
-    figure6.add_argument("--blocks", nargs="+", help="block names, such as SE_4_6 SE_5_1 (default: the blocks of the paper's panels)")
-    figure6.add_argument(
-        "--out", type=Path, required=True, help="the file to write: .html, or .svg or .png (these two need Chromium or Chrome)"
-    )
-    figure6.add_argument("--statistics", type=Path, help=f"{STATISTICS} (default: the file of the network)")
-    _model_option(figure6)
+    _curves(_add(words, "figure6", figure6_command, "draw the paper's Figure 6: the mean excitation by class"), "four")
+    _curves(_add(words, "figure7", figure7_command, "draw the paper's Figure 7: the spread of the excitation within two classes"), "two")
 
     export = _add(words, "export", export_command, "write class statistics as a table for other programs")
     _statistics_argument(export)
@@ -274,6 +266,19 @@ def _figures(words: Any) -> None:
     report.add_argument(
         "--other", type=Path, metavar="FILE", help="class statistics of a second network on the same data, to compare the two"
     )
+
+
+def _curves(figure: Parser, count: str) -> None:
+    """Add the options of a figure of curves; at first it draws so many classes."""
+    figure.add_argument(
+        "--classes", nargs="+", help=f'class names, such as goldfish "bullet train" (default: the {count} that are nearest to the paper\'s)'
+    )
+    figure.add_argument("--blocks", nargs="+", help="block names, such as SE_4_6 SE_5_1 (default: the blocks of the paper's panels)")
+    figure.add_argument(
+        "--out", type=Path, required=True, help="the file to write: .html, or .svg or .png (these two need Chromium or Chrome)"
+    )
+    figure.add_argument("--statistics", type=Path, help=f"{STATISTICS} (default: the file of the network)")
+    _model_option(figure)
 
 
 def _add(words: Any, name: str, run: Callable[[Arguments], None], text: str) -> Parser:

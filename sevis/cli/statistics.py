@@ -1,4 +1,4 @@
-"""What python -m sevis collect, figure6, export and report do: class statistics made, drawn, written as tables, and told as one page."""
+"""What python -m sevis collect, figure6, figure7, export and report do: class statistics made, drawn, written as tables, told as a page."""
 
 import os
 from pathlib import Path
@@ -83,6 +83,19 @@ def figure6_command(arguments: Arguments) -> None:
     classes = arguments.classes or paper_classes(statistics)
     sites = arguments.blocks or paper_blocks(statistics.sites)
     write([figure6(statistics, sites, classes)], arguments.out, title="Mean excitation by class")
+    print(arguments.out)
+
+
+def figure7_command(arguments: Arguments) -> None:
+    """Draw Figure 7 into a file."""
+    from sevis.figures.classes.class_curves import paper_blocks, paper_spreads
+    from sevis.figures.classes.figure7 import figure7
+    from sevis.reports.html import write
+
+    statistics = _statistics(arguments)
+    classes = arguments.classes or paper_spreads(statistics)
+    sites = arguments.blocks or paper_blocks(statistics.sites)
+    write([figure7(statistics, sites, classes)], arguments.out, title="Spread of the excitation within a class")
     print(arguments.out)
 
 

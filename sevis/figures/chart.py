@@ -24,6 +24,20 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Panels:
+    """Plotly figures side by side, with one caption and one table.
+
+    Attributes:
+        figures: from left to right; where there is no room, from top to bottom.
+        caption, table: as of a `Chart`.
+    """
+
+    figures: tuple[go.Figure, ...]
+    caption: str
+    table: Mapping[str, ArrayLike]
+
+
+@dataclass(frozen=True)
 class Picture:
     """A picture made of pixels, with its caption and its data.
 

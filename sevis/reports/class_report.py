@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sevis.analysis.class_curves import missing
+from sevis.analysis.class_curves import PAPER_CHANNELS, missing
 from sevis.analysis.class_map import pca_maps, similar_order
 from sevis.analysis.depth import DepthProfile, depth_profile, describe_measuring
 from sevis.analysis.formulas import distances
@@ -20,14 +20,13 @@ from sevis.class_statistics.provenance import describe_source
 from sevis.errors import SevisError
 from sevis.figures.chart import Chart
 from sevis.figures.classes import two_models as models
-from sevis.figures.classes.class_curves import BORDERS, Stroke, paper_blocks, paper_classes
+from sevis.figures.classes.class_curves import BORDERS, Stroke, describe_sampling, paper_blocks, paper_classes, paper_spreads
 from sevis.figures.classes.class_map import class_map, distance_matrix
 from sevis.figures.classes.depth import measure_chart, offered, statement_chart
 from sevis.figures.classes.figure6 import ABOUT_MEANS, entries, mean_panel
-from sevis.figures.classes.figure7 import ABOUT_SPREAD, spread_panel
-from sevis.reports.html import chart_html, document, write_page
+from sevis.figures.classes.figure7 import ABOUT_SPREAD, spread_panels
+from sevis.reports.html import chart_html, document, panels_html, write_page
 
-SPREADS = 2  # classes of Figure 7, as in the paper
 MAPS = 3  # blocks, the last of those in the paper's figures
 TOLD = {  # what a file's metadata says, in words
     "model": "Network",
@@ -164,7 +163,7 @@ def _measures(profile: DepthProfile) -> Iterator[str]:
 
 def _means(statistics: ClassStatistics) -> Iterator[str]:
     classes = paper_classes(statistics)
-    yield _text(ABOUT_MEANS)
+    yield _text(f"{ABOUT_MEANS} {describe_sampling(PAPER_CHANNELS)}")
     if empty := missing(statistics, classes):
         yield _note(f"These have no photo, so they have no curve: {', '.join(empty)}.")
     yield _legend(entries(statistics, classes))
@@ -172,15 +171,13 @@ def _means(statistics: ClassStatistics) -> Iterator[str]:
 
 
 def _spreads(statistics: ClassStatistics) -> Iterator[str]:
-    classes = [name for name in paper_classes(statistics) if statistics.count[statistics.index(name)] > 1][:SPREADS]
-    yield _text(ABOUT_SPREAD)
+    classes = [name for name in paper_spreads(statistics) if statistics.count[statistics.index(name)] > 1]
+    yield _text(f"{ABOUT_SPREAD} {describe_sampling(PAPER_CHANNELS)}")
     if not classes:
         yield _note("No class has two photos, so no spread can be drawn.")
         return
-    *strokes, overall = entries(statistics, classes).items()
-    for name, (label, stroke) in zip(classes, strokes, strict=True):
-        yield _legend(dict([(label, stroke), overall]))
-        yield _grid(chart_html(spread_panel(statistics, site, name, stroke=stroke)) for site in paper_blocks(statistics.sites))
+    yield _legend(entries(statistics, classes))
+    yield from (panels_html(spread_panels(statistics, site, classes)) for site in paper_blocks(statistics.sites))
 
 
 def _maps(statistics: ClassStatistics) -> Iterator[str]:

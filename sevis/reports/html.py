@@ -9,7 +9,7 @@ from plotly.offline import get_plotlyjs
 
 from sevis.errors import SevisError
 from sevis.extras import require
-from sevis.figures.chart import Chart
+from sevis.figures.chart import Chart, Panels
 from sevis.files import replace_file
 
 IMAGE_SUFFIXES = (".svg", ".png")
@@ -27,6 +27,8 @@ figure { margin: 0 0 2rem; min-width: 0; break-inside: avoid; }
 figcaption { color: #4b5262; }
 img { image-rendering: pixelated; width: 256px; border-radius: 4px; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); gap: 0 1.5rem; }
+.beside { grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); }
+.beside > * { min-width: 0; }
 @page { margin: 12mm; }
 .paper { margin: 0; padding: 0; width: 690px; font-size: 12px; }
 .paper figure { margin-bottom: 1rem; }
@@ -91,8 +93,17 @@ def document(title: str, body: str) -> str:
 
 def chart_html(chart: Chart) -> str:
     """Return a chart, light, with its caption, as a part of a `document`; the chart is not changed."""
-    config = {"displaylogo": False, "responsive": True}
-    return figure_html(_light(chart.figure).to_html(full_html=False, include_plotlyjs=False, config=config), chart.caption)
+    return figure_html(_drawing(chart.figure), chart.caption)
+
+
+def panels_html(panels: Panels) -> str:
+    """Return figures side by side, light, with their caption, as a part of a `document`; they are not changed."""
+    return figure_html(f'<div class="grid beside">{"".join(map(_drawing, panels.figures))}</div>', panels.caption)
+
+
+def _drawing(figure: go.Figure) -> str:
+    drawing: str = _light(figure).to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
+    return drawing
 
 
 def write_image(figure: go.Figure, path: str | Path, *, width: int = IMAGE_WIDTH, scale: float = 2) -> None:

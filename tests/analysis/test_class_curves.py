@@ -23,7 +23,7 @@ from sevis.analysis.class_groups import Group
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.figures.classes.figure6 import entries, figure6, mean_panel
-from sevis.figures.classes.figure7 import figure7, spread_panel
+from sevis.figures.classes.figure7 import figure7, spread_panels
 
 SITE = "SE_2_1"
 COUNTS = {"lion": 6, "tabby": 2, "pizza": 1, "cliff": 0, "espresso": 4}
@@ -65,7 +65,7 @@ def omega_squared(scales):
 
 
 @pytest.mark.parametrize("width", [50, 51, 128, 1000, 2048])
-def test_sampled_channels_are_uniform_and_hold_both_ends(width):
+def test_sampled_channels_are_evenly_spaced_and_hold_both_ends(width):
     picked = sample_channels(width, 50)
     steps = np.diff(picked)
     assert (len(picked), picked[0], picked[-1]) == (50, 0, width - 1)
@@ -133,8 +133,8 @@ def test_the_channels_of_a_table_are_spread_evenly_over_their_order(statistics, 
 
 @pytest.mark.parametrize("order", [MEAN, SHARE])
 def test_ranked_panels_tell_their_channels(statistics, order):
-    for panel in (mean_panel(statistics, SITE, ["lion", FOOD], order=order), spread_panel(statistics, SITE, FOOD, order=order)):
-        figure = panel.figure
+    spreads = spread_panels(statistics, SITE, [FOOD, "lion"], order=order).figures
+    for figure in (mean_panel(statistics, SITE, ["lion", FOOD], order=order).figure, *spreads):
         assert figure.layout.xaxis.title.text == f"rank by {order}"
         assert "rank" in figure.layout.xaxis.unifiedhovertitle.text
         overall = next(trace for trace in figure.data if trace.line.dash == "dot")
@@ -146,8 +146,8 @@ def test_ranked_panels_tell_their_channels(statistics, order):
 
 
 def test_captions_say_the_order(statistics):
-    for caption in (mean_panel(statistics, SITE, ["lion"], order=MEAN).caption, spread_panel(statistics, SITE, "lion", order=MEAN).caption):
-        assert caption.endswith("; the channels are sorted by their mean over all images, highest first.")
+    for panel in (mean_panel(statistics, SITE, ["lion"], order=MEAN), spread_panels(statistics, SITE, ["lion"], order=MEAN)):
+        assert panel.caption.endswith("; the channels are sorted by their mean over all images, highest first.")
     assert "class share" in mean_panel(statistics, SITE, ["lion"], order=SHARE).caption
     assert "first" not in mean_panel(statistics, SITE, ["lion"]).caption
 
@@ -160,9 +160,10 @@ def test_a_group_is_the_mean_over_its_images_not_over_its_classes(statistics, sc
         assert label_of(statistics, group) == label
         np.testing.assert_allclose(table[label], images.mean(axis=0))
         np.testing.assert_allclose(std_of(statistics, SITE, group), images.std(axis=0, ddof=1))
-        spread = spread_table(statistics, SITE, group, channels=None)
-        np.testing.assert_allclose(spread["standard deviation"], images.std(axis=0, ddof=1))
-        assert f"{len(images)} photos of the group" in spread_panel(statistics, SITE, group).caption
+        spread = spread_table(statistics, SITE, [group, "lion"], channels=None)
+        np.testing.assert_allclose(spread[f"standard deviation of {label}"], images.std(axis=0, ddof=1))
+        np.testing.assert_allclose(spread["standard deviation of lion (n = 6)"], scales["lion"].astype(np.float64).std(axis=0, ddof=1))
+        assert f"within {group} ({len(images)} photos)" in spread_panels(statistics, SITE, [group]).caption
 
 
 def test_groups_and_classes_share_one_legend(statistics):
@@ -182,6 +183,6 @@ def test_a_group_of_one_image_or_none_has_no_spread():
     assert np.isnan(std_of(statistics, SITE, one)).all()
     assert np.isnan(std_of(statistics, SITE, none)).all()
     np.testing.assert_array_equal(mean_table(statistics, SITE, [one, none])["one (group of 2, n = 1)"], [0.25, 0.5])
-    assert list(spread_table(statistics, SITE, none)) == ["channel", "all 1 classes (n = 1)"]
-    assert "no photo of this group" in spread_panel(statistics, SITE, none).caption
-    assert "only one photo of this group" in spread_panel(statistics, SITE, one).caption
+    assert list(spread_table(statistics, SITE, [none])) == ["channel", "all 1 classes (n = 1)"]
+    assert "no photo of none (group of 2)" in spread_panels(statistics, SITE, [none]).caption
+    assert "only one photo of one (group of 2)" in spread_panels(statistics, SITE, [one]).caption

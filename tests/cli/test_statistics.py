@@ -96,13 +96,17 @@ def test_the_tables_and_the_report_of_a_network_by_its_name(elsewhere: Path, cap
     data = write_colours(elsewhere / "colours", train=1, val=5)
     write_small_shelf(elsewhere / "shelf")
     adopt("mine", sevis.load("small", device="cpu"), classes=["blue", "green", "red"])
-    out, page, table = (str(elsewhere / name) for name in ("figure.html", "report.html", "table.npz"))
+    out, spread, page, table = (str(elsewhere / name) for name in ("figure.html", "spread.html", "report.html", "table.npz"))
     assert main(["report", "--model", "mine", "--out", page]) == 2
     assert "there are no class statistics at" in capsys.readouterr().err
     assert main(["collect", "--model", "mine", "--data", str(data)]) == 0
-    for words in (["report", "--out", page], ["export", "--out", table], ["figure6", "--out", out]):
+    for words in (["report", "--out", page], ["export", "--out", table], ["figure6", "--out", out], ["figure7", "--out", spread]):
         assert main([*words, "--model", "mine"]) == 0
     assert "mine" in Path(page).read_text()
+    text = Path(spread).read_text()
+    assert "blue: SE_" in text
+    assert "green: SE_" in text
+    assert "red: SE_" not in text
     assert np.load(table)["classes"].tolist() == ["blue", "green", "red"]
 
 

@@ -27,7 +27,13 @@ from sevis.paper import by_stage
 COLUMNS = 3  # of panels
 DENSE = 200  # curves of more points are drawn thinner
 PAPER_BLOCKS = ("SE_2_3", "SE_3_4", "SE_4_6", "SE_5_1", "SE_5_2", "SE_5_3")  # the panels of SE-ResNet-50, section 7.2
-PAPER_CLASSES = ("goldfish", "Chihuahua", "bullet train", "cliff")  # the nearest to the paper's goldfish, pug, plane and cliff
+PAPER_CLASSES = {  # of Figures 6 and 7, and what is taken for each: the first that there is; a bullet train stands in for a plane
+    "goldfish": ("goldfish",),
+    "pug": ("pug", "Chihuahua"),
+    "plane": ("airliner", "bullet train"),
+    "cliff": ("cliff",),
+}
+PAPER_SPREADS = ("goldfish", "plane")  # of Figure 7
 BORDERS = {"solid": "solid", "dash": "dashed", "dot": "dotted"}  # Plotly's words for lines, and CSS's
 ORDERED = {
     INDEX: "",
@@ -56,9 +62,21 @@ def paper_blocks(sites: Sequence[str]) -> tuple[str, ...]:
     return (*(stage[-1] for stage in early), *last)
 
 
+def nearest_to_paper(names: Sequence[str], papers: Iterable[str] = PAPER_CLASSES) -> list[str]:
+    """Return which of some classes stand for those of the paper, by PAPER_CLASSES."""
+    there = (next((name for name in PAPER_CLASSES[paper] if name in names), None) for paper in papers)
+    return [name for name in there if name is not None]
+
+
 def paper_classes(statistics: ClassStatistics) -> list[str]:
-    """Return the classes of PAPER_CLASSES that the statistics hold; the first four where they hold none of them."""
-    return [name for name in PAPER_CLASSES if name in statistics.classes] or list(dict.fromkeys(statistics.classes))[:4]
+    """Return the classes of Figure 6 at first: those nearest to the paper's; the first four where the statistics hold none of them."""
+    return nearest_to_paper(statistics.classes) or list(dict.fromkeys(statistics.classes))[:4]
+
+
+def paper_spreads(statistics: ClassStatistics) -> list[str]:
+    """Return the two classes of Figure 7 at first: goldfish and the nearest to plane, else others; with two photos, where two have them."""
+    usual = dict.fromkeys([*nearest_to_paper(statistics.classes, PAPER_SPREADS), *paper_classes(statistics), *statistics.classes])
+    return sorted(usual, key=lambda name: statistics.count[statistics.index(name)] < 2)[:2]
 
 
 def drawable_channels(statistics: ClassStatistics, sites: Iterable[str], curves: int, *, limit: int = 40_000) -> int | None:
@@ -81,9 +99,20 @@ def join_tables(tables: Mapping[str, Table]) -> Table:
     return {"panel": np.repeat(list(tables), sizes)} | {name: np.concatenate(parts) for name, parts in columns.items()}
 
 
-def title_of(statistics: ClassStatistics, site: str) -> str:
-    """Return the title of a panel: a block, and how many channels it has."""
-    return f"{escape(site)} · {statistics.channels.get(site, 0)} channels"
+def describe_sampling(channels: int | None) -> str:
+    """Return which channels the panels of Figures 6 and 7 show, beside the paper's; nothing where they show all."""
+    if channels is None:
+        return ""
+    return (
+        f"Of a block with more than {channels} channels, {channels} are drawn, evenly spaced from the first to the last. The paper draws "
+        "fifty uniformly sampled channels and does not say which."
+    )
+
+
+def title_of(statistics: ClassStatistics, site: str, table: Table) -> str:
+    """Return the title of a panel: a block, how many channels it has, and how many of them the table holds."""
+    drawn, width = len(table["channel"]), statistics.channels.get(site, 0)
+    return f"{escape(site)} · {f'{drawn} of ' if drawn < width else ''}{width} channels"
 
 
 def line(table: Table, label: str, stroke: Stroke) -> go.Scatter:
@@ -110,9 +139,9 @@ def ranks(table: Table) -> NDArray[np.uint16]:
     return table.get("rank", table["channel"]).astype(np.uint16)
 
 
-def panel(traces: Sequence[go.Scatter], title: str, axis: str, order: str) -> go.Figure:
-    """Draw the curves of one block."""
-    figure = go.Figure(data=traces, layout=_panel_layout(axis, order, *_range(traces)))
+def panel(traces: Sequence[go.Scatter], title: str, axis: str, order: str, *, beside: Iterable[go.Scatter] = ()) -> go.Figure:
+    """Draw the curves of one block; its axis holds those of the panels `beside` it, too."""
+    figure = go.Figure(data=traces, layout=_panel_layout(axis, order, *_range([*traces, *beside])))
     figure.layout.title.text = title
     return figure
 
@@ -124,9 +153,9 @@ def _panel_layout(axis: str, order: str, low: float, high: float) -> go.Layout:
     return figure.update_layout(showlegend=False, margin_b=8).layout
 
 
-def grid(panels: Mapping[str, Sequence[go.Scatter]], *, title: str, axis: str, order: str) -> go.Figure:
-    """Draw several panels, by their titles, in one figure with one legend."""
-    columns = min(COLUMNS, len(panels)) or 1
+def grid(panels: Mapping[str, Sequence[go.Scatter]], *, title: str, axis: str, order: str, columns: int = COLUMNS) -> go.Figure:
+    """Draw several panels, by their titles, row by row in one figure with one legend."""
+    columns = min(columns, len(panels)) or 1
     rows = -(-len(panels) // columns) or 1
     figure = make_subplots(
         rows, columns, subplot_titles=list(panels), vertical_spacing=0.3 / rows if rows > 1 else 0, horizontal_spacing=0.06

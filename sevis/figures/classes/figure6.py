@@ -26,6 +26,7 @@ from sevis.figures.classes.class_curves import (
     OVERALL,
     PAPER_BLOCKS,
     Stroke,
+    describe_sampling,
     grid,
     join_tables,
     line,
@@ -70,7 +71,7 @@ def mean_panel(
 ) -> Chart:
     """Draw one panel of Figure 6: what `mean_table` holds, a curve for each class or group and one over all. The legend is `entries`."""
     table = mean_table(statistics, site, curves, channels=channels, order=order)
-    figure = panel(_traces(table, entries(statistics, curves)), title_of(statistics, site), "mean excitation", order)
+    figure = panel(_traces(table, entries(statistics, curves)), title_of(statistics, site, table), "mean excitation", order)
     return Chart(figure, _caption(statistics, site, curves, order), table)
 
 
@@ -85,9 +86,11 @@ def figure6(
     """Draw the panels of Figure 6 in one figure with one legend."""
     strokes = entries(statistics, classes)
     tables = {site: mean_table(statistics, site, classes, channels=channels, order=order) for site in sites}
-    panels = {title_of(statistics, site): _traces(table, strokes) for site, table in tables.items()}
+    panels = {title_of(statistics, site, table): _traces(table, strokes) for site, table in tables.items()}
     figure = grid(panels, title="Mean excitation per channel, by class", axis="mean excitation", order=order)
-    return Chart(figure, f"{ABOUT_MEANS} {describe_source(statistics)}", join_tables(tables))
+    return Chart(
+        figure, " ".join(filter(None, (ABOUT_MEANS, describe_sampling(channels), describe_source(statistics)))), join_tables(tables)
+    )
 
 
 def _caption(statistics: ClassStatistics, site: str, curves: Sequence[Curve], order: str) -> str:
@@ -98,7 +101,8 @@ def _caption(statistics: ClassStatistics, site: str, curves: Sequence[Curve], or
     overall = statistics.overall_mean(site)
     distance = np.abs(means_of(statistics, site, drawn) - overall).mean()
     what = "class" if all(isinstance(curve, str) for curve in drawn) else "curve"
-    finding = f"on average a {what} differs by {distance:.2f} from the mean of all classes{ORDERED[order]}"
+    width = f"all {len(overall):,} channels"
+    finding = f"on average over {width}, a {what} drawn differs by {distance:.2f} from the mean of all photos{ORDERED[order]}"
     claim = CLAIMS.get(site) if paper_blocks(statistics.sites) == PAPER_BLOCKS else None
     if claim and site == "SE_5_2":
         finding = f"{open_share(overall):.0%} of the channels have a mean above {HIGH}, and {finding}"

@@ -1,4 +1,4 @@
-"""The views of the Classes page that the paper has: Figure 6, the means of classes, and Figure 7, the spread within one."""
+"""The views of the Classes page that the paper has: Figure 6, the means of classes, and Figure 7, the spread within two."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,23 @@ from html import escape
 
 import streamlit as st
 
-from sevis.analysis.class_curves import ORDERS, PAPER_CHANNELS, Curve, label_of, missing, overall_label
-from sevis.analysis.class_groups import groups_of
+from sevis.analysis.class_curves import ORDERS, PAPER_CHANNELS, Curve, missing
+from sevis.analysis.class_groups import Group, groups_of
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.chart import Chart
-from sevis.figures.classes.class_curves import BORDERS, Stroke, drawable_channels, paper_blocks, paper_classes
+from sevis.figures.classes.class_curves import (
+    BORDERS,
+    Stroke,
+    describe_sampling,
+    drawable_channels,
+    paper_blocks,
+    paper_classes,
+    paper_spreads,
+)
 from sevis.figures.classes.figure6 import ABOUT_MEANS, MAX_CURVES, entries, figure6, mean_panel
-from sevis.figures.classes.figure7 import ABOUT_SPREAD, figure7, spread_panel
+from sevis.figures.classes.figure7 import ABOUT_SPREAD, figure7, spread_panels
 from sevis.pages.shared.controls import choose_one
-from sevis.pages.shared.show import show_grid
+from sevis.pages.shared.show import show_grid, show_panels
 from sevis.reports.html import to_html
 
 SAMPLED, ALL = str(PAPER_CHANNELS), "all"
@@ -31,11 +39,16 @@ class PanelChoice:
     order: str
 
 
-def choose(statistics: ClassStatistics) -> PanelChoice | None:
-    """Show the controls, whose state lives in the URL, and return the choice; None where no class or no block is chosen, which is said."""
+def choose(statistics: ClassStatistics, choose_curves: Callable[[ClassStatistics], list[Curve]]) -> PanelChoice | None:
+    """Show the controls, whose state lives in the URL, and return the choice; None where no class or no block is chosen, which is said.
+
+    Args:
+        statistics: that the figure is drawn from.
+        choose_curves: shows the controls for its classes, and returns those.
+    """
     wide, narrow = st.columns([5, 3], gap="medium")
     with wide:
-        curves = [*_choose_classes(statistics), *_choose_groups(statistics)]
+        curves = choose_curves(statistics)
         chosen = st.multiselect(
             "Blocks",
             statistics.sites,
@@ -46,7 +59,7 @@ def choose(statistics: ClassStatistics) -> PanelChoice | None:
             help="The names are SE_stage_block. The paper shows the last block of each stage, and all blocks of the last stage.",
         )
     with narrow:
-        about = "The paper draws 50 uniformly sampled channels."
+        about = describe_sampling(PAPER_CHANNELS)
         amount = choose_one("Channels of each block", [SAMPLED, ALL], key="channels", wrap=True, help=about)
         about = (
             "By channel number, as in the paper; by their mean over all images; or by class share, the share of their variance "
@@ -60,8 +73,9 @@ def choose(statistics: ClassStatistics) -> PanelChoice | None:
     return None
 
 
-def _choose_classes(statistics: ClassStatistics) -> list[str]:
-    return st.multiselect(
+def _choose_many(statistics: ClassStatistics) -> list[Curve]:
+    """Show the controls for the curves of Figure 6, and return those."""
+    classes: list[Curve] = st.multiselect(
         "Classes",
         list(dict.fromkeys(statistics.classes)),
         default=paper_classes(statistics),
@@ -70,13 +84,9 @@ def _choose_classes(statistics: ClassStatistics) -> list[str]:
         bind="query-params",
         wrap=True,
     )
-
-
-def _choose_groups(statistics: ClassStatistics) -> list[Curve]:
-    """Show the control for groups of classes, where the WordNet ids of the classes are known and make some, and return the chosen ones."""
-    groups = {group.name: group for group in groups_of(statistics.metadata.get("wnids") or ())}
-    if not groups or len(statistics.metadata["wnids"]) != len(statistics.classes):
-        return []
+    groups = {group.name: group for group in _groups(statistics)}
+    if not groups:
+        return classes
     names = st.multiselect(
         "Groups of classes",
         list(groups),
@@ -87,7 +97,24 @@ def _choose_groups(statistics: ClassStatistics) -> list[Curve]:
         placeholder="Choose groups, such as animal or vehicle",
         help="A group is one curve, over all images of its classes. The groups come from WordNet.",
     )
-    return [groups[name] for name in names]
+    return [*classes, *(groups[name] for name in names)]
+
+
+def _choose_two(statistics: ClassStatistics) -> list[Curve]:
+    """Show the controls for the two classes or groups of Figure 7, and return those; only one where both are the same."""
+    curves: list[Curve] = [*dict.fromkeys(statistics.classes), *_groups(statistics)]
+    by_name = {str(curve): curve for curve in curves}
+    names, usual = list(by_name), paper_spreads(statistics)
+    left, right = st.columns(2, gap="medium")
+    first = left.selectbox("First class", names, index=names.index(usual[0]), key="spread_first", bind="query-params")
+    second = right.selectbox("Second class", names, index=names.index(usual[-1]), key="spread_second", bind="query-params")
+    return list(dict.fromkeys([by_name[first], by_name[second]]))
+
+
+def _groups(statistics: ClassStatistics) -> Sequence[Group]:
+    """Return the groups of classes, where the WordNet ids of all classes are known and make some."""
+    wnids = statistics.metadata.get("wnids") or ()
+    return groups_of(wnids) if len(wnids) == len(statistics.classes) else ()
 
 
 def limit_channels(statistics: ClassStatistics, choice: PanelChoice, curves: int) -> int | None:
@@ -97,20 +124,19 @@ def limit_channels(statistics: ClassStatistics, choice: PanelChoice, curves: int
     count = drawable_channels(statistics, choice.blocks, curves)
     if count is not None:
         st.caption(
-            f"So many curves with all channels are too much for one page. At most {count} uniformly sampled channels of each "
-            "block are drawn."
+            f"So many curves with all channels are too much for one page. At most {count} evenly spaced channels of each block are drawn."
         )
     return count
 
 
 def draw_means(statistics: ClassStatistics) -> None:
     """Show Figure 6: a panel for each block, and all of them as one file. Raises SevisError where there are too many curves."""
-    choice = choose(statistics)
+    choice = choose(statistics, _choose_many)
     if choice is None:
         return
-    st.markdown(ABOUT_MEANS)
     curves, order = choice.curves, choice.order
     channels = limit_channels(statistics, choice, len(curves) + 1)
+    st.markdown(f"{ABOUT_MEANS} {describe_sampling(channels)}")
     draw_legend(entries(statistics, curves))
     _name_missing(statistics, curves)
     panel = partial(mean_panel, statistics, curves=curves, channels=channels, order=order)
@@ -119,26 +145,17 @@ def draw_means(statistics: ClassStatistics) -> None:
 
 
 def draw_spreads(statistics: ClassStatistics) -> None:
-    """Show Figure 7 of one class or group: a panel for each block; all that are chosen as one file. Raises SevisError as `draw_means`."""
-    choice = choose(statistics)
+    """Show Figure 7 of two classes or groups, side by side for each block; and all of it as one file."""
+    choice = choose(statistics, _choose_two)
     if choice is None:
         return
-    st.markdown(ABOUT_SPREAD)
-    channels, order = limit_channels(statistics, choice, 4), choice.order
-    strokes = entries(statistics, choice.curves)
-    curve = _choose_curve(choice.curves)
-    label, overall = label_of(statistics, curve), overall_label(statistics)
-    draw_legend({label: strokes[label], overall: strokes[overall]})
-    panel = partial(spread_panel, statistics, curve=curve, stroke=strokes[label], channels=channels, order=order)
-    show_grid((f"figure7-{site}", panel(site)) for site in choice.blocks)
-    offer("figure7", "Figure 7", partial(figure7, statistics, choice.blocks, choice.curves, channels=channels, order=order))
-
-
-def _choose_curve(curves: Sequence[Curve]) -> Curve:
-    """Show the control for the class or group whose spread is drawn, and return that; at first, it is the first of the chosen ones."""
-    by_name = {str(curve): curve for curve in curves}
-    name = choose_one("Class", list(by_name), key="within", wrap=True)
-    return by_name.get(name, curves[0])
+    curves, order = choice.curves, choice.order
+    channels = limit_channels(statistics, choice, 4 * len(curves))
+    st.markdown(f"{ABOUT_SPREAD} {describe_sampling(channels)}")
+    draw_legend(entries(statistics, curves))
+    for site in choice.blocks:
+        show_panels(spread_panels(statistics, site, curves, channels=channels, order=order), key=f"figure7-{site}")
+    offer("figure7", "Figure 7", partial(figure7, statistics, choice.blocks, curves, channels=channels, order=order))
 
 
 def _name_missing(statistics: ClassStatistics, curves: Sequence[Curve]) -> None:

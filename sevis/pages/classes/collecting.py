@@ -11,7 +11,7 @@ import streamlit as st
 
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.data.datasets import ImageDataset, find_data
-from sevis.figures.classes.class_curves import PAPER_CLASSES
+from sevis.figures.classes.class_curves import nearest_to_paper
 from sevis.pages.shared.explanations import ready_model
 from sevis.pages.shared.network import Network
 from sevis.pages.shared.photos import validation_photos
@@ -113,7 +113,7 @@ def choose_amount(photos: ImageDataset, *, key: str, most_classes: int | None = 
 
 def pick(photos: ImageDataset, amount: Amount) -> ImageDataset:
     """Return the first photos of so many classes: those of the paper's figures first, the others spread evenly over the rest."""
-    papers = [label for label, name in enumerate(photos.classes) if name in PAPER_CLASSES][: amount.classes]
+    papers = [photos.classes.index(name) for name in nearest_to_paper(photos.classes)][: amount.classes]
     others = [label for label in range(len(photos.classes)) if label not in papers]
     missing = amount.classes - len(papers)
     labels = sorted([*papers, *(others[step * len(others) // missing] for step in range(missing))])

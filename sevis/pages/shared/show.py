@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from sevis.errors import SevisError
-from sevis.figures.chart import Chart, Picture
+from sevis.figures.chart import Chart, Panels, Picture
 
 LABEL = "SVG"
 # What Markdown would read as more than a sign: an underscore inside a word, as in SE_4_6, is none of it.
@@ -38,14 +38,16 @@ SCRIPT = """
 export default function({ data, parentElement }) {
   const button = parentElement.querySelector("button");
   button.onclick = () => {
-    const chart = document.querySelector(`.${data.chart} .js-plotly-plot`);
-    const camera = chart?.querySelector('.modebar-btn[data-title^="Download"]');
-    const options = chart?._context?.toImageButtonOptions;
-    if (!camera || !options) { button.textContent = "not drawn yet"; return; }
-    const { format, scale } = options;
-    Object.assign(options, { format: "svg", scale: 1 });
-    camera.click();
-    Object.assign(options, { format, scale });
+    for (const name of data.charts) {
+      const chart = document.querySelector(`.${name} .js-plotly-plot`);
+      const camera = chart?.querySelector('.modebar-btn[data-title^="Download"]');
+      const options = chart?._context?.toImageButtonOptions;
+      if (!camera || !options) { button.textContent = "not drawn yet"; return; }
+      const { format, scale } = options;
+      Object.assign(options, { format: "svg", scale: 1 });
+      camera.click();
+      Object.assign(options, { format, scale });
+    }
   };
 }
 """
@@ -57,10 +59,10 @@ HTML = f'<button type="button" aria-label="{LABEL}" title="Download this figure 
 _button = st.components.v2.component("sevis_svg", html=HTML, css=STYLE, js=SCRIPT)
 
 
-def svg_button(key: str) -> None:
-    """Show a button that saves the chart `key` of this page as an SVG file."""
-    chart = "st-key-" + re.sub(r"[^a-zA-Z0-9_-]", "-", key.strip())  # the class that Streamlit gives it
-    _button(key=f"{key}.svg", data={"chart": chart}, width="content")
+def svg_button(key: str, *parts: str) -> None:
+    """Show a button that saves the chart `key` of this page, or each chart of its `parts`, as an SVG file."""
+    charts = ["st-key-" + re.sub(r"[^a-zA-Z0-9_-]", "-", part.strip()) for part in parts or [key]]  # the class that Streamlit gives it
+    _button(key=f"{key}.svg", data={"charts": charts}, width="content")
 
 
 def show(
@@ -80,8 +82,29 @@ def show(
         hint: Markdown that follows the caption: what a click does.
         on_select: called when a point is clicked; the points are then in `st.session_state[key]`.
     """
+    _draw(chart.figure, key=key, alt=chart.caption, on_select=on_select)
+    caption = f"{as_text(chart.caption)} {hint}".strip()
+    describe(key=key, caption=caption, table=chart.table, others=partial(svg_button, key))
+
+
+def show_panels(panels: Panels, *, key: str) -> None:
+    """Draw figures side by side, where the page is narrow one above the other, with one caption and one set of buttons.
+
+    Args:
+        panels: from `sevis.figures`.
+        key: as for `show`.
+    """
+    parts = {f"{key}-{number}": figure for number, figure in enumerate(panels.figures, 1)}
+    grid = st.grid(max(len(parts), 1), min_column_width=300, gap="medium")
+    for part, figure in parts.items():
+        with grid.cell():
+            _draw(figure, key=part, alt=f"{figure.layout.title.text}. {panels.caption}")
+    describe(key=key, caption=as_text(panels.caption), table=panels.table, others=partial(svg_button, key, *parts))
+
+
+def _draw(figure: go.Figure, *, key: str, alt: str, on_select: Callable[[], None] | Literal["ignore"] = "ignore") -> None:
     st.plotly_chart(
-        _in_theme_ink(chart.figure),
+        _in_theme_ink(figure),
         width="stretch",
         theme="streamlit",
         key=key,
@@ -94,10 +117,8 @@ def show(
             "scrollZoom": False,
             "doubleClick": False,
         },
-        alt=chart.caption,
+        alt=alt,
     )
-    caption = f"{as_text(chart.caption)} {hint}".strip()
-    describe(key=key, caption=caption, table=chart.table, others=partial(svg_button, key))
 
 
 def show_grid(charts: Iterable[tuple[str, Chart]]) -> None:

@@ -9,9 +9,9 @@ from sevis.analysis.class_curves import missing, sample_channels
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.provenance import describe_source
 from sevis.errors import SevisError
-from sevis.figures.classes.class_curves import OVERALL, PAPER_BLOCKS
+from sevis.figures.classes.class_curves import OVERALL, PAPER_BLOCKS, describe_sampling
 from sevis.figures.classes.figure6 import ABOUT_MEANS, MAX_CURVES, STROKES, entries, figure6, mean_panel
-from sevis.figures.classes.figure7 import figure7, spread_panel
+from sevis.figures.classes.figure7 import figure7, spread_panels
 from sevis.figures.theme import NEUTRAL, PALETTE
 from tests.helpers.curves import COUNTS, WIDTHS, curves
 
@@ -39,8 +39,8 @@ def test_a_class_without_images_is_named_and_never_drawn(statistics):
     assert curves(figure).keys() == {"cliff (n = 5)", "all 3 classes (n = 13)"}
     assert curves(figure)["cliff (n = 5)"].line.color == PALETTE[1]  # its own colour, though the class before it is not drawn
     assert "lion (n = 0)" in entries(statistics, ["lion", "cliff"])
-    assert "no photo" in spread_panel(statistics, "SE_2_1", "lion").caption
-    assert curves(spread_panel(statistics, "SE_2_1", "lion").figure).keys() == {"all 3 classes (n = 13)"}
+    assert "no photo of lion" in spread_panels(statistics, "SE_2_1", ["lion"]).caption
+    assert curves(spread_panels(statistics, "SE_2_1", ["lion"]).figures[0]).keys() == {"all 3 classes (n = 13)"}
     assert "None of the chosen classes" in mean_panel(statistics, "SE_2_1", ["lion"]).caption
 
 
@@ -56,11 +56,11 @@ def test_tables_hold_what_the_panels_draw(statistics):
     for name, curve in curves(panel.figure).items():
         np.testing.assert_array_equal(curve.y, table[name].astype(np.float32))
     assert table["channel"].tolist() == sample_channels(300).tolist()
-    assert list(spread_panel(statistics, "SE_5_3", "cliff").table) == [
+    assert list(spread_panels(statistics, "SE_5_3", ["cliff"]).table) == [
         "channel",
         "cliff (n = 5)",
         "all 3 classes (n = 13)",
-        "standard deviation",
+        "standard deviation of cliff (n = 5)",
     ]
 
 
@@ -92,8 +92,13 @@ def test_figure_6_holds_every_panel_and_one_legend(statistics):
         assert drawn.name == alone.name
     named = [trace.name for trace in figure.data if trace.showlegend]
     assert sorted(named) == sorted(entries(statistics, ["goldfish", "cliff"]))
-    assert [title.text for title in figure.layout.annotations] == ["SE_2_1 · 12 channels", "SE_5_3 · 300 channels"]
-    assert chart.caption == f"{ABOUT_MEANS} {describe_source(statistics)}"
+    assert [title.text for title in figure.layout.annotations] == ["SE_2_1 · 12 channels", "SE_5_3 · 50 of 300 channels"]
+    assert chart.caption == f"{ABOUT_MEANS} {describe_sampling(50)} {describe_source(statistics)}"
+    assert "evenly spaced" in chart.caption
+    assert "does not say which" in chart.caption, "the paper"
+    everything = figure6(statistics, ["SE_5_3"], ["cliff"], channels=None)
+    assert everything.figure.layout.annotations[0].text == "SE_5_3 · 300 channels"
+    assert "spaced" not in everything.caption
     assert chart.table["panel"].tolist() == ["SE_2_1"] * 12 + ["SE_5_3"] * 50
     for name in parts[0].table:
         np.testing.assert_array_equal(chart.table[name], np.concatenate([part.table[name] for part in parts]))
@@ -103,7 +108,8 @@ def test_captions_say_how_far_a_class_lies_from_all(statistics, excitations):
     everything = np.concatenate([blocks["SE_2_1"] for blocks in excitations.values()]).astype(np.float64).mean(axis=0)
     distance = np.mean([np.abs(excitations[name]["SE_2_1"].astype(np.float64).mean(axis=0) - everything) for name in ("goldfish", "cliff")])
     caption = mean_panel(statistics, "SE_2_1", ["goldfish", "cliff"]).caption
-    assert f"differs by {distance:.2f} from the mean of all" in caption
+    assert f"differs by {distance:.2f} from the mean of all photos" in caption
+    assert "over all 12 channels" in caption
     assert "paper" not in caption  # its claims are about SE-ResNet-50, which these two blocks are not
 
 

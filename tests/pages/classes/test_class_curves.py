@@ -48,13 +48,47 @@ def test_a_group_is_a_curve_over_the_images_of_its_classes(pretrained):
         assert label in app.get("html")[0].proto.body
 
 
-def test_groups_alone_are_enough_and_have_a_spread(pretrained):
-    app = open_page(group=["animal"], figure=SPREAD, blocks=["SE_2_1"])
+def test_groups_alone_are_enough(pretrained):
+    app = open_page(group=["animal"], blocks=["SE_2_1"])
     app.multiselect(key="class").set_value([]).run()
     assert not app.exception
     assert app.info.len == 0
     assert "animal (group of 3, n = 9)" in drawn(app)
-    assert "9 photos of the group" in app.caption[0].value
+
+
+def test_figure_7_shows_two_classes_side_by_side_with_one_caption_and_one_table(pretrained):
+    app = open_page(figure=SPREAD, blocks=["SE_2_1", "SE_5_3"])
+    assert not app.exception
+    assert [app.selectbox(key=key).value for key in ("spread_first", "spread_second")] == ["goldfish", "bullet train"]
+    assert panels(app) == [f"{name}: {site}" for site in ("SE_2_1", "SE_5_3") for name in ("goldfish", "bullet train")]
+    assert [chart["layout"]["yaxis"]["range"] for chart in charts(app)] == [[0, 1]] * 4
+    for place, name in enumerate(("goldfish", "bullet train")):
+        curve = drawn(app, place)[f"{name} (n = 3)"]
+        np.testing.assert_allclose(numbers(curve["y"]), means([name], "SE_2_1")[numbers(curve["x"])], rtol=1e-6)
+    told = [caption.value for caption in app.caption if "standard deviation" in caption.value]
+    assert len(told) == 2
+    for site, caption in zip(("SE_2_1", "SE_5_3"), told, strict=True):
+        for name in ("goldfish", "bullet train"):
+            row = EACH * CLASSES.index(name)
+            spread = random_scales()[site][row : row + EACH].astype(np.float64).std(axis=0, ddof=1).mean()
+            assert f"{spread:.2f} within {name} (3 photos)" in caption
+    saved = [button.proto.label for button in app.get("download_button")]
+    assert saved.count("CSV") == 2
+
+
+def test_the_link_holds_both_classes_of_figure_7_and_groups_may_stand_for_them(pretrained):
+    app = open_page(figure=SPREAD, blocks=["SE_2_1"], spread_first="animal (group of 3)", spread_second="pizza")
+    assert not app.exception
+    assert panels(app) == ["animal (group of 3): SE_2_1", "pizza: SE_2_1"]
+    app.selectbox(key="spread_second").set_value("animal (group of 3)").run()
+    assert panels(app) == ["animal (group of 3): SE_2_1"], "the same twice is drawn once"
+    app = open_page(figure=SPREAD, blocks=["SE_2_1"], spread_first="unicorn")
+    assert panels(app) == ["goldfish: SE_2_1", "bullet train: SE_2_1"]
+
+
+def test_figure_7_of_a_single_class_is_one_panel(pretrained):
+    save(pretrained, ("pizza",), random_scales(1))
+    assert panels(open_page(figure=SPREAD, blocks=["SE_2_1"])) == ["pizza: SE_2_1"]
 
 
 def test_without_wordnet_ids_there_are_no_groups(pretrained):
@@ -104,7 +138,8 @@ def test_all_blocks_of_a_deep_network_stay_small(pretrained, figure, widths, cha
     save(pretrained, names, random_scales(len(names), widths))
     app = open_page(**{"class": names, "blocks": list(widths), "channels": channels, "figure": figure})
     assert not app.exception
-    assert panels(app) == list(widths)
+    drawn = [site for site in widths for _ in range(1 + (figure == SPREAD))]
+    assert [panel.split(": ")[-1] for panel in panels(app)] == drawn
     assert max(sent(app)) < MEGABYTE / 10
     assert sum(sent(app)) < MEGABYTE
 

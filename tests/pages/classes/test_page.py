@@ -74,11 +74,13 @@ def test_curves_on_the_page_are_the_means(pretrained, scales):
 
 
 def test_a_link_restores_the_view(pretrained):
-    app = open_page(**{"class": ["pizza", "lion"], "blocks": ["SE_4_2", "SE_2_1"], "figure": SPREAD, "within": "lion", "channels": "all"})
+    chosen = {"spread_first": "lion", "spread_second": "pizza", "channels": "all"}
+    app = open_page(blocks=["SE_4_2", "SE_2_1"], figure=SPREAD, **chosen)
     assert not app.exception
-    assert panels(app) == ["SE_2_1", "SE_4_2"]  # in the order of the network
+    assert panels(app) == ["lion: SE_2_1", "pizza: SE_2_1", "lion: SE_4_2", "pizza: SE_4_2"]  # in the order of the network
     assert "lion (n = 3)" in legend(app)
-    assert "pizza" not in legend(app)
+    assert "pizza (n = 3)" in legend(app)
+    assert "goldfish" not in legend(app)
     assert len(numbers(charts(app)[0]["data"][-1]["y"])) == WIDTHS["SE_2_1"]
     assert sum("fill" in trace for trace in charts(app)[0]["data"]) == 1
 
@@ -98,14 +100,6 @@ def test_a_choice_redraws_the_panels(pretrained):
     app.run()
     assert panels(app) == ["SE_2_2"]
     assert [trace["name"] for trace in charts(app)[0]["data"]] == ["all 6 classes (n = 18)", "pizza (n = 3)"]
-
-
-def test_the_class_of_figure_7_follows_the_chosen_classes(pretrained):
-    app = open_page(**{"class": ["pizza", "lion"], "figure": SPREAD, "within": "pizza"})
-    app.multiselect(key="class").set_value(["cliff", "lion"]).run()
-    assert not app.exception
-    assert "cliff (n = 3)" in legend(app)
-    assert panels(app) == PAPER
 
 
 @pytest.mark.parametrize("empty", ["class", "blocks"])
@@ -146,7 +140,7 @@ def test_too_many_points_for_a_page_are_thinned_and_said(pretrained, scales):
     wide.update(np.arange(6), {site: {"scale": values, "squeeze": values} for site in WIDTHS})
     wide.save(pretrained / f"{DEFAULT}.statistics.safetensors")
     app = open_page(**{"class": list(CLASSES), "blocks": list(WIDTHS), "channels": "all"})
-    assert [caption for caption in app.caption if "At most 256 uniformly sampled channels" in caption.value]
+    assert [caption for caption in app.caption if "At most 256 evenly spaced channels" in caption.value]
     assert sum(len(chart.proto.spec) for chart in app.get("plotly_chart")) < 500_000
 
 

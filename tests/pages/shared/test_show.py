@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from time import perf_counter
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,12 +17,14 @@ from tests.helpers.browser import OPTIONS, needs_browser, serving_pages
 SVG = "{http://www.w3.org/2000/svg}"
 PAGE = """
 import numpy as np, plotly.graph_objects as go
-from sevis.figures.chart import Chart, Picture
-from sevis.pages.shared.show import show, show_picture
+from sevis.figures.chart import Chart, Panels, Picture
+from sevis.pages.shared.show import show, show_panels, show_picture
 
 for key, values in (("curve-SE 5.1", [0.25, 0.5, 1.0]), ("other", [1.0, 0.0])):
     figure = go.Figure(go.Scatter(y=values), layout={"height": 300})
     show(Chart(figure, f"The *{key}*.", {"channel": [0, 1]}), key=key, hint="**Click.**")
+pair = tuple(go.Figure(go.Scatter(y=values), layout={"height": 200, "title": name}) for name, values in (("a", [0, 1]), ("b", [1, 0])))
+show_panels(Panels(pair, "Two of *them*.", {"channel": [0]}), key="pair.5")
 show_picture(Picture(np.zeros((4, 8, 3), dtype=np.uint8), "The maps of [SE_5_1].", {"channel": [0]}), key="maps")
 """
 
@@ -29,14 +32,17 @@ show_picture(Picture(np.zeros((4, 8, 3), dtype=np.uint8), "The maps of [SE_5_1].
 def test_every_figure_has_its_buttons():
     app = AppTest.from_string(PAGE).run()
     assert not app.exception
-    assert [button.label for button in app.get("download_button")] == ["CSV", "CSV", "PNG", "SVG", "CSV"]
-    charts = [json.loads(button.proto.json)["chart"] for button in app.get("bidi_component")]
-    assert charts == ["st-key-curve-SE-5-1", "st-key-other"]
+    assert [button.label for button in app.get("download_button")] == ["CSV", "CSV", "CSV", "PNG", "SVG", "CSV"]
+    charts = [json.loads(button.proto.json)["charts"] for button in app.get("bidi_component")]
+    assert charts == [["st-key-curve-SE-5-1"], ["st-key-other"], ["st-key-pair-5-1", "st-key-pair-5-2"]]
     cameras = [json.loads(chart.proto.config)["toImageButtonOptions"] for chart in app.get("plotly_chart")]
-    assert [(camera["format"], camera["filename"]) for camera in cameras] == [("png", "curve-SE 5.1"), ("png", "other")]
-    captions = [r"The \*curve-SE 5.1\*. **Click.**", r"The \*other\*. **Click.**", r"The maps of \[SE_5_1\]."]
+    assert [(camera["format"], camera["filename"]) for camera in cameras] == [
+        ("png", name) for name in ("curve-SE 5.1", "other", "pair.5-1", "pair.5-2")
+    ]
+    captions = [r"The \*curve-SE 5.1\*. **Click.**", r"The \*other\*. **Click.**", r"Two of \*them\*.", r"The maps of \[SE_5_1\]."]
     assert [caption.value for caption in app.caption] == captions
-    assert [chart.proto.alt for chart in app.get("plotly_chart")] == ["The *curve-SE 5.1*.", "The *other*."], "plain, as it is read out"
+    alternatives = ["The *curve-SE 5.1*.", "The *other*.", "a. Two of *them*.", "b. Two of *them*."]
+    assert [chart.proto.alt for chart in app.get("plotly_chart")] == alternatives, "plain, as it is read out"
 
 
 def test_a_picture_in_an_svg_keeps_its_pixels():
@@ -85,7 +91,7 @@ def test_the_browser_saves_each_chart_as_svg_and_still_as_png(address):
         page = browser.new_page()
         page.set_default_timeout(120_000)
         page.goto(address)
-        page.wait_for_function("document.querySelectorAll('.scatterlayer .trace path').length >= 2")
+        page.wait_for_function("document.querySelectorAll('.scatterlayer .trace path').length >= 4")
         for key in ("curve-SE 5.1", "other"):
             place = f".st-key-{key.replace(' ', '-').replace('.', '-')}"
             with page.expect_download() as saved:
@@ -101,4 +107,11 @@ def test_the_browser_saves_each_chart_as_svg_and_still_as_png(address):
             assert saved.value.suggested_filename == f"{key}.png"
             with Image.open(saved.value.path()) as image:
                 assert image.height == 900
+        saved = []
+        page.on("download", lambda download: saved.append(download))  # noqa: PLW0108 - Playwright cannot wrap a built-in
+        page.locator(".st-key-pair-5-svg button").click()
+        deadline = perf_counter() + 60
+        while len(saved) < 2 and perf_counter() < deadline:
+            page.wait_for_timeout(100)
+        assert sorted(download.suggested_filename for download in saved) == ["pair.5-1.svg", "pair.5-2.svg"]
         browser.close()
