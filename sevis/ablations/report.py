@@ -33,10 +33,10 @@ PRINTED = (
     "and 0.09 (section 6)."
 )
 CORRECTED = (
-    "The answers are corrected for all measured pairs of all tables together (Holm's correction of Student's t tests, paired by seed): "
-    "the probability that any of them is wrong is at most 5 %. “Equal in both” needs an equivalence test: the difference lies within "
-    f"±{MARGIN:g} points. The interval of a pair is the 95 % interval of this pair alone, not corrected. So it may leave out 0 where "
-    "nothing can be told; by chance alone, about 1 in 20 does."
+    "The answers are corrected for all measured pairs of all tables together (Holm's correction of Student's t tests, paired by seed): if "
+    "differences are normally distributed over seeds, the probability that any answer is wrong is at most 5 %. “Equal in both” needs an "
+    f"equivalence test: the difference lies within ±{MARGIN:g} points. The interval of a pair is the 95 % interval of this pair alone, not "
+    "corrected. So it may leave out 0 where nothing can be told; by chance alone, about 1 in 20 does."
 )
 PAPER_EPOCHS = 300  # about, of the paper's ablations (section 6)
 NAMED = 8  # pairs that a sentence names, at most
@@ -166,7 +166,8 @@ def label_all() -> dict[str, str]:
 
 
 def describe_answers(pairs: Sequence[Pair], cause: str = "", *, labels: Mapping[str, str] | None = None) -> list[str]:
-    """Return how many pairs have each answer, in three paragraphs: what goes against the paper, what agrees with it, and the rest.
+    """Return how many pairs have each answer, as paragraphs: which go against the paper, how many agree with it, and why others cannot be
+    told.
 
     Args:
         pairs: of one table, or all.
@@ -175,26 +176,35 @@ def describe_answers(pairs: Sequence[Pair], cause: str = "", *, labels: Mapping[
     """
     if all(pair.measured is None for pair in pairs):
         return [f"**Nothing can be compared** ({_count_reasons(pairs)})."]
-    names, found = labels or label_all(), by_answer(pairs)
-    paragraphs = []
-    for title, answers in (("Against the paper", AGAINST), ("As in the paper", AS_PRINTED)):
-        told = [pair for answer in answers for pair in found[answer]]
-        leaning = [pair for pair in found[UNTOLD] if pair.alone in answers]
-        counts = ", ".join(f"{len(found[answer])} {answer}" for answer in answers if found[answer])
-        words = f"**{title}: {len(told)} of {_count(len(pairs), 'pair')}**{f' ({counts})' if told else ''}"
-        words += f"{_name_pairs(told, names) if answers == AGAINST else ''}."
-        if leaning:
-            words += f" Without the correction for many pairs, {len(leaning)}{' more' if told else ''} would be"
-            words += f"{_name_pairs(leaning, names) if answers == AGAINST else ''}."
-        paragraphs.append(f"{words} {cause}" if cause and answers == AGAINST and (told or leaning) else words)
-    return [*paragraphs, *_describe_untold(found[UNTOLD], pairs)]
+    names, untold = labels or label_all(), by_answer(pairs)[UNTOLD]
+    against = _describe("Against the paper", pairs, AGAINST, names)
+    agreeing = " ".join(_describe("As in the paper", pairs, AS_PRINTED))
+    causes = [cause] if cause and len(against) > 1 else []
+    rest = [f"**Cannot be told: {len(untold)} of {_count(len(pairs), 'pair')}** ({_count_reasons(untold)})."] if untold else []
+    return [*against, *causes, agreeing, *rest]
 
 
-def _name_pairs(pairs: Sequence[Pair], names: Mapping[str, str]) -> str:
-    """Return the pairs that lie farthest apart here, behind a colon; empty where there are none."""
+def _describe(title: str, pairs: Sequence[Pair], answers: Iterable[str], names: Mapping[str, str] | None = None) -> list[str]:
+    """Return how many pairs have one of these answers, with the correction and without; and which, where the variants have names."""
+    found = {answer: [pair for pair in pairs if pair.answer == answer] for answer in answers}
+    told = [pair for some in found.values() for pair in some]
+    leaning = [pair for pair in pairs if pair.answer == UNTOLD and pair.alone in found]
+    counts = ", ".join(f"{len(some)} {answer}" for answer, some in found.items() if some)
+    words = [f"**{title}: {len(told)} of {_count(len(pairs), 'pair')}**{f' ({counts})' if counts else ''}"]
+    lists = [told]
+    if leaning:
+        words.append(f"Without the correction for many pairs, {len(leaning)}{' more' if told else ''} would be")
+        lists.append(leaning)
+    if names is None:
+        return [f"{part}." for part in words]
+    return [line for part, some in zip(words, lists, strict=True) for line in (f"{part}{':' if some else '.'}", _list(some, names)) if line]
+
+
+def _list(pairs: Sequence[Pair], names: Mapping[str, str]) -> str:
+    """Return the pairs that lie farthest apart here as a list; empty where there are none."""
     far = sorted(pairs, key=lambda pair: -abs(pair.measured.mean if pair.measured else 0))
-    more = [f"and {len(far) - NAMED} more"] if len(far) > NAMED else []
-    return f": {'; '.join([*(say_pair(pair, names) for pair in far[:NAMED]), *more])}" if far else ""
+    more = [f"- and {len(far) - NAMED} more"] if len(far) > NAMED else []
+    return "\n".join([*(f"- {say_pair(pair, names)}" for pair in far[:NAMED]), *more])
 
 
 def say_pair(pair: Pair, names: Mapping[str, str]) -> str:
@@ -202,10 +212,6 @@ def say_pair(pair: Pair, names: Mapping[str, str]) -> str:
     pair = pair.turned() if pair.measured and pair.measured.mean < 0 else pair
     printed = f"{say(abs(pair.printed), 2)} {'more' if pair.printed > 0 else 'less'}" if pair.printed else "equal"
     return f"{names[pair.first]} has {say(pair.measured)} points more error than {names[pair.second]} (in the paper {printed})"
-
-
-def _describe_untold(untold: Sequence[Pair], pairs: Sequence[Pair]) -> list[str]:
-    return [f"**Cannot be told: {len(untold)} of {_count(len(pairs), 'pair')}** ({_count_reasons(untold)})."] if untold else []
 
 
 def summarize(pairs: Sequence[Pair]) -> str:

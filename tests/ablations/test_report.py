@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from sevis.ablations.agreement import REVERSED, choose_pairs, compare
+from sevis.ablations.agreement import NOISY, REVERSED, UNTOLD, choose_pairs, compare
 from sevis.ablations.grid import BASELINE, KEYS, tables
 from sevis.ablations.report import (
     brief_source,
@@ -46,15 +46,27 @@ def tell(table, ablations):
 
 def test_contradictions_come_first_with_both_differences_and_a_guess():
     found = around(SE=0.6, pre=0.6, post=0.7, identity=0.5, plain=0.4, max=0.5)
-    against, agreeing, untold = describe_answers(compare(found), guess_cause(found))
-    assert against.startswith("**Against the paper: 5 of 44 pairs** (3 reversed, 2 equal in the paper but different here): ")
+    against, named, guess, agreeing, untold = describe_answers(compare(found), guess_cause(found))
+    assert against == "**Against the paper: 5 of 44 pairs** (3 reversed, 2 equal in the paper but different here):"
     pair = next(pair for pair in compare(found) if (pair.first, pair.second) == ("identity", BASELINE))
-    assert f"SE-Identity has {say(pair.measured)} points more error than SE (in the paper 0.08 less)" in against
-    assert re.search(r"; SE has (10\.\d|9\.9) \(9\.\d to 10\.\d\) points more error than SE-POST \(in the paper 0\.50 less\)", against)
-    assert against.endswith(". The likely cause, a guess that nothing here tests: 2 epochs of training instead of about 300.")
-    assert re.match(r"\*\*As in the paper: \d+ of 44 pairs\*\* \(\d+ same order, 1 equal in both\)\.", agreeing)
-    assert "guess" not in agreeing
-    assert untold.startswith("**Cannot be told: ")
+    assert f"\n- SE-Identity has {say(pair.measured)} points more error than SE (in the paper 0.08 less)\n" in named
+    assert re.search(r"\n- SE has (10\.\d|9\.9) \(9\.\d to 10\.\d\) points more error than SE-POST \(in the paper 0\.50 less\)", named)
+    assert named.count("\n") == 4
+    assert guess == "The likely cause, a guess that nothing here tests: 2 epochs of training instead of about 300."
+    assert re.fullmatch(r"\*\*As in the paper: 7 of 44 pairs\*\* \(6 same order, 1 equal in both\)\.", agreeing)
+    assert untold.startswith("**Cannot be told: 32 of 44 pairs** (")
+
+
+def test_a_contradiction_that_the_correction_takes_away_is_named_behind_those_that_stay():
+    pairs = list(compare(around(SE=0.6, pre=0.6, post=0.7, identity=0.5, plain=0.4, max=0.5)))
+    place = next(place for place, pair in enumerate(pairs) if (pair.first, pair.second) == ("identity", BASELINE))
+    pairs[place] = replace(pairs[place], answer=UNTOLD, reason=NOISY)
+    against, named, without, leaning, agreeing, _ = describe_answers(pairs)
+    assert against == "**Against the paper: 4 of 44 pairs** (3 reversed, 1 equal in the paper but different here):"
+    assert "than SE (" not in named
+    assert without == "Without the correction for many pairs, 1 more would be:"
+    assert leaning.startswith("- SE-Identity has ") and " than SE (in the paper 0.08 less)" in leaning
+    assert agreeing.startswith("**As in the paper: 7 of")
 
 
 def test_the_sentence_of_readme_counts_with_and_without_the_correction():
@@ -83,12 +95,17 @@ def test_runs_as_long_as_the_papers_have_no_guess():
 def test_a_contradiction_of_the_uncorrected_interval_alone_is_named_as_such():
     """The shipped runs: their differences are large, and their seeds few."""
     found = read_ablations(pretrained_folder() / "ablations.json")
-    against, agreeing, _ = describe_answers(compare(found), guess_cause(found))
-    assert against.startswith(
-        "**Against the paper: 0 of 44 pairs**. Without the correction for many pairs, 4 would be: SE-Identity has 29.6"
-    )
-    assert "SE-PRE has 4.7 (0.5 to 8.9) points more error than SE (in the paper 0.05 less)" in against
-    assert "SE-Identity has 18.3 (4.4 to 32.1) points more error than no SE (in the paper 1.10 less)" in against
+    against, without, named, guess, agreeing, untold = describe_answers(compare(found), guess_cause(found))
+    assert against == "**Against the paper: 0 of 44 pairs**."
+    assert without == "Without the correction for many pairs, 4 would be:"
+    assert named.splitlines() == [
+        "- SE-Identity has 29.6 (18.6 to 40.6) points more error than SE (in the paper 0.08 less)",
+        "- SE-Identity has 24.9 (18.1 to 31.7) points more error than SE-PRE (in the paper 0.03 less)",
+        "- SE-Identity has 18.3 (4.4 to 32.1) points more error than no SE (in the paper 1.10 less)",
+        "- SE-PRE has 4.7 (0.5 to 8.9) points more error than SE (in the paper 0.05 less)",
+    ]
+    assert guess.startswith("The likely cause, a guess that nothing here tests: 3 epochs")
+    assert untold == "**Cannot be told: 44 of 44 pairs** (too noisy for so few seeds: 41, a variant diverged: 3)."
     assert agreeing == "**As in the paper: 0 of 44 pairs**. Without the correction for many pairs, 12 would be."
 
 
@@ -97,11 +114,11 @@ def test_of_many_contradictions_the_largest_are_named():
         replace(pair, measured=Estimate(float(place), (place - 1, place + 1), 3), answer=REVERSED)
         for place, pair in enumerate(compare(Ablations(make_grid(3))))
     ]
-    against, *_ = describe_answers(pairs)
-    assert "**Against the paper: 44 of 44 pairs** (44 reversed): " in against
-    assert against.count("points more error") == 8
-    assert " has 43.0 (42.0 to 44.0) points" in against
-    assert against.endswith("; and 36 more.")
+    against, named, _ = describe_answers(pairs)
+    assert against == "**Against the paper: 44 of 44 pairs** (44 reversed):"
+    assert named.count("points more error") == 8
+    assert " has 43.0 (42.0 to 44.0) points" in named
+    assert named.endswith("\n- and 36 more")
 
 
 def test_nothing_measured_is_said():

@@ -37,7 +37,7 @@ def test_what_is_said_of_the_ablations_is_so():
     }
     answers = read_block(ABLATIONS, "answers")
     assert answers.startswith(
-        "**Against the paper: 0 of 44 pairs**. Without the correction for many pairs, 4 would be: SE-Identity has 29.6"
+        "**Against the paper: 0 of 44 pairs**.\n\nWithout the correction for many pairs, 4 would be:\n\n- SE-Identity has"
     )
     assert "**As in the paper: 0 of 44 pairs**" in answers
 

@@ -74,7 +74,7 @@ def _read(path: str, modified: int) -> Ablations:
 def _show_table(table: Table, ablations: Ablations, pairs: Sequence[Pair]) -> None:
     summaries = {row.key: ablations.summary(row.key) for row in table.rows}
     dots = [_dot(row, summaries[row.key]) for row in table.rows]
-    st.markdown(" ".join(describe_answers(pairs, labels=label_rows(table))))
+    st.markdown("\n\n".join(describe_answers(pairs, labels=label_rows(table))))
     diverged = describe_divergences(ablations, {row.key: row.label for row in table.rows})
     if diverged:
         st.markdown(" ".join(diverged))

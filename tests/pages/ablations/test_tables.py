@@ -41,7 +41,7 @@ def test_every_table_stands_beside_the_paper_s_in_its_order(table):
     pairs, words = compare(ablations), [part.value for part in page.markdown]
     whole = "\n\n".join(describe_answers(pairs, guess_cause(ablations)))
     own = choose_pairs(table, pairs)
-    assert words.index(whole) < words.index(" ".join(describe_answers(own, labels=label_rows(table))))
+    assert words.index(whole) < words.index("\n\n".join(describe_answers(own, labels=label_rows(table))))
     assert whole.startswith("**Against the paper: ")
     head, *expected = pair_rows(own, label_rows(table))
     shown = page.dataframe[1].value
