@@ -30,7 +30,7 @@ GOOD_FOR = {
 }
 MEASURES = {  # of each statement: the names of its measures, and what they are called here
     "agnostic": {"class_share": "variance between classes"},
-    "specific": {"class_share": "variance between classes", "accuracy": "photos whose class the gates tell"},
+    "specific": {"class_share": "variance between classes", "accuracy": "photos whose class a linear discriminant tells by the gates"},
     "saturated": {"high": "scales above 0.9"},
     "scaled": {"left": "differences left after one factor a class", "factor": "mean distance of the factors from 1"},
 }

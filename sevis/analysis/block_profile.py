@@ -7,17 +7,20 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sevis.analysis.dead_gates import dead_cause
 from sevis.analysis.depth_measures import MEASURES, Measure, Needs
+from sevis.analysis.discriminant import draw_folds
 from sevis.analysis.formulas import Array, Counts, saturated_share
-from sevis.analysis.intervals import LEVEL, wilson
+from sevis.analysis.intervals import LEVEL, read_share
 from sevis.analysis.resampling import bootstrap_weights, choose_images, resampled_moments, shuffled_means
 from sevis.class_statistics.class_statistics import ClassStatistics
 
 ClassMoments = tuple[Array, Array, Counts]  # mean, m2 and count of the classes that have images
 IMAGES = 10_000  # are resampled at most
 FEWEST = 5  # images of a class, at the median: of fewer no interval is given
+FEWEST_READ = 10  # the same for how often a reader is right: of fewer its interval would hold the truth too seldom
 EFFORT = 2 * 1_000 * 7_552  # images times channels up to which as many replicates and permutations are drawn as were asked for
 REPLICATES, PERMUTATIONS = 30, 19  # are drawn at least; the smallest p that 19 permutations can give is 0.05
 SHARE = "class_share"  # the measure that has a p-value
@@ -53,6 +56,7 @@ class Drawn:
         sizes: how many images each class has, shape (K,).
         shares: how much of all images in the statistics each image stands for, shape (M,); they add up to 1.
         weights: how often each image is drawn, shape (R, M).
+        folds: of each image, shape (M,).
         permutations: how many.
         seed: of the permutations.
         images: how many the statistics hold.
@@ -63,9 +67,15 @@ class Drawn:
     sizes: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     shares: Array = field(default_factory=lambda: np.zeros(0))
     weights: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    folds: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     permutations: int = 0
     seed: int = 0
     images: int = 0
+
+    @property
+    def labels(self) -> Counts:
+        """Return the class of each image, shape (M,)."""
+        return np.repeat(self.classes, self.sizes)
 
     @property
     def per_class(self) -> int:
@@ -104,6 +114,7 @@ def draw_images(statistics: ClassStatistics, *, replicates: int, permutations: i
         sizes,
         shares / max(shares.sum(), 1),
         weights,
+        draw_folds(sizes, np.random.default_rng(seed)),
         max(min(permutations, PERMUTATIONS), round(part * permutations)),
         int(random.integers(2**32)),
         int(statistics.count.sum()),
@@ -125,6 +136,7 @@ def measure_block(statistics: ClassStatistics, site: str, drawn: Drawn, measures
         values |= {measure.name: _with_images(measure, sample, drawn) for measure in by_needs[Needs.IMAGES]}
         if len(drawn.sizes) > 1:
             values |= {measure.name: _with_both(measure, statistics, site, sample, drawn) for measure in by_needs[Needs.BOTH]}
+            values |= {measure.name: _with_folds(measure, sample, drawn) for measure in by_needs[Needs.FOLDS]}
         nulls, p_value = _chance([measure for measure in measures if measure.null], sample, drawn)
         values |= {name: values[name]._replace(null=null) for name, null in nulls.items()}
     return BlockMeasures(values, p_value, _dead(statistics, site))
@@ -170,12 +182,19 @@ def _with_images(measure: Measure, sample: Array, drawn: Drawn) -> Value:
 
 
 def _with_both(measure: Measure, statistics: ClassStatistics, site: str, sample: Array, drawn: Drawn) -> Value:
-    """Return a share of images with its interval, and what naming the largest class would give; by the class means of all images that the
-    statistics hold, so that it does not depend on the size of the sample.
-    """
-    labels = np.repeat(drawn.classes, drawn.sizes)
-    hits = int(np.sum(measure.formula(sample, labels, statistics.mean(site), statistics.count)))
-    return Value(hits / len(labels), *wilson(hits, len(labels)), null=float(drawn.sizes.max() / len(labels)))
+    """Return a share of images, by the class means of all images that the statistics hold, so that the sample's size does not matter."""
+    return _share(measure.formula(sample, drawn.labels, statistics.mean(site), statistics.count), drawn)
+
+
+def _with_folds(measure: Measure, sample: Array, drawn: Drawn) -> Value:
+    """Return a share of images that is read fold by fold."""
+    return _share(measure.formula(sample, drawn.labels, drawn.folds), drawn)
+
+
+def _share(holds: NDArray[np.bool_], drawn: Drawn) -> Value:
+    """Return the share of the images for which something holds, with its interval, and what naming the largest class would give."""
+    ends = read_share(holds, drawn.sizes) if drawn.per_class >= FEWEST_READ else (nan, nan)
+    return Value(float(holds.mean()), *ends, null=float(drawn.sizes.max() / len(holds)))
 
 
 def _chance(measures: Sequence[Measure], sample: Array, drawn: Drawn) -> tuple[dict[str, float], float]:

@@ -90,8 +90,9 @@ def depth_profile(
     Estimates come from all images, as far as the file holds what they need; intervals and nulls from the images whose gates it keeps
     whole. An interval is the estimate and 1.96 standard deviations of the bootstrap's replicates on either side: the replicates themselves
     lie beside the estimate, for they add noise to the class means, and 200 do for a standard deviation but not for quantiles (Efron &
-    Tibshirani, 1993, An Introduction to the Bootstrap, sec. 6.4). Images are drawn within their class. The interval of the accuracy is
-    Wilson's. Without whole gates in the file, or with fewer than five of a class, all intervals are NaN.
+    Tibshirani, 1993, An Introduction to the Bootstrap, sec. 6.4). Images are drawn within their class. How often a reader is right has
+    the interval of `sevis.analysis.intervals.read_share`, from 10 images of a class on. Without whole gates in the file, or with fewer than
+    five of a class, all intervals are NaN.
 
     Of many images or classes fewer replicates and permutations are drawn, see `sevis.analysis.block_profile.draw_images`.
 
@@ -154,7 +155,7 @@ def describe_measuring(profile: DepthProfile) -> str:
     when = f" sevis measured them once, when it collected the statistics{before}." if profile.saved else ""
     return (
         f"{about} Intervals are {100 * profile.level:.0f} %, from {profile.replicates} bootstrap samples of {profile.per_class} photos of "
-        f"each class (Wilson's interval for the accuracy).{when}"
+        f"each class; those of the two readers of classes are Wilson's.{when}"
     )
 
 

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from math import sqrt
 from statistics import NormalDist, fmean, stdev
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sevis.errors import SevisError
 from sevis.extras import require
 
 LEVEL = 0.95
+SHARED = 3 / 2  # so much larger is the variance where images are read and help to read; tests/analysis/test_discriminant.py simulates it
 _Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 Interval = tuple[float, float]
@@ -21,7 +25,33 @@ def wilson(hits: int, count: int) -> Interval:
     """
     if not 0 <= hits <= count or not count:
         raise SevisError(f"expected some of at least one image, got {hits} of {count}")
-    share, pull = hits / count, _Z**2 / count
+    return _score(hits / count, count)
+
+
+def read_share(holds: NDArray[np.bool_], sizes: NDArray[np.integer]) -> Interval:
+    """Return the interval of how often a reader that is fitted to such images reads others right, for exactly these classes.
+
+    It is Wilson's, with the number of images that would give a plain sample the same variance. The variance is that of images drawn within
+    their classes, v = Σ_k n_k² c_k (1 - c_k) / (n_k - 1) / N² for the shares c_k that are read right, to which a class that is always read
+    right, or never, adds nothing (Cochran, 1977, Sampling Techniques, sec. 5.7). It is taken times SHARED, for an image that is read also
+    helps to read others, so that images of a class are right together. Where these are 10 or more of each class, it holds the truth in
+    93 to 99 % of simulated data sets; where they are 5, in 91 to 97 %.
+
+    Args:
+        holds: which images are read right, class after class, shape (N,).
+        sizes: how many each class has, at least two, shape (K,).
+    """
+    images = len(holds)
+    share, right = float(holds.mean()), np.add.reduceat(holds.astype(float), np.cumsum(sizes) - sizes) / sizes
+    within = float(np.sum(np.square(sizes) * right * (1 - right) / (sizes - 1))) / images**2
+    plain = share * (1 - share) / images
+    alike = plain / max(within, 1 / images**2) if plain else 1.0  # at least as if one image could change sides
+    return _score(share, images * alike / SHARED)
+
+
+def _score(share: float, count: float) -> Interval:
+    """Return Wilson's interval of a share of so many."""
+    pull = _Z**2 / count
     centre, reach = share + pull / 2, sqrt(_Z**2 * share * (1 - share) / count + pull**2 / 4)
     return max(0.0, (centre - reach) / (1 + pull)), min(1.0, (centre + reach) / (1 + pull))
 

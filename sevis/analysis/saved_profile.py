@@ -186,7 +186,7 @@ def _possible(saved: SavedCurve, measure: Measure, *, sampled: bool) -> bool:
     inside = np.isnan(values) | ((values >= least) & (values <= most))
     no_interval = np.isnan(curve.low) & np.isnan(curve.high)
     ordered = (curve.low <= curve.estimate + ROUNDING) & (curve.estimate <= curve.high + ROUNDING)
-    has_null = bool(measure.null) or measure.needs is Needs.BOTH
+    has_null = bool(measure.null) or measure.needs in (Needs.BOTH, Needs.FOLDS)
     told = curve.null is not None or not (sampled and has_null and not np.isnan(curve.estimate).all())
     return bool(np.all(inside) and np.all(no_interval | ordered) and told and (has_null or curve.null is None))
 

@@ -11,7 +11,7 @@ from math import isnan
 
 import numpy as np
 
-from sevis.analysis.block_profile import FEWEST, Value
+from sevis.analysis.block_profile import FEWEST, FEWEST_READ, Value
 from sevis.analysis.dead_gates import CAUSES, DEAD
 from sevis.analysis.depth import DepthProfile
 from sevis.analysis.formulas import HIGH, LOW
@@ -137,6 +137,7 @@ def _specific(profile: DepthProfile, stages: list[list[str]]) -> Statement:
     share = {site: profile.at("class_share", site) for site in (first, *deeper)}
     told = {site: profile.at("accuracy", site) for site in (first, *path)}
     after = {site: value for site in stages[-1][1:] if not isnan((value := profile.at("accuracy", site)).estimate)}
+    nearest = {site: profile.at("nearest", site) for site in (*told, *after)}
     steps, start = list(told.values()), share[first]
     grows = all(share[site].low > max(SPECIFIC, start.high) for site in deeper)
     rises = all(later.high >= earlier.low for earlier, later in pairwise(steps)) and steps[-1].low > steps[0].high
@@ -146,14 +147,14 @@ def _specific(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         "At greater depth, such as in SE_4_6 and SE_5_1, a channel becomes much more class-specific: different classes prefer different "
         "ones.",
         f"In the deeper blocks, more than {100 * SPECIFIC:.0f} % of the variance lies between the classes, and more than in "
-        f"{first}, with the whole interval. Also, from {first} on, the gates alone tell the class of a photo more and more often "
-        "(nearest class mean, computed without the photo itself): no step goes down, and the last block lies above the first, "
-        "beyond the intervals.",
+        f"{first}, with the whole interval. Also, from {first} on, a linear discriminant tells the class of a photo by its gates alone "
+        "more and more often (each fifth of the photos is read by one that was fitted to the other four): no step goes down, and the "
+        "last block lies above the first, beyond the intervals.",
         deeper or (first,),
         grows and rises,
         _told(*share.values(), *steps),
         f"The share of the variance between the classes is {_each(share)}. "
-        f"{_accuracy(told, after)}{alone}{_unknown(profile, *share.values(), *steps)}",
+        f"{_accuracy(told, after, nearest)}{alone}{_unknown(profile, *share.values(), *steps, fewest=FEWEST_READ)}",
         measure="accuracy",
     )
 
@@ -202,34 +203,37 @@ def _each(values: Mapping[str, Value]) -> str:
     return listed([f"{percent(value)} in {site}" for site, value in values.items()])
 
 
-def _accuracy(told: Mapping[str, Value], after: Mapping[str, Value]) -> str:
-    """Return how often the gates tell the class: of the blocks that are judged, and of those after them, of which the paper says other
-    things.
+def _accuracy(told: Mapping[str, Value], after: Mapping[str, Value], nearest: Mapping[str, Value]) -> str:
+    """Return how often two readers tell the class by the gates: in the blocks that are judged, and in those after them, of which the paper
+    says other things.
     """
     known = [value for value in told.values() if not isnan(value.estimate)]
     if not known:
         return "Whether the gates tell the class of a photo is unknown."
-    beyond = f" In the later blocks it is {_each(after)}." if after else ""
-    return f"The gates tell the class of {_each(told)} of the photos; chance gives {100 * known[0].null:.3g}\u00a0%.{beyond}"
+    beyond = f" In the later blocks it tells that of {_each(after)}." if after else ""
+    return (
+        f"By the gates alone, the linear discriminant tells the class of {_each(told)} of the photos; chance gives "
+        f"{100 * known[0].null:.3g}\u00a0%.{beyond} The nearest class mean, a simpler reader, tells that of {_each(nearest)}."
+    )
 
 
 def _told(*values: Value) -> bool:
     return not any(isnan(value.low) for value in values)
 
 
-def _unknown(profile: DepthProfile, *values: Value) -> str:
-    return "" if _told(*values) else f" {_why_unknown(profile)}"
+def _unknown(profile: DepthProfile, *values: Value, fewest: int = FEWEST) -> str:
+    return "" if _told(*values) else f" {_why_unknown(profile, fewest)}"
 
 
-def _why_unknown(profile: DepthProfile) -> str:
-    """Return why some interval is unknown."""
+def _why_unknown(profile: DepthProfile, fewest: int = FEWEST) -> str:
+    """Return why some interval is unknown, which needs so many images of a class."""
     if profile.classes < 2:
         return f"This needs at least two classes, and there {'is' if profile.classes == 1 else 'are'} {profile.classes}."
     if profile.images <= profile.classes:
         return f"This needs at least {FEWEST} photos of each class, and there is one."
     if not profile.per_class:
         return "The intervals are unknown, because the file holds no single gates: collect it again with python -m sevis collect."
-    if profile.per_class < FEWEST:
+    if profile.per_class < fewest:
         return f"The intervals are unknown, because {profile.per_class} photos of a class (the median) are too few."
     return "The gates of the unknown blocks are the same for every photo, or for nearly every photo."
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sevis.analysis import block_profile, dead_gates, depth_measures, formulas, intervals, resampling
+from sevis.analysis import block_profile, dead_gates, depth_measures, discriminant, formulas, intervals, resampling
 from sevis.analysis.depth import depth_profile
 from sevis.analysis.depth_measures import MEASURES, Measure, Needs
 from sevis.class_statistics.class_statistics import ClassStatistics
@@ -85,7 +85,7 @@ def test_a_new_row_is_drawn(profile):
 
 
 def test_every_row_is_whole():
-    assert len(BY_NAME) == len(MEASURES) == 17
+    assert len(BY_NAME) == len(MEASURES) == 18
     for measure in MEASURES:
         described = (measure.title, measure.axis, measure.about)
         assert all(described) if not measure.beside else not any((*described, measure.choice, measure.warning, measure.limits))
@@ -112,7 +112,7 @@ def test_rows_that_are_not_offered_are_those_of_the_statements():
     }
 
 
-MEASURING = (formulas, depth_measures, block_profile, resampling, intervals, dead_gates)
+MEASURING = (formulas, depth_measures, discriminant, block_profile, resampling, intervals, dead_gates)
 WORDS = ("meaning", "unit", "label", "beside", "title", "axis", "about", "limits", "choice", "warning")  # of a Measure, for people
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import sevis
 from sevis.analysis import dead_gates, statements
-from sevis.analysis.block_profile import FEWEST, IMAGES, PERMUTATIONS, REPLICATES
+from sevis.analysis.block_profile import FEWEST, FEWEST_READ, IMAGES, PERMUTATIONS, REPLICATES
 from sevis.analysis.depth import depth_profile
 from sevis.analysis.depth_measures import MEASURES, Measure, Needs
 from sevis.analysis.formulas import HIGH, LOW
@@ -44,7 +44,7 @@ def test_every_measure_is_on_the_page(measure: Measure) -> None:
     assert list(told) == ["Formula", "Source", "Range", "Chance", "Unknown", "Interval"]
     assert told["Range"] == words(measure)
     assert told["Chance"].startswith("shuffled labels") == bool(measure.null)
-    assert told["Interval"].startswith("Wilson." if measure.needs is Needs.BOTH else "bootstrap.")
+    assert told["Interval"].startswith("of a reader." if measure.needs in (Needs.BOTH, Needs.FOLDS) else "bootstrap.")
 
 
 def test_the_page_names_no_other_measure() -> None:
@@ -78,6 +78,7 @@ def test_the_thresholds_are_those_of_the_code() -> None:
     assert f"is below {dead_gates.STILL} too" in dead
     assert all(f"| `{cause}` |" in dead for cause in dead_gates.CAUSES)
     assert f"fewer than {FEWEST} images of a class at the median" in FLAT
+    assert f"Unknown with fewer than {FEWEST_READ} kept images of a class." in FLAT
     assert f"At most {IMAGES:,} kept images" in FLAT
     assert f"at least {REPLICATES} times" in FLAT
     assert f"(at least {PERMUTATIONS} times for large files)" in FLAT

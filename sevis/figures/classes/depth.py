@@ -73,9 +73,10 @@ def _draw(profile: DepthProfile, first: Measure, *, limits: Mapping[str, float],
     figure = go.Figure()
     for measure, colour in zip(measures, PALETTE, strict=False):
         figure.add_trace(_points(profile, measure, colour=colour, judged=judged))
-    for measure in measures:
-        if (null := profile.curves[measure.name].null) is not None:
-            figure.add_trace(_chance(null, "shuffled labels" if measure.null else "chance"))
+    nulls = {"shuffled labels" if measure.null else "chance": profile.curves[measure.name].null for measure in reversed(measures)}
+    for label, null in nulls.items():  # measures in one chart have the same chance
+        if null is not None:
+            figure.add_trace(_chance(null, label))
     for label, value in limits.items():
         figure.add_hline(
             value, line={"color": NEUTRAL, "width": 1, "dash": "dash"}, annotation_text=label, annotation_position="top left",

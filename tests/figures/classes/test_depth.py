@@ -68,7 +68,7 @@ def test_a_chart_draws_its_measures_with_their_intervals(measure):
 def test_a_statements_chart_has_the_measure_it_is_judged_by_its_limits_and_its_data():
     profile = made()
     charts, judged = statements(profile)
-    measures = {"agnostic": ("class_share",), "specific": ("accuracy",), "saturated": ("high", "low"), "scaled": ("left",)}
+    measures = {"agnostic": ("class_share",), "specific": ("accuracy", "nearest"), "saturated": ("high", "low"), "scaled": ("left",)}
     for name, chart in charts.items():
         first, *_ = measures[name]
         assert chart.figure.layout.title.text == BY_NAME[first].title
