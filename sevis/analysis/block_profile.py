@@ -20,7 +20,6 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 ClassMoments = tuple[Array, Array, Counts]  # mean, m2 and count of the classes that have images
 IMAGES = 10_000  # are resampled at most
 FEWEST = 5  # images of a class, at the median: of fewer no interval is given
-FEWEST_READ = 10  # the same for how often a reader is right: of fewer its interval would hold the truth too seldom
 EFFORT = 2 * 1_000 * 7_552  # images times channels up to which as many replicates and permutations are drawn as were asked for
 REPLICATES, PERMUTATIONS = 30, 19  # are drawn at least; the smallest p that 19 permutations can give is 0.05
 SHARE = "class_share"  # the measure that has a p-value
@@ -193,7 +192,7 @@ def _with_folds(measure: Measure, sample: Array, drawn: Drawn) -> Value:
 
 def _share(holds: NDArray[np.bool_], drawn: Drawn) -> Value:
     """Return the share of the images for which something holds, with its interval, and what naming the largest class would give."""
-    ends = read_share(holds, drawn.sizes) if drawn.per_class >= FEWEST_READ else (nan, nan)
+    ends = read_share(holds, drawn.sizes) if drawn.per_class >= FEWEST else (nan, nan)
     return Value(float(holds.mean()), *ends, null=float(drawn.sizes.max() / len(holds)))
 
 

@@ -91,7 +91,7 @@ def depth_profile(
     whole. An interval is the estimate and 1.96 standard deviations of the bootstrap's replicates on either side: the replicates themselves
     lie beside the estimate, for they add noise to the class means, and 200 do for a standard deviation but not for quantiles (Efron &
     Tibshirani, 1993, An Introduction to the Bootstrap, sec. 6.4). Images are drawn within their class. How often a reader is right has
-    the interval of `sevis.analysis.intervals.read_share`, from 10 images of a class on. Without whole gates in the file, or with fewer than
+    the interval of `sevis.analysis.intervals.read_share`. Without whole gates in the file, or with fewer than
     five of a class, all intervals are NaN.
 
     Of many images or classes fewer replicates and permutations are drawn, see `sevis.analysis.block_profile.draw_images`.

@@ -23,7 +23,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 
 VERSION = 2
-SOURCE = "e65de6fb69490dbb"
+SOURCE = "83bf2094579fb8ef"
 
 
 class Needs(Enum):

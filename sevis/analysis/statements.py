@@ -11,7 +11,7 @@ from math import isnan
 
 import numpy as np
 
-from sevis.analysis.block_profile import FEWEST, FEWEST_READ, Value
+from sevis.analysis.block_profile import FEWEST, Value
 from sevis.analysis.dead_gates import CAUSES, DEAD
 from sevis.analysis.depth import DepthProfile
 from sevis.analysis.formulas import HIGH, LOW
@@ -154,7 +154,7 @@ def _specific(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         grows and rises,
         _told(*share.values(), *steps),
         f"The share of the variance between the classes is {_each(share)}. "
-        f"{_accuracy(told, after, nearest)}{alone}{_unknown(profile, *share.values(), *steps, fewest=FEWEST_READ)}",
+        f"{_accuracy(told, after, nearest)}{alone}{_unknown(profile, *share.values(), *steps)}",
         measure="accuracy",
     )
 
@@ -221,19 +221,19 @@ def _told(*values: Value) -> bool:
     return not any(isnan(value.low) for value in values)
 
 
-def _unknown(profile: DepthProfile, *values: Value, fewest: int = FEWEST) -> str:
-    return "" if _told(*values) else f" {_why_unknown(profile, fewest)}"
+def _unknown(profile: DepthProfile, *values: Value) -> str:
+    return "" if _told(*values) else f" {_why_unknown(profile)}"
 
 
-def _why_unknown(profile: DepthProfile, fewest: int = FEWEST) -> str:
-    """Return why some interval is unknown, which needs so many images of a class."""
+def _why_unknown(profile: DepthProfile) -> str:
+    """Return why some interval is unknown."""
     if profile.classes < 2:
         return f"This needs at least two classes, and there {'is' if profile.classes == 1 else 'are'} {profile.classes}."
     if profile.images <= profile.classes:
         return f"This needs at least {FEWEST} photos of each class, and there is one."
     if not profile.per_class:
         return "The intervals are unknown, because the file holds no single gates: collect it again with python -m sevis collect."
-    if profile.per_class < fewest:
+    if profile.per_class < FEWEST:
         return f"The intervals are unknown, because {profile.per_class} photos of a class (the median) are too few."
     return "The gates of the unknown blocks are the same for every photo, or for nearly every photo."
 

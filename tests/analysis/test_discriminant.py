@@ -133,3 +133,25 @@ def test_the_interval_is_that_of_images_drawn_within_their_classes() -> None:
     apart = read_share(np.arange(50) < 10, sizes)  # one class is always read, the others never
     assert apart[0] < 0.2 < apart[1]
     assert apart[1] - apart[0] < 0.1 < np.subtract(*wilson(10, 50)[::-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("effect", [0.15, 0.3, 1])
+@pytest.mark.parametrize(("classes", "images", "tries"), [(20, 5, 200), (20, 50, 200), (200, 50, 100)])
+def test_intervals_hold_what_a_reader_of_so_many_images_is_expected_to_read(classes: int, images: int, tries: int, effect: float) -> None:
+    """The truth is that of readers fitted by scikit-learn to four fifths of so many new images, over new images."""
+    draw = population(classes, 48, effect=effect, uneven=0.5, seed=classes)[0]
+    labels, sizes = np.repeat(np.arange(classes), images), np.full(classes, images)
+    fitted, asked = np.repeat(np.arange(classes), images * (FOLDS - 1) // FOLDS), np.repeat(np.arange(classes), 100)
+    truth = np.mean(
+        [
+            Pooled(solver="lsqr").fit(draw(fitted, random), fitted).score(draw(asked, random), asked)
+            for random in map(np.random.default_rng, range(1_000, 1_000 + 4_000 // images))
+        ]
+    )
+    held = []
+    for seed in range(tries):
+        random = np.random.default_rng(seed)
+        low, high = read_share(discriminant_class(draw(labels, random), labels, draw_folds(sizes, random)) == labels, sizes)
+        held.append(low <= truth <= high)
+    assert np.mean(held) >= 0.93 - 2 * np.sqrt(0.93 * 0.07 / tries)

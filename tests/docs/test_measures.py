@@ -7,7 +7,7 @@ import pytest
 
 import sevis
 from sevis.analysis import dead_gates, statements
-from sevis.analysis.block_profile import FEWEST, FEWEST_READ, IMAGES, PERMUTATIONS, REPLICATES
+from sevis.analysis.block_profile import FEWEST, IMAGES, PERMUTATIONS, REPLICATES
 from sevis.analysis.depth import depth_profile
 from sevis.analysis.depth_measures import MEASURES, Measure, Needs
 from sevis.analysis.formulas import HIGH, LOW
@@ -78,7 +78,6 @@ def test_the_thresholds_are_those_of_the_code() -> None:
     assert f"is below {dead_gates.STILL} too" in dead
     assert all(f"| `{cause}` |" in dead for cause in dead_gates.CAUSES)
     assert f"fewer than {FEWEST} images of a class at the median" in FLAT
-    assert f"Unknown with fewer than {FEWEST_READ} kept images of a class." in FLAT
     assert f"At most {IMAGES:,} kept images" in FLAT
     assert f"at least {REPLICATES} times" in FLAT
     assert f"(at least {PERMUTATIONS} times for large files)" in FLAT
