@@ -23,7 +23,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 
 VERSION = 2
-SOURCE = "83bf2094579fb8ef"
+SOURCE = "fb5ff902f33dddbe"
 
 
 class Needs(Enum):

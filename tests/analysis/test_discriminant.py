@@ -132,7 +132,7 @@ def test_the_interval_is_that_of_images_drawn_within_their_classes() -> None:
     assert read_share(np.ones(50, bool), sizes) == pytest.approx((50 / SHARED / (50 / SHARED + 1.959964**2), 1))
     apart = read_share(np.arange(50) < 10, sizes)  # one class is always read, the others never
     assert apart[0] < 0.2 < apart[1]
-    assert apart[1] - apart[0] < 0.1 < np.subtract(*wilson(10, 50)[::-1])
+    assert apart[1] - apart[0] < 0.6 * np.subtract(*wilson(10, 50)[::-1])
 
 
 @pytest.mark.slow
