@@ -35,8 +35,8 @@ PRINTED = (
 CORRECTED = (
     "The answers are corrected for all measured pairs of all tables together (Holm's correction of Student's t tests, paired by seed): if "
     "differences are normally distributed over seeds, the probability that any answer is wrong is at most 5 %. “Equal in both” needs an "
-    f"equivalence test: the difference lies within ±{MARGIN:g} points. The interval of a pair is the 95 % interval of this pair alone, not "
-    "corrected. So it may leave out 0 where nothing can be told; by chance alone, about 1 in 20 does."
+    f"equivalence test: the difference lies within ±{MARGIN:g} points. The interval of a pair is the 95 % interval over "
+    "seeds of this pair, not corrected. So it may leave out 0 where nothing can be told; by chance alone, about 1 in 20 does."
 )
 PAPER_EPOCHS = 300  # about, of the paper's ablations (section 6)
 NAMED = 8  # pairs that a sentence names, at most
@@ -264,8 +264,8 @@ def _death(label: str, summary: Summary) -> str:
     still = f"s varies by only {say(summary.alive, 3)} over images{freezing}"
     if summary.difference and summary.difference.sign < 0:
         return (
-            f"**{label} has fewer errors than SE, by its own 95 % interval, and dead gates**: {still}. So the reason is not that its gates "
-            "answer to the image."
+            f"**{label} has fewer errors than SE, by its own 95 % interval over seeds, and dead gates**: {still}. So the reason is not "
+            "that its gates answer to the image."
         )
     return f"**The gates of {label} are dead**: {still}. If it gains, it gains for another reason."
 

@@ -47,7 +47,7 @@ def audit_command(arguments: Arguments) -> None:
     result = audit(ready, dataset, batch_size=arguments.batch_size, seed=arguments.seed)
     result.save(out)
     print(describe_audit(result))
-    print("change of top-1 in points, with 95 % intervals")
+    print("change of top-1 in points, with 95 % intervals over photos")
     print(f"{'blocks':8}" + "".join(f"{change:>24}" for change in next(iter(result.outcomes.values()))))
     for address, outcomes in result.outcomes.items():
         cells = [(100 * part.change, *(100 * end for end in part.change_interval)) for part in outcomes.values()]

@@ -80,7 +80,7 @@ def twins_command(arguments: Arguments) -> None:
     low, high = (f"{100 * end:+.1f}" for end in twin.interval)
     print(
         f"{gated.card.name}: top-1 {twin.own.top1:.4f}, {plain.card.name}: {twin.top1:.4f}; "
-        f"{100 * twin.top1_difference:+.1f} points ({low} to {high}) on {twin.images} images"
+        f"{100 * twin.top1_difference:+.1f} points (95 % interval over these {twin.images} images: {low} to {high})"
     )
 
 

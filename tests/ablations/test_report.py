@@ -152,7 +152,7 @@ def with_dead(key, top1, *, base=(0.50, 0.51, 0.50)):
 
 def test_a_winner_with_dead_gates_is_named():
     text = describe_deaths(TABLE_11, with_dead("max", (0.60, 0.61, 0.601)))
-    assert text.startswith("**Max has fewer errors than SE, by its own 95 % interval, and dead gates**: s varies by only 0.025")
+    assert text.startswith("**Max has fewer errors than SE, by its own 95 % interval over seeds, and dead gates**: s varies by only 0.025")
     assert "and it loses 0.1 points when frozen. So the reason is not" in text
 
 

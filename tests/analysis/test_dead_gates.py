@@ -6,6 +6,7 @@ import numpy as np
 
 from sevis.analysis.dead_gates import DEAD, FLAT, STILL, dead_cause, dead_cause_in_one, dead_sentences, describe_death
 from sevis.settings import pretrained_folder
+from tests.helpers.paths import ROOT
 
 
 def test_dead_gates_are_known_by_their_spread_and_their_cause_by_what_else_varies():
@@ -61,3 +62,16 @@ def test_the_dead_are_named_together_where_they_died_of_the_same():
     assert dead_sentences({}, blocks=3) == []
     assert dead_sentences({"SE_2_1": clause, "SE_3_1": "s", "SE_2_2": clause}, blocks=4) == [f"SE_2_1, SE_2_2: {clause}.", "SE_3_1: s."]
     assert dead_sentences({"SE_2_1": "s", "SE_2_2": "s"}, blocks=2) == ["All 2 blocks: s."]
+
+
+def test_what_the_page_of_measures_says_of_the_threshold_is_so() -> None:
+    """Read without sevis."""
+    runs = json.loads((pretrained_folder() / "ablations.json").read_text())["runs"]
+    learned = [run for run in runs if run["recipe"]["gate"] == "sigmoid" and run["gates"] and run["top1"] > 0.3]
+    blocks = [(block, run["top1"]) for run in learned for block in run["gates"]["blocks"].values()]
+    spread, cost = np.array([(block["std_over_images"], 100 * (top1 - block["top1_frozen"])) for block, top1 in blocks]).T
+    page = " ".join((ROOT / "docs" / "measures.md").read_text().split())
+    for low, high, words in ((0, 0.05, "points of top-1 on average"), (0.05, 0.1, "points")):
+        found = cost[(low <= spread) & (spread < high)]
+        error = found.std(ddof=1) / np.sqrt(len(found))
+        assert f"cost {found.mean():.2f} ± {error:.2f} {words} ({len(found)} blocks)".replace("-", "−", 1) in page

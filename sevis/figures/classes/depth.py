@@ -15,7 +15,7 @@ from sevis.figures.theme import NEUTRAL, PALETTE, finish, translucent, whiskers
 from sevis.paper import short_name, stage_of
 
 MANY = 24  # blocks: of more only the last of each stage is named
-INTERVALS = "Bars are 95 % intervals over photos; grey lines separate the stages."
+INTERVALS = "Bars are 95 % intervals over photos, for exactly these classes; grey lines separate the stages."
 JUDGED = "Diamonds mark the blocks that the statement is about."
 
 

@@ -32,10 +32,11 @@ def largest_effects(effects: Effects, *, count: int = LARGEST) -> Chart:
     finish(figure, title="The largest effects", height=ROW * max(len(picked), 1) + SPACE)
     name_rows(figure, [_address(effects, index) for index in picked])
     figure.update_layout(hovermode="closest", margin={"t": 96}, legend={"orientation": "h"})
-    figure.update_xaxes(title_text="Hedges' g (standard deviations), 95 % interval", gridcolor=GRID, zeroline=False, nticks=7)
+    figure.update_xaxes(title_text="Hedges' g, 95 % interval over photos", gridcolor=GRID, zeroline=False, nticks=7)
     caption = (
         f"The {len(picked)} channels whose scales differ most, in standard deviations; a hollow dot may "
-        "be chance (the CSV holds all channels)."
+        "be chance (the CSV holds all channels). The bars are 95 % intervals over photos, for exactly "
+        "these two classes."
     )
     return Chart(figure, caption, _effect_table(effects, effects.largest(len(effects.g))))
 
@@ -104,7 +105,7 @@ def sorted_effects(effects: Effects) -> Chart:
             fill=fill,
             fillcolor=GRID,
             hoverinfo="skip",
-            name="95 % interval",
+            name="95 % interval over photos",
             showlegend=fill is not None,
         )
     for label, colour, mine in (
@@ -124,7 +125,10 @@ def sorted_effects(effects: Effects) -> Chart:
     figure.update_layout(hovermode="closest", legend={"y": -0.18, "yanchor": "top"})
     figure.update_xaxes(title_text="rank of the channel", showgrid=False, zeroline=False, nticks=6)
     figure.update_yaxes(title_text="Hedges' g (standard deviations)", gridcolor=GRID, zeroline=True, zerolinecolor=NEUTRAL)
-    caption = f"All channels of {effects.block[0]} by their effect, in the band of their 95 % intervals."
+    caption = (
+        f"All channels of {effects.block[0]} by their effect, in the band of their 95 % intervals over photos, "
+        "for exactly these two classes."
+    )
     return Chart(figure, caption, _effect_table(effects, np.arange(len(effects.g))))
 
 

@@ -34,7 +34,7 @@ def audit_chart(audit: Audit) -> Chart:
     finish(figure, title="Change of top-1, block by block", height=height)
     figure.update_layout(hovermode="closest", margin={"t": 104, "b": 64})
     figure.update_xaxes(zeroline=True, zerolinewidth=2, zerolinecolor=NEUTRAL, showgrid=True, gridcolor=GRID, nticks=7, tickangle=0)
-    figure.update_xaxes(title_text="percentage points, with 95 % intervals", row=2, col=1)
+    figure.update_xaxes(title_text="percentage points, 95 % intervals over photos", row=2, col=1)
     figure.update_yaxes(showgrid=False, zeroline=False)
     caption = (
         "A dot left of 0 is a loss; the intervals compare the two networks on the same photos (Agresti "

@@ -17,7 +17,7 @@ from sevis.figures.theme import DEAD_LIMIT, GRID, MEASURED, NEUTRAL, PALETTE, PR
 from sevis.paper import short_name
 from sevis.weights.card import BlockAliveness
 
-HERE, PAPER = "here, with 95 % interval", "the paper's figure"
+HERE, PAPER = "here, with 95 % interval over seeds", "the paper's figure"
 ROW = 46  # pixels
 
 

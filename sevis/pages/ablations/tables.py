@@ -105,7 +105,7 @@ def _show_pairs(table: Table, pairs: Sequence[Pair]) -> None:
             cells, hide_index=True, width="stretch", height="content", alt=f"The pairs of Table {table.number}, here and in the paper"
         )
         st.caption(
-            "Differences in error are in points, each with the 95 % interval of this pair alone. “p (Holm)” is the smallest corrected "
+            "Differences in error are in points, each with the 95 % interval over seeds of this pair. “p (Holm)” is the smallest corrected "
             "p-value of the pair: an answer needs 0.05 or less."
         )
 

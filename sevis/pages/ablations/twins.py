@@ -102,14 +102,14 @@ def _sentence(difference: Difference) -> str:
     points, interval = difference.points, difference.points.interval
     what = f"**In one run of each network, top-1 is {say(abs(points.mean))} points {'lower' if points.mean < 0 else 'higher'} with SE**"
     if interval:
-        what += f" (95 % interval {say(interval[0], sign=True)} to {say(interval[1], sign=True)})"
+        what += f" (95 % interval over photos: {say(interval[0], sign=True)} to {say(interval[1], sign=True)})"
         what += "" if points.sign else ". The interval holds 0: these runs cannot tell whether SE helps here"
     else:
         what += f"; {difference.how}"
     errors = f"{PAPER.plain.top1:.2f} to {PAPER.gated.top1:.2f} %"
     return (
         f"{what}. In the paper, for {PAPER.title} on ImageNet, the top-1 error goes from {errors}, so {say(PRINTED, 2, sign=True)} "
-        f"points of top-1 (Table {PAPER.table}, one run each)."
+        f"points of top-1 (Table {PAPER.table})."
     )
 
 

@@ -1,4 +1,4 @@
-"""The page Architectures: SE in every network of the paper, where it sits, what it costs in theory and in time."""
+"""The page Architectures: SE in the networks of the paper, where it sits, what it costs in theory and in time."""
 
 from typing import TYPE_CHECKING
 
@@ -171,10 +171,10 @@ def _source(design: Design) -> str:
 
 st.title("Architectures")
 st.markdown(
-    "SE fits into almost any convolutional network, at almost no cost. Choose a network, see where the blocks sit, and count what "
-    "they add. No weights are needed."
+    "SE fits into almost any convolutional network. To ResNet-50 it adds 0.3 % of multiply-adds and 10 % of parameters. Choose a network, "
+    "see where the blocks sit, and count what they add. No weights are needed."
 )
 explore()
-st.header("All networks of the paper", anchor="paper")
+st.header("The networks of the paper's Tables 2 and 3, and SENet-154", anchor="paper")
 with errors_shown():
     show_paper()

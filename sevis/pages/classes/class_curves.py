@@ -62,7 +62,7 @@ def choose(statistics: ClassStatistics, choose_curves: Callable[[ClassStatistics
         about = describe_sampling(PAPER_CHANNELS)
         amount = choose_one("Channels of each block", [SAMPLED, ALL], key="channels", wrap=True, help=about)
         about = (
-            "By channel number, as in the paper; by their mean over all images; or by class share, the share of their variance "
+            "By channel number; by their mean over all images; or by class share, the share of their variance "
             "that lies between the classes."
         )
         order = choose_one("Channels ordered by", ORDERS, key="order", wrap=True, help=about)

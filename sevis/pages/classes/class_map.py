@@ -104,7 +104,7 @@ def describe_separation(site: str, apart: Separation) -> str:
         return text
     return (
         f"{text} By its gates alone, a photo lies nearest to the mean of its own class in {apart.hits / apart.tried:.1%} of "
-        f"{apart.tried:,} cases, with the photo itself left out of that mean; guessing gives {1 / apart.classes:.1%}. The view Depth "
+        f"{apart.tried:,} photos, with the photo itself left out of that mean; guessing gives {1 / apart.classes:.1%}. The view Depth "
         "profile shows this share with its interval, beside that of a linear discriminant."
     )
 

@@ -21,7 +21,8 @@ TITLES = {
 BADGES = {"seen here": ("green", "check"), "not seen here": ("orange", "close"), "unknown here": ("gray", "question_mark")}
 ABOUT = (
     "The paper draws the gates of four classes and says in four sentences how they change with depth. Here each sentence is tested "
-    "with measures over all classes and photos. It counts as seen only if the whole interval of a measure lies beyond a threshold."
+    "with measures over all classes and photos. It counts as seen only if the whole interval of a measure, over photos and for "
+    "exactly these classes, lies beyond a threshold."
 )
 
 

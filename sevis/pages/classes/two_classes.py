@@ -13,9 +13,10 @@ EVERY = "all blocks"
 FORMULA = (
     "**How it is computed.** Hedges' g = J (m₁ − m₂) / √((v₁ + v₂) / 2): m and v are the mean and the variance of s over the n "
     "photos of each class, and J = 1 − 3 / (4 (n₁ + n₂) − 9) corrects the bias of small samples (Hedges 1981). The intervals are "
-    "Bonett's (2008), which do not assume equal variances; they lie around the effect before J. The p values are those of Welch's "
-    "t test (1947), the q values those of Benjamini and Hochberg (1995) over all channels of the blocks shown: of the channels "
-    f"with q ≤ {RATE:g}, at most {RATE:.0%} are expected to be false. As a rule of thumb, 0.2 is a small effect, 0.5 a medium and "
+    "Bonett's (2008), which do not assume equal variances; they lie around the effect before J. They are over photos, for exactly "
+    "these two classes. The p values are those of Welch's t test (1947), the q values those of Benjamini and Hochberg (1995) over all "
+    f"channels of the blocks shown: of the channels with q ≤ {RATE:g}, at most {RATE:.0%} are expected to be false. "
+    "As a rule of thumb, 0.2 is a small effect, 0.5 a medium and "
     "0.8 a large one (Cohen 1988). Each interval is for one channel alone; the largest of many effects are probably smaller in "
     "truth than they look here."
 )

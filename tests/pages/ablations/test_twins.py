@@ -28,7 +28,10 @@ def test_the_twins_stand_beside_each_other_with_the_measured_difference():
     assert cells["parameters"] == ("1,100", "1,000", "+10.0 %")
     words = text(page)
     assert f"{GATED}: 30 epochs in 2.0 hours, cpu, seed 0, 2026-11-26; {PLAIN}: " in words
-    assert "**In one run of each network, top-1 is 1.3 points higher with SE** (95 % interval +0.4 to +2.3). In the paper, for" in words
+    assert (
+        "**In one run of each network, top-1 is 1.3 points higher with SE** (95 % interval over photos: +0.4 to +2.3). In the paper, for"
+        in words
+    )
     assert "; on 10,000 validation images, one run of each, paired; cpu, seed 0, 2026-11-26." in words
     assert "24.80 to 23.29 %, so +1.51 points" in words
     assert "holds 0" not in words
@@ -61,7 +64,7 @@ def test_less_is_said_with_a_minus(shelf):
     twin = {**TWIN, "top1_difference": -0.02, "interval": [-0.03, -0.01], "own": {**TWIN["own"], "parameters": 900}}
     (shelf / "index.json").write_text(json.dumps({**INDEX, GATED: {**INDEX[GATED], "twin": twin}}))
     page = check(run_page())
-    assert "top-1 is 2.0 points lower with SE** (95 % interval −3.0 to −1.0)" in text(page)
+    assert "top-1 is 2.0 points lower with SE** (95 % interval over photos: −3.0 to −1.0)" in text(page)
     assert twin_cells(page)["parameters"][2] == "−10.0 %"
 
 
