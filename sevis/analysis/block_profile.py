@@ -96,7 +96,8 @@ def draw_images(statistics: ClassStatistics, *, replicates: int, permutations: i
     """Choose the images to resample, IMAGES of them at most, and draw how often.
 
     Where images times channels are more than EFFORT, fewer replicates and permutations are drawn, in proportion, but not below 30 and 19; a
-    class counts as 50 images at least. For 1,000 classes and 15,104 channels that is 30 and 19, and 41 s for all blocks on one core.
+    class counts as 50 images at least. For 1,000 classes and 15,104 channels that is 30 and 19, and 41 s for all blocks on one core; the
+    discriminant takes up to 6 s a block besides.
     """
     if not statistics.detailed:
         return Drawn(images=int(statistics.count.sum()))

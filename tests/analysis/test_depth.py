@@ -7,6 +7,8 @@ from sevis.analysis import formulas
 from sevis.analysis.block_profile import EFFORT, draw_images
 from sevis.analysis.depth import depth_profile, scan_depth
 from sevis.analysis.depth_measures import MEASURES, Needs
+from sevis.analysis.discriminant import discriminant_class, draw_folds
+from sevis.analysis.intervals import read_share
 from sevis.class_statistics.class_statistics import ClassStatistics
 
 CLASSES, WIDTH = 4, 30
@@ -74,6 +76,15 @@ def test_estimates_are_those_of_the_raw_scales(profile, scales, labels):
         }
         for name, value in expected.items():
             assert profile.at(name, site).estimate == pytest.approx(value, rel=1e-5, abs=1e-9), name
+
+
+def test_the_discriminant_reads_the_sample_fold_by_fold(profile, scales, labels):
+    order = np.argsort(labels, kind="stable")
+    folds = draw_folds(np.bincount(labels), np.random.default_rng(0))
+    for site, values in scales.items():
+        right = discriminant_class(values[order], labels[order], folds) == labels[order]
+        value = profile.at("accuracy", site)
+        assert (value.estimate, value.low, value.high) == (right.mean(), *read_share(right, np.bincount(labels)))
 
 
 def test_shuffled_labels_part_a_class_effect_from_noise(profile):

@@ -137,7 +137,7 @@ def test_the_interval_is_that_of_images_drawn_within_their_classes() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("effect", [0.15, 0.3, 1])
-@pytest.mark.parametrize(("classes", "images", "tries"), [(20, 5, 200), (20, 50, 200), (200, 50, 100)])
+@pytest.mark.parametrize(("classes", "images", "tries"), [(20, 5, 200), (20, 50, 200), (200, 50, 50)])
 def test_intervals_hold_what_a_reader_of_so_many_images_is_expected_to_read(classes: int, images: int, tries: int, effect: float) -> None:
     """The truth is that of readers fitted by scikit-learn to four fifths of so many new images, over new images."""
     draw = population(classes, 48, effect=effect, uneven=0.5, seed=classes)[0]
@@ -146,7 +146,7 @@ def test_intervals_hold_what_a_reader_of_so_many_images_is_expected_to_read(clas
     truth = np.mean(
         [
             Pooled(solver="lsqr").fit(draw(fitted, random), fitted).score(draw(asked, random), asked)
-            for random in map(np.random.default_rng, range(1_000, 1_000 + 4_000 // images))
+            for random in map(np.random.default_rng, range(1_000, 1_000 + 2_000 // images))
         ]
     )
     held = []
