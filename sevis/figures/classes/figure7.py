@@ -40,9 +40,9 @@ from sevis.figures.classes.figure6 import entries
 from sevis.figures.theme import translucent
 
 ABOUT_SPREAD = (
-    "The mean excitation of each channel over the photos of one class, with a band of one standard "
-    "deviation on each side; where a band leaves the axis, it is cut off. In the paper, excitations also differ within a class, most in the later "
-    "layers, where the representation of one class is most diverse."
+    "The mean excitation of each channel over the photos of one class, with a band of one standard deviation on each side; where a band "
+    "leaves the axis, it is cut off. In the paper, excitations also differ within a class, most in the later layers, where the "
+    "representation of one class is most diverse."
 )
 
 
