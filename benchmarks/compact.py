@@ -26,7 +26,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.class_statistics.moments import Packing
 
 DEFAULTS = ("16/16/8/8x7", "8/8/8/8x5", "8/8/0/8x3", "8/8/0/8x5", "8/8/0/8x10", "8/8/0/4x3", "8/8/0/4x5", "8/8/0/4x10", "8/8/0/4x20")
-SHOWN = {"class_share": "ω²", "left": "left", "accuracy": "accuracy", "agreement": "W", "effective": "effective"}
+SHOWN = {"class_share": "ω²", "left": "left", "accuracy": "accuracy", "agreement": "agreement", "effective": "effective"}
 
 
 def read_packing(text: str) -> tuple[Packing, int]:
@@ -56,6 +56,11 @@ def differences(full: DepthProfile, small: DepthProfile, name: str) -> tuple[flo
 def largest(values: NDArray[np.floating]) -> float:
     """Return the largest magnitude of those that are known; NaN where none is."""
     return float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else np.nan
+
+
+def say(value: float, form: str) -> str:
+    """Return a number as the tables print it."""
+    return "none" if np.isnan(value) else format(value, form)
 
 
 def map_losses(full: ClassStatistics, small: ClassStatistics) -> tuple[float, float]:
@@ -92,9 +97,9 @@ def rows(full: ClassStatistics, profile: DepthProfile, packings: Sequence[str]) 
         own = depth_profile(small)
         correlation, relative = map_losses(full, small)
         losses = [differences(profile, own, name) for name in SHOWN]
-        widths = [differences(profile, own, measure.name)[1] for measure in MEASURES]
+        widths = [width for measure in MEASURES if not np.isnan(width := differences(profile, own, measure.name)[1])]
         alike = "the same" if own.dead == profile.dead else "differ"
-        numbers = [f"{size:.2f}", *(f"{loss:.4f}" for loss, _ in losses), f"{np.nanmedian(widths):.2f}"]
+        numbers = [f"{size:.2f}", *(say(loss, ".4f") for loss, _ in losses), say(float(np.median(widths)) if widths else np.nan, ".2f")]
         yield [text, *numbers, f"{correlation:.6f}", f"{relative:.2%}", f"{effect_loss(full, small):.2%}", alike]
 
 
@@ -104,7 +109,7 @@ def measure_rows(full: ClassStatistics, profile: DepthProfile, text: str) -> Ite
     for measure in MEASURES:
         loss, wider = differences(profile, own, measure.name)
         span = largest(profile.curves[measure.name].estimate)
-        yield [measure.name, f"{span:.4f}", f"{loss:.5f}", f"{wider:.2f}"]
+        yield [measure.name, f"{span:.4f}", say(loss, ".5f"), say(wider, ".2f")]
 
 
 def main() -> None:

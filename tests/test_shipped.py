@@ -11,7 +11,6 @@ import torch
 import sevis
 from sevis.analysis.dead_gates import DEAD
 from sevis.analysis.depth import depth_profile
-from sevis.analysis.depth_measures import MEASURES, Needs
 from sevis.analysis.saved_profile import load_profile, profile_path
 from sevis.cli.parser import main
 from sevis.data.datasets import open_dataset, sample_photos
@@ -32,6 +31,18 @@ def test_the_default_is_shipped() -> None:
 
 CARDS = [card for card in map(read_card, sevis.list_pretrained()) if card.path.is_file()]
 FEW = 2000  # images at most are looked at
+OF_MOMENTS = (
+    "class_share",
+    "spread",
+    "within",
+    "distance",
+    "residual",
+    "factor",
+    "left",
+    "selectivity",
+    "high",
+    "identity",
+)
 
 
 @pytest.fixture(params=CARDS, ids=lambda card: card.name)
@@ -105,11 +116,11 @@ def test_the_depth_profiles_are_of_these_statistics_and_of_todays_measures(gated
     profile = load_profile(profile_path(gated.statistics_path), statistics)  # an outdated one: collect again, with --compact
     assert profile.per_class == 50
     assert profile.images == statistics.count.sum()
-    anew = depth_profile(statistics, replicates=2, permutations=2)  # from the compact file: less precise
-    for measure in MEASURES:
-        if measure.needs is Needs.MOMENTS or measure.exact:
-            found, expected = anew.curves[measure.name].estimate, profile.curves[measure.name].estimate
-            np.testing.assert_allclose(found, expected, rtol=0.01, atol=1e-3, err_msg=f"{measure.name}: raise VERSION and collect again")
+    assert profile.untrained is not None
+    anew = depth_profile(statistics, permutations=2)  # from the compact file, which keeps fewer whole gates
+    for name in OF_MOMENTS:
+        found, expected = anew.curves[name].estimate, profile.curves[name].estimate
+        np.testing.assert_allclose(found, expected, rtol=0.01, atol=2e-3, err_msg=f"{name}: raise VERSION and collect again")
     assert anew.dead == profile.dead
 
 

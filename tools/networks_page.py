@@ -15,7 +15,7 @@ from sevis.ablations.results import Ablations, read_ablations
 from sevis.analysis.audit import ALL, Audit, Outcome
 from sevis.analysis.depth import DepthProfile, depth_profile
 from sevis.analysis.saved_profile import known_profile
-from sevis.analysis.statements import judge, percent, split_stages
+from sevis.analysis.statements import judge, percent, split_stages, units
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.networks import libraries
 from sevis.settings import pretrained_folder
@@ -29,10 +29,18 @@ GOOD_FOR = {
 }
 RELEASED = 22.37  # top-1 error in % of SE-ResNet-50 as it was released, by its README (github.com/hujie-frank/SENet); not of Table 2
 MEASURES = {  # of each statement: the names of its measures, and what they are called here
-    "agnostic": {"class_share": "variance between classes"},
+    "agnostic": {
+        "distance": "mean class from all, in units of s",
+        "furthest": "furthest class from all, in units of s",
+        "class_share": "variance between classes",
+    },
     "specific": {"class_share": "variance between classes", "accuracy": "photos whose class a linear discriminant tells by the gates"},
     "saturated": {"high": "scales above 0.9"},
-    "scaled": {"left": "differences left after one factor a class", "factor": "mean distance of the factors from 1"},
+    "scaled": {
+        "residual": "what one factor a class leaves of the mean gates",
+        "factor": "distance of the factors from 1",
+        "left": "differences left after one factor a class",
+    },
 }
 
 
@@ -163,7 +171,9 @@ def statements() -> str:
 
 
 def _by_block(profile: DepthProfile, measure: str, blocks: Sequence[str]) -> str:
-    return ", ".join(f"{percent(profile.at(measure, block))} in {block}" for block in blocks).replace("\u00a0", " ")
+    (unit,) = (found.unit for found in profile.measures if found.name == measure)
+    say_value = percent if unit == "%" else units
+    return ", ".join(f"{say_value(profile.at(measure, block))} in {block}" for block in blocks).replace("\u00a0", " ")
 
 
 def ablation_blocks() -> dict[str, str]:

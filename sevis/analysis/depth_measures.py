@@ -1,48 +1,26 @@
 """Every measure of a depth profile: one row each, from which profile, tables, the choice on the page, charts and report follow.
 
-To add one, write its formula (here, or in `sevis.analysis.formulas`), and a row into MEASURES; `Needs` says what formulas take and return.
+To add one, write how it is read (here, or in `sevis.analysis.readings`), and a row into MEASURES.
 Whoever changes what a formula, an interval or a null gives raises VERSION, so that saved profiles are measured anew. A test compares
 SOURCE with a hash of the code that measures, so that nobody forgets.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from math import inf, nan
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sevis.analysis import formulas
+from sevis.analysis import formulas, readings
+from sevis.analysis.block_gates import BlockGates
 from sevis.analysis.dead_gates import DEAD
-from sevis.analysis.discriminant import discriminant_class
-from sevis.analysis.formulas import Array, Counts, middle
+from sevis.analysis.formulas import Array, Counts
+from sevis.analysis.readings import Reading
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.errors import SevisError
 
 VERSION = 2
-SOURCE = "fb5ff902f33dddbe"
-
-
-class Needs(Enum):
-    """What a measure is read off, and what its formula takes and returns.
-
-    Attributes:
-        MOMENTS: (mean, m2, count) of the classes, as in `sevis.analysis.formulas`, give the measure, shape (...).
-        IMAGE: the scales of M images, shape (M, C), give a value of each, shape (M,); the measure is their mean.
-        IMAGES: the same scales give a function, from how often each image counts, shape (..., M), to the measure, shape (...).
-        BOTH: the scales, the images' classes, shape (M,), and mean (K, C) and count (K,) of all classes say for which images something
-            holds, shape (M,); the measure is their share.
-        FOLDS: so do the scales, the images' classes, and the fold of each, shape (M,).
-    """
-
-    MOMENTS = "moments"
-    IMAGE = "images, one by one"
-    IMAGES = "images"
-    BOTH = "moments and images"
-    FOLDS = "images in folds"
+SOURCE = "53e54a92634454f3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +30,10 @@ class Measure:
     Attributes:
         name: of its curve in a profile, and of its columns in a table.
         meaning: what it is, in a line.
-        needs, formula: what it is read off, and how.
-        exact: reads it off a file of statistics for all images, where the formula sees only those that the file keeps whole; it returns NaN
-            for what the file does not say. None: there is no such way.
-        null: falls with the number of images n as n ** (-null / 2) where the labels are shuffled; 0: they are not shuffled for it.
+        read: reads it off the gates of a block.
+        chance: gives it from mean, m2 and count, as in `sevis.analysis.formulas`, for shuffled labels; None: they are not shuffled for it.
+        null: with shuffled labels, it falls with the number of images n as n ** (-null / 2).
+        guessed: whether what chance gives is the share of the largest class.
         range: the least and the most that it can be.
         unit: `%` for a share, which is printed in per cent; `s` for what is in units of s; empty for other numbers.
         label: what the legend of its chart says.
@@ -69,10 +47,10 @@ class Measure:
 
     name: str
     meaning: str
-    needs: Needs = Needs.MOMENTS
-    formula: Callable[..., Any]
-    exact: Callable[[ClassStatistics, str], float] | None = None
+    read: Callable[[BlockGates], Reading]
+    chance: Callable[[Array, Array, Counts], Array] | None = None
     null: int = 0
+    guessed: bool = False
     range: tuple[float, float] = (0, 1)
     unit: str = "%"
     label: str
@@ -84,44 +62,12 @@ class Measure:
     choice: str = ""
     warning: str = ""
 
-    def __post_init__(self) -> None:
-        if self.null and self.needs is not Needs.MOMENTS:
-            raise SevisError(f"labels are shuffled only for measures of moments, but {self.name} needs {self.needs.value}: leave null at 0")
 
-
-# Formulas have names, for a page keeps a profile with its measures, and what has no name cannot be kept (pickled).
-
-
-def _class_share(mean: Array, m2: Array, count: Counts) -> Array:
-    return middle(formulas.class_share(mean, m2, count))
+# What reads has a name, for a page keeps a profile with its measures, and what has no name cannot be kept (pickled).
 
 
 def _selectivity(mean: Array, m2: Array, count: Counts) -> Array:
-    return middle(formulas.selectivity(mean))
-
-
-def _spread(mean: Array, m2: Array, count: Counts) -> Array:
-    return np.asarray(formulas.overall_spread(mean, m2, count).mean(axis=-1))
-
-
-def _within(mean: Array, m2: Array, count: Counts) -> Array:
-    return np.asarray(formulas.within_spread(mean, m2, count).mean(axis=-1))
-
-
-def _between(mean: Array, m2: Array, count: Counts) -> Array:
-    return np.asarray(formulas.between_spread(mean, m2, count).mean(axis=-1))
-
-
-def _distance(mean: Array, m2: Array, count: Counts) -> Array:
-    return formulas.class_distance(mean, count)
-
-
-def _angle(mean: Array, m2: Array, count: Counts) -> Array:
-    return formulas.class_angle(mean)
-
-
-def _factor(mean: Array, m2: Array, count: Counts) -> Array:
-    return formulas.scale_change(mean, count)
+    return formulas.middle(formulas.selectivity(mean))
 
 
 def _effective(scales: Array) -> Array:
@@ -132,50 +78,39 @@ def _identity(scales: Array) -> Array:
     return np.asarray(np.abs(1 - scales).mean(axis=-1))
 
 
-def _share_of(value: float, scales: Array) -> Array:
-    return np.asarray((scales == value).mean(axis=-1))
-
-
-def _agreement(scales: Array) -> Callable[[Array], Array]:
-    return partial(formulas.kendall_w, *formulas.mean_ranks(scales))
-
-
-def _told(scales: Array, labels: Counts, folds: Counts) -> NDArray[np.bool_]:
-    return np.asarray(discriminant_class(scales, labels, folds) == labels)
-
-
-def _nearest(scales: Array, labels: Counts, mean: Array, count: Counts) -> NDArray[np.bool_]:
-    return np.asarray(formulas.nearest_class(scales, labels, mean=mean, count=count) == labels)
-
-
 def _exact_identity(statistics: ClassStatistics, site: str) -> float:
     """Return the mean of 1 - s, which is that of |1 - s| where no scale is above 1; NaN elsewhere."""
     return float(1 - statistics.overall_mean(site).mean()) if statistics.bounds(site)[1].max() <= 1 else nan
 
 
-def _exact_share(name: str, statistics: ClassStatistics, site: str) -> float:
-    """Return a share of `formulas.shares_of`; NaN where the file has no histogram."""
-    return formulas.shares_of(statistics.histogram(site))[name] if statistics.detailed else nan
-
-
 MEASURES = (
     Measure(
         name="class_share",
-        meaning="omega squared, its median over channels",
-        formula=_class_share,
+        meaning="omega squared, its mean over channels",
+        read=readings.class_share,
+        chance=formulas.mean_share,
         null=2,
         range=(-1, 1),
-        label="between the classes",
+        label="of s",
         title="Class share ω² by depth",
         axis="share of the variance",
-        about="The share of a scale's variance over all photos that lies between the classes (omega squared, the median channel), "
-        "and the same share with shuffled labels. The rest of the variance lies within the classes.",
+        about="The share of a scale's variance over all photos that lies between the classes (omega squared, the mean channel), "
+        "beside that of the squeezes z, which the gates are computed from, and what shuffled labels give. The rest lies within classes.",
+        choice="Class share",
+    ),
+    Measure(
+        name="squeeze_share",
+        meaning="omega squared of the squeezes z of the same block, its mean over channels",
+        read=readings.squeeze_share,
+        range=(-1, 1),
+        label="of z",
+        beside="class_share",
     ),
     Measure(
         name="accuracy",
         meaning="of a linear discriminant, each fifth of the images read by one that was fitted to the others",
-        needs=Needs.FOLDS,
-        formula=_told,
+        read=readings.accuracy,
+        guessed=True,
         label="linear discriminant",
         title="Classes told by gates alone",
         axis="share of the photos",
@@ -186,17 +121,15 @@ MEASURES = (
     Measure(
         name="nearest",
         meaning="of the nearest class mean, each image left out in its turn",
-        needs=Needs.BOTH,
-        formula=_nearest,
+        read=readings.nearest,
+        guessed=True,
         label="nearest class mean",
         beside="accuracy",
     ),
     Measure(
         name="high",
         meaning=f"the share of scales above {formulas.HIGH}",
-        needs=Needs.IMAGE,
-        formula=formulas.open_share,
-        exact=partial(_exact_share, "high"),
+        read=partial(readings.share_of_scales, "high", formulas.open_share),
         label=f"above {formulas.HIGH}",
         title="Scales near 1 and near 0",
         axis="share of the scales",
@@ -206,27 +139,44 @@ MEASURES = (
     Measure(
         name="low",
         meaning=f"the share of scales below {formulas.LOW}, unknown where some are negative",
-        needs=Needs.IMAGE,
-        formula=formulas.shut_share,
-        exact=partial(_exact_share, "low"),
+        read=partial(readings.share_of_scales, "low", formulas.shut_share),
         label=f"below {formulas.LOW}",
         beside="high",
     ),
     Measure(
+        name="residual",
+        meaning="what one factor for each class leaves, relative to the mean gates, its root mean square over classes",
+        read=readings.residual,
+        range=(0, inf),
+        label="what the factors leave",
+        title="One factor for each class: what it changes, what it leaves",
+        axis="part of the mean gates",
+        about="One factor for each class is fitted to the mean gates of all classes. How far the factors are from 1, and how far the mean "
+        "gates of a class lie from what its factor gives, relative to the mean gates (root mean squares over classes).",
+    ),
+    Measure(
+        name="factor",
+        meaning="|a - 1| of the classes' factors a, its root mean square over classes",
+        read=readings.factor,
+        range=(0, inf),
+        label="the factors' distance from 1",
+        beside="residual",
+    ),
+    Measure(
         name="left",
         meaning="the part of the differences between classes that remains after one factor for each class",
-        formula=formulas.left_by_scale,
+        read=readings.left,
         label="left after scaling",
         title="What remains after one factor for each class",
         axis="share of the difference",
         about="How much of the differences between the classes' mean gates remains when one factor for each class is fitted to the "
-        "mean of all classes: 0 % if the classes differ only in scale, 100 % if scaling explains nothing. The noise of the "
-        "class means is subtracted.",
+        "mean of all classes: 0 % if the classes differ only in scale, 100 % if scaling explains nothing.",
+        choice="Left after scaling",
     ),
     Measure(
         name="spread",
         meaning="the standard deviation of s over all images, its mean over channels",
-        formula=_spread,
+        read=readings.spread,
         range=(0, inf),
         unit="s",
         label="over all photos",
@@ -237,31 +187,43 @@ MEASURES = (
         choice="Spread over photos",
     ),
     Measure(
+        name="distance",
+        meaning="|s̄_k - s̄|, its root mean square over classes and channels: the standard deviation of s between classes",
+        read=readings.distance,
+        range=(0, inf),
+        unit="s",
+        label="mean class",
+        title="How far the mean gates of the classes lie apart",
+        axis="difference, in units of s",
+        about="How far the mean gates of a class lie from those of all photos, as one sees it in Figure 6: the mean class (the standard "
+        "deviation between classes), and the class that lies furthest. Root mean squares over channels, without the noise of the means.",
+    ),
+    Measure(
+        name="furthest",
+        meaning="the same of the class that lies furthest: found in one half of the photos, measured in the other",
+        read=readings.furthest,
+        range=(0, inf),
+        unit="s",
+        label="furthest class",
+        beside="distance",
+    ),
+    Measure(
         name="within",
-        meaning="the standard deviation of s within classes, its mean over channels",
-        formula=_within,
+        meaning="the standard deviation of s within classes, its root mean square over channels",
+        read=readings.within,
         range=(0, inf),
         unit="s",
         label="within classes",
-        title="Spread within and between classes",
+        title="Spread of a scale within classes",
         axis="standard deviation of s",
-        about="The spread of a scale in two parts, from the analysis of variance: within the classes, and between the classes "
-        "(without the noise of the class means).",
-        choice="Within and between classes",
-    ),
-    Measure(
-        name="between",
-        meaning="the standard deviation of s between classes, its mean over channels",
-        formula=_between,
-        range=(0, inf),
-        unit="s",
-        label="between classes",
-        beside="within",
+        about="How far a scale varies from photo to photo of one class (root mean square over channels).",
+        choice="Spread within classes",
     ),
     Measure(
         name="selectivity",
         meaning="the class selectivity index, its median over channels",
-        formula=_selectivity,
+        read=readings.selectivity,
+        chance=_selectivity,
         null=1,
         unit="",
         label="median channel",
@@ -274,22 +236,21 @@ MEASURES = (
     ),
     Measure(
         name="agreement",
-        meaning="Kendall's W over images",
-        needs=Needs.IMAGES,
-        formula=_agreement,
+        meaning="Spearman's rank correlation of the gates of two photos, its mean over pairs",
+        read=readings.agreement,
+        range=(-1, 1),
         unit="",
-        label="over photos",
+        label="mean pair of photos",
         title="Do photos agree on the order of channels?",
-        axis="Kendall's W, 0 to 1",
-        about="Kendall's W of the channels' ranks over photos: 1 if every photo opens the channels in the same order, 0 if the "
-        "orders have nothing in common.",
-        choice="Rank agreement (W)",
+        axis="rank correlation",
+        about="The rank correlation of the gates of two photos (Spearman, the mean pair): 1 if every photo opens the channels in the same "
+        "order, 0 if the orders have nothing in common. It is Kendall's W without what W owes to the number of photos.",
+        choice="Rank agreement",
     ),
     Measure(
         name="effective",
         meaning="the effective number of channels as a share of C, its mean over images",
-        needs=Needs.IMAGE,
-        formula=_effective,
+        read=partial(readings.of_images, _effective),
         label="mean photo",
         title="Channels that the scales are spread over",
         axis="share of the channels",
@@ -297,37 +258,20 @@ MEASURES = (
         choice="Effective channels",
     ),
     Measure(
-        name="distance",
-        meaning="|s̄_k - s̄|, its mean over classes and channels",
-        formula=_distance,
-        null=1,
-        range=(0, inf),
-        unit="s",
-        label="mean class and channel",
-        title="How far a class lies from the mean of all",
-        axis="mean |difference| of s",
-        about="How far the mean gates of a class lie from those of all photos, as one sees it in Figure 6. It includes the noise "
-        "of the class means.",
-        choice="Distance of classes",
-    ),
-    Measure(
         name="cosine",
         meaning="the cosine distance of the mean gates of two classes, its mean over pairs",
-        formula=_angle,
-        null=2,
+        read=readings.cosine,
         unit="",
         label="mean pair",
         title="Cosine distance of two classes",
         axis="1 - cosine",
-        about="The angle between the mean gates of two classes, whatever their common scale. It includes the noise of the class means.",
+        about="The angle between the mean gates of two classes, whatever their common scale.",
         choice="Angle of classes",
     ),
     Measure(
         name="identity",
         meaning="|1 - s|, its mean",
-        needs=Needs.IMAGE,
-        formula=_identity,
-        exact=_exact_identity,
+        read=partial(readings.of_images, _identity, exact=_exact_identity),
         range=(0, inf),
         unit="s",
         label="mean scale",
@@ -339,33 +283,19 @@ MEASURES = (
     Measure(
         name="ones",
         meaning="the share of scales that are exactly 1",
-        needs=Needs.IMAGE,
-        formula=partial(_share_of, 1),
-        exact=partial(_exact_share, "ones"),
+        read=partial(readings.counted, "ones"),
         label="exactly 1",
         title="Scales of exactly 0 and 1",
         axis="share of the scales",
-        about="How many scales are exactly 0 or 1: a hard gate has such scales, a sigmoid only if float32 rounds to them.",
+        about="How many scales are exactly 0 or 1: a hard gate has such scales, a sigmoid only if float32 rounds to them. "
+        "All scales are counted; there is no interval.",
         choice="Exactly 0 and 1",
     ),
     Measure(
         name="zeros",
         meaning="the share of scales that are exactly 0",
-        needs=Needs.IMAGE,
-        formula=partial(_share_of, 0),
-        exact=partial(_exact_share, "zeros"),
+        read=partial(readings.counted, "zeros"),
         label="exactly 0",
         beside="ones",
-    ),
-    Measure(
-        name="factor",
-        meaning="|a - 1| of the classes' factors a, its mean over classes",
-        formula=_factor,
-        range=(0, inf),
-        label="mean class",
-        title="How far the factors of the classes are from 1",
-        axis="mean |a - 1|",
-        about="How far the factors a that fit the classes best to the mean of all are from 1: the paper's change in scale.",
-        choice="Change in scale",
     ),
 )

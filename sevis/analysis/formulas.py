@@ -2,7 +2,7 @@
 
 Throughout, K is the number of classes, C of channels, M of images; `mean` holds the mean scale by class, shape (..., K, C), `m2` the sum of
 squared deviations within each class, of the same shape, and `count` the images of each class, shape (K,). Axes before these are kept, so
-that a thousand resampled data sets are measured like one. Classes without images are left out.
+that a hundred data sets with shuffled labels are measured like one. Classes without images are left out.
 """
 
 from math import nan
@@ -30,6 +30,14 @@ def class_share(mean: Array, m2: Array, count: Counts) -> Array:
     mean, m2, count = _held(mean, m2, count)
     between = _between(mean, count)
     return _omega_squared(between, between + m2.sum(axis=-2), classes=len(count), images=int(count.sum()))
+
+
+def mean_share(mean: Array, m2: Array, count: Counts) -> Array:
+    """Return the mean of `class_share` over the channels that have one, shape (...); NaN where none has."""
+    share = class_share(mean, m2, count)
+    known = np.isfinite(share)
+    number = known.sum(axis=-1)
+    return _ratio(np.where(known, share, 0).sum(axis=-1), number.astype(float), number > 0)
 
 
 def _omega_squared(between: Array, total: Array, *, classes: int, images: int) -> Array:
@@ -171,46 +179,25 @@ def mean_ranks(values: Array) -> tuple[NDArray[np.float32], Array]:
     return ranks, np.sum(np.square(last - first + 1, dtype=np.float64) - 1, axis=1)
 
 
-def kendall_w(ranks: Array, ties: Array, weights: Array) -> Array:
-    """Return how far the images agree on the order of the channels, Kendall's W in 0..1: 1 for a ranking that is the same for all images.
+def rank_concord(ranks: Array, ties: Array, shares: Array) -> tuple[float, Array]:
+    """Return how far images agree on the order of the channels, Kendall's W in 0..1, and what each image adds to it, shape (M,).
 
-    W = 12 Σ_c (R_c - M (C + 1) / 2)² / (M² (C³ - C) - M Σ_i T_i), where R_c sums the ranks of a channel over images, and T_i = Σ (t³ - t)
-    over the ties of image i, whose channels share the mean of their ranks: Kendall & Babington Smith (1939), doi:10.1214/aoms/1177732186;
-    Kendall (1962), Rank Correlation Methods, ch. 6, for ties. NaN for fewer than two images or channels, or when all channels tie in all.
+    W = 12 Σ_c (R_c - (C + 1) / 2)² / (C³ - C - T), where R_c is the mean rank of a channel over images, and T the mean over images of
+    Σ (t³ - t) over groups of t tied channels, which share the mean of their ranks: Kendall & Babington Smith (1939),
+    doi:10.1214/aoms/1177732186; Kendall (1962), Rank Correlation Methods, ch. 6, for ties. NaN when all channels tie in all images.
 
     Args:
         ranks, ties: of `mean_ranks`, shapes (M, C) and (M,).
-        weights: how often each image counts, shape (..., M).
-
-    Returns:
-        Shape (...).
+        shares: how much each image counts, shape (M,); they add up to 1.
     """
     channels = ranks.shape[1]
-    images = weights.sum(axis=-1).astype(float)
-    sums = weights @ (ranks - (channels + 1) / 2).astype(weights.dtype)
-    most = images**2 * (channels**3 - channels) - images * (weights @ ties.astype(weights.dtype))
-    defined = (images > 1) & (most > 0)
-    return _ratio(12 * np.square(sums, dtype=float).sum(axis=-1), most, defined)
-
-
-def class_distance(mean: Array, count: Counts) -> Array:
-    """Return |s̄_k - s̄|, its mean over classes and channels, in units of s, shape (...); NaN for fewer than two classes."""
-    if mean.shape[-2] < 2:
-        return np.full(mean.shape[:-2], nan)
-    return np.asarray(np.abs(mean - overall_mean(mean, count)[..., None, :]).mean(axis=(-2, -1)))
-
-
-def class_angle(mean: Array) -> Array:
-    """Return the cosine distance of two classes, its mean over pairs, shape (...).
-
-    It takes no table of pairs: Σ_jk u_j · u_k = |Σ_k u_k|² for the means u_k, each of length 1.
-    """
-    classes = mean.shape[-2]
-    length = np.sqrt(np.einsum("...kc,...kc->...k", mean, mean))
-    inverse = np.divide(1, length, out=np.full_like(length, nan), where=length > 0)
-    total = np.einsum("...k,...kc->...c", inverse, mean)
-    pairs = classes * (classes - 1)
-    return 1 - (np.einsum("...c,...c->...", total, total) - classes) / pairs if pairs else np.full(mean.shape[:-2], nan)
+    centred = ranks - np.float32((channels + 1) / 2)
+    sums = shares @ centred
+    most = channels**3 - channels - float(shares @ ties)
+    if most <= 0:
+        return nan, np.full(len(ranks), nan)
+    concord = float(12 * np.square(sums).sum() / most)
+    return concord, (24 * (centred @ sums) + concord * ties) / most
 
 
 def distances(mean: Array, metric: str = "cosine") -> Array:
@@ -267,50 +254,6 @@ def nearest_class(values: Array, labels: Counts, *, mean: Array | None = None, c
     return np.where(alone, -1, names[np.argmin(squares, axis=1)])
 
 
-def scale_fit(mean: Array, overall: Array) -> tuple[Array, Array]:
-    """Return how the mean gates of each class follow from those of all by one factor, shape (..., K) each.
-
-    The factor a = ⟨s̄_k, s̄⟩ / ⟨s̄, s̄⟩ (least squares through the origin), and what it leaves: |s̄_k - a s̄| / |s̄_k - s̄|, in 0..1, which is 0
-    for a class that differs only in scale, and NaN for one that does not differ. The noise of class means is no change in scale, so it
-    leaves nearly 1: see `left_by_scale`.
-
-    Args:
-        mean: shape (..., K, C).
-        overall: the mean of all images, shape (..., C).
-    """
-    factor, difference, residual = _fit(mean, overall)
-    return factor, np.sqrt(_ratio(residual, difference, difference > 0))
-
-
-def scale_change(mean: Array, count: Counts) -> Array:
-    """Return |a - 1| for the factors a of `scale_fit`, its mean over classes, shape (...); NaN for fewer than two classes."""
-    if mean.shape[-2] < 2:
-        return np.full(mean.shape[:-2], nan)
-    return np.asarray(np.abs(scale_fit(mean, overall_mean(mean, count))[0] - 1).mean(axis=-1))
-
-
-def left_by_scale(mean: Array, m2: Array, count: Counts) -> Array:
-    """Return what one factor a class leaves of the differences between class means, in 0..1, shape (...): `scale_fit` for all classes at
-    once.
-
-    √(Σ_k |s̄_k - a_k s̄|² / Σ_k |s̄_k - s̄|²), each sum less what the noise of the class means puts into it: the expectation of |s̄_k - s̄|²
-    holds Σ_c MSW_c (1 / n_k - 1 / N), and that of the residual the same without its part along s̄, the channels' noise taken as independent.
-    NaN where the classes differ by no more than their noise.
-    """
-    mean, m2, count = _held(mean, m2, count)
-    classes, images = len(count), int(count.sum())
-    if classes < 2 or images <= classes:
-        return np.full(mean.shape[:-2], nan)
-    overall = overall_mean(mean, count)
-    _, difference, residual = _fit(mean, overall)
-    noise = m2.sum(axis=-2) / (images - classes)
-    along = np.sum(noise * np.square(overall), axis=-1) / np.maximum(np.sum(np.square(overall), axis=-1), np.finfo(np.float32).tiny)
-    noise, times = noise.sum(axis=-1), float(np.sum(1 / count - 1 / images))
-    difference = difference.sum(axis=-1) - times * noise
-    residual = np.maximum(residual.sum(axis=-1) - times * (noise - along), 0)
-    return np.asarray(np.sqrt(np.clip(_ratio(residual, difference, difference > 0), 0, 1)))
-
-
 def middle(values: Array) -> Array:
     """Return the median over the last axis, without NaN; NaN where there is nothing else."""
     ordered = np.sort(values, axis=-1)  # NaN last
@@ -329,16 +272,6 @@ def _between(mean: Array, count: Counts) -> Array:
     """Return SSB of each channel: Σ_k n_k (s̄_k - s̄)², shape (..., C)."""
     deviations = mean - overall_mean(mean, count)[..., None, :]
     return np.asarray(np.einsum("k,...kc->...c", count.astype(mean.dtype), np.square(deviations)))
-
-
-def _fit(mean: Array, overall: Array) -> tuple[Array, Array, Array]:
-    """Return the factors a of `scale_fit`, and the squared lengths of s̄_k - s̄ and of s̄_k - a s̄, shape (..., K) each."""
-    square = np.sum(np.square(overall), axis=-1)[..., None]
-    difference = mean - overall[..., None, :]
-    along = np.einsum("...kc,...c->...k", difference, overall)  # (a - 1) |s̄|²
-    change = np.divide(along, square, out=np.full_like(along, nan), where=square > 0)
-    length = np.einsum("...kc,...kc->...k", difference, difference)
-    return 1 + change, length, np.maximum(length - change * along, 0)
 
 
 def _ratio(part: Array, whole: Array, defined: NDArray[np.bool_]) -> Array:

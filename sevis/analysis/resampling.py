@@ -1,7 +1,4 @@
-"""Images drawn anew: the bootstrap within classes that gives intervals, and shuffled labels that say what chance gives.
-
-The bootstrap is one product of a matrix of weights (replicates, images) with the values of a block, class by class.
-"""
+"""Which images are looked at, and shuffled labels, which say what chance gives."""
 
 from collections.abc import Iterator
 
@@ -11,13 +8,13 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 Floats = NDArray[np.float32]
 Counts = NDArray[np.integer]
-ELEMENTS = 2_000_000  # of an array of resampled class means: 8 MB, so that it stays in the processor's cache as far as that goes
+ELEMENTS = 2_000_000  # of an array of class means of shuffled labels: 8 MB, so that it stays in the processor's cache as far as that goes
 
 
 def choose_images(labels: Counts, *, limit: int, random: np.random.Generator) -> tuple[Counts, Counts, Counts]:
-    """Return the images to resample, at most `limit` of them, as many of each class as there are or its part of the limit.
+    """Return the images to look at, at most `limit` of them, as many of each class as there are or its part of the limit.
 
-    Classes of a single image are left out, for it cannot be drawn anew.
+    Classes of a single image are left out, for it does not tell how the images of a class vary.
 
     Args:
         labels: of the images, shape (M,).
@@ -37,43 +34,14 @@ def choose_images(labels: Counts, *, limit: int, random: np.random.Generator) ->
     return np.concatenate([*rows, np.zeros(0, np.int64)]).astype(np.int64), names, np.array([len(part) for part in rows], np.int64)
 
 
-def bootstrap_weights(sizes: Counts, replicates: int, random: np.random.Generator) -> Floats:
-    """Return how often each image is drawn, shape (replicates, M): of each class as many as it has, with replacement.
-
-    A bootstrap stratified by class: Efron & Tibshirani (1993), An Introduction to the Bootstrap, ch. 6 and 8.
-    """
-    parts = [random.multinomial(size, np.full(size, 1 / size), size=replicates) for size in sizes.tolist()]
-    return np.concatenate([np.zeros((replicates, 0)), *parts], axis=1).astype(np.float32)
-
-
-def resampled_moments(values: Floats, sizes: Counts, weights: Floats) -> Iterator[tuple[Floats, Floats]]:
-    """Yield the class means and sums of squared deviations of every replicate, shape (r, K, C) each, some replicates at a time.
-
-    Args:
-        values: the scales, shape (M, C), class after class.
-        sizes: the images of each class, shape (K,).
-        weights: of `bootstrap_weights`, shape (R, M).
-    """
-    parts = class_slices(sizes)
-    centres = np.stack([values[part].mean(axis=0, dtype=np.float64) for part in parts])
-    deviations = values - np.repeat(centres, sizes, axis=0).astype(np.float32)  # small, so float32 loses nothing in their squares
-    squares = np.square(deviations)
-    for rows in _chunks(len(weights), len(sizes) * values.shape[1]):
-        mean = np.empty((len(weights[rows]), len(sizes), values.shape[1]), np.float32)
-        m2 = np.empty_like(mean)
-        for index, (part, size) in enumerate(zip(parts, sizes.tolist(), strict=True)):
-            drawn = weights[rows, part]
-            shift = drawn @ deviations[part] / np.float32(size)
-            mean[:, index] = shift + centres[index].astype(np.float32)
-            m2[:, index] = np.maximum(drawn @ squares[part] - size * np.square(shift), 0)  # which float32 may round below
-        yield mean, m2
-
-
 def shuffled_means(values: Floats, sizes: Counts, permutations: int, random: np.random.Generator) -> Iterator[Floats]:
     """Yield the class means when the labels are shuffled, shape (p, K, C), some permutations at a time.
 
     Args:
-        values, sizes: as of `resampled_moments`; classes keep their numbers of images.
+        values: the scales, shape (M, C), class after class.
+        sizes: the images of each class, shape (K,), which it keeps.
+        permutations: how many.
+        random: shuffles.
     """
     centre = values.mean(axis=0, dtype=np.float64).astype(np.float32)
     padded = np.concatenate([values - centre, np.zeros((1, values.shape[1]), np.float32)])

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from sevis.analysis.dead_gates import CAUSES
 from sevis.analysis.depth import Curve, DepthProfile
-from sevis.analysis.depth_measures import MEASURES, VERSION, Measure, Needs
+from sevis.analysis.depth_measures import MEASURES, VERSION, Measure
 from sevis.analysis.intervals import LEVEL
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import UNREADABLE, SevisError, one_line
 from sevis.files import replace_file
 from sevis.settings import VERSION as SEVIS
 
-FORMAT = "sevis-depth-profile-1"
+FORMAT = "sevis-depth-profile-2"
 LARGEST = 10**7  # bytes: 1,000 blocks take about 1.5 MB
 AGAIN = "make it again with python -m sevis collect --compact"
-COPIED = ("sites", "images", "classes", "per_class", "level", "replicates", "permutations", "seed")  # as they are
+COPIED = ("sites", "images", "classes", "per_class", "level", "permutations", "seed")  # as they are
 Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 Numbers = tuple[Number | None, ...]  # one for each block; None where a number is not known
 Chance = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -41,6 +41,8 @@ class SavedCurve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     low: Numbers
     high: Numbers
     null: Numbers | None = None
+    low_over_classes: Numbers | None = None
+    high_over_classes: Numbers | None = None
 
 
 class SavedProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +70,8 @@ class SavedProfile(msgspec.Struct, frozen=True, kw_only=True):
     per_class: Count
     p_values: tuple[Chance | None, ...]
     dead: dict[str, str]
+    untrained: Numbers | None = None
     level: float
-    replicates: Draws
     permutations: Draws
     seed: int
 
@@ -80,8 +82,8 @@ def profile_path(statistics: Path) -> Path:
 
 
 def fingerprint(measures: tuple[Measure, ...] = MEASURES) -> str:
-    """Return a hash of what is measured: the measures' names, needs, nulls and ranges, and the version of their formulas."""
-    told = [VERSION, [(measure.name, measure.needs.name, measure.null, measure.range) for measure in measures]]
+    """Return a hash of what is measured: the measures' names, nulls and ranges, and the version of their formulas."""
+    told = [VERSION, [(measure.name, measure.null, measure.range) for measure in measures]]
     return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
@@ -105,6 +107,7 @@ def save_profile(profile: DepthProfile, statistics: ClassStatistics, path: str |
         curves={name: _saved(curve) for name, curve in profile.curves.items()},
         p_values=_known(profile.p_values),
         dead=dict(profile.dead),
+        untrained=None if profile.untrained is None else _known(profile.untrained),
         **{name: getattr(profile, name) for name in COPIED},
     )
     replace_file(Path(path), msgspec.json.format(msgspec.json.encode(saved), indent=1) + b"\n")
@@ -128,6 +131,7 @@ def load_profile(path: str | Path, statistics: ClassStatistics) -> DepthProfile:
         curves={measure.name: _curve(saved.curves[measure.name]) for measure in MEASURES},
         p_values=_numbers(saved.p_values),
         dead=saved.dead,
+        untrained=None if saved.untrained is None else _numbers(saved.untrained),
         measured=len(saved.sites),
         saved=True,
         compacted=statistics.compact,
@@ -167,8 +171,9 @@ def _fault(saved: SavedProfile, statistics: ClassStatistics) -> str | None:
     counts = statistics.count
     if (saved.images, saved.classes) != (int(counts.sum()), int(np.count_nonzero(counts))) or saved.per_class > counts.max(initial=0):
         return "its images and classes are not those of the statistics"
-    lengths = {len(part) for curve in saved.curves.values() for part in (curve.estimate, curve.low, curve.high, curve.null or saved.sites)}
-    if lengths | {len(saved.p_values)} != {len(saved.sites)} or set(saved.curves) != {measure.name for measure in MEASURES}:
+    parts = [getattr(curve, name) or saved.sites for curve in saved.curves.values() for name in SavedCurve.__struct_fields__]
+    lengths = {len(part) for part in (*parts, saved.p_values, saved.untrained or saved.sites)}
+    if lengths != {len(saved.sites)} or set(saved.curves) != {measure.name for measure in MEASURES}:
         return "its curves do not fit its blocks and measures"
     for measure in MEASURES:
         if not _possible(saved.curves[measure.name], measure, sampled=saved.per_class > 0):
@@ -181,14 +186,17 @@ def _fault(saved: SavedProfile, statistics: ClassStatistics) -> str | None:
 def _possible(saved: SavedCurve, measure: Measure, *, sampled: bool) -> bool:
     """Return whether a measure can have such values: within its range and its intervals, and with a null just where it has one."""
     curve = _curve(saved)
-    values = np.concatenate([curve.estimate, curve.low, curve.high])
+    unknown = np.full(len(curve.estimate), nan)
+    others = [unknown if ends is None else ends for ends in (curve.low_over_classes, curve.high_over_classes)]
+    values = np.concatenate([curve.estimate, curve.low, curve.high, *others])
     least, most = measure.range[0] - ROUNDING, measure.range[1] + ROUNDING
     inside = np.isnan(values) | ((values >= least) & (values <= most))
+    ordered = np.isnan(others[0]) & np.isnan(others[1]) | (others[0] <= others[1] + ROUNDING)
     no_interval = np.isnan(curve.low) & np.isnan(curve.high)
-    ordered = (curve.low <= curve.estimate + ROUNDING) & (curve.estimate <= curve.high + ROUNDING)
-    has_null = bool(measure.null) or measure.needs in (Needs.BOTH, Needs.FOLDS)
+    around = (curve.low <= curve.estimate + ROUNDING) & (curve.estimate <= curve.high + ROUNDING)
+    has_null = bool(measure.chance) or measure.guessed
     told = curve.null is not None or not (sampled and has_null and not np.isnan(curve.estimate).all())
-    return bool(np.all(inside) and np.all(no_interval | ordered) and told and (has_null or curve.null is None))
+    return bool(np.all(inside) and np.all(no_interval | around) and np.all(ordered) and told and (has_null or curve.null is None))
 
 
 def _short(text: str) -> str:
@@ -205,9 +213,11 @@ def _numbers(known: Numbers) -> NDArray[np.floating]:
 
 
 def _saved(curve: Curve) -> SavedCurve:
-    return SavedCurve(_known(curve.estimate), _known(curve.low), _known(curve.high), None if curve.null is None else _known(curve.null))
+    parts = {name: None if part is None else _known(part) for name, part in vars(curve).items()}
+    return msgspec.convert(parts, SavedCurve)
 
 
 def _curve(saved: SavedCurve) -> Curve:
-    null = None if saved.null is None else _numbers(saved.null)
-    return Curve(_numbers(saved.estimate), _numbers(saved.low), _numbers(saved.high), null)
+    others = (saved.null, saved.low_over_classes, saved.high_over_classes)
+    read = (None if part is None else _numbers(part) for part in others)
+    return Curve(_numbers(saved.estimate), _numbers(saved.low), _numbers(saved.high), *read)

@@ -4,24 +4,28 @@ Each of its four statements gets a criterion of ours, for the paper judges its c
 A statement is seen only where the whole interval lies on the right side, and not seen otherwise; without intervals that is unknown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isnan
 
 import numpy as np
 
-from sevis.analysis.block_profile import FEWEST, Value
+from sevis.analysis.block_gates import FEWEST
+from sevis.analysis.block_profile import Value
 from sevis.analysis.dead_gates import CAUSES, DEAD
 from sevis.analysis.depth import DepthProfile
 from sevis.analysis.formulas import HIGH, LOW
 from sevis.paper import by_stage
 
-# Cohen (1988), Statistical Power Analysis, sec. 8.2.3, calls a share of the variance of 5.9 % medium and of 13.8 % large.
-AGNOSTIC, SPECIFIC = 0.06, 0.14
+# Cohen (1988), Statistical Power Analysis, sec. 8.2.3, calls a share of the variance of 13.8 % large.
+SPECIFIC = 0.14
+# In units of s: the paper judges curves by eye on an axis from 0 to 1, where a twentieth is about as wide as a drawn curve.
+COINCIDE = 0.05  # the mean class lies as near to all
+NEAR = 0.10  # the furthest class does
 MOST = 0.5  # of the scales above HIGH: a block is saturated
-LEFT = 0.5  # of the differences between classes, after one factor each: they differ mainly in scale
-MODEST = 0.25  # |a - 1| of these factors, on average
+ALIKE = 0.10  # of the mean gates, what one factor for each class leaves: the same pattern (a twentieth of the axis, where s is about 0.5)
+MODEST = 0.25  # |a - 1| of these factors
 PARTS = 3  # of a network whose blocks all belong to one stage
 
 
@@ -85,21 +89,21 @@ def split_stages(sites: Sequence[str]) -> list[list[str]]:
 
 def describe_regions(profile: DepthProfile) -> tuple[str, ...]:
     """Return where the gates are class-agnostic, class-specific, saturated and dead: a sentence each, with numbers and intervals."""
-    share = {site: profile.at("class_share", site) for site in profile.sites}
-    agnostic = {site: value for site, value in share.items() if value.high < AGNOSTIC}
-    specific = {site: value for site, value in share.items() if value.low > SPECIFIC}
-    unknown = [site for site, value in share.items() if isnan(value.low)]
-    between = {site: value for site, value in share.items() if site not in {*agnostic, *specific, *unknown}}
-    what = "% of the variance of a scale lies between the classes"
+    share, distance = ({site: profile.at(name, site) for site in profile.sites} for name in ("class_share", "distance"))
+    unknown = [site for site in share if isnan(share[site].low) or isnan(distance[site].low)]
+    known = [site for site in share if site not in unknown]
+    agnostic = {site: distance[site] for site in known if distance[site].high < COINCIDE}
+    specific = {site: share[site] for site in known if share[site].low > SPECIFIC and site not in agnostic}
+    between = {site: share[site] for site in known if site not in {*agnostic, *specific}}
+    what = f"more than {100 * SPECIFIC:.0f} % of the variance of a scale lies between the classes"
     sentences = []
-    if len(unknown) < len(share):
+    if known:
         sentences = [
-            _region("Class-agnostic", agnostic, f"less than {100 * AGNOSTIC:.0f} {what}", profile),
-            _region("Class-specific", specific, f"more than {100 * SPECIFIC:.0f} {what}", profile),
+            _region("Class-agnostic", agnostic, f"the mean class lies less than {COINCIDE} from all, in units of s", profile, units),
+            _region("Class-specific", specific, what, profile),
         ]
     if between:
-        meaning = f"the interval is neither wholly below {100 * AGNOSTIC:.0f} % nor wholly above {100 * SPECIFIC:.0f} %"
-        sentences.append(_region("Neither with certainty", between, meaning, profile))
+        sentences.append(_region("Neither with certainty", between, "the class share, in per cent of the variance of a scale", profile))
     if unknown:
         sentences.append(f"**Unknown: {_named(unknown, profile)}.** {_why_unknown(profile)}")
     return (*sentences, _saturated_region(profile), _dead_region(profile))
@@ -114,21 +118,52 @@ def percent(value: Value) -> str:
     return f"{parts[0]} (interval unknown)" if isnan(value.low) else f"{parts[0]} ({parts[1]} to {parts[2]})"
 
 
+def units(value: Value) -> str:
+    """Return a number in units of s with its interval, such as `0.034 (0.033 to 0.035)`, whose space does not break."""
+    if isnan(value.estimate):
+        return "unknown"
+    ends = "interval unknown" if isnan(value.low) else f"{value.low:.3f} to {value.high:.3f}"
+    return f"{value.estimate:.3f}\u00a0({ends})"
+
+
+def _short(value: Value) -> str:
+    return "unknown" if isnan(value.estimate) else f"{value.estimate:.2f}"
+
+
 def _agnostic(profile: DepthProfile, stages: list[list[str]]) -> Statement:
     blocks = tuple(stages[0])
-    values = {site: profile.at("class_share", site) for site in blocks}
+    mean, furthest = ({site: profile.at(name, site) for site in blocks} for name in ("distance", "furthest"))
+    apart = [mean[site].low >= COINCIDE or furthest[site].estimate >= NEAR for site in blocks]
     return Statement(
         "agnostic",
         "Early blocks, such as SE_2_3, are class-agnostic: the gates are very similar across different classes.",
-        f"In every block of the first stage, less than {100 * AGNOSTIC:.0f} % of the variance of a scale over the photos lies "
-        "between the classes (the class share ω² of the median channel, with its whole interval).",
+        "In every block of the first stage, the curves of Figure 6 coincide: the mean gates of a class lie less than "
+        f"{COINCIDE} from those of all classes (in units of s, with the whole interval), and those of the furthest class less than "
+        f"{NEAR:.1f}.",
         blocks,
-        all(value.high < AGNOSTIC for value in values.values()),
-        _told(*values.values()) or any(value.high >= AGNOSTIC for value in values.values()),
-        f"The share of the variance between the classes is {_each(values)}.{_unknown(profile, *values.values())}",
-        measure="class_share",
-        limits={"class-specific above": SPECIFIC, "class-agnostic below": AGNOSTIC},
+        all(mean[site].high < COINCIDE and furthest[site].estimate < NEAR for site in blocks),
+        any(apart) or (_told(*mean.values()) and not any(isnan(value.estimate) for value in furthest.values())),
+        f"The mean class lies {listed([f'{units(value)} from all in {site}' for site, value in mean.items()])}; the furthest class "
+        f"{listed([_short(value) for value in furthest.values()])}.{_floors(profile, blocks)}{_unknown(profile, *mean.values())}",
+        measure="distance",
+        limits={"coincide below": COINCIDE, "furthest class below": NEAR},
     )
+
+
+def _floors(profile: DepthProfile, blocks: Sequence[str]) -> str:
+    """Return how much the gates know of the class, beside what their input knows and what no training gives."""
+    share, squeeze = ({site: profile.at(name, site) for site in blocks} for name in ("class_share", "squeeze_share"))
+    if any(isnan(value.estimate) for value in share.values()):
+        return ""
+    floors = {"of a squeeze z in these blocks": list(squeeze.values())}
+    if profile.untrained is not None:
+        floors["of a scale before any training"] = [Value(float(profile.untrained[profile.sites.index(site)])) for site in blocks]
+    beside = [f"; {what}, {_plain(values)}" for what, values in floors.items() if not any(isnan(value.estimate) for value in values)]
+    return f" Of the variance of a scale, {_each(share)} lies between the classes{''.join(beside)}."
+
+
+def _plain(values: Iterable[Value]) -> str:
+    return listed([f"{100 * value.estimate:.0f}\u00a0%" for value in values])
 
 
 def _specific(profile: DepthProfile, stages: list[list[str]]) -> Statement:
@@ -180,23 +215,27 @@ def _saturated(profile: DepthProfile, stages: list[list[str]]) -> Statement:
 
 def _scaled(profile: DepthProfile, stages: list[list[str]]) -> Statement:
     site = stages[-1][-1]
-    left, factor = profile.at("left", site), profile.at("factor", site)
-    alike = isnan(left.low) and not isnan(factor.low)
-    why = " The classes do not differ beyond the noise of their means, so there is nothing to scale." if alike else ""
+    residual, factor, left = (profile.at(name, site) for name in ("residual", "factor", "left"))
     return Statement(
         "scaled",
         "In the last block, SE_5_3, a similar pattern emerges over different classes, up to a modest change in scale.",
-        f"When one factor for each class is fitted to the mean of all classes, less than {100 * LEFT:.0f} % of the differences "
-        f"between the classes remain (as lengths), and the factors differ from 1 by less than {100 * MODEST:.0f} % on average, "
-        "both with the whole interval.",
+        "When one factor for each class is fitted to the mean gates of all classes, what it leaves is less than "
+        f"{100 * ALIKE:.0f} % of the mean gates, and the factors differ from 1 by less than {100 * MODEST:.0f} % (root mean "
+        "squares over classes, both with the whole interval).",
         (site,),
-        left.high < LEFT and factor.high < MODEST,
-        alike or _told(left, factor),
-        f"In {site}, {percent(left)} of the differences between the classes remain after the best factor for each class. The "
-        f"factors differ from 1 by {percent(factor)} on average.{why or _unknown(profile, left, factor)}",
-        measure="left",
-        limits={"mainly a change in scale below": LEFT},
+        residual.high < ALIKE and factor.high < MODEST,
+        _told(residual, factor) or residual.low >= ALIKE or factor.low >= MODEST,
+        f"In {site}, one factor for each class leaves {percent(residual)} of the mean gates, and the factors differ from 1 by "
+        f"{percent(factor)}.{_remaining(left) if _told(residual) else ''}{_unknown(profile, residual, factor)}",
+        measure="residual",
+        limits={"the same pattern below": ALIKE, "modest factors below": MODEST},
     )
+
+
+def _remaining(left: Value) -> str:
+    if isnan(left.estimate):
+        return " The classes do not differ beyond the noise of their means."
+    return f" Of the differences between the classes, {percent(left)} remain."
 
 
 def _each(values: Mapping[str, Value]) -> str:
@@ -238,12 +277,12 @@ def _why_unknown(profile: DepthProfile) -> str:
     return "The gates of the unknown blocks are the same for every photo, or for nearly every photo."
 
 
-def _region(name: str, values: Mapping[str, Value], meaning: str, profile: DepthProfile) -> str:
+def _region(name: str, values: Mapping[str, Value], meaning: str, profile: DepthProfile, say: Callable[[Value], str] = percent) -> str:
     """Return a kind of block, which blocks are of it, and from which to which value they go."""
     if not values:
         return f"**{name}: no block** ({meaning})."
     least, most = (pick(values, key=lambda site: values[site].estimate) for pick in (min, max))
-    one, other = (f"{percent(values[site])} in {site}" for site in (least, most))
+    one, other = (f"{say(values[site])} in {site}" for site in (least, most))
     return f"**{name}: {_named(list(values), profile)}** ({meaning}): {one if least == most else f'from {one} to {other}'}."
 
 

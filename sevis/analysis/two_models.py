@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sevis.analysis.formulas import class_share, distances, middle, overall_spread, shares_of
+from sevis.analysis.formulas import distances, mean_share, overall_spread, shares_of
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.errors import SevisError
 from sevis.extras import require
@@ -25,7 +25,7 @@ class ModelProfile:
 
     Attributes:
         sites: the names of the L blocks.
-        share: the median over channels of the class share omega squared, (L,).
+        share: the mean over channels of the class share omega squared, (L,).
         spread: the mean over channels of the standard deviation of s over all images, (L,).
         saturated: the share of all s above 0.9 (`sevis.analysis.formulas.HIGH`), 0 to 1, (L,).
     """
@@ -146,7 +146,7 @@ def _profile(statistics: ClassStatistics, rows: NDArray[np.intp]) -> ModelProfil
     share, spread, saturated = [], [], []
     for site in statistics.sites:
         mean, m2 = statistics.mean(site)[rows], statistics.m2(site)[rows]
-        share.append(float(middle(class_share(mean, m2, count))))
+        share.append(float(mean_share(mean, m2, count)))
         spread.append(float(overall_spread(mean, m2, count).mean()))
         saturated.append(shares_of(statistics.histogram(site), rows)["high"] if statistics.detailed else np.nan)
     return ModelProfile(statistics.sites, np.array(share), np.array(spread), np.array(saturated))

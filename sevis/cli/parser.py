@@ -223,6 +223,11 @@ def _collection(words: Any) -> None:
     collect.add_argument(
         "--compact", action="store_true", help="write a file of a tenth of the size or less, and the depth profile beside it"
     )
+    collect.add_argument(
+        "--untrained",
+        type=Path,
+        help="class statistics of the same network and images, made with --weights random: the profile of --compact compares with them",
+    )
     _images_and_network(collect)
 
 

@@ -25,8 +25,10 @@ def collect_command(arguments: Arguments) -> None:
             ready = load_network(arguments)
         dataset = _collected_data(arguments, ready.card)
         out = arguments.out or ready.card.place("statistics")  # where the app looks for them
+        if arguments.untrained and not arguments.compact:
+            raise SevisError("--untrained is for the depth profile, which --compact writes: add --compact")
         _check_writable(out)  # now, not after hours of forward passes
-        names = ("batch_size", "workers", "bf16", "channels_last", "sample", "seed", "resume", "save_every", "compact")
+        names = ("batch_size", "workers", "bf16", "channels_last", "sample", "seed", "resume", "save_every", "compact", "untrained")
         options = CollectOptions(out=out, **{name: getattr(arguments, name) for name in names})
         statistics = collect_dataset(ready, dataset, options=options, shard=shard)
         if shard.rank == 0:

@@ -54,6 +54,7 @@ class CollectOptions:
         seed: of the choice of those.
         out: the file to write; beside it lies what an unfinished run has so far. None: nothing is written.
         compact: whether that file is compact, see `ClassStatistics.compacted`, with the depth profile beside it; what is returned is not.
+        untrained: class statistics of the same network with random weights, on the same images, for a compact file's depth profile.
         resume: whether to go on from there.
         save_every: seconds between two savings of what there is so far.
         progress: whether to draw a progress bar on standard error.
@@ -67,6 +68,7 @@ class CollectOptions:
     seed: int = 0
     out: Path | None = None
     compact: bool = False
+    untrained: Path | None = None
     resume: bool = False
     save_every: float = EVERY
     progress: bool = True
@@ -249,15 +251,16 @@ def _join(statistics: ClassStatistics, broken: _BrokenImages, shard: Shard, opti
     if shard.rank == 0:
         _finish(statistics, broken)
         if out:
-            save_statistics(statistics, out, compact=options.compact)
+            save_statistics(statistics, out, compact=options.compact, untrained=options.untrained)
     shard.meet()
 
 
-def save_statistics(statistics: ClassStatistics, path: Path, *, compact: bool) -> None:
+def save_statistics(statistics: ClassStatistics, path: Path, *, compact: bool, untrained: Path | None = None) -> None:
     """Write class statistics; beside a compact file, the depth profile of what it was made from, which has more whole gates."""
+    floor = None if untrained is None else ClassStatistics.load(untrained)
     statistics.save(path, compact=compact)
     if compact:
-        save_profile(depth_profile(statistics), statistics, profile_path(path))
+        save_profile(depth_profile(statistics, untrained=floor), statistics, profile_path(path))
 
 
 def _gather(statistics: ClassStatistics, shard: Shard, *, folder: Path | None = None) -> list[dict[str, Any]]:

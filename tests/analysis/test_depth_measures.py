@@ -4,24 +4,42 @@ import ast
 import hashlib
 import inspect
 from collections.abc import Iterator
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from sevis.analysis import block_profile, dead_gates, depth_measures, discriminant, formulas, intervals, resampling
+from sevis.analysis import (
+    block_gates,
+    block_profile,
+    class_differences,
+    dead_gates,
+    depth_measures,
+    discriminant,
+    formulas,
+    intervals,
+    readings,
+    resampling,
+)
 from sevis.analysis.depth import depth_profile
-from sevis.analysis.depth_measures import MEASURES, Measure, Needs
+from sevis.analysis.depth_measures import MEASURES, Measure
+from sevis.analysis.readings import Reading
 from sevis.class_statistics.class_statistics import ClassStatistics
-from sevis.errors import SevisError
 from sevis.figures.classes.depth import measure_chart, offered, profile_table
 
 BY_NAME = {measure.name: measure for measure in MEASURES}
+
+
+def spans(mean, m2, count):
+    return np.ptp(mean, axis=-2).mean(axis=-1)
+
+
 GINI = Measure(
     name="gini",
     meaning="the Gini coefficient of a photo's scales, its mean",
-    needs=Needs.IMAGE,
-    formula=lambda scales: np.abs(scales[:, :, None] - scales[:, None]).mean(axis=(1, 2)) / (2 * scales.mean(axis=1)),
+    read=partial(
+        readings.of_images, lambda scales: np.abs(scales[:, :, None] - scales[:, None]).mean(axis=(1, 2)) / (2 * scales.mean(axis=1))
+    ),
     label="mean photo",
     title="Inequality of a photo's scales",
     axis="Gini coefficient",
@@ -31,8 +49,8 @@ GINI = Measure(
 RANGE = Measure(
     name="range",
     meaning="the highest class mean less the lowest, its mean over channels",
-    needs=Needs.MOMENTS,
-    formula=lambda mean, m2, count: np.ptp(mean, axis=-2).mean(axis=-1),
+    read=lambda block: Reading(value=float(spans(block.mean, block.m2, block.photos.count))),
+    chance=spans,
     null=1,
     unit="s",
     label="highest less lowest",
@@ -50,7 +68,7 @@ def profile(scales):
     statistics = ClassStatistics({"SE_2_1": 12, "SE_3_1": 12}, ("a", "b", "c"), sample=20)
     values = {"SE_2_1": scales, "SE_3_1": scales**2}
     statistics.update(np.arange(60) % 3, {site: {"scale": part, "squeeze": part} for site, part in values.items()})
-    return depth_profile(statistics, replicates=40, permutations=19, measures=(*MEASURES, GINI, RANGE))
+    return depth_profile(statistics, permutations=19, measures=(*MEASURES, GINI, RANGE))
 
 
 def test_a_new_row_is_measured_with_interval_and_null(profile, scales):
@@ -60,16 +78,18 @@ def test_a_new_row_is_measured_with_interval_and_null(profile, scales):
     value = profile.at("gini", "SE_2_1")
     assert value.estimate == pytest.approx(expected.mean(), rel=1e-5)
     assert value.low < value.estimate < value.high
+    assert value.low_over_classes < value.estimate < value.high_over_classes
     means = np.stack([scales[np.arange(60) % 3 == label].mean(axis=0) for label in range(3)])
     value = profile.at("range", "SE_2_1")
     assert value.estimate == pytest.approx(np.ptp(means, axis=0).mean(), rel=1e-5)
-    assert 0 < value.low < value.estimate < value.high
+    assert np.isnan(value.low)
     assert value.null == pytest.approx(value.estimate, rel=0.5)  # the labels mean nothing here
 
 
 def test_a_new_row_is_in_the_table_and_the_choice(profile):
     table = profile_table(profile)
-    assert {"gini", "gini_low", "gini_high", "range", "range_low", "range_high", "range_chance"} <= set(table)
+    assert {"gini", "gini_low", "gini_high", "gini_low_over_classes", "range", "range_low", "range_high", "range_chance"} <= set(table)
+    assert "range_low_over_classes" not in table
     np.testing.assert_array_equal(table["gini"], profile.curves["gini"].estimate)
     assert list(offered(profile))[-1] == "Gini"
     assert offered(profile)["Gini"] is GINI
@@ -78,14 +98,15 @@ def test_a_new_row_is_in_the_table_and_the_choice(profile):
 def test_a_new_row_is_drawn(profile):
     chart = measure_chart(profile, "gini")
     assert (chart.figure.layout.title.text, chart.figure.layout.yaxis.title.text) == (GINI.title, GINI.axis)
-    assert [trace.name for trace in chart.figure.data] == [GINI.label, RANGE.label, "shuffled labels"]
-    np.testing.assert_array_equal(chart.figure.data[0].y, profile.curves["gini"].estimate)
+    named = [trace for trace in chart.figure.data if trace.name]
+    assert [trace.name for trace in named] == [GINI.label, RANGE.label, "shuffled labels"]
+    np.testing.assert_array_equal(named[0].y, profile.curves["gini"].estimate)
     assert chart.caption.startswith(GINI.about)
     assert "gini" in chart.table
 
 
 def test_every_row_is_whole():
-    assert len(BY_NAME) == len(MEASURES) == 18
+    assert len(BY_NAME) == len(MEASURES) == 20
     for measure in MEASURES:
         described = (measure.title, measure.axis, measure.about)
         assert all(described) if not measure.beside else not any((*described, measure.choice, measure.warning, measure.limits))
@@ -98,21 +119,27 @@ def test_every_row_is_whole():
     assert len(set(choices)) == len(choices)
 
 
-def test_only_measures_of_moments_have_a_null_by_shuffled_labels():
-    with pytest.raises(SevisError, match="but gini needs images, one by one: leave null at 0"):
-        replace(GINI, null=1)
-
-
 def test_rows_that_are_not_offered_are_those_of_the_statements():
     assert {measure.name for measure in MEASURES if not measure.choice and not measure.beside} == {
-        "class_share",
         "accuracy",
         "high",
-        "left",
+        "distance",
+        "residual",
     }
 
 
-MEASURING = (formulas, depth_measures, discriminant, block_profile, resampling, intervals, dead_gates)
+MEASURING = (
+    formulas,
+    depth_measures,
+    discriminant,
+    block_profile,
+    resampling,
+    intervals,
+    dead_gates,
+    class_differences,
+    block_gates,
+    readings,
+)
 WORDS = ("meaning", "unit", "label", "beside", "title", "axis", "about", "limits", "choice", "warning")  # of a Measure, for people
 
 

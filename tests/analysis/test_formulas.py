@@ -11,7 +11,7 @@ from sevis.errors import SevisError
 
 COUNT = np.array([7, 12, 5, 9])
 LABELS = np.repeat(np.arange(4), COUNT)
-OF_MOMENTS = (formulas.class_share, formulas.overall_spread, formulas.within_spread, formulas.between_spread, formulas.left_by_scale)
+OF_MOMENTS = (formulas.class_share, formulas.mean_share, formulas.overall_spread, formulas.within_spread, formulas.between_spread)
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_mean_ranks_are_scipys(values, digits):
 
 def kendall_w(values):
     """Each image counted once."""
-    return float(formulas.kendall_w(*formulas.mean_ranks(values), np.ones(len(values))))
+    return formulas.rank_concord(*formulas.mean_ranks(values), np.full(len(values), 1 / len(values)))[0]
 
 
 def test_kendalls_w_follows_from_the_mean_rank_correlation(values):
@@ -183,15 +183,31 @@ def test_kendalls_w_at_its_ends():
     assert kendall_w(np.stack([order, order**2, order])) == pytest.approx(1)
     assert kendall_w(np.stack([order, order[::-1]])) == pytest.approx(0)
     assert kendall_w(np.array([[0.1, 0.1, 0.9], [0.2, 0.2, 0.3]])) == pytest.approx(1)  # alike, ties and all
-    for unknown in (np.full((4, 5), 0.5), order[None], order[:, None]):
+    for unknown in (np.full((4, 5), 0.5), order[:, None]):
         assert np.isnan(kendall_w(unknown))
 
 
-def test_weights_count_an_image_several_times(values):
-    ranks, ties = formulas.mean_ranks(values.round(1))
-    weights = np.random.default_rng(4).integers(0, 4, size=(3, len(values)))
-    found = formulas.kendall_w(ranks, ties, weights.astype(np.float32))
-    np.testing.assert_allclose(found, [kendall_w(np.repeat(values.round(1), row, axis=0)) for row in weights], rtol=1e-5)
+def test_shares_count_an_image_several_times_and_influence_is_the_derivative(values):
+    rounded = values.round(1)
+    ranks, ties = formulas.mean_ranks(rounded)
+    times = np.random.default_rng(4).integers(0, 4, size=len(values))
+    found, influence = formulas.rank_concord(ranks, ties, times / times.sum())
+    assert found == pytest.approx(kendall_w(np.repeat(rounded, times, axis=0)), rel=1e-5)
+    step = 1e-3
+    for image in range(5):
+        ends = [formulas.rank_concord(ranks, ties, times / times.sum() + sign * step * (np.arange(33) == image))[0] for sign in (1, -1)]
+        assert influence[image] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-3)
+
+
+def test_the_mean_share_is_that_of_the_channels_that_have_one(values):
+    still = values.copy()
+    still[:, 3:] = 0.5
+    mean, m2, count = moments(still)
+    assert formulas.mean_share(mean, m2, count) == pytest.approx(formulas.class_share(mean, m2, count)[:3].mean())
+    pair = np.stack([mean, mean**2]), np.stack([m2, 2 * m2])
+    expected = [formulas.mean_share(mean, m2, count), formulas.mean_share(mean**2, 2 * m2, count)]
+    np.testing.assert_allclose(formulas.mean_share(*pair, count), expected)
+    assert np.isnan(formulas.mean_share(mean[:1], m2[:1], count[:1]))
 
 
 def test_distances_are_scipys(values):
@@ -234,52 +250,6 @@ def test_an_image_alone_in_its_class_cannot_be_left_out(values):
     assert found[-1] == -1
     assert set(found[:-1]) <= {0, 1, 2}
     assert len(formulas.nearest_class(np.zeros((0, 3)), np.zeros(0, int))) == 0
-
-
-def test_the_scale_fit_is_least_squares(values):
-    mean, overall = moments(values)[0], values.mean(axis=0)
-    factors, left = formulas.scale_fit(mean, overall)
-    for row, factor, part in zip(mean, factors, left, strict=True):
-        solution, residual, *_ = np.linalg.lstsq(overall[:, None], row, rcond=None)
-        assert factor == pytest.approx(solution[0])
-        assert part == pytest.approx(np.sqrt(residual[0]) / np.linalg.norm(row - overall))
-    factors, left = formulas.scale_fit(np.stack([0.8 * overall, overall]), overall)
-    np.testing.assert_allclose(factors, [0.8, 1])
-    assert left[0] == pytest.approx(0, abs=1e-7)
-    assert np.isnan(left[1])  # no difference, so nothing is left of it
-
-
-@pytest.mark.parametrize("size", [3, 30])
-def test_what_scaling_leaves_is_freed_of_the_noise_of_the_means(size):
-    random = np.random.default_rng(7)
-    pattern = random.uniform(0.3, 0.7, size=400)
-    scaled = np.array([0.8, 0.9, 1, 1.1, 1.2])[:, None] * pattern
-    shifted = pattern + 0.06 * random.normal(size=(5, 400))
-    labels = np.repeat(np.arange(5), size)
-    both = scaled + shifted - pattern
-    overall = both.mean(axis=0)
-    fits = [np.linalg.lstsq(overall[:, None], row, rcond=None)[1][0] for row in both]
-    part = np.sqrt(sum(fits) / np.square(both - overall).sum())
-    assert 0.4 < part < 0.8
-    for centres, expected, margin in ((scaled, 0, 0.12), (shifted, 1, 0.05), (both, part, 0.05)):
-        found = formulas.left_by_scale(*moments(centres[labels] + 0.1 * random.normal(size=(len(labels), 400)), labels, 5))
-        assert found == pytest.approx(expected, abs=margin)
-
-
-def test_scaling_leaves_nothing_known_where_classes_do_not_differ(values):
-    mean, m2, count = moments(values)
-    assert np.isnan(formulas.left_by_scale(np.repeat(mean[:1], 4, axis=0), m2, count))
-    assert np.isnan(formulas.left_by_scale(mean[:1], m2[:1], count[:1]))
-
-
-def test_distances_of_classes_are_means_over_them(values):
-    mean, _, count = moments(values)
-    assert formulas.class_distance(mean, count) == pytest.approx(np.abs(mean - values.mean(axis=0)).mean())
-    assert formulas.class_angle(mean) == pytest.approx(cdist(mean, mean, "cosine")[np.triu_indices(4, 1)].mean())
-    factors = [np.linalg.lstsq(values.mean(axis=0)[:, None], row, rcond=None)[0][0] for row in mean]
-    assert formulas.scale_change(mean, count) == pytest.approx(np.abs(np.array(factors) - 1).mean())
-    one = mean[:1], count[:1]
-    assert np.isnan([formulas.class_distance(*one), formulas.class_angle(one[0]), formulas.scale_change(*one)]).all()
 
 
 def test_the_median_leaves_out_what_is_unknown():

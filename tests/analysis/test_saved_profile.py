@@ -51,13 +51,14 @@ def change(path: Path, **fields: object) -> ClassStatistics:
 
 
 def assert_same(one: DepthProfile, two: DepthProfile) -> None:
-    for name in ("sites", "images", "classes", "per_class", "dead", "level", "replicates", "permutations", "seed", "measured", "measures"):
+    for name in ("sites", "images", "classes", "per_class", "dead", "level", "permutations", "seed", "measured", "measures"):
         assert getattr(one, name) == getattr(two, name), name
     np.testing.assert_array_equal(one.p_values, two.p_values)
+    np.testing.assert_array_equal(one.untrained, two.untrained)
     assert list(one.curves) == list(two.curves)
     for name, curve in one.curves.items():
-        for part in ("estimate", "low", "high", "null"):
-            np.testing.assert_array_equal(getattr(curve, part), getattr(two.curves[name], part), err_msg=f"{name} {part}")
+        for part, values in vars(curve).items():
+            np.testing.assert_array_equal(values, getattr(two.curves[name], part), err_msg=f"{name} {part}")
 
 
 def test_the_profile_beside_a_compact_file_is_that_of_the_full_statistics(path, full) -> None:
@@ -68,7 +69,7 @@ def test_the_profile_beside_a_compact_file_is_that_of_the_full_statistics(path, 
     assert found.dead == {"SE_3_1": "still"}
     assert_same(found, depth_profile(full))
     assert found.per_class == EACH > depth_profile(small).per_class
-    assert f"bootstrap samples of {EACH} photos of each class" in describe_measuring(found)
+    assert f"from the gates of {EACH} photos of each class: over photos" in describe_measuring(found)
     assert "before these were made compact" in describe_measuring(found)
 
 
@@ -79,6 +80,13 @@ def test_the_file_is_small_and_says_what_it_is_of(path) -> None:
     told = json.loads(data)
     assert (told["model"], told["weights"], told["measured_with"]) == ("a", "f" * 64, fingerprint())
     assert list(told["curves"]) == [measure.name for measure in MEASURES]
+
+
+def test_what_no_training_gives_is_kept(tmp_path, full) -> None:
+    floor = depth_profile(full, untrained=full)
+    save_profile(floor, full, tmp_path / "a.json")
+    assert floor.untrained is not None
+    assert_same(load_profile(tmp_path / "a.json", full), floor)
 
 
 def test_what_is_not_known_stays_so(tmp_path) -> None:
@@ -146,7 +154,9 @@ def test_an_outdated_profile_is_measured_anew(path, monkeypatch, changed: str) -
         {"classes": 2},
         {"per_class": 10**9},
         {"level": 0.5},
-        {"replicates": 10**9},
+        {"permutations": 10**9},
+        {"untrained": [0.1]},
+        {"untrained": ["0.1", 0.1]},
         {"p_values": [7, 0.5]},
     ],
 )
@@ -168,6 +178,8 @@ def test_a_damaged_or_hostile_profile_is_not_used(path, fields: dict[str, object
         ("class_share", "null", None),
         ("accuracy", "null", None),
         ("accuracy", "high", [2, 2]),
+        ("distance", "low_over_classes", [9, 9]),
+        ("high", "high_over_classes", [1.5, 1.5]),
     ],
 )
 def test_a_curve_that_cannot_be_is_not_used(path, name: str, part: str, values: list[float | None] | None) -> None:

@@ -34,7 +34,6 @@ def made(sites=RESNET50, *, per_class=50, dead=None, unknown=(), **estimates):
         p_values=np.full(len(sites), 0.01),
         dead=dead or {},
         level=0.95,
-        replicates=200,
         permutations=100,
         seed=0,
         measured=len(sites),
@@ -50,6 +49,10 @@ def as_in_the_paper(**changed):
         "accuracy": {site: 0.1 + 0.5 * value for site, value in rising.items()},
         "high": {"SE_5_2": 0.9} | dict.fromkeys(set(RESNET50) - {"SE_5_2"}, 0.1),
         "low": 0.03,
+        "distance": dict(zip(RESNET50, 0.02 + 0.1 * depth, strict=False)) | dict.fromkeys(RESNET50[:3], 0.02),
+        "furthest": dict(zip(RESNET50, 0.05 + 0.2 * depth, strict=False)) | dict.fromkeys(RESNET50[:3], 0.06),
+        "squeeze_share": 0.3,
+        "residual": 0.05,
         "left": 0.3,
         "factor": 0.1,
     }
@@ -74,24 +77,25 @@ def test_a_network_like_the_papers_shows_all_four():
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("agnostic", {"class_share": 0.2}),
-        ("agnostic", {"class_share": dict.fromkeys(RESNET50, 0.01) | {"SE_2_2": 0.05}}),  # its interval reaches 0.07
+        ("agnostic", {"distance": 0.2}),
+        ("agnostic", {"distance": dict.fromkeys(RESNET50, 0.01) | {"SE_2_2": 0.04}}),  # its interval reaches 0.06
+        ("agnostic", {"furthest": dict.fromkeys(RESNET50, 0.01) | {"SE_2_2": 0.11}}),
         ("specific", {"class_share": 0.01}),
         ("specific", {"class_share": 0.2}),  # specific, but no more so than SE_2_3
         ("specific", {"accuracy": 0.3}),  # which does not rise
         ("specific", {"accuracy": {"SE_2_3": 0.1, "SE_3_4": 0.5, "SE_4_6": 0.3, "SE_5_1": 0.5}}),  # which falls between
         ("saturated", {"high": 0.51}),  # its interval reaches 0.49
         ("saturated", {"high": 0.1, "low": 0.9}),  # not close to one
-        ("scaled", {"left": 0.49}),
-        ("scaled", {"left": 1.0}),
-        ("scaled", {"factor": 0.3}),  # no modest change
+        ("scaled", {"residual": 0.09}),  # its interval reaches 0.11
+        ("scaled", {"residual": 1.0}),
+        ("scaled", {"factor": 0.24}),  # no modest change: its interval reaches 0.26
     ],
 )
 def test_each_statement_can_fail_alone(name, change):
     statements = by_name(as_in_the_paper(**change))
     assert statements[name].verdict == "not seen here"
     assert all(statement.known for statement in statements.values())
-    if name != "agnostic" and "class_share" not in change:
+    if "class_share" not in change:
         assert all(statement.seen for other, statement in statements.items() if other != name)
 
 
@@ -99,13 +103,25 @@ def test_findings_hold_the_numbers_and_their_intervals():
     statements = by_name(as_in_the_paper(high={"SE_5_2": 0.03}, low=0.5))
     plain = {name: statement.finding.replace("\xa0", " ") for name, statement in statements.items()}
     assert plain["saturated"] == ("In SE_5_2, 3.0 % (1.0 % to 5.0 %) of the scales are above 0.9, and 50 % (48 % to 52 %) are below 0.1.")
-    assert "30 % (28 % to 32 %) of the differences between the classes remain" in plain["scaled"]
-    assert "differ from 1 by 10 % (8 % to 12 %)" in plain["scaled"]
-    assert "1.0 % (−1.0 % to 3.0 %) in SE_2_1, " in plain["agnostic"]
+    assert plain["scaled"] == (
+        "In SE_5_3, one factor for each class leaves 5.0 % (3.0 % to 7.0 %) of the mean gates, and the factors differ from 1 by "
+        "10 % (8 % to 12 %). Of the differences between the classes, 30 % (28 % to 32 %) remain."
+    )
+    assert plain["agnostic"] == (
+        "The mean class lies 0.020 (0.000 to 0.040) from all in SE_2_1, 0.020 (0.000 to 0.040) from all in SE_2_2 and "
+        "0.020 (0.000 to 0.040) from all in SE_2_3; the furthest class 0.06, 0.06 and 0.06. Of the variance of a scale, "
+        "1.0 % (−1.0 % to 3.0 %) in SE_2_1, 1.0 % (−1.0 % to 3.0 %) in SE_2_2 and 1.0 % (−1.0 % to 3.0 %) in SE_2_3 lies between the "
+        "classes; of a squeeze z in these blocks, 30 %, 30 % and 30 %."
+    )
     assert "By the gates alone, the linear discriminant tells the class of 18 % (16 % to 20 %) in SE_2_3, " in plain["specific"]
     assert "; chance gives 5 %. In the later blocks it tells that of " in plain["specific"]
     assert " The nearest class mean, a simpler reader, tells that of 50 % (48 % to 52 %) in SE_2_3, " in plain["specific"]
     assert plain["specific"].endswith(") in SE_5_3.")
+
+
+def test_what_no_training_gives_stands_beside_the_share():
+    profile = replace(as_in_the_paper(), untrained=np.linspace(0.1, 0.25, 16))
+    assert by_name(profile)["agnostic"].finding.replace("\xa0", " ").endswith("; of a scale before any training, 10 %, 11 % and 12 %.")
 
 
 @pytest.mark.parametrize("per_class", [0, 3])
@@ -130,9 +146,19 @@ def test_gates_that_are_the_same_for_all_photos_are_no_lack_of_photos():
 
 
 def test_one_block_that_is_not_agnostic_decides_though_another_is_unknown():
-    share = dict.fromkeys(RESNET50, 0.01) | {"SE_2_1": 0.3}
-    assert by_name(as_in_the_paper(class_share=share, unknown=("SE_2_2",)))["agnostic"].verdict == "not seen here"
+    for name in ("distance", "furthest"):
+        apart = dict.fromkeys(RESNET50, 0.01) | {"SE_2_1": 0.3}
+        assert by_name(as_in_the_paper(unknown=("SE_2_2",), **{name: apart}))["agnostic"].verdict == "not seen here"
     assert by_name(as_in_the_paper(unknown=("SE_2_2",)))["agnostic"].verdict == "unknown here"
+
+
+def test_either_half_of_statement_four_decides_though_the_other_is_unknown():
+    for change in ({"residual": 0.5}, {"factor": 0.5}):
+        profile = as_in_the_paper(**change)
+        (other,) = {"residual", "factor"} - {*change}
+        nothing = np.full(16, nan)
+        unknown = replace(profile, curves={**profile.curves, other: Curve(nothing, nothing, nothing)})
+        assert by_name(unknown)["scaled"].verdict == "not seen here"
 
 
 def test_where_all_is_unknown_no_block_is_called_agnostic_or_not():
@@ -160,13 +186,14 @@ def test_an_unknown_block_is_not_seen():
         "saturated": True,
         "scaled": False,
     }
-    assert "unknown in SE_2_2" in statements["agnostic"].finding
+    assert "unknown from all in SE_2_2" in statements["agnostic"].finding
+    assert "0.06, unknown and 0.06." in statements["agnostic"].finding
 
 
 def test_classes_that_do_not_differ_have_nothing_to_scale():
     statement = by_name(as_in_the_paper(left=nan))["scaled"]
-    assert not statement.seen
-    assert "do not differ beyond the noise of their means" in statement.finding
+    assert statement.seen  # the same pattern, without any change in scale
+    assert "Of the differences" not in statement.finding
 
 
 @pytest.mark.parametrize(
@@ -189,7 +216,7 @@ def test_blocks_are_chosen_by_their_place(sites, stages, deeper, last_but_one):
 
 
 def test_a_single_block_has_no_depth():
-    profile = made(("SE_2_1",), class_share=0.01, high=0.9, left=0.1, factor=0.1)
+    profile = made(("SE_2_1",), class_share=0.01, distance=0.02, furthest=0.05, high=0.9, residual=0.05, factor=0.1)
     statements = by_name(profile)
     assert {name for name, statement in statements.items() if statement.seen} == {"agnostic", "scaled"}
     assert "no deeper block" in statements["specific"].finding
@@ -202,6 +229,7 @@ def test_regions_say_where_gates_are_what():
     profile = made(
         (*share, "SE_3_4"),
         class_share=share,
+        distance={"SE_2_1": 0.01, "SE_2_2": 0.02},
         high={"SE_3_2": 0.8} | dict.fromkeys({*share} - {"SE_3_2"}, 0.1),
         low=0.05,
         spread={"SE_3_1": 0.01},
@@ -210,7 +238,7 @@ def test_regions_say_where_gates_are_what():
     )
     agnostic, specific, between, unknown, saturated, dead = (sentence.replace("\xa0", " ") for sentence in describe_regions(profile))
     assert agnostic.startswith("**Class-agnostic: SE_2_1 and SE_2_2**")
-    assert agnostic.endswith("from 1.0 % (−1.0 % to 3.0 %) in SE_2_1 to 2.0 % (0.0 % to 4.0 %) in SE_2_2.")
+    assert agnostic.endswith("from 0.010 (-0.010 to 0.030) in SE_2_1 to 0.020 (0.000 to 0.040) in SE_2_2.")
     assert specific.startswith("**Class-specific: SE_3_2 and SE_3_3**")
     assert between.startswith("**Neither with certainty: SE_3_1**")
     assert unknown.startswith("**Unknown: SE_3_4.**")

@@ -64,7 +64,7 @@ def test_the_intervals_are_those_of_a_published_example():
 
 
 @pytest.mark.parametrize("counts", [(MIN_IMAGES, MIN_IMAGES), (MIN_IMAGES, 50), (50, 50)])
-@pytest.mark.parametrize(("effect", "deviation"), [(0, 1), (1, 1), (2, 3)])
+@pytest.mark.parametrize(("effect", "deviation"), [(0, 1), (1, 1), (2, 3), (3, 1)])
 def test_the_intervals_hold_the_truth_as_often_as_they_say(counts, effect, deviation):
     random = np.random.default_rng(7)
     groups = [
@@ -76,7 +76,7 @@ def test_the_intervals_hold_the_truth_as_often_as_they_say(counts, effect, devia
     )
     _, low, high = standardised_difference(means, variances, counts)
     held = np.mean((low <= effect) & (effect <= high))
-    assert 0.92 < held < 0.98  # 0.95 in large samples
+    assert 0.93 <= held <= 0.97  # 0.95 in large samples
 
 
 def test_adjusted_p_values_are_those_of_the_step_up_procedure(statistics):

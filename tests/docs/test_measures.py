@@ -1,5 +1,6 @@
 """The page of the measures names every measure and every statement, as the code has them."""
 
+import re
 from math import inf
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 
 import sevis
 from sevis.analysis import dead_gates, statements
-from sevis.analysis.block_profile import FEWEST, IMAGES, PERMUTATIONS, REPLICATES
+from sevis.analysis.block_gates import FEWEST, IMAGES
+from sevis.analysis.block_profile import PERMUTATIONS
 from sevis.analysis.depth import depth_profile
-from sevis.analysis.depth_measures import MEASURES, Measure, Needs
+from sevis.analysis.depth_measures import MEASURES, Measure
 from sevis.analysis.formulas import HIGH, LOW
+from sevis.analysis.readings import HALVINGS
 from sevis.analysis.two_classes import MIN_IMAGES, RATE
 from sevis.analysis.two_models import MIN_CLASSES
 from sevis.class_statistics.class_statistics import ClassStatistics
@@ -41,10 +44,29 @@ def test_every_measure_is_on_the_page(measure: Measure) -> None:
     heading, told = entry(measure)
     shown = measure if measure.title else next(other for other in MEASURES if other.name == measure.beside)
     assert heading.startswith(shown.title)
-    assert list(told) == ["Formula", "Source", "Range", "Chance", "Unknown", "Interval"]
+    assert list(told) == ["Formula", "Source", "Range", "Chance", "Unknown", "Interval over photos", "Interval over classes"]
     assert told["Range"] == words(measure)
     assert told["Chance"].startswith("shuffled labels") == bool(measure.null)
-    assert told["Interval"].startswith("of a reader." if measure.needs in (Needs.BOTH, Needs.FOLDS) else "bootstrap.")
+
+
+def test_a_measure_has_the_intervals_that_the_page_says() -> None:
+    random = np.random.default_rng(0)
+    labels, scales = np.arange(60) % 3, random.random((60, 8), np.float32)
+    statistics = ClassStatistics({"SE_2_1": 8}, ("a", "b", "c"), sample=20)
+    statistics.update(labels, {"SE_2_1": {"squeeze": scales, "scale": np.clip(scales + labels[:, None] / 5, 0, 1)}})
+    profile = depth_profile(statistics, permutations=0)
+    listed = set()
+    for measure in MEASURES:
+        value, told = profile.at(measure.name, "SE_2_1"), entry(measure)[1]
+        assert told["Interval over photos"].startswith("none.") == np.isnan(value.low), measure.name
+        assert told["Interval over classes"].startswith("none.") == np.isnan(value.low_over_classes), measure.name
+        listed |= {measure.name} if np.isnan(value.low) else set()
+    assert (
+        set(re.findall(r"`(\w+)`(?=[:` a])", section(PAGE, "Measures without an interval").partition("`class_share` and `left` have")[0]))
+        == listed
+    )
+    compact = depth_profile(statistics.compacted(), permutations=0)
+    assert {name for name in compact.curves if np.isnan(compact.at(name, "SE_2_1").estimate)} == {"squeeze_share", "furthest"}
 
 
 def test_the_page_names_no_other_measure() -> None:
@@ -69,8 +91,8 @@ def test_the_statements_have_their_criteria() -> None:
 
 def test_the_thresholds_are_those_of_the_code() -> None:
     regions = " ".join(section(PAGE, "Regions").split())
-    assert f"class share lies below {100 * statements.AGNOSTIC:.0f} %" in regions
-    assert f"interval lies above {100 * statements.SPECIFIC:.0f} %" in regions
+    assert f"`distance` lies below {statements.COINCIDE}" in regions
+    assert f"class share lies above {100 * statements.SPECIFIC:.0f} %" in regions
     assert f"`low` lies above {100 * statements.MOST:.0f} %" in regions
     dead = " ".join(section(PAGE, "Dead gates").split())
     assert f"dead when `spread` is below {dead_gates.DEAD}" in dead
@@ -78,8 +100,8 @@ def test_the_thresholds_are_those_of_the_code() -> None:
     assert f"is below {dead_gates.STILL} too" in dead
     assert all(f"| `{cause}` |" in dead for cause in dead_gates.CAUSES)
     assert f"fewer than {FEWEST} images of a class at the median" in FLAT
-    assert f"At most {IMAGES:,} kept images" in FLAT
-    assert f"at least {REPLICATES} times" in FLAT
+    assert f"at most {IMAGES:,} kept images" in FLAT
+    assert f"both halves and {HALVINGS} halvings" in FLAT
     assert f"(at least {PERMUTATIONS} times for large files)" in FLAT
 
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from sevis.analysis.dead_gates import CAUSES
-from sevis.analysis.depth import DepthProfile
+from sevis.analysis.depth import Curve, DepthProfile
 from sevis.analysis.depth_measures import Measure
 from sevis.analysis.statements import Statement
 from sevis.figures.chart import Chart
@@ -15,7 +15,10 @@ from sevis.figures.theme import NEUTRAL, PALETTE, finish, translucent, whiskers
 from sevis.paper import short_name, stage_of
 
 MANY = 24  # blocks: of more only the last of each stage is named
-INTERVALS = "Bars are 95 % intervals over photos, for exactly these classes; grey lines separate the stages."
+INTERVALS = (
+    "Bars are 95 % intervals: the thin ones over photos, for exactly these classes, and the wide pale ones over classes drawn like "
+    "these. Grey lines separate the stages."
+)
 JUDGED = "Diamonds mark the blocks that the statement is about."
 
 
@@ -50,10 +53,14 @@ def profile_table(profile: DepthProfile, measures: Sequence[Measure] | None = No
     for name in names:
         curve = profile.curves[name]
         table |= {name: curve.estimate, f"{name}_low": curve.low, f"{name}_high": curve.high}
+        if curve.low_over_classes is not None and curve.high_over_classes is not None:
+            table |= {f"{name}_low_over_classes": curve.low_over_classes, f"{name}_high_over_classes": curve.high_over_classes}
         if curve.null is not None:
             table[f"{name}_chance"] = curve.null
     if "class_share" in names:
         table["class_share_p"] = profile.p_values
+        if profile.untrained is not None:
+            table["class_share_untrained"] = profile.untrained
     if "spread" in names:
         table["dead"] = [CAUSES[profile.dead[site]] if site in profile.dead else "" for site in profile.sites]
     return table
@@ -72,11 +79,13 @@ def _draw(profile: DepthProfile, first: Measure, *, limits: Mapping[str, float],
     measures = _beside(profile, first)
     figure = go.Figure()
     for measure, colour in zip(measures, PALETTE, strict=False):
+        figure.add_traces(_over_classes(profile.curves[measure.name], colour=colour))
         figure.add_trace(_points(profile, measure, colour=colour, judged=judged))
-    nulls = {"shuffled labels" if measure.null else "chance": profile.curves[measure.name].null for measure in reversed(measures)}
-    for label, null in nulls.items():  # measures in one chart have the same chance
-        if null is not None:
-            figure.add_trace(_chance(null, label))
+    if first.name == "class_share" and profile.untrained is not None:
+        figure.add_trace(_level(profile.untrained, "of s before any training", dash="dash"))
+    first_with = next((measure for measure in measures if profile.curves[measure.name].null is not None), None)
+    if first_with and (null := profile.curves[first_with.name].null) is not None:  # measures in one chart have the same chance
+        figure.add_trace(_level(null, "chance" if first_with.guessed else "shuffled labels", dash="dot"))
     for label, value in limits.items():
         figure.add_hline(
             value, line={"color": NEUTRAL, "width": 1, "dash": "dash"}, annotation_text=label, annotation_position="top left",
@@ -132,22 +141,36 @@ def _points(profile: DepthProfile, measure: Measure, *, colour: str, judged: Col
     )
 
 
-def _chance(null: ArrayLike, label: str) -> go.Scatter:
-    values = np.asarray(null)
+def _over_classes(curve: Curve, *, colour: str) -> list[go.Scatter]:
+    """Return the intervals over classes, which stand behind the points; none where they are unknown."""
+    low, high = curve.low_over_classes, curve.high_over_classes
+    if low is None or high is None:
+        return []
+    middle = (low + high) / 2
+    bars = whiskers(middle, np.stack([low, high], axis=1)) | {"color": translucent(colour, 0.3), "thickness": 5, "width": 0}
+    hidden = {"mode": "markers", "marker": {"opacity": 0}, "showlegend": False, "hoverinfo": "skip"}
+    return [go.Scatter(x=np.arange(len(middle)), y=middle, error_y=bars, **hidden)]
+
+
+def _level(heights: ArrayLike, label: str, *, dash: str) -> go.Scatter:
+    """Draw what the measure is compared with, at the height of each block."""
+    values = np.asarray(heights)
     return go.Scatter(
         x=np.arange(len(values)),
         y=values,
         mode="lines",
-        line={"color": NEUTRAL, "width": 2, "dash": "dot"},
+        line={"color": NEUTRAL, "width": 2, "dash": dash},
         name=label,
         hoverinfo="skip",
     )
 
 
-def _reach(profile: DepthProfile, measures: Iterable[Measure], limits: Iterable[float]) -> tuple[float, float]:
+def _reach(profile: DepthProfile, measures: Sequence[Measure], limits: Iterable[float]) -> tuple[float, float]:
     """Return the ends of the y-axis: 0, or a negative interval's end, and a little above the highest of what is drawn."""
     curves = [profile.curves[measure.name] for measure in measures]
-    drawn = [part for curve in curves for part in (curve.estimate, curve.low, curve.high, curve.null) if part is not None]
+    drawn = [part for curve in curves for part in vars(curve).values() if part is not None]
+    if profile.untrained is not None and "class_share" in {measure.name for measure in measures}:
+        drawn.append(profile.untrained)
     values = np.concatenate([[0.0, *limits], *drawn])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     return low, (high or 1.0) + 0.08 * ((high or 1.0) - low)

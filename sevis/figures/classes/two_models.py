@@ -19,7 +19,7 @@ Table = dict[str, NDArray[Any]]
 MEASURES = {  # the title of its panel, its axis, and what it is
     "share": (
         "Class share of the variance",
-        "median ω² of the channels",
+        "mean ω² of the channels",
         "The share of a channel's variance over photos that lies between the classes (omega squared; 0 is chance)",
     ),
     "spread": (
