@@ -12,7 +12,8 @@ from sevis.ablations.agreement import compare
 from sevis.ablations.grid import KEYS
 from sevis.ablations.report import describe_answers, guess_cause, label_all, pair_rows, say, say_error, summarize
 from sevis.ablations.results import Ablations, read_ablations
-from sevis.analysis.audit import ALL, Audit, Outcome
+from sevis.analysis.audit import Audit
+from sevis.analysis.audit_words import ladder_table, single_blocks
 from sevis.analysis.depth import DepthProfile, depth_profile
 from sevis.analysis.saved_profile import known_profile
 from sevis.analysis.statements import judge, percent, split_stages, units
@@ -102,36 +103,20 @@ def gates_table() -> str:
 
 
 def audits() -> str:
-    """Return what the audits found: the change of top-1, in points, when scales are changed."""
-    head = ("name", "photos", "top-1", "scales changed", "open (s = 1)", "frozen", "of another photo")
-    rows, parts = [], []
+    """Return what the audits found: the ladders of all blocks and of the last stage, and single blocks in words."""
+    parts = []
     for card in cards():
         if card.audit_path.is_file():
             audit = Audit.load(card.audit_path)
-            start = [f"`{card.name}`", f"{audit.real.images:,}", f"{100 * audit.real.top1:.1f} %"]
-            rows += [[*start, where, *map(_change, audit.outcomes[name].values())] for name, where in _several(audit).items()]
-            parts.append(_single_blocks(card.name, audit))
-    return "\n\n".join([as_table(head, rows), *parts])
-
-
-def _several(audit: Audit) -> dict[str, str]:
-    return {ALL: "all blocks", audit.last_stage: f"the last stage ({audit.last_stage})"}
-
-
-def _change(outcome: Outcome) -> str:
-    low, high = outcome.change_interval
-    return f"{100 * outcome.change:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
-
-
-def _single_blocks(name: str, audit: Audit) -> str:
-    free = [block for block in audit.blocks if audit.outcomes[block]["frozen"].change_interval[1] >= 0]
-    dear = min(audit.blocks, key=lambda block: audit.outcomes[block]["frozen"].change)
-    with_last, without_last = (100 * share for share in audit.shares)
-    return (
-        f"`{name}`: {len(free)} of its {len(audit.blocks)} blocks can be frozen one at a time at no measurable cost. Freezing {dear} costs "
-        f"most: {_change(audit.outcomes[dear]['frozen'])} points. SE adds {with_last:.1f} % to the parameters of the plain network; "
-        f"without the blocks of the last stage, SE would add {without_last:.1f} %."
-    )
+            table = ladder_table(audit)
+            with_last, without_last = (100 * share for share in audit.shares)
+            parts += [
+                f"**`{card.name}`**, {audit.real.images:,} photos:",
+                as_table(tuple(table), list(zip(*table.values(), strict=True))),
+                f"{single_blocks(audit)} SE adds {with_last:.1f} % to the parameters of the plain network; without the blocks of the last "
+                f"stage, SE would add {without_last:.1f} %.",
+            ]
+    return "\n\n".join(parts)
 
 
 def twins() -> str:

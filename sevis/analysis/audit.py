@@ -1,40 +1,47 @@
 """Is the gate dynamic? What changed scales do to the top-1 of a network: the numbers, and the file that holds them.
 
-`sevis.experiments.audit` makes an audit; what reads one does without torch.
+`sevis.experiments.audit` makes an audit; what reads one does without torch. `sevis.analysis.audit_words` says what it found.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
+from math import nan
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from sevis.analysis.intervals import Interval, paired_change, wilson
-from sevis.analysis.statements import listed
+from sevis.analysis.paired_tests import ALPHA, MOST, holm, paired_test, smallest_loss
 from sevis.data.preprocessing import Preprocessing
 from sevis.errors import UNREADABLE, SevisError, one_line
 from sevis.files import replace_file
-from sevis.weights.card import HIGHEST, Count
+from sevis.settings import home_folder
+from sevis.weights.card import Count, sound_cards
 
 ALL = "SE"  # the address of every block
-CHANGES = ("open", "frozen", "shuffled")
+OWN = "as it is"  # the scales of the network itself
+CHANGES = ("open", "level", "frozen", "shuffled")
+STEPS = {"level": ("open", "level"), "pattern": ("level", "frozen"), "answer": ("frozen", OWN)}  # from which scales to which
 AGAIN = "make it again with python -m sevis audit"
-PAPER = (
-    "In the paper, removing these blocks costs less than 0.1 % (top-5 error), and SE then adds about 4 % to the parameters, not about 10 %."
-)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The top-1 predictions of the same images with the network's own scales and with changed ones.
+    """The top-1 predictions of the same images with some scales, and after these are changed.
 
     Attributes:
         images: how many were tested.
-        correct: how many of them the network gets right with its own scales.
-        lost: how many of these it gets wrong with the changed ones.
-        won: how many it gets right only with the changed ones.
+        correct: how many of them the network gets right before.
+        lost: how many of these it gets wrong after.
+        won: how many it gets right only after.
+
+    Raises:
+        SevisError: where the counts contradict each other.
     """
 
     images: int
@@ -42,15 +49,32 @@ class Outcome:
     lost: int
     won: int
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.lost <= self.correct <= self.images - self.won <= self.images <= MOST or not self.images:
+            raise SevisError(
+                f"expected counts of at least one image and of at most {MOST:,}, got {self.correct} right of {self.images}, "
+                f"{self.lost} of them lost, and {self.won} won"
+            )
+
+    @property
+    def right(self) -> int:
+        """Return how many images are right after the change."""
+        return self.correct - self.lost + self.won
+
+    @property
+    def reverse(self) -> "Outcome":
+        """Return the change back."""
+        return Outcome(self.images, self.right, self.won, self.lost)
+
     @property
     def top1(self) -> float:
-        """Return the fraction of images that are right with the changed scales."""
-        return (self.correct - self.lost + self.won) / self.images
+        """Return the fraction of images that are right after the change."""
+        return self.right / self.images
 
     @property
     def top1_interval(self) -> Interval:
         """Return the 95 % interval of `top1` (Wilson)."""
-        return wilson(self.correct - self.lost + self.won, self.images)
+        return wilson(self.right, self.images)
 
     @property
     def change(self) -> float:
@@ -61,6 +85,33 @@ class Outcome:
     def change_interval(self) -> Interval:
         """Return the 95 % interval of `change`, which compares the images pairwise (Agresti and Min)."""
         return paired_change(self.lost, self.won, self.images)
+
+
+@dataclass(frozen=True)
+class BlockTest:
+    """Whether freezing a single block changes top-1, where all single blocks are tested.
+
+    Attributes:
+        block: its name.
+        outcome: of freezing it.
+        p_value: of the exact paired test, corrected by Holm for the number of blocks.
+        smallest_loss: the smallest true loss that is found four times in five, as a fraction of the images.
+    """
+
+    block: str
+    outcome: Outcome
+    p_value: float
+    smallest_loss: float
+
+    @property
+    def costs(self) -> bool:
+        """Return whether a loss was found."""
+        return self.p_value <= ALPHA and self.outcome.change < 0
+
+    @property
+    def gains(self) -> bool:
+        """Return whether a gain was found."""
+        return self.p_value <= ALPHA and self.outcome.change > 0
 
 
 class ParameterCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,11 +153,18 @@ class AuditProvenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class AuditRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of an audit's table: counts of images, and fractions to six digits, as many as are the same on every machine."""
+    """One line of an audit's table: counts of images, and fractions to six digits, as many as are the same on every machine.
+
+    Attributes:
+        blocks: the address.
+        before, after: the scales that are compared: "as it is", or one of CHANGES.
+        images, correct, lost, won, top1, change: of the `Outcome`, and the ends of their intervals.
+    """
 
     blocks: str
-    scales: str
-    images: Annotated[int, msgspec.Meta(ge=1, le=HIGHEST)]
+    before: str
+    after: str
+    images: Annotated[int, msgspec.Meta(ge=1, le=MOST)]
     correct: Count
     lost: Count
     won: Count
@@ -118,10 +176,16 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     change_high: float
 
 
+class _FileFormat(msgspec.Struct, frozen=True):
+    """What an older file of an audit has in common with the present one."""
+
+    format: str
+
+
 class _AuditFile(msgspec.Struct, frozen=True, kw_only=True):
     """The file of an audit."""
 
-    format: Literal["sevis-audit-1"] = "sevis-audit-1"
+    format: Literal["sevis-audit-2"] = "sevis-audit-2"
     parameters: ParameterCounts
     rows: list[AuditRow]
     metadata: AuditProvenance
@@ -132,33 +196,68 @@ class Audit:
     """What changed scales do to the top-1 of a network.
 
     Attributes:
-        outcomes: by address (each block, then its last stage such as SE_5, then SE: all blocks) and by change: `open` (s = 1), `frozen` (s
-            is its mean over the other half of the images), `shuffled` (s is that of another image).
+        outcomes: what a change does to the network as it is, by address (each block, then its last stage such as SE_5, then SE: all
+            blocks) and by change: `open` (s = 1), `level` (s is one number a block: the mean of its frozen scales over the channels),
+            `frozen` (one a channel: its mean over the other half of the images), `shuffled` (s is that of another image).
+        steps: what each step from `open` to the network as it is adds, by address and by step: `level` (from open to level), `pattern`
+            (from level to frozen), `answer` (from frozen to as it is: one scale a channel and image).
         parameters: of the network.
         metadata: where it comes from.
 
     Raises:
-        SevisError: where a change is missing, the outcomes are not all of the same images, or the numbers of parameters contradict each
-            other.
+        SevisError: where a change or a step is missing, the outcomes are not all of the same images, the steps contradict them, or the
+            numbers of parameters contradict each other.
     """
 
     outcomes: Mapping[str, Mapping[str, Outcome]]
+    steps: Mapping[str, Mapping[str, Outcome]]
     parameters: ParameterCounts
     metadata: AuditProvenance
 
     def __post_init__(self) -> None:
-        parts = list(self.outcomes.values())
+        parts, steps = list(self.outcomes.values()), list(self.steps.values())
         complete = len(parts) > 2 and tuple(self.outcomes)[-1] == ALL and all(tuple(part) == CHANGES for part in parts)
+        complete &= tuple(self.steps) == tuple(self.outcomes) and all(tuple(part) == tuple(STEPS) for part in steps)
         if not complete or len({(outcome.images, outcome.correct) for part in parts for outcome in part.values()}) != 1:
             raise SevisError("a row is missing, or the rows are not all of the same images")
+        if not all(self._holds(address) for address in self.outcomes):
+            raise SevisError("its steps contradict its changes")
         if not 0 < self.parameters.se_last_stage <= self.parameters.se < self.parameters.network:
             raise SevisError("its numbers of parameters contradict each other")
+
+    def _holds(self, address: str) -> bool:
+        """Return whether each step of an address leads from the images that are right before it to those that are right after it."""
+        steps, ladder = self.steps[address], self.ladder(address)
+        ends = all(
+            (step.images, step.correct, step.right) == (ladder[before].images, ladder[before].right, ladder[after].right)
+            for step, (before, after) in ((steps[name], ends) for name, ends in STEPS.items())
+        )
+        return ends and steps["answer"] == self.outcomes[address]["frozen"].reverse
 
     @property
     def real(self) -> Outcome:
         """Return the outcome of the network as it is: nothing lost, nothing won."""
         outcome = self.outcomes[ALL]["open"]
         return Outcome(outcome.images, outcome.correct, 0, 0)
+
+    def ladder(self, address: str) -> dict[str, Outcome]:
+        """Return the outcomes of an address from open over level and frozen to as it is, and beside them shuffled, by their scales."""
+        *rungs, shuffled = self.outcomes[address].items()
+        return dict([*rungs, (OWN, self.real), shuffled])
+
+    @cached_property
+    def tests(self) -> tuple[BlockTest, ...]:
+        """Return for each block whether freezing it alone changes top-1: the exact paired test, corrected for all blocks by Holm."""
+        frozen = [self.outcomes[block]["frozen"] for block in self.blocks]
+        corrected = holm([paired_test(outcome.lost, outcome.won) for outcome in frozen])
+        smallest = [smallest_loss(part.lost + part.won, part.images, tests=len(frozen)) for part in frozen]
+        return tuple(map(BlockTest, self.blocks, frozen, corrected, smallest))
+
+    @property
+    def guesses(self) -> bool:
+        """Return whether the network recognises no more images than chance would."""
+        outputs = self.metadata.outputs
+        return outputs is not None and self.real.top1_interval[0] <= 1 / outputs
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -178,12 +277,21 @@ class Audit:
 
     @property
     def rows(self) -> list[AuditRow]:
-        """Return one row per address and change."""
-        return [_row(address, change, outcome) for address, part in self.outcomes.items() for change, outcome in part.items()]
+        """Return a row for each change of an address, and then for each of its steps."""
+        rows = []
+        for address, part in self.outcomes.items():
+            rows += [_row(address, OWN, change, outcome) for change, outcome in part.items()]
+            rows += [_row(address, *STEPS[step], outcome) for step, outcome in self.steps[address].items()]
+        return rows
 
     def table(self) -> dict[str, list[Any]]:
-        """Return the rows by column name."""
-        return {column: [getattr(row, column) for row in self.rows] for column in AuditRow.__struct_fields__}
+        """Return the rows by column name, and beside those of a single frozen block the numbers of its `BlockTest`; elsewhere NaN."""
+        tests = {(test.block, OWN, "frozen"): test for test in self.tests}
+        rows = self.rows
+        of_row = [tests.get((row.blocks, row.before, row.after)) for row in rows]
+        return {column: [getattr(row, column) for row in rows] for column in AuditRow.__struct_fields__} | {
+            column: [getattr(test, column) if test else nan for test in of_row] for column in ("p_value", "smallest_loss")
+        }
 
     def save(self, path: str | Path) -> None:
         """Write a JSON file, as a whole or not at all."""
@@ -194,18 +302,18 @@ class Audit:
     def load(cls, path: str | Path) -> "Audit":
         """Read what `save` wrote. Raises SevisError for a file that is missing, damaged, changed, or of another format."""
         try:
-            stored = msgspec.json.decode(Path(path).read_bytes(), type=_AuditFile)
-            outcomes: dict[str, dict[str, Outcome]] = {}
-            for row in stored.rows:
-                outcomes.setdefault(row.blocks, {})[row.scales] = Outcome(row.images, row.correct, row.lost, row.won)
-            audit = cls(outcomes=outcomes, parameters=stored.parameters, metadata=stored.metadata)
+            data = Path(path).read_bytes()
+            if msgspec.json.decode(data, type=_FileFormat).format == "sevis-audit-1":
+                raise SevisError("it is of an older sevis, whose audits held no level")
+            stored = msgspec.json.decode(data, type=_AuditFile)
+            audit = cls(**_compared(stored.rows), parameters=stored.parameters, metadata=stored.metadata)
             same = audit.rows == stored.rows  # every fraction and interval follows from the counts
         except FileNotFoundError:
             raise SevisError(f"there is no audit at {path}: {AGAIN}") from None
         except (OSError, *UNREADABLE) as error:
-            raise SevisError(f"{path} is damaged ({one_line(error)}): {AGAIN}") from None
+            raise SevisError(f"{path} cannot be used ({one_line(error)}): {AGAIN}") from None
         if not same:
-            raise SevisError(f"{path} is damaged (its fractions do not match its counts): {AGAIN}")
+            raise SevisError(f"{path} cannot be used (its fractions do not match its counts): {AGAIN}")
         return audit
 
     def check_weights(self, sha256: str) -> None:
@@ -217,89 +325,34 @@ class Audit:
             )
 
 
-def _row(blocks: str, scales: str, outcome: Outcome) -> AuditRow:
+def known_audit(weights: str) -> Audit | None:
+    """Return the audit of the weights with this SHA-256 that is stored; None where there is none that can be used."""
+    if not re.fullmatch("[0-9a-f]{64}", weights):  # it becomes part of a pattern of paths
+        return None
+    paths = sorted((home_folder() / "audit").glob(f"*.{weights[:12]}.json"))
+    with suppress(SevisError):  # of an index.json that cannot be read
+        paths = [card.audit_path for card in sound_cards() if card.sha256 == weights] + paths
+    for path in paths:
+        with suppress(SevisError):
+            audit = Audit.load(path)
+            audit.check_weights(weights)
+            return audit
+    return None
+
+
+def _compared(rows: Sequence[AuditRow]) -> dict[str, dict[str, dict[str, Outcome]]]:
+    """Return the outcomes and the steps that rows hold, by address; a row that is neither is left out."""
+    found: dict[str, dict[tuple[str, str], Outcome]] = {}
+    for row in rows:
+        found.setdefault(row.blocks, {})[row.before, row.after] = Outcome(row.images, row.correct, row.lost, row.won)
+    outcomes = {name: {after: part for (before, after), part in parts.items() if before == OWN} for name, parts in found.items()}
+    steps = {name: {step: parts[ends] for step, ends in STEPS.items() if ends in parts} for name, parts in found.items()}
+    return {"outcomes": outcomes, "steps": steps}
+
+
+def _row(blocks: str, before: str, after: str, outcome: Outcome) -> AuditRow:
     ends = {"top1": (outcome.top1, *outcome.top1_interval), "change": (outcome.change, *outcome.change_interval)}
     fractions: dict[str, Any] = {
         f"{name}{end}": round(value, 6) for name, values in ends.items() for end, value in zip(("", "_low", "_high"), values, strict=True)
     }
-    return AuditRow(blocks=blocks, scales=scales, **vars(outcome), **fractions)
-
-
-def reading(audit: Audit) -> str:
-    """Return what the audit says of single blocks and of all of them, in a few sentences that follow from its numbers."""
-    if _guesses(audit):
-        return f"The network recognises {audit.real.top1:.1%} of the photos, which is no more than guessing. So this audit says nothing."
-    free = [name for name in audit.blocks if audit.outcomes[name]["frozen"].change_interval[1] >= 0]
-    dear = min(audit.blocks, key=lambda name: audit.outcomes[name]["frozen"].change)
-    count = f"{len(free)} of {len(audit.blocks)} blocks" if len(free) < len(audit.blocks) else f"each of the {len(audit.blocks)} blocks"
-    if free:
-        lowest = min(audit.outcomes[name]["frozen"].change_interval[0] for name in free)
-        named = f" ({listed(free)})" if len(free) < len(audit.blocks) else ""
-        one = f"Frozen one at a time, {count}{named} cost nothing measurable: their intervals hold 0 (and reach {_points(lowest)})."
-    else:
-        one = "No block can be frozen without a measurable loss."
-    frozen, shuffled = audit.outcomes[ALL]["frozen"], audit.outcomes[ALL]["shuffled"]
-    verdict = "which is what the answer to each photo is worth" if frozen.change_interval[1] < 0 else "which is not measurable"
-    return (
-        f"{one} Freezing {dear} costs most: {_with_interval(audit.outcomes[dear]['frozen'])}. All "
-        f"blocks frozen at once: {_with_interval(frozen)}, {verdict}. All blocks with the gates of "
-        f"another photo: {_with_interval(shuffled)}."
-    )
-
-
-def last_stage_question(audit: Audit) -> str:
-    """Return what the paper asks of the last stage's SE blocks."""
-    return f"What are the SE blocks of the last stage ({audit.last_stage}) worth?"
-
-
-def last_stage_answer(audit: Audit) -> str:
-    """Return the paper's answer to `last_stage_question`, and this network's: what these blocks are worth, and what they cost."""
-    outcomes, (with_last, without_last) = audit.outcomes[audit.last_stage], audit.shares
-    worth = (
-        f"Here, without retraining, top-1 changes by {_with_interval(outcomes['open'])} when they "
-        f"are opened (s = 1), and by {_with_interval(outcomes['frozen'])} when they are frozen."
-    )
-    if _guesses(audit):
-        worth = "This network only guesses, so it cannot say what they are worth here."
-    return (
-        f"{PAPER} {worth} An opened or frozen block needs no parameters, because a constant scale can be "
-        "multiplied into the weights beside it. Without the last stage's blocks, the parameters that SE "
-        f"adds fall from {_percent(with_last)} to {_percent(without_last)} of the network without SE."
-    )
-
-
-def describe_audit(audit: Audit) -> str:
-    """Return where the numbers come from, in one sentence."""
-    known = audit.metadata
-    low, high = audit.real.top1_interval
-    left_out = f", {known.images_left_out:,} of other classes left out" if known.images_left_out else ""
-    some = f" (at most {known.per_class} of each)" if known.per_class else ""
-    data = " ".join(part for part in (known.data, known.split) if part) or "an unnamed data set"
-    return (
-        f"{known.model or 'A network'} (weights {str(known.weights)[:8]}) recognises {audit.real.top1:.1%} "
-        f"({low:.1%} to {high:.1%}) of {audit.real.images:,} photos of {known.classes} classes{some}: {data}{left_out}, seed "
-        f"{known.seed}, audited on {known.date}."
-    )
-
-
-def _guesses(audit: Audit) -> bool:
-    """Return whether the network recognises no more than chance would."""
-    outputs = audit.metadata.outputs
-    return outputs is not None and audit.real.top1_interval[0] <= 1 / outputs
-
-
-def _with_interval(outcome: Outcome) -> str:
-    low, high = outcome.change_interval
-    return f"{_points(outcome.change)} ({_signed(low)} to {_signed(high)})"
-
-
-def _points(change: float) -> str:
-    return f"{_signed(change)} points"
-
-
-def _signed(change: float) -> str:
-    return f"{100 * change:+.1f}".replace("-", "−")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return AuditRow(blocks=blocks, before=before, after=after, **vars(outcome), **fractions)

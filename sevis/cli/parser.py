@@ -236,7 +236,7 @@ def _audit(words: Any) -> None:
         words,
         "audit",
         audit_command,
-        "test whether the gates are dynamic: measure the top-1 with opened, frozen and shuffled gates, block by block",
+        "test what of the gates is needed: measure the top-1 with open, level, frozen and shuffled gates, block by block",
     )
     audit.add_argument(
         "--out", type=Path, help="the JSON file to write (default: the file where the app looks for the audit of this network)"

@@ -33,8 +33,9 @@ def explain_command(arguments: Arguments) -> None:
 
 
 def audit_command(arguments: Arguments) -> None:
-    """Print what top-1 loses when gates are opened, frozen or shuffled, and write it into a file."""
-    from sevis.analysis.audit import describe_audit, last_stage_answer, last_stage_question, reading
+    """Print the top-1 with opened, levelled, frozen and shuffled gates and what each step adds, and write it into a file."""
+    from sevis.analysis.audit import STEPS
+    from sevis.analysis.audit_words import change_words, describe_audit, last_stage_answer, last_stage_question, reading
     from sevis.experiments.audit import audit
 
     ready = load_network(arguments)
@@ -47,11 +48,12 @@ def audit_command(arguments: Arguments) -> None:
     result = audit(ready, dataset, batch_size=arguments.batch_size, seed=arguments.seed)
     result.save(out)
     print(describe_audit(result))
-    print("change of top-1 in points, with 95 % intervals over photos")
-    print(f"{'blocks':8}" + "".join(f"{change:>24}" for change in next(iter(result.outcomes.values()))))
-    for address, outcomes in result.outcomes.items():
-        cells = [(100 * part.change, *(100 * end for end in part.change_interval)) for part in outcomes.values()]
-        print(f"{address:8}" + "".join(f"{'{:+.1f} ({:+.1f} to {:+.1f})'.format(*cell):>24}" for cell in cells))
+    print("top-1 with open gates (s = 1), and what each step adds, in points, with 95 % intervals over photos; then, that of shuffling")
+    print(f"{'blocks':8}{'open':>8}" + "".join(f"{column:>25}" for column in (*STEPS, "shuffled")))
+    for address, steps in result.steps.items():
+        outcomes = result.outcomes[address]
+        cells = "".join(f"{change_words(part):>25}" for part in (*steps.values(), outcomes["shuffled"]))
+        print(f"{address:8}{100 * outcomes['open'].top1:>6.1f} %{cells}")
     print(reading(result))
     print(last_stage_question(result), last_stage_answer(result))
     print(out)

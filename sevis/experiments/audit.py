@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sevis.analysis.audit import ALL, CHANGES, Audit, AuditProvenance, Outcome, ParameterCounts
+from sevis.analysis.audit import ALL, CHANGES, OWN, STEPS, Audit, AuditProvenance, Outcome, ParameterCounts
 from sevis.blocks.changes import addressed
 from sevis.blocks.hooks import capture, override
 from sevis.blocks.sites import Site, require_sites
@@ -69,11 +69,13 @@ class AuditSample:
 def audit(
     ready: ReadyModel, dataset: ImageDataset, *, batch_size: int = 64, seed: int = 0, say: Callable[[str], None] | None = None
 ) -> Audit:
-    """Test a network as it is, and with the scales of each block, of the last stage and of all blocks opened, frozen and shuffled.
+    """Test a network as it is, and with other scales in each block, in its last stage and in all blocks.
 
-    Images of classes that the network does not know are left out; a prediction is the highest of all of its outputs. A frozen scale is its
-    mean over one half of the images and is tested on the other half. To be shuffled, the images stand in a random circle, and each gets
-    the scales of the next. It takes two passes over the data set, each of which decodes an image once.
+    They are opened (s = 1), levelled (one number a block), frozen (one a channel) and shuffled (those of another image). Images of classes
+    that the network does not know are left out; a prediction is the highest of all of its outputs. A frozen scale is its mean over one
+    half of the images and is tested on the other half; the level of a block is the mean of its frozen scales over the channels. To be
+    shuffled, the images stand in a random circle, and each gets the scales of the next. It takes two passes over the data set, each of
+    which decodes an image once.
 
     Args:
         ready: the network, from `sevis.load` or `sevis.wrap`, in evaluation mode.
@@ -98,13 +100,21 @@ def audit(
         means = run.mean_scales(ready, sites)
         right = run.right(ready, _variants(sites), means)
     real, *changed = right.T
-    outcomes: dict[str, dict[str, Outcome]] = {}
+    found: dict[str, dict[str, NDArray[np.bool_]]] = {}
     for (address, change), hits in zip(_variants(sites), changed, strict=True):
-        counts = (len(real), real.sum(), (real & ~hits).sum(), (~real & hits).sum())
-        outcomes.setdefault(address, {})[change] = Outcome(*map(int, counts))
+        found.setdefault(address, {OWN: real})[change] = hits
+    outcomes = {address: {change: _compare(real, part[change]) for change in CHANGES} for address, part in found.items()}
+    steps = {
+        address: {step: _compare(part[before], part[after]) for step, (before, after) in STEPS.items()} for address, part in found.items()
+    }
     known = provenance(ready) | _describe(sample) | {"outputs": len(ready.classes), "seed": seed}
     parameters = count_gate_parameters(ready.model, sites)
-    return Audit(outcomes=outcomes, parameters=parameters, metadata=msgspec.convert(known, AuditProvenance))
+    return Audit(outcomes=outcomes, steps=steps, parameters=parameters, metadata=msgspec.convert(known, AuditProvenance))
+
+
+def _compare(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Outcome:
+    """Return the outcome of a change from which images are right before it and after it, each of shape (N,)."""
+    return Outcome(len(before), int(before.sum()), int((before & ~after).sum()), int((~before & after).sum()))
 
 
 def draw_sample(ready: ReadyModel, dataset: ImageDataset, seed: int) -> AuditSample:
@@ -174,9 +184,11 @@ class _Passes:
             inputs = self.sample.inputs(part.start, part.stop + 1).to(ready.device, float_type(ready.model))  # and one more, for its scales
             with capture(ready.model) as record:
                 logits = [ready.logits(inputs)[:-1]]
+            others = 1 - self.sample.halves[part]
             scales = {
                 "open": dict.fromkeys(record, torch.ones(())),
-                "frozen": {site: mean[1 - self.sample.halves[part]] for site, mean in means.items()},
+                "level": {site: mean.mean(dim=1, keepdim=True).expand_as(mean)[others] for site, mean in means.items()},
+                "frozen": {site: mean[others] for site, mean in means.items()},
                 "shuffled": {site: block.scale[1:] for site, block in record.items()},
             }
             for address, change in variants:

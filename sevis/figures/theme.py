@@ -32,8 +32,8 @@ MORE, LESS = PALETTE[1], PALETTE[0]
 WITH_SE, WITHOUT_SE = PALETTE[1], NEUTRAL
 MEASURED, PRINTED = PALETTE[1], PALETTE[0]
 DEAD_LIMIT = PALETTE[6]
-# Of gates that are held: all open, frozen at their means, exchanged between images.
-OPENED, FROZEN, SHUFFLED = PALETTE[1], PALETTE[0], PALETTE[2]
+# Of gates that are held: all open, one level a block, frozen at their means, exchanged between images. Of those that answer to the image.
+OPENED, LEVELLED, FROZEN, SHUFFLED, ANSWERING = PALETTE[1], PALETTE[4], PALETTE[0], PALETTE[2], PALETTE[3]
 # Of the numbers of one block, channel by channel.
 CHANNELS = PALETTE[2]
 

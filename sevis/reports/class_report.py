@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sevis.analysis.audit import Audit, known_audit
+from sevis.analysis.audit_words import describe_audit, ladder_table, last_stage_answer, last_stage_question, reading
 from sevis.analysis.class_curves import PAPER_CHANNELS, missing
 from sevis.analysis.class_map import pca_maps, similar_order
 from sevis.analysis.depth import DepthProfile, depth_profile, describe_measuring
@@ -25,6 +27,7 @@ from sevis.figures.classes.class_map import class_map, distance_matrix
 from sevis.figures.classes.depth import measure_chart, offered, statement_chart
 from sevis.figures.classes.figure6 import ABOUT_MEANS, entries, mean_panel
 from sevis.figures.classes.figure7 import ABOUT_SPREAD, spread_panels
+from sevis.figures.gates.audit import ABOUT_AUDIT, audit_chart
 from sevis.reports.html import chart_html, document, panels_html, write_page
 
 MAPS = 3  # blocks, the last of those in the paper's figures
@@ -50,6 +53,7 @@ td { padding: .15rem 0; overflow-wrap: anywhere; }
 article { margin: 0 0 1rem; min-width: 0; break-inside: avoid; }
 .wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 460px), 1fr)); }
 .paper .wide { grid-template-columns: 1fr 1fr; }
+.ladder td { padding-right: 1.5rem; }
 @media (max-width: 600px) { th, td { display: block; } }
 .verdict { display: inline-block; padding: 0 .6rem; border-radius: 1rem; font-weight: 600; border: 2px solid; }
 .seen { color: #006b4f; } .unseen { color: #9c4a00; } .unknown { color: #4b5262; }
@@ -73,7 +77,8 @@ def write_report(statistics: ClassStatistics, path: str | Path, *, other: ClassS
 def report_html(statistics: ClassStatistics, *, other: ClassStatistics | None = None, profile: DepthProfile | None = None) -> str:
     """Return what the class statistics of a network say, as one HTML page that opens offline, about 6 MB.
 
-    A part that the statistics cannot give, for they are of too few classes or hold only means, is a sentence that says so.
+    A part that the statistics cannot give, for they are of too few classes or hold only means, is a sentence that says so. An audit
+    of the same weights is a part of the report, where one is stored.
 
     Args:
         statistics: of the network.
@@ -90,6 +95,8 @@ def report_html(statistics: ClassStatistics, *, other: ClassStatistics | None = 
         "Figure 7: spread": partial(_spreads, statistics),
         "Class map": partial(_maps, statistics),
     }
+    if audit := known_audit(str(statistics.metadata.get("weights"))):
+        sections["Level, pattern, answer"] = partial(_audit, audit)
     if other is not None:
         sections["Two networks"] = partial(_comparison, statistics, other)
     name = str(statistics.metadata.get("model") or "a network")
@@ -200,6 +207,18 @@ def _matrix(statistics: ClassStatistics, site: str) -> Chart:
     matrix = distances(means[order], "cosine")
     names = [statistics.classes[row] for row in rows[order]]
     return distance_matrix(matrix, names, site=site, metric="cosine", furthest=float(np.nanmax(matrix)) or 1.0)
+
+
+def _audit(audit: Audit) -> Iterator[str]:
+    yield _text(ABOUT_AUDIT)
+    yield _text(reading(audit))
+    yield chart_html(audit_chart(audit))
+    table = ladder_table(audit)
+    head = "".join(f"<th>{escape(column)}</th>" for column in table)
+    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in zip(*table.values(), strict=True))
+    yield f'<table class="ladder"><tr>{head}</tr>{"".join(f"<tr>{row}</tr>" for row in rows)}</table>'
+    yield _text(f"**{last_stage_question(audit)}** {last_stage_answer(audit)}")
+    yield _text(describe_audit(audit))
 
 
 def _comparison(first: ClassStatistics, second: ClassStatistics) -> Iterator[str]:

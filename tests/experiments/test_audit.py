@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import sevis
-from sevis.analysis.audit import ALL, CHANGES, Audit, Outcome, ParameterCounts
+from sevis.analysis.audit import CHANGES, STEPS, Audit, Outcome, ParameterCounts
 from sevis.cli.parser import main
 from sevis.data.datasets import open_dataset
 from sevis.data.preprocessing import Preprocessing
@@ -106,7 +106,7 @@ def with_scales(model, scales):
 
 
 def by_hand(ready, dataset, seed):
-    """The outcomes, computed with copies of the network in which SE blocks are replaced by fixed scales."""
+    """The outcomes and the steps, computed with copies of the network in which SE blocks are replaced by fixed scales."""
     sample = draw_sample(ready, dataset, seed)
     inputs = torch.stack([torch.from_numpy(ready.preprocess(dataset[place][0])) for place in sample.images])
     names = [dataset.wnids[dataset.labels[place]] for place in sample.images]
@@ -115,6 +115,7 @@ def by_hand(ready, dataset, seed):
     others = [[other for other in range(count) if sample.halves[other] != sample.halves[place]] for place in range(count)]
     sources = {
         "open": {site: torch.ones_like(s) for site, s in own.items()},
+        "level": {site: torch.stack([s[rows].mean().expand(s.shape[1]) for rows in others]) for site, s in own.items()},
         "frozen": {site: torch.stack([s[rows].mean(dim=0) for rows in others]) for site, s in own.items()},
         "shuffled": {site: torch.stack([s[(place + 1) % count] for place in range(count)]) for site, s in own.items()},
     }
@@ -122,24 +123,35 @@ def by_hand(ready, dataset, seed):
     def hits(model):
         return np.array([WNIDS[output] == name for output, name in zip(model(inputs).argmax(dim=1).tolist(), names, strict=True)])
 
-    real, found = hits(ready.model), {}
+    real, outcomes, steps = hits(ready.model), {}, {}
     for address in (*own, "SE_5", "SE"):
         blocks = [site for site in own if site == address or site.startswith(f"{address}_")]
-        for change, source in sources.items():
-            changed = hits(with_scales(ready.model, {site: source[site] for site in blocks}))
-            found[address, change] = Outcome(count, real.sum(), (real & ~changed).sum(), (~real & changed).sum())
-    return found
+        changed = {
+            change: hits(with_scales(ready.model, {site: source[site] for site in blocks})) for change, source in sources.items()
+        } | {"as it is": real}
+        outcomes[address] = {change: counted(real, changed[change]) for change in sources}
+        ends = {"level": ("open", "level"), "pattern": ("level", "frozen"), "answer": ("frozen", "as it is")}
+        steps[address] = {step: counted(changed[before], changed[after]) for step, (before, after) in ends.items()}
+    return outcomes, steps
 
 
-def test_outcomes_equal_those_computed_by_hand(ready, dataset):
+def counted(before, after):
+    pairs = list(zip(before.tolist(), after.tolist(), strict=True))
+    return Outcome(len(pairs), sum(before), pairs.count((True, False)), pairs.count((False, True)))
+
+
+def test_outcomes_and_steps_equal_those_computed_by_hand(ready, dataset):
     with torch.inference_mode():
-        expected = by_hand(ready, dataset, seed=3)
+        outcomes, steps = by_hand(ready, dataset, seed=3)
     found = audit(ready, dataset, batch_size=16, seed=3)
-    assert {(address, change): outcome for address, part in found.outcomes.items() for change, outcome in part.items()} == expected
+    assert found.outcomes == outcomes
+    assert found.steps == steps
     assert found.real == Outcome(COUNT, RIGHT, 0, 0)
-    flips = [outcome.lost + outcome.won for outcome in expected.values()]
-    assert sum(flip > 0 for flip in flips) > 10  # so that a mistake would show
+    flips = [outcome.lost + outcome.won for part in (*outcomes.values(), *steps.values()) for outcome in part.values()]
+    assert sum(flip > 0 for flip in flips) > 20  # so that a mistake would show
     assert len(set(flips)) > 3
+    changes = [(part["level"].lost, part["level"].won) != (part["frozen"].lost, part["frozen"].won) for part in outcomes.values()]
+    assert sum(changes) > 1  # a level that were another name for frozen would show, too
 
 
 @pytest.mark.parametrize("batch_size", [9, COUNT - 1, 100])
@@ -171,8 +183,8 @@ def test_two_images_are_enough_and_get_each_others_gates(ready, dataset, tmp_pat
     found = audit(ready, few, batch_size=1)
     assert found.real.images == 2
     with torch.inference_mode():
-        expected = by_hand(ready, few, seed=0)
-    assert found.outcomes[ALL]["shuffled"] == expected[ALL, "shuffled"]
+        outcomes, steps = by_hand(ready, few, seed=0)
+    assert (found.outcomes, found.steps) == (outcomes, steps)
     one = replace(few, files=few.files[:1], labels=few.labels[:1])
     with pytest.raises(SevisError, match="at least two images"):
         audit(ready, one)
@@ -227,8 +239,12 @@ def test_a_saved_audit_is_the_same(ready, dataset, tmp_path):
     assert loaded == found
     assert (loaded.blocks, loaded.last_stage) == (tuple(site.name for site in sevis.find_sites(ready.model)), "SE_5")
     table = loaded.table()
-    assert {len(column) for column in table.values()} == {len(CHANGES) * (len(loaded.blocks) + 2)}
-    assert table["top1"][-1] == pytest.approx(loaded.outcomes[ALL]["shuffled"].top1, abs=1e-6)
+    assert {len(column) for column in table.values()} == {(len(CHANGES) + len(STEPS)) * (len(loaded.blocks) + 2)}
+    assert table["top1"][-1] == pytest.approx(loaded.real.top1, abs=1e-6)
+    assert (table["before"][-1], table["after"][-1]) == ("frozen", "as it is")
+    tested = [place for place, value in enumerate(table["p_value"]) if not np.isnan(value)]
+    assert [table["blocks"][place] for place in tested] == list(loaded.blocks)
+    assert {(table["before"][place], table["after"][place]) for place in tested} == {("as it is", "frozen")}
 
 
 def test_the_command_prints_the_table_and_writes_the_file(ready, dataset, tmp_path, monkeypatch, capsys):
@@ -251,7 +267,9 @@ def test_the_command_prints_the_table_and_writes_the_file(ready, dataset, tmp_pa
     assert stored.outcomes == audit(ready, dataset, seed=2).outcomes
     rows = {line.split()[0]: line for line in printed.splitlines() if line.startswith("SE")}
     assert list(rows) == list(stored.outcomes)
-    assert f"{100 * stored.outcomes['SE_5']['frozen'].change:+.1f} (" in rows["SE_5"]
+    assert f"{100 * stored.steps['SE_5']['answer'].change:+.1f} (".replace("-", "−") in rows["SE_5"]
+    assert f"{100 * stored.outcomes['SE_5']['open'].top1:.1f} % " in rows["SE_5"]
+    assert "Their answer to the photo adds" in printed
     assert "75.0%" in printed
     assert main(["audit", "--model", "small", "--data", str(tmp_path), "--per-class", "2"]) == 0
     assert "6 photos of 3 classes (at most 2 of each)" in capsys.readouterr().out
@@ -260,15 +278,15 @@ def test_the_command_prints_the_table_and_writes_the_file(ready, dataset, tmp_pa
     assert few.outcomes == audit(ready, dataset.first(2)).outcomes
 
 
-def test_the_shipped_audit_is_of_the_shipped_weights():
-    card = read_card(DEFAULT)
+@pytest.mark.parametrize("name", [DEFAULT, "se_resnet50x0_5.tiny20"])
+def test_the_shipped_audits_are_of_the_shipped_weights_and_all_their_photos(name):
+    card = read_card(name)
     shipped = Audit.load(card.audit_path)
     shipped.check_weights(card.sha256)
     shipped.check_weights(sha256(card.path))
-    each = shipped.metadata.per_class or 50
-    assert shipped.real.top1 == pytest.approx(card.top1, abs=1e-9 if each == 50 else 0.05)
-    assert (shipped.metadata.data, shipped.metadata.split) == ("tiny-imagenet-200", "val")
-    assert shipped.real.images == each * len(card.classes)
-    model = sevis.load(DEFAULT, device="cpu").model
+    assert shipped.real.top1 == pytest.approx(card.top1, abs=5e-4)  # the same photos, on another device
+    assert (shipped.metadata.data, shipped.metadata.split, shipped.metadata.per_class) == ("tiny-imagenet-200", "val", None)
+    assert shipped.real.images == 50 * len(card.classes)
+    model = sevis.load(name, device="cpu").model
     assert shipped.blocks == tuple(site.name for site in sevis.find_sites(model))
     assert shipped.parameters.network == sum(parameter.numel() for parameter in model.parameters())

@@ -2,10 +2,13 @@
 
 import base64
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from sevis.analysis.audit import AuditProvenance
+from sevis.analysis.audit_words import describe_audit
 from sevis.analysis.depth import depth_profile
 from sevis.analysis.depth_measures import MEASURES
 from sevis.analysis.statements import judge
@@ -15,6 +18,7 @@ from sevis.pages.classes.class_report import make_report
 from sevis.pages.shared.cache import identity, keep
 from sevis.pages.shared.growing import Answer
 from sevis.reports.class_report import report_html, write_report
+from tests.helpers.audits import audit_of
 from tests.helpers.browser import OPTIONS, needs_browser
 from tests.helpers.html_pages import Page, drawn
 from tests.helpers.processes import loaded_by
@@ -190,6 +194,19 @@ def test_the_file_is_html_and_written_as_a_whole(statistics, tmp_path):
     with pytest.raises(SevisError, match="cannot be written"):
         write_report(statistics, tmp_path / "file" / "report.html")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "report.html"]
+
+
+def test_the_audit_of_the_same_weights_is_a_part(statistics, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEVIS_HOME", str(tmp_path))
+    (tmp_path / "audit").mkdir()
+    weights = statistics.metadata["weights"]
+    audit = audit_of({"SE_2_1": (90, 5), "SE_3_1": (9, 8), "SE_3": (20, 10), "SE": (200, 10)}, images=1000, correct=600, weights=weights)
+    audit.save(tmp_path / "audit" / f"any.{weights[:12]}.json")
+    text = text_of(report_html(statistics))
+    for part in ("Level, pattern, answer", "costs top-1: SE_2_1", "frozen: one a channel", describe_audit(audit)):
+        assert part in text
+    replace(audit, metadata=AuditProvenance(weights="0" * 64)).save(tmp_path / "audit" / f"any.{weights[:12]}.json")
+    assert "Level, pattern, answer" not in text_of(report_html(statistics))
 
 
 def test_a_report_needs_neither_torch_nor_streamlit():

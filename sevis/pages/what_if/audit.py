@@ -4,23 +4,18 @@ import shlex
 
 import streamlit as st
 
-from sevis.analysis.audit import Audit, describe_audit, last_stage_answer, last_stage_question, reading
+from sevis.analysis.audit import Audit
+from sevis.analysis.audit_words import describe_audit, ladder_table, last_stage_answer, last_stage_question, reading
 from sevis.errors import SevisError
-from sevis.figures.gates.audit import audit_chart
+from sevis.figures.gates.audit import ABOUT_AUDIT, audit_chart
 from sevis.pages.shared.show import as_text, show, show_error
 from sevis.weights.card import RANDOM, Card
-
-ABOUT = (
-    "If a gate has learnt a constant, it could be left out. To test this, each block's scales s are replaced over a data set: by 1 "
-    "(*open*), by their mean over the other half of the photos (*frozen*), or by those of another photo (*shuffled*). The change "
-    "of top-1 then tells how much the network relies on s at all, on an answer to each photo, and on the answer to the right photo."
-)
 
 
 def show_audit(card: Card) -> None:
     """Draw the audit of a network where one is stored, else say how to make it."""
     st.header("Is the gate dynamic?", anchor="audit")
-    st.markdown(ABOUT)
+    st.markdown(ABOUT_AUDIT)
     if not card.audit_path.is_file():
         _say_how(card)
         return
@@ -32,6 +27,7 @@ def show_audit(card: Card) -> None:
         return
     st.markdown(reading(audit))
     show(audit_chart(audit), key="audit")
+    st.table(ladder_table(audit), hide_index=True, width="stretch")
     st.markdown(f"**{last_stage_question(audit)}** {last_stage_answer(audit)}")
     st.caption(as_text(describe_audit(audit)))
 

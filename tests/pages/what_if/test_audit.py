@@ -6,7 +6,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from sevis.analysis.audit import ALL, CHANGES, Audit, AuditProvenance, Outcome, ParameterCounts
+from sevis.analysis.audit import ALL
+from tests.helpers.audits import audit_of
 from tests.helpers.cards import ENTRY, make_card
 from tests.helpers.charts import charts
 
@@ -29,12 +30,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def make(weights=HASH):
-    outcomes = {
-        name: {change: Outcome(500, 400, 9 * number, 4 + place) for place, change in enumerate(CHANGES)}
-        for number, name in enumerate(("SE_2_1", "SE_3_1", "SE_3", ALL))
-    }
-    metadata = AuditProvenance(model="small", weights=weights, data="photos", classes=5, seed=0, date="2026-11-23")
-    return Audit(outcomes=outcomes, parameters=ParameterCounts(network=1100, se=100, se_last_stage=60), metadata=metadata)
+    frozen = {"SE_2_1": (0, 4), "SE_3_1": (29, 4), "SE_3": (30, 6), ALL: (60, 4)}
+    return audit_of(frozen, images=500, correct=400, weights=weights)
 
 
 def run(sha256=HASH, weights=None, *, shipped=True):
@@ -48,12 +45,16 @@ def test_the_panel_draws_the_stored_audit(folder):
     assert not page.error
     assert page.header[0].value == "Is the gate dynamic?"
     chart = charts(page)[0]
-    assert chart["layout"]["yaxis"]["ticktext"] == ["SE_2_1", "SE_3_1"]
+    assert chart["layout"]["yaxis"]["ticktext"] == ["open", "level", "frozen", "as it is", "shuffled"]
+    assert chart["layout"]["yaxis2"]["ticktext"] == ["SE_2_1", "SE_3_1", "all of SE_3"]
     text = " ".join(part.value for part in page.markdown)
-    for sentence in ("Freezing SE_3_1 costs most", "from 10.0 % to 4.0 %", "In the paper"):
+    for sentence in ("costs top-1: SE_3_1 −5.0 points", "from 10.0 % to 3.0 %", "The paper leaves these blocks out: its top-5"):
         assert sentence in text
     assert "500 photos of 5 classes" in page.caption[-1].value
     assert len(page.get("download_button")) == 1
+    table = page.table[0].value
+    assert list(table["scale s"])[:2] == ["open: 1", "level: one number a block"]
+    assert len(table) == 10
 
 
 def test_without_an_audit_it_says_how_to_make_one(folder):
@@ -90,4 +91,13 @@ def test_a_damaged_audit_is_a_sentence(folder):
     (folder / "small.audit.json").write_text("{")
     page = run()
     assert not page.exception
-    assert "is damaged" in page.error[0].value
+    assert "cannot be used" in page.error[0].value
+
+
+def test_an_audit_of_an_older_sevis_is_a_sentence(folder):
+    (folder / "small.audit.json").write_text('{"format": "sevis-audit-1", "parameters": {}, "rows": [], "metadata": {}}')
+    page = run()
+    assert not page.exception
+    assert not page.get("plotly_chart")
+    assert "is of an older sevis" in page.error[0].value
+    assert "make it again with python -m sevis audit" in page.error[0].value
