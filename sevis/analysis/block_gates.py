@@ -109,8 +109,7 @@ class BlockGates:
     @cached_property
     def split(self) -> tuple[Squares, Squares]:
         """Return the parts of `apart` along the mean gates of all classes, where a factor changes a class, and across them."""
-        direction = self.overall / np.linalg.norm(self.overall)
-        return split(self.apart, direction, self.mean - self.overall, self.deviations)
+        return split(self.apart, self.overall, self.mean - self.overall, self.deviations)
 
     @property
     def turned(self) -> Squares:

@@ -10,7 +10,7 @@ the photos, μ = Σ w_k μ_k; Σ_k is the covariance within the class.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -134,12 +134,25 @@ def squares(photos: Photos, differences: Array, deviations: Array, variance: Arr
     )
 
 
-def split(whole: Squares, direction: Array, differences: Array, deviations: Array) -> tuple[Squares, Squares]:
-    """Return the parts of a sum along a direction, of length 1, and across it."""
+def split(whole: Squares, centre: Array, differences: Array, deviations: Array) -> tuple[Squares, Squares]:
+    """Return the parts of a sum along the direction of the mean of all classes, and across it: photos turn that direction, too."""
+    photos, length = whole.photos, float(np.linalg.norm(centre))
+    direction = centre / length
     along = deviations @ direction
-    first = squares(whole.photos, (differences @ direction)[:, None], along[:, None], whole.photos.variances(along))
+    first = squares(photos, (differences @ direction)[:, None], along[:, None], photos.variances(along))
+    noise = (photos.weights * (1 - photos.weights) / (photos.count * np.maximum(photos.sizes - 1, 1)))[photos.labels]
+    slope = (photos.weights * (differences @ direction)) @ differences - (noise * along) @ deviations  # without that of the class means
+    turn = deviations @ (2 * (slope - (slope @ direction) * direction) / length)
     grams = [gram - away for gram, away in zip(whole.grams, first.grams, strict=True)]
-    return first, Squares(whole.photos, whole.parts - first.parts, whole.influence - first.influence, grams)
+    across = Squares(photos, whole.parts - first.parts, whole.influence - first.influence - turn, grams)
+    return replace(first, influence=first.influence + turn), across
+
+
+def relative(part: Squares, centre: Array, deviations: Array) -> Squares:
+    """Return a sum of squares as a part of |μ|², which the photos change, too."""
+    unit = float(centre @ centre)
+    influence = (part.influence - 2 * part.value / unit * (deviations @ centre)) / unit
+    return Squares(part.photos, part.parts / unit, influence, [gram / unit for gram in part.grams])
 
 
 def turned(photos: Photos, means: Array, deviations: Array, variance: Array) -> Squares:

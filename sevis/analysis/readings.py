@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sevis.analysis import formulas
 from sevis.analysis.block_gates import BlockGates
-from sevis.analysis.class_differences import Photos, Squares
+from sevis.analysis.class_differences import Photos, Squares, relative
 from sevis.analysis.discriminant import discriminant_class, draw_folds
 from sevis.analysis.formulas import RESOLUTION, Array
 from sevis.analysis.intervals import LEVEL, Interval, normal_quantile, read_share, skewed_reach, student_quantile
@@ -160,14 +160,14 @@ def factor(block: BlockGates) -> Reading:
     """Read |a_k - 1|, the root mean square over classes, of the factors a_k that fit the mean gates of the classes best to those of all."""
     if not _scalable(block):
         return UNKNOWN
-    return _root_of(block, block.split[0], unit=float(block.overall @ block.overall))
+    return _root_of(block, relative(block.split[0], block.overall, block.deviations))
 
 
 def residual(block: BlockGates) -> Reading:
     """Read |μ_k - a_k μ| / |μ|, the root mean square over classes: what one factor a class leaves, relative to the mean gates."""
     if not _scalable(block):
         return UNKNOWN
-    return _root_of(block, block.split[1], unit=float(block.overall @ block.overall))
+    return _root_of(block, relative(block.split[1], block.overall, block.deviations))
 
 
 def left(block: BlockGates) -> Reading:
@@ -327,7 +327,7 @@ def _many(block: BlockGates, parts: Array) -> Array:
     return parts * (1 + _few(block))
 
 
-def _root_of(block: BlockGates, sum_of_squares: Squares, *, unit: float) -> Reading:
+def _root_of(block: BlockGates, sum_of_squares: Squares, *, unit: float = 1.0) -> Reading:
     return Reading(
         value=sum_of_squares.value,
         variance=sum_of_squares.variance,

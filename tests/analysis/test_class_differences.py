@@ -5,7 +5,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from sevis.analysis.class_differences import Photos, Squares, split, squared_scatter, squares, turned
+from sevis.analysis.class_differences import Photos, Squares, relative, split, squared_scatter, squares, turned
 
 SIZES = np.array([4, 7, 5])
 
@@ -66,14 +66,14 @@ def test_photos_that_share_a_level_do_not_widen_the_differences():
     random = np.random.default_rng(2)
     means = 0.5 + 0.01 * random.normal(size=(8, 20))
     truth = np.square(means - means.mean(axis=0)).sum(axis=1).mean()
-    direction = means.mean(axis=0) / np.linalg.norm(means.mean(axis=0))
+    centre = means.mean(axis=0)
     found, naive = [], []
     for _ in range(1500):
         whole, differences, deviations = measured(levelled(means, [5] * 8, random), [5] * 8)
-        along, across = split(whole, direction, differences, deviations)
+        along, across = split(whole, centre, differences, deviations)
         found.append([whole.value, along.value, across.value])
         naive.append(np.square(differences).sum(axis=1).mean())
-    exact = [truth, np.square((means - means.mean(axis=0)) @ direction).mean()]
+    exact = [truth, np.square((means - centre) @ centre).mean() / (centre @ centre)]
     exact.append(exact[0] - exact[1])
     error = np.std(found, axis=0) / np.sqrt(len(found))
     np.testing.assert_array_less(np.abs(np.mean(found, axis=0) - exact), 3 * error)
@@ -99,19 +99,46 @@ def test_of_three_photos_the_squared_scatter_is_that_of_their_covariance(values)
     assert squared_scatter(three @ three.T) == pytest.approx(np.trace(covariance @ covariance))
 
 
-def test_the_parts_along_and_across_a_direction_add_up(values):
+def test_the_parts_along_and_across_the_mean_add_up(values):
     whole, differences, deviations = measured(values, SIZES)
-    direction = np.arange(1.0, 7) / np.linalg.norm(np.arange(1.0, 7))
-    along, across = split(whole, direction, differences, deviations)
+    centre = values.mean(axis=0)
+    direction = centre / np.linalg.norm(centre)
+    along, across = split(whole, centre, differences, deviations)
     rest = np.eye(6) - np.outer(direction, direction)
     for part, turn in ((along, np.outer(direction, direction)), (across, rest)):
         alone = measured(values @ turn, SIZES)[0]
         np.testing.assert_allclose(part.parts, alone.parts, atol=1e-12)
-        np.testing.assert_allclose(part.influence, alone.influence, atol=1e-12)
         for one, other in zip(part.grams, alone.grams, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-12)
-        assert part.variance == pytest.approx(alone.variance)
     np.testing.assert_allclose(along.parts + across.parts, whole.parts)
+    np.testing.assert_allclose(along.influence + across.influence, whole.influence)
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["along", "across"])
+def test_what_a_photo_adds_to_a_part_is_its_derivative(index):
+    """Relative to the mean of all classes, which the photo moves as well; of so many photos that the noise of the means is little."""
+    random = np.random.default_rng(8)
+    sizes = [400] * 3
+    values = levelled(random.uniform(0.3, 0.7, size=(3, 6)), sizes, random)
+    whole, differences, deviations = measured(values, sizes)
+    centre = values.mean(axis=0)
+    found = relative(split(whole, centre, differences, deviations)[index], centre, deviations)
+
+    def part(means):
+        centre = means.mean(axis=0)
+        apart, along = means - centre, (means - centre) @ centre / np.linalg.norm(centre)
+        squared = np.square(along) if index == 0 else np.square(apart).sum(axis=1) - np.square(along)
+        return squared.mean() / (centre @ centre)
+
+    means = np.stack([values[part].mean(axis=0) for part in whole.photos.parts])
+    expected = np.empty(1200)
+    for row in range(1200):
+        moved = [means.copy(), means.copy()]
+        for sign, one in zip((1, -1), moved, strict=True):
+            one[row // 400] += sign * 1e-4 * deviations[row]
+        expected[row] = 3 * (part(moved[0]) - part(moved[1])) / 2e-4
+    assert found.value == pytest.approx(part(means), rel=0.02)
+    np.testing.assert_allclose(found.influence, expected, atol=0.02 * np.abs(expected).max())
 
 
 def test_noise_along_the_mean_of_a_class_does_not_turn_it():

@@ -1,11 +1,13 @@
 """Intervals of proportions and means, compared with scipy's and published ones."""
 
+from math import gamma
+
 import numpy as np
 import pytest
 from scipy import stats
 from scipy.stats import binomtest
 
-from sevis.analysis.intervals import p_above, paired_change, student, wilson
+from sevis.analysis.intervals import p_above, paired_change, skewed_reach, student, student_quantile, wilson
 from sevis.errors import SevisError
 
 
@@ -68,3 +70,34 @@ def test_the_one_sided_test_of_a_mean_is_scipys(count, limit):
 def test_values_without_a_spread_cannot_be_tested(values):
     with pytest.raises(SevisError, match="their spread is unknown"):
         p_above(values, 0)
+
+
+def test_the_reach_of_a_mean_is_students_unless_the_sample_is_skewed():
+    values = np.array([-2.0, -1, 0, 1, 2])
+    expected = stats.t.ppf(0.975, 4) * stats.sem(values)
+    assert student_quantile(0.95, 4) == pytest.approx(stats.t.ppf(0.975, 4))
+    assert skewed_reach(values) == pytest.approx((expected, expected))
+    assert skewed_reach(np.zeros(5)) == (0, 0)
+
+
+def test_halls_interval_is_where_his_transformed_t_is_within_students_ends():
+    values = np.random.default_rng(0).exponential(size=25)
+    values -= values.mean()
+    below, above = skewed_reach(values)
+    error, a = stats.sem(values), stats.skew(values) / (6 * 5) * (24 / 25) ** 1.5
+    ends = [reach + 2 * a * reach**2 + 4 / 3 * a**2 * reach**3 + a for reach in (below / error, -above / error)]
+    assert ends == pytest.approx([stats.t.ppf(0.975, 24), -stats.t.ppf(0.975, 24)])
+    assert above > below > 0
+
+
+def test_halls_interval_covers_the_mean_of_skewed_numbers_better_than_students():
+    draws = np.random.default_rng(1).exponential(size=(3000, 20)) ** 1.5
+    truth = gamma(2.5)  # of an exponential number to the power of 1.5
+    hall, plain = 0, 0
+    for row in draws:
+        mean, reach = row.mean(), stats.t.ppf(0.975, 19) * stats.sem(row)
+        below, above = skewed_reach(row - mean)
+        hall += mean - below <= truth <= mean + above
+        plain += abs(mean - truth) <= reach
+    assert plain < 0.88 * 3000
+    assert hall > plain + 60

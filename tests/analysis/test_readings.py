@@ -177,7 +177,15 @@ def variance_of(influence, each):
     return float((influence.var(axis=1, ddof=1) / each).sum() / len(influence) ** 2)
 
 
+def weighted_residual(values, weights):
+    means = np.einsum("kn,knc->kc", weights, values)
+    overall = means.mean(axis=0)
+    left = means - np.outer(means @ overall / (overall @ overall), overall)
+    return np.square(left).sum(axis=1).mean() / (overall @ overall)
+
+
 FORMULAS = {
+    "residual": (weighted_residual, None),
     "spread": (weighted_spread, lambda value: value),  # read as logarithms: a relative variance
     "within": (weighted_within, lambda value: value),
     "class_share": (weighted_share, None),

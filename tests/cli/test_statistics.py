@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import sevis
+from sevis.analysis.formulas import mean_share
 from sevis.analysis.saved_profile import load_profile
 from sevis.cli.parser import main
 from sevis.files import sha256
@@ -125,6 +126,24 @@ def test_collect_some_images_of_each_class_into_a_compact_file_with_its_profile(
     assert profile.sites == first.sites
     assert profile.per_class == 5
     assert not (tmp_path / "whole.profile.json").exists()
+
+
+def test_a_compact_files_profile_compares_with_the_network_before_any_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_colours(tmp_path / "data", train=1, val=6)
+    floor, small = tmp_path / "floor", tmp_path / "small"
+    untrained = ["--untrained", str(floor)]
+    assert main(["collect", "--data", str(data), "--weights", "random", "--out", str(floor)]) == 0
+    assert main(["collect", "--data", str(data), "--compact", *untrained, "--out", str(small)]) == 0
+    profile = load_profile(tmp_path / "small.profile.json", sevis.ClassStatistics.load(small))
+    random = sevis.ClassStatistics.load(floor)
+    shares = [mean_share(random.mean(site), random.m2(site), random.count) for site in random.sites]
+    np.testing.assert_allclose(profile.untrained, shares)
+    assert not np.allclose(profile.untrained, profile.curves["class_share"].estimate)
+    capsys.readouterr()
+    assert main(["collect", "--data", str(data), *untrained, "--out", str(tmp_path / "whole")]) == 2
+    assert "--untrained is for the depth profile, which --compact writes: add --compact" in capsys.readouterr().err
+    assert main(["collect", "--data", str(data), "--per-class", "3", "--compact", *untrained, "--out", str(small)]) == 2
+    assert "expected class statistics of the same network with random weights, on the same images" in capsys.readouterr().err
 
 
 def test_collect_tells_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

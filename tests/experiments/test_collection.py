@@ -10,6 +10,9 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import ToTensor
 
+from sevis.analysis.depth import depth_profile
+from sevis.analysis.saved_profile import load_profile, profile_path
+from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.data.datasets import open_dataset
 from sevis.data.loader import make_loader
 from sevis.errors import SevisError
@@ -188,3 +191,13 @@ def test_only_broken_images_are_an_error(ready: ReadyModel, tmp_path: Path) -> N
         (tmp_path / "data" / "cat" / f"{number}.png").write_bytes(b"no picture")
     with pytest.raises(SevisError, match="2 of 3 images cannot be read, but at most 1 may be unreadable"):
         collect_dataset(ready, open_dataset(tmp_path / "data"), options=CollectOptions(batch_size=1, progress=False))
+
+
+def test_the_profile_of_a_compact_file_holds_what_no_training_gives(ready: ReadyModel, colours: Path, tmp_path: Path) -> None:
+    dataset = open_colours(colours)[1]
+    floor, out = tmp_path / "floor", tmp_path / "small"
+    untrained = collect_dataset(ready, dataset, options=CollectOptions(out=floor, progress=False))
+    collect_dataset(ready, dataset, options=CollectOptions(out=out, compact=True, untrained=floor, progress=False))
+    profile = load_profile(profile_path(out), ClassStatistics.load(out))
+    assert profile.untrained is not None
+    np.testing.assert_allclose(profile.untrained, depth_profile(untrained, permutations=0).curves["class_share"].estimate)
