@@ -22,6 +22,7 @@ from sevis.analysis.formulas import RESOLUTION, Array
 from sevis.analysis.intervals import LEVEL, Interval, normal_quantile, read_share, skewed_reach, student_quantile
 from sevis.class_statistics.class_statistics import ClassStatistics
 
+SHORT = 0.02  # of the squared length of the mean gates of a class, their noise
 FEWEST_HALVED = 20  # photos of a class, at the median
 HALVINGS = 10  # of the photos, for the class that lies furthest
 
@@ -114,10 +115,10 @@ def spread(block: BlockGates) -> Reading:
     deviation = formulas.overall_spread(block.mean, block.m2, block.photos.count)
     value = float(deviation.mean())
     if not block.sampled or value <= RESOLUTION:
-        return _in_logs(value)
+        return _in_logs(value, block)
     inverse = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > RESOLUTION)
     influence = np.square(block.values - block.overall) @ inverse / (2 * len(deviation))
-    return _in_logs(value, block.photos.variance_of_mean(influence), block.photos.means(influence))
+    return _in_logs(value, block, influence, block.photos.means(influence))
 
 
 def within(block: BlockGates) -> Reading:
@@ -126,9 +127,9 @@ def within(block: BlockGates) -> Reading:
         return UNKNOWN
     square = float(block.photos.weights @ block.variance.mean(axis=1))
     if not block.sampled or square <= RESOLUTION**2:
-        return _in_logs(sqrt(square))
+        return _in_logs(sqrt(square), block)
     influence = np.square(block.deviations).mean(axis=1) * block.widening**1.5 / (2 * sqrt(square))
-    return _in_logs(sqrt(square), block.photos.variance_of_mean(influence), block.variance.mean(axis=1) / (2 * sqrt(square)))
+    return _in_logs(sqrt(square), block, influence, block.variance.mean(axis=1) / (2 * sqrt(square)))
 
 
 def distance(block: BlockGates) -> Reading:
@@ -189,13 +190,19 @@ def left(block: BlockGates) -> Reading:
 
 
 def cosine(block: BlockGates) -> Reading:
-    """Read the cosine distance of the mean gates of two classes, its mean over pairs of photos of differing classes."""
-    if not _scalable(block) or not np.square(block.mean).sum(axis=1).min() > 0:
+    """Read the cosine distance of the mean gates of two classes, its mean over pairs of photos of differing classes.
+
+    NaN where some scales are negative, for then mean gates may be nearly nothing, which has no direction. There is no interval where the
+    mean gates of a class are less than 1 / √SHORT times as long as their noise: the direction of so short a vector is no normal number.
+    """
+    if not _scalable(block) or block.mean.min() < 0 or not np.square(block.mean).sum(axis=1).min() > 0:
         return UNKNOWN
     turned = block.turned
     pairs = 1 - float(np.square(block.photos.weights).sum())
-    parts = turned.parts / pairs
-    return Reading(value=turned.value / pairs, variance=turned.variance / pairs**2, classes=parts, shown=partial(max, 0.0))
+    noise = block.variance.sum(axis=1) / block.photos.count / np.square(block.mean).sum(axis=1)
+    if noise.max() > SHORT:
+        return Reading(value=turned.value / pairs, shown=partial(max, 0.0))
+    return Reading(value=turned.value / pairs, variance=turned.variance / pairs**2, classes=turned.parts / pairs, shown=partial(max, 0.0))
 
 
 def of_images(
@@ -344,12 +351,21 @@ def _share_root(share: float) -> float:
     return sqrt(min(1.0, max(0.0, share)))
 
 
-def _in_logs(value: float, variance: float = nan, classes: Array | None = None) -> Reading:
-    """Return a standard deviation, whose errors are nearly normal as logarithms."""
+def _in_logs(value: float, block: BlockGates, influence: Array | None = None, classes: Array | None = None) -> Reading:
+    """Return a standard deviation, whose errors are nearly normal as logarithms.
+
+    Args:
+        value: the estimate.
+        block: whose.
+        influence: what each image adds to it, shape (M,); None: there are no intervals.
+        classes: what each class adds, less any number, shape (K,).
+    """
     if value <= RESOLUTION:
         return Reading(value=value)
-    logs = None if classes is None else (classes - classes.mean()) / value + log(value)
-    return Reading(value=log(value), variance=variance / value**2, classes=logs, shown=exp)
+    if influence is None or classes is None:
+        return Reading(value=log(value), shown=exp)
+    added = (classes - float(block.photos.weights @ classes)) / value
+    return Reading(value=log(value), variance=block.photos.variance_of_mean(influence) / value**2, classes=added + log(value), shown=exp)
 
 
 def _overall_variance(block: BlockGates) -> Array:
