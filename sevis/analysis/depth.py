@@ -99,7 +99,7 @@ def depth_profile(
     noise of class means adds is subtracted, see `class_differences`. There are two intervals of 95 %: over photos, for exactly these
     classes; and over classes drawn like these. They follow from what each photo, and each class, adds to the measure, see `readings`; where
     such an interval does not cover what it claims, there is none (`tests/analysis/test_coverage.py` holds that). Without whole gates in the
-    file, or with fewer than five of a class, all intervals are NaN.
+    file, or with fewer than ten of a class, all intervals are NaN.
 
     Of many images or classes the labels are shuffled fewer times, see `count_permutations`.
 

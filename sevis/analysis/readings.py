@@ -109,7 +109,10 @@ def squeeze_share(block: BlockGates) -> Reading:
 
 
 def spread(block: BlockGates) -> Reading:
-    """Read the standard deviation of s over all images, its mean over channels."""
+    """Read the standard deviation of s over all images, its mean over channels.
+
+    There is no interval over classes: those of few classes lie too close to their own mean, which squares of means do not show.
+    """
     if block.photos.count.sum() < 2:
         return UNKNOWN
     deviation = formulas.overall_spread(block.mean, block.m2, block.photos.count)
@@ -118,7 +121,7 @@ def spread(block: BlockGates) -> Reading:
         return _in_logs(value, block)
     inverse = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > RESOLUTION)
     influence = np.square(block.values - block.overall) @ inverse / (2 * len(deviation))
-    return _in_logs(value, block, influence, block.photos.means(influence))
+    return _in_logs(value, block, influence)
 
 
 def within(block: BlockGates) -> Reading:
@@ -268,6 +271,7 @@ def agreement(block: BlockGates) -> Reading:
     """Read Spearman's rank correlation of the gates of two photos, its mean over pairs.
 
     It is Kendall's W without what W owes to the number of images M: (M W - 1) / (M - 1), Kendall (1962), Rank Correlation Methods, ch. 6.
+    There is no interval over classes: more of the pairs are of one class than of very many classes.
     """
     if len(block.values) < 2:
         return UNKNOWN
@@ -281,7 +285,6 @@ def agreement(block: BlockGates) -> Reading:
     return Reading(
         value=atanh(value),
         variance=block.photos.variance_of_mean(numbers, block.photos.sizes) / steep**2,
-        classes=(block.photos.means(numbers) - float(block.photos.weights @ block.photos.means(numbers))) / steep + atanh(value),
         shown=tanh,
     )
 
@@ -357,8 +360,8 @@ def _in_logs(value: float, block: BlockGates, influence: Array | None = None, cl
     Args:
         value: the estimate.
         block: whose.
-        influence: what each image adds to it, shape (M,); None: there are no intervals.
-        classes: what each class adds, less any number, shape (K,).
+        influence: what each image adds to it, shape (M,); None: there is no interval.
+        classes: what each class adds, less any number, shape (K,); None: there is no interval over classes.
     """
     if value <= RESOLUTION:
         return Reading(value=value)

@@ -5,7 +5,7 @@ A statement is seen only where the whole interval lies on the right side, and no
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import isnan
 
@@ -76,7 +76,17 @@ def judge(profile: DepthProfile, sites: Sequence[str] | None = None) -> tuple[St
         sites: the names of its blocks, in order; those of the profile by default.
     """
     stages = split_stages(sites or profile.sites)
-    return _agnostic(profile, stages), _specific(profile, stages), _saturated(profile, stages), _scaled(profile, stages)
+    agnostic, scaled = (_of_live_gates(profile, statement) for statement in (_agnostic(profile, stages), _scaled(profile, stages)))
+    return agnostic, _specific(profile, stages), _saturated(profile, stages), scaled
+
+
+def _of_live_gates(profile: DepthProfile, statement: Statement) -> Statement:
+    """Return the statement; unknown where it is seen only because gates are dead, which are alike for every class."""
+    dead = [site for site in statement.blocks if site in profile.dead]
+    if not (dead and statement.seen):
+        return statement
+    why = f"The gates of {listed(dead)} are dead: the same for every photo, and so for every class. So this says nothing."
+    return replace(statement, seen=False, known=False, finding=f"{statement.finding} {why}")
 
 
 def split_stages(sites: Sequence[str]) -> list[list[str]]:
@@ -90,9 +100,9 @@ def split_stages(sites: Sequence[str]) -> list[list[str]]:
 def describe_regions(profile: DepthProfile) -> tuple[str, ...]:
     """Return where the gates are class-agnostic, class-specific, saturated and dead: a sentence each, with numbers and intervals."""
     share, distance = ({site: profile.at(name, site) for site in profile.sites} for name in ("class_share", "distance"))
-    unknown = [site for site in share if isnan(share[site].low) or isnan(distance[site].low)]
+    agnostic = {site: value for site, value in distance.items() if value.high < COINCIDE}
+    unknown = [site for site in share if site not in agnostic and (isnan(share[site].low) or isnan(distance[site].low))]
     known = [site for site in share if site not in unknown]
-    agnostic = {site: distance[site] for site in known if distance[site].high < COINCIDE}
     specific = {site: share[site] for site in known if share[site].low > SPECIFIC and site not in agnostic}
     between = {site: share[site] for site in known if site not in {*agnostic, *specific}}
     what = f"more than {100 * SPECIFIC:.0f} % of the variance of a scale lies between the classes"
@@ -163,7 +173,7 @@ def _floors(profile: DepthProfile, blocks: Sequence[str]) -> str:
 
 
 def _plain(values: Iterable[Value]) -> str:
-    return listed([f"{100 * value.estimate:.0f}\u00a0%" for value in values])
+    return listed([f"{100 * max(0.0, value.estimate):.0f}\u00a0%" for value in values])
 
 
 def _specific(profile: DepthProfile, stages: list[list[str]]) -> Statement:

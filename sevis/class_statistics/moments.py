@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sevis.errors import SevisError
 
 QUANTITIES = ("squeeze", "scale")
-SAMPLE_BYTES, LEAST, MOST = 4 * 10**6, 5, 10  # of a compact sample; images of each class: of fewer than five no interval is given
+SAMPLE_BYTES, LEAST, MOST = 4 * 10**6, 5, 10  # of a compact sample; images of each class
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.unsignedinteger[Any]]
