@@ -13,6 +13,8 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 IMAGES = 10_000  # whose whole gates are looked at, at most
 FEWEST = 10  # images of a class, at the median: of fewer no interval is given, for in simulations some would cover less than 93 %
 
+FEWEST_HALVED = 20  # the same for the class that lies furthest: halves of fewer would name a wrong one
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -94,6 +96,12 @@ class BlockGates:
     def deviations(self) -> Array:
         """Return the whole gates less the mean of their class among them, shape (M, C), in float64."""
         return np.asarray(self.values - self.photos.means(self.values)[self.photos.labels])
+
+    @property
+    def resolved(self) -> bool:
+        """Return whether whole gates, which are kept in half precision, move as the gates do; those of dead blocks may not."""
+        moved = float(self.photos.weights @ self.photos.means(np.square(self.deviations).mean(axis=1))) if self.sampled else 0.0
+        return moved >= float(self.photos.weights @ self.variance.mean(axis=1)) / 2
 
     @property
     def widening(self) -> Array:

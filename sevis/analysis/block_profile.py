@@ -67,7 +67,7 @@ def _value(measure: Measure, block: BlockGates, drawn: Drawn) -> Value:
     if not block.photos.count.any():
         return Value(nan)
     reading = measure.read(block)
-    few = drawn.per_class < FEWEST
+    few = drawn.per_class < FEWEST or not block.resolved
     photos = (nan, nan) if few else reading.over_photos(int(np.sum(drawn.sizes - 1)))
     classes = (nan, nan) if few else reading.over_classes(block.photos.weights)
     ends = np.clip((reading.estimate, *photos, *classes), *measure.range).tolist()  # which keeps NaN

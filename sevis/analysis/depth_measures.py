@@ -16,7 +16,7 @@ from sevis.analysis import formulas, readings
 from sevis.analysis.block_gates import BlockGates
 from sevis.analysis.dead_gates import DEAD
 from sevis.analysis.formulas import Array, Counts
-from sevis.analysis.readings import Reading
+from sevis.analysis.uncertainty import Reading
 from sevis.class_statistics.class_statistics import ClassStatistics
 
 VERSION = 2

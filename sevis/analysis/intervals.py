@@ -21,12 +21,16 @@ def normal_quantile(level: float) -> float:
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
-def student_quantile(level: float, freedom: int) -> float:
-    """Return the same of Student's t. Raises MissingPackageError where SciPy is not installed."""
-    require("scipy", "the interval of a mean")
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, (1 + level) / 2))
+def t_quantile(level: float, freedom: int) -> float:
+    """Return the same of Student's t, from 9 degrees of freedom on, to 0.0001 at 95 %: by the series of Fisher & Cornish (1960)."""
+    z = normal_quantile(level)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return float(z + sum(term / freedom**power for power, term in enumerate(terms, 1)))
 
 
 def skewed_reach(values: NDArray[np.floating]) -> Interval:
@@ -39,7 +43,7 @@ def skewed_reach(values: NDArray[np.floating]) -> Interval:
         values: the sample, less its mean, shape (n,), at least two.
     """
     n, deviation = len(values), float(np.std(values, ddof=1))
-    t = student_quantile(LEVEL, n - 1)
+    t = t_quantile(LEVEL, n - 1)
     a = float(np.mean(values**3)) / deviation**3 / (6 * sqrt(n)) if deviation > 0 else 0.0
     if abs(a) < 1e-9:
         return t * deviation / sqrt(n), t * deviation / sqrt(n)
@@ -119,12 +123,15 @@ def student(values: Sequence[float]) -> Interval | None:
     Raises:
         SevisError: when there is no value.
     """
+    require("scipy", "the interval of a mean")
+    from scipy.special import stdtrit
+
     if not values:
         raise SevisError("expected at least one value, got none")
     if len({*values}) == 1:
         return None
     centre = fmean(values)
-    reach = student_quantile(LEVEL, len(values) - 1) * stdev(values) / sqrt(len(values))
+    reach = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * stdev(values) / sqrt(len(values))
     return centre - reach, centre + reach
 
 

@@ -7,7 +7,6 @@ by classes says how far the measure would move with other classes. Where the not
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from math import atanh, exp, isnan, log, nan, sqrt, tanh
 
@@ -15,67 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sevis.analysis import formulas
-from sevis.analysis.block_gates import BlockGates
+from sevis.analysis.block_gates import FEWEST_HALVED, BlockGates
 from sevis.analysis.class_differences import Photos, Squares, relative
 from sevis.analysis.discriminant import discriminant_class, draw_folds
 from sevis.analysis.formulas import RESOLUTION, Array
-from sevis.analysis.intervals import LEVEL, Interval, normal_quantile, read_share, skewed_reach, student_quantile
+from sevis.analysis.intervals import LEVEL, Interval, normal_quantile, read_share
+from sevis.analysis.uncertainty import UNKNOWN, Reading, limited_exp
 from sevis.class_statistics.class_statistics import ClassStatistics
 
 SHORT = 0.02  # of the squared length of the mean gates of a class, their noise
-FEWEST_HALVED = 20  # photos of a class, at the median
 HALVINGS = 10  # of the photos, for the class that lies furthest
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """A measure of one block.
-
-    Attributes:
-        value: the estimate, on the scale on which its errors over photos are nearly normal.
-        variance: over other photos of the same classes; NaN: there is no interval.
-        classes: what each class adds, shape (K,): Σ_k w_k of it is the value to expect for very many classes like these. None: there is no
-            interval over classes.
-        shown: from `value`'s scale to the measure's own; it increases.
-        interval: over photos, on the measure's own scale, where it does not follow from the variance.
-        null: what naming the largest class would give.
-    """
-
-    value: float
-    variance: float = nan
-    classes: Array | None = None
-    shown: Callable[[float], float] = float
-    interval: Interval | None = None
-    null: float = nan
-
-    @property
-    def estimate(self) -> float:
-        """Return the measure."""
-        return self.shown(self.value)
-
-    def over_photos(self, freedom: int) -> Interval:
-        """Return the 95 % interval over photos, for exactly these classes, by Student's t with so many degrees of freedom; NaN where it is
-        unknown.
-        """
-        if self.interval or isnan(self.variance):
-            return self.interval or (nan, nan)
-        reach = student_quantile(LEVEL, freedom) * sqrt(self.variance)
-        return self.shown(self.value - reach), self.shown(self.value + reach)
-
-    def over_classes(self, weights: Array) -> Interval:
-        """Return the 95 % interval over classes drawn like these, with their photos; NaN where it is unknown.
-
-        It is as wide as the jackknife, which leaves out one class at a time, makes it for a mean of squares about the mean of K classes.
-        """
-        classes = len(weights)
-        if self.classes is None or classes < 3:
-            return nan, nan
-        value = float(weights @ self.classes)
-        below, above = skewed_reach((classes - 1) / (classes - 2) * classes * weights * (self.classes - value))
-        return self.shown(value - below), self.shown(value + above)
-
-
-UNKNOWN = Reading(value=nan)
 
 
 def class_share(block: BlockGates) -> Reading:
@@ -225,14 +173,15 @@ def of_images(
     means = block.photos.means(numbers)
     value = float(block.photos.weights @ means) if isnan(known) else known
     drawn = block.photos.sizes if isnan(known) else block.photos.count  # an estimate from all images is as certain as so many make it
-    return Reading(value=value, variance=block.photos.variance_of_mean(numbers, drawn), classes=means)
+    centred = means - float(block.photos.weights @ means)
+    return Reading(value=value, variance=block.photos.variance_of_mean(numbers, drawn), classes=centred + value)
 
 
 def share_of_scales(name: str, formula: Callable[[Array], Array], block: BlockGates) -> Reading:
     """Read the share of the scales for which something holds, by its name in `formulas.shares_of`: its errors are nearly normal as logits.
 
-    Where it holds for all scales of the photos, or for none, its interval is that of Clopper & Pearson (1934), doi:10.1093/biomet/26.4.404,
-    as if each photo were one scale: wide rather than narrow.
+    Where all photos have the same share, such as none or all, its interval reaches as far as that of Clopper & Pearson (1934),
+    doi:10.1093/biomet/26.4.404, as if each photo were one scale: wide rather than narrow.
     """
     plain = of_images(formula, block, exact=partial(_exact_share, name))
     weight = plain.value * (1 - plain.value)
@@ -365,10 +314,9 @@ def _in_logs(value: float, block: BlockGates, influence: Array | None = None, cl
     """
     if value <= RESOLUTION:
         return Reading(value=value)
-    if influence is None or classes is None:
-        return Reading(value=log(value), shown=exp)
-    added = (classes - float(block.photos.weights @ classes)) / value
-    return Reading(value=log(value), variance=block.photos.variance_of_mean(influence) / value**2, classes=added + log(value), shown=exp)
+    variance = nan if influence is None else block.photos.variance_of_mean(influence) / value**2
+    added = None if classes is None else (classes - float(block.photos.weights @ classes)) / value + log(value)
+    return Reading(value=log(value), variance=variance, classes=added, shown=limited_exp)
 
 
 def _overall_variance(block: BlockGates) -> Array:
@@ -399,6 +347,6 @@ def _halved(block: BlockGates, random: np.random.Generator) -> Iterator[float]:
 def _distances(block: BlockGates, chosen: NDArray[np.bool_]) -> Array:
     """Return |μ_k - μ|² of each class from some of its photos, shape (K,)."""
     sizes = np.array([chosen[part].sum() for part in block.photos.parts])
+    photos = Photos(sizes, sizes)
     means = np.stack([block.values[part][chosen[part]].mean(axis=0, dtype=np.float64) for part in block.photos.parts])
-    square = np.square(means - block.photos.weights @ means).sum(axis=1)
-    return Photos(sizes, sizes).unbiased(square, block.variance.sum(axis=1))
+    return photos.unbiased(np.square(means - photos.weights @ means).sum(axis=1), block.variance.sum(axis=1))

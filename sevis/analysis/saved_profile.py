@@ -175,6 +175,8 @@ def _fault(saved: SavedProfile, statistics: ClassStatistics) -> str | None:
     lengths = {len(part) for part in (*parts, saved.p_values, saved.untrained or saved.sites)}
     if lengths != {len(saved.sites)} or set(saved.curves) != {measure.name for measure in MEASURES}:
         return "its curves do not fit its blocks and measures"
+    if saved.untrained and not all(part is None or -1 <= part <= 1 for part in saved.untrained):
+        return "its class share before any training cannot be"
     for measure in MEASURES:
         if not _possible(saved.curves[measure.name], measure, sampled=saved.per_class > 0):
             return f"the curve of {measure.name} cannot be"

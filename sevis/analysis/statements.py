@@ -11,7 +11,7 @@ from math import isnan
 
 import numpy as np
 
-from sevis.analysis.block_gates import FEWEST
+from sevis.analysis.block_gates import FEWEST, FEWEST_HALVED
 from sevis.analysis.block_profile import Value
 from sevis.analysis.dead_gates import CAUSES, DEAD
 from sevis.analysis.depth import DepthProfile
@@ -136,6 +136,12 @@ def units(value: Value) -> str:
     return f"{value.estimate:.3f}\u00a0({ends})"
 
 
+def _needs_more(mean: Iterable[Value], furthest: Iterable[Value]) -> str:
+    if not _told(*mean) or not any(isnan(value.estimate) for value in furthest):
+        return ""
+    return f" The furthest class is known from {FEWEST_HALVED} photos of a class on."
+
+
 def _short(value: Value) -> str:
     return "unknown" if isnan(value.estimate) else f"{value.estimate:.2f}"
 
@@ -154,7 +160,8 @@ def _agnostic(profile: DepthProfile, stages: list[list[str]]) -> Statement:
         all(mean[site].high < COINCIDE and furthest[site].estimate < NEAR for site in blocks),
         any(apart) or (_told(*mean.values()) and not any(isnan(value.estimate) for value in furthest.values())),
         f"The mean class lies {listed([f'{units(value)} from all in {site}' for site, value in mean.items()])}; the furthest class "
-        f"{listed([_short(value) for value in furthest.values()])}.{_floors(profile, blocks)}{_unknown(profile, *mean.values())}",
+        f"{listed([_short(value) for value in furthest.values()])}.{_floors(profile, blocks)}{_unknown(profile, *mean.values())}"
+        f"{_needs_more(mean.values(), furthest.values())}",
         measure="distance",
         limits={"coincide below": COINCIDE, "furthest class below": NEAR},
     )

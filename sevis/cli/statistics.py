@@ -27,6 +27,8 @@ def collect_command(arguments: Arguments) -> None:
         out = arguments.out or ready.card.place("statistics")  # where the app looks for them
         if arguments.untrained and not arguments.compact:
             raise SevisError("--untrained is for the depth profile, which --compact writes: add --compact")
+        if arguments.untrained:
+            ClassStatistics.load(arguments.untrained)  # a mistake is told now
         _check_writable(out)  # now, not after hours of forward passes
         names = ("batch_size", "workers", "bf16", "channels_last", "sample", "seed", "resume", "save_every", "compact", "untrained")
         options = CollectOptions(out=out, **{name: getattr(arguments, name) for name in names})

@@ -257,9 +257,9 @@ def _join(statistics: ClassStatistics, broken: _BrokenImages, shard: Shard, opti
 
 def save_statistics(statistics: ClassStatistics, path: Path, *, compact: bool, untrained: Path | None = None) -> None:
     """Write class statistics; beside a compact file, the depth profile of what it was made from, which has more whole gates."""
-    floor = None if untrained is None else ClassStatistics.load(untrained)
     statistics.save(path, compact=compact)
     if compact:
+        floor = None if untrained is None else ClassStatistics.load(untrained)
         save_profile(depth_profile(statistics, untrained=floor), statistics, profile_path(path))
 
 

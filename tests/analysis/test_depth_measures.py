@@ -20,6 +20,7 @@ from sevis.analysis import (
     intervals,
     readings,
     resampling,
+    uncertainty,
 )
 from sevis.analysis.depth import depth_profile
 from sevis.analysis.depth_measures import MEASURES, Measure
@@ -139,6 +140,7 @@ MEASURING = (
     class_differences,
     block_gates,
     readings,
+    uncertainty,
 )
 WORDS = ("meaning", "unit", "label", "beside", "title", "axis", "about", "limits", "choice", "warning")  # of a Measure, for people
 

@@ -22,7 +22,8 @@ BADGES = {"seen here": ("green", "check"), "not seen here": ("orange", "close"),
 ABOUT = (
     "The paper draws the gates of four classes and says in four sentences how they change with depth. Here each sentence is tested "
     "with measures over all classes and photos. It counts as seen only if the whole interval of a measure, over photos and for "
-    "exactly these classes, lies beyond a threshold."
+    "exactly these classes, lies beyond a threshold; the furthest class, which has "
+    "no interval, by its estimate."
 )
 
 
