@@ -12,8 +12,8 @@ from sevis.analysis.block_gates import FEWEST, IMAGES
 from sevis.analysis.block_profile import PERMUTATIONS
 from sevis.analysis.depth import depth_profile
 from sevis.analysis.depth_measures import MEASURES, Measure
-from sevis.analysis.formulas import HIGH, LOW
-from sevis.analysis.readings import HALVINGS
+from sevis.analysis.formulas import HIGH, LOW, RESOLUTION
+from sevis.analysis.readings import HALVINGS, SHORT
 from sevis.analysis.two_classes import MIN_IMAGES, RATE
 from sevis.analysis.two_models import MIN_CLASSES
 from sevis.class_statistics.class_statistics import ClassStatistics
@@ -55,16 +55,16 @@ def test_a_measure_has_the_intervals_that_the_page_says() -> None:
     statistics = ClassStatistics({"SE_2_1": 8}, ("a", "b", "c"), sample=20)
     statistics.update(labels, {"SE_2_1": {"squeeze": scales, "scale": np.clip(scales + labels[:, None] / 5, 0, 1)}})
     profile = depth_profile(statistics, permutations=0)
-    listed = set()
+    listed: list[set[str]] = [set(), set()]
     for measure in MEASURES:
         value, told = profile.at(measure.name, "SE_2_1"), entry(measure)[1]
         assert told["Interval over photos"].startswith("none.") == np.isnan(value.low), measure.name
         assert told["Interval over classes"].startswith("none.") == np.isnan(value.low_over_classes), measure.name
-        listed |= {measure.name} if np.isnan(value.low) else set()
-    assert (
-        set(re.findall(r"`(\w+)`(?=[:` a])", section(PAGE, "Measures without an interval").partition("`class_share` and `left` have")[0]))
-        == listed
-    )
+        for kind, end in enumerate((value.low, value.low_over_classes)):
+            listed[kind] |= {measure.name} if np.isnan(end) else set()
+    neither, _, photos = section(PAGE, "Measures without an interval").rpartition("\n\n`")
+    names = [set(re.findall(r"`(\w\w+)`", part)) for part in (neither, f"`{photos}")]
+    assert names == [listed[0], listed[1] - listed[0]]
     compact = depth_profile(statistics.compacted(), permutations=0)
     assert {name for name in compact.curves if np.isnan(compact.at(name, "SE_2_1").estimate)} == {"squeeze_share", "furthest"}
 
@@ -102,6 +102,9 @@ def test_the_thresholds_are_those_of_the_code() -> None:
     assert f"fewer than {FEWEST} images of a class at the median" in FLAT
     assert f"at most {IMAGES:,} kept images" in FLAT
     assert f"both halves and {HALVINGS} halvings" in FLAT
+    assert f"`σ_c` is rounding: at most {RESOLUTION:g}".replace("e-07", "e-7") in FLAT
+    assert f"`within` is at most {RESOLUTION:g}".replace("e-07", "e-7") in FLAT
+    assert f"`t_k / n_k` is more than {SHORT} of `|s̄_k|²`" in FLAT
     assert f"(at least {PERMUTATIONS} times for large files)" in FLAT
 
 

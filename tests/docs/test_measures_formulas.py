@@ -13,8 +13,8 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 
 Array = NDArray[np.float64]
 SITE = "SE_2_1"
-SIZES = (9, 14, 22, 11, 30, 17)  # n_k; unequal, and the file keeps fewer
-KEPT = 8
+SIZES = (13, 14, 22, 11, 30, 17)  # n_k; unequal, and the file keeps fewer
+KEPT = 10
 Z = norm.ppf(0.975)
 RANGES = {measure.name: measure.range for measure in MEASURES}
 
@@ -65,7 +65,7 @@ class Page:
 
     def variance_of_squares(self, x: Array, d: Array) -> float:
         h = self.w**2 * (1 - self.w) * np.array([self._h(d[self.labels == k]) for k in range(self.K)])
-        return max(0.0, self.variance(x) - float(np.sum(4 * h / self.n**2))) + float(np.sum(2 * h / (self.n * (self.n - 1))))
+        return max(0.0, self.variance(x) - float(np.sum(4 * h / self.n**2))) + max(0.0, float(np.sum(2 * h / (self.n * (self.n - 1)))))
 
     @staticmethod
     def _h(d: Array) -> float:
@@ -101,11 +101,21 @@ def of_squares(parts: Array, x: Array, d: Array, unit: float) -> Told:
 
 
 def sums() -> tuple[Array, Array, Array, Array]:
-    """Return Q_k, Q∥_k, and x_i of either."""
+    """Return Q_k, Q∥_k, and x_i of either: images turn u, too."""
     p = PAGE
     whole = p.freed(np.square(p.mean - p.all).sum(axis=1), p.t)
     along = p.freed(np.square((p.mean - p.all) @ p.u), p.var(p.kept @ p.u))
-    return whole, along, 2 * np.sum(p.d * p.apart, axis=1), 2 * (p.d @ p.u) * (p.apart @ p.u)
+    around = p.mean - p.all
+    covariance = p.by_class(p.d * (p.d @ p.u)[:, None]) * (p.m / (p.m - 1))[:, None]
+    b = (p.w * (around @ p.u)) @ around - (p.w * (1 - p.w) / p.n) @ covariance
+    v = 2 * (b - (b @ p.u) * p.u) / np.linalg.norm(p.all)
+    return whole, along, 2 * np.sum(p.d * p.apart, axis=1), 2 * (p.d @ p.u) * (p.apart @ p.u) + p.d @ v
+
+
+def relative(parts: Array, x: Array, d: Array) -> Told:
+    """Return what the page says of Q∥ or Q⊥ as a part of ⟨s̄, s̄⟩."""
+    unit = float(PAGE.all @ PAGE.all)
+    return of_squares(parts / unit, (x - 2 * (PAGE.w @ parts) * (PAGE.d @ PAGE.all) / unit) / unit, d / sqrt(unit), 1)
 
 
 def class_share() -> Told:
@@ -139,23 +149,23 @@ def left() -> Told:
     return (*(sqrt(min(1, max(0, end))) for end in ends), nan, nan)  # type: ignore[return-value]
 
 
-def of_logarithms(value: float, x: Array, added: Array) -> Told:
-    spread = exp(T * sqrt(PAGE.variance(x)) / value)
-    y = log(value) + (added - added.mean()) / value
-    low, high = PAGE.over_classes(y)
-    return value, value / spread, value * spread, exp(low), exp(high)
+def of_logarithms(value: float, x: Array, over_classes: tuple[float, float] = (nan, nan)) -> Told:
+    reach = exp(T * sqrt(PAGE.variance(x)) / value)
+    return (value, value / reach, value * reach, *over_classes)
 
 
 def spread() -> Told:
     sigma = PAGE.s.std(axis=0, ddof=1)
     x = np.sum((PAGE.kept - PAGE.all) ** 2 / (2 * PAGE.C * sigma), axis=1)
-    return of_logarithms(float(sigma.mean()), x, PAGE.by_class(x))
+    return of_logarithms(float(sigma.mean()), x)
 
 
 def within() -> Told:
     value = sqrt(PAGE.w @ PAGE.t / PAGE.C)
-    m = PAGE.m[PAGE.labels]
-    return of_logarithms(value, np.square(PAGE.d).sum(axis=1) * (m / (m - 1)) ** 1.5 / (2 * PAGE.C * value), PAGE.t / (2 * PAGE.C * value))
+    m, b = PAGE.m[PAGE.labels], PAGE.t / (2 * PAGE.C * value)
+    x = np.square(PAGE.d).sum(axis=1) * (m / (m - 1)) ** 1.5 / (2 * PAGE.C * value)
+    low, high = PAGE.over_classes(log(value) + (b - PAGE.w @ b) / value)
+    return of_logarithms(value, x, (exp(low), exp(high)))
 
 
 def agreement() -> Told:
@@ -169,9 +179,7 @@ def agreement() -> Told:
     x = (24 * ranks @ r + w * ties) / (most * (1 - o))
     value = (w - o) / (1 - o)
     reach = T * sqrt(p.variance(x, p.m)) / (1 - value**2)
-    y = np.arctanh(value) + (p.by_class(x) - p.w @ p.by_class(x)) / (1 - value**2)
-    ends = (np.arctanh(value) - reach, np.arctanh(value) + reach, *p.over_classes(y))
-    return (value, *map(tanh, ends))  # type: ignore[return-value]
+    return value, tanh(np.arctanh(value) - reach), tanh(np.arctanh(value) + reach), nan, nan
 
 
 def cosine() -> Told:
@@ -211,12 +219,12 @@ def told() -> dict[str, Told]:
     """Return every measure that is neither a reader's, nor drawn at random, nor counted."""
     p = PAGE
     whole, along, x, x_along = sums()
-    d_along, unit = np.outer(p.d @ p.u, p.u), float(p.all @ p.all)
+    d_along = np.outer(p.d @ p.u, p.u)
     return {
         "class_share": class_share(),
         "squeeze_share": (float(_omega(p.z).mean()), nan, nan, nan, nan),
-        "residual": of_squares(whole - along, x - x_along, p.d - d_along, unit),
-        "factor": of_squares(along, x_along, d_along, unit),
+        "residual": relative(whole - along, x - x_along, p.d - d_along),
+        "factor": relative(along, x_along, d_along),
         "left": left(),
         "spread": spread(),
         "distance": of_squares(whole, x, p.d, p.C),
@@ -273,3 +281,21 @@ def test_the_furthest_class_lies_where_the_data_put_it() -> None:
     value = depth_profile(statistics, permutations=0).at("furthest", SITE)
     assert value.estimate == pytest.approx(0.9 * 0.2, abs=0.01)  # a tenth of the mean of all is its own
     assert np.isnan([value.low, value.high, value.low_over_classes]).all()
+
+
+@pytest.mark.parametrize(("height", "known", "certain"), [(0.5, True, True), (0.012, True, False), (-0.012, False, False)])
+def test_the_cosine_distance_is_unknown_where_the_page_says(height: float, known: bool, certain: bool) -> None:
+    """Three classes of 20 images, whose mean gates are long, short beside their noise, and negative."""
+    random, labels = np.random.default_rng(3), np.repeat(np.arange(3), 20)
+    noise = random.normal(0, 0.02, (60, 16))
+    noise -= np.stack([noise[labels == k].mean(axis=0) for k in range(3)])[labels]
+    scales = (height * (1 + 0.2 * random.random((3, 16)))[labels] + noise).astype(np.float32)
+    statistics = ClassStatistics({SITE: 16}, tuple("abc"), sample=20)
+    statistics.update(labels, {SITE: {"squeeze": scales, "scale": scales}})
+    mean = np.stack([scales[labels == k].mean(axis=0) for k in range(3)])
+    variance = np.array([scales[labels == k].var(axis=0, ddof=1).sum() for k in range(3)])
+    value = depth_profile(statistics, permutations=0).at("cosine", SITE)
+    short = (variance / 20 > 0.02 * np.square(mean).sum(axis=1)).any()
+    assert (mean.min() >= 0, mean.min() >= 0 and not short) == (known, certain)
+    assert np.isfinite(value.estimate) == known
+    assert (np.isfinite([value.low, value.high, value.low_over_classes, value.high_over_classes]) == certain).all()
