@@ -8,7 +8,7 @@ import pytest
 
 import sevis
 from sevis.analysis import dead_gates, statements
-from sevis.analysis.block_gates import FEWEST, IMAGES
+from sevis.analysis.block_gates import FEWEST, FEWEST_HALVED, IMAGES
 from sevis.analysis.block_profile import PERMUTATIONS
 from sevis.analysis.depth import depth_profile
 from sevis.analysis.depth_measures import MEASURES, Measure
@@ -16,6 +16,7 @@ from sevis.analysis.formulas import HIGH, LOW, RESOLUTION
 from sevis.analysis.readings import HALVINGS, SHORT
 from sevis.analysis.two_classes import MIN_IMAGES, RATE
 from sevis.analysis.two_models import MIN_CLASSES
+from sevis.analysis.uncertainty import FEWEST_CLASSES
 from sevis.class_statistics.class_statistics import ClassStatistics
 from sevis.figures.classes.two_models import MEASURES as COMPARED
 from tests.helpers.markdown import DOCS, headings, section
@@ -51,9 +52,9 @@ def test_every_measure_is_on_the_page(measure: Measure) -> None:
 
 def test_a_measure_has_the_intervals_that_the_page_says() -> None:
     random = np.random.default_rng(0)
-    labels, scales = np.arange(60) % 3, random.random((60, 8), np.float32)
-    statistics = ClassStatistics({"SE_2_1": 8}, ("a", "b", "c"), sample=20)
-    statistics.update(labels, {"SE_2_1": {"squeeze": scales, "scale": np.clip(scales + labels[:, None] / 5, 0, 1)}})
+    labels, scales = np.arange(400) % 20, random.random((400, 8), np.float32)
+    statistics = ClassStatistics({"SE_2_1": 8}, tuple(map(str, range(20))), sample=20)
+    statistics.update(labels, {"SE_2_1": {"squeeze": scales, "scale": np.clip(scales + labels[:, None] / 30, 0, 1)}})
     profile = depth_profile(statistics, permutations=0)
     listed: list[set[str]] = [set(), set()]
     for measure in MEASURES:
@@ -100,6 +101,8 @@ def test_the_thresholds_are_those_of_the_code() -> None:
     assert f"is below {dead_gates.STILL} too" in dead
     assert all(f"| `{cause}` |" in dead for cause in dead_gates.CAUSES)
     assert f"fewer than {FEWEST} images of a class at the median" in FLAT
+    assert f"unknown with fewer than {FEWEST_CLASSES} classes" in FLAT
+    assert f"fewer than {FEWEST_HALVED} kept images of a class at the median" in FLAT
     assert f"at most {IMAGES:,} kept images" in FLAT
     assert f"both halves and {HALVINGS} halvings" in FLAT
     assert f"`σ_c` is rounding: at most {RESOLUTION:g}".replace("e-07", "e-7") in FLAT

@@ -13,7 +13,7 @@ from sevis.class_statistics.class_statistics import ClassStatistics
 
 Array = NDArray[np.float64]
 SITE = "SE_2_1"
-SIZES = (13, 14, 22, 11, 30, 17)  # n_k; unequal, and the file keeps fewer
+SIZES = (13, 14, 22, 11, 30, 17, 12, 25, 19, 16, 13, 28, 11, 15, 21, 18, 12, 33, 14, 20)  # n_k; unequal, and the file keeps fewer
 KEPT = 10
 Z = norm.ppf(0.975)
 RANGES = {measure.name: measure.range for measure in MEASURES}
@@ -30,7 +30,7 @@ class Page:
             random.normal(0, 1, 12) + level + random.normal(0, 0.4, (len(SIZES), 12))[labels] + random.normal(0, 0.5, (len(labels), 12))
         )
         scales = (1 / (1 + np.exp(-logits))).astype(np.float32)
-        self.statistics = ClassStatistics({SITE: 12}, tuple("abcdef"), sample=KEPT)
+        self.statistics = ClassStatistics({SITE: 12}, tuple(map(str, range(len(SIZES)))), sample=KEPT)
         self.statistics.update(labels, {SITE: {"squeeze": scales**2, "scale": scales}})
         sample = self.statistics.sample(SITE)
         order = np.argsort(sample.labels, kind="stable")
@@ -197,7 +197,8 @@ def cosine() -> Told:
 
 
 def of_images(all_images: Array, x: Array) -> Told:
-    return plain(float(all_images.mean()), x, PAGE.by_class(x))
+    value, means = float(all_images.mean()), PAGE.by_class(x)
+    return plain(value, x, value + means - PAGE.w @ means)
 
 
 def of_logits(all_images: Array, x: Array) -> Told:
@@ -285,17 +286,35 @@ def test_the_furthest_class_lies_where_the_data_put_it() -> None:
 
 @pytest.mark.parametrize(("height", "known", "certain"), [(0.5, True, True), (0.012, True, False), (-0.012, False, False)])
 def test_the_cosine_distance_is_unknown_where_the_page_says(height: float, known: bool, certain: bool) -> None:
-    """Three classes of 20 images, whose mean gates are long, short beside their noise, and negative."""
-    random, labels = np.random.default_rng(3), np.repeat(np.arange(3), 20)
-    noise = random.normal(0, 0.02, (60, 16))
-    noise -= np.stack([noise[labels == k].mean(axis=0) for k in range(3)])[labels]
-    scales = (height * (1 + 0.2 * random.random((3, 16)))[labels] + noise).astype(np.float32)
-    statistics = ClassStatistics({SITE: 16}, tuple("abc"), sample=20)
+    """Twenty classes of 20 images, whose mean gates are long, short beside their noise, and negative."""
+    random, labels = np.random.default_rng(3), np.repeat(np.arange(20), 20)
+    noise = random.normal(0, 0.02, (400, 16))
+    noise -= np.stack([noise[labels == k].mean(axis=0) for k in range(20)])[labels]
+    scales = (height * (1 + 0.2 * random.random((20, 16)))[labels] + noise).astype(np.float32)
+    statistics = ClassStatistics({SITE: 16}, tuple(map(str, range(20))), sample=20)
     statistics.update(labels, {SITE: {"squeeze": scales, "scale": scales}})
-    mean = np.stack([scales[labels == k].mean(axis=0) for k in range(3)])
-    variance = np.array([scales[labels == k].var(axis=0, ddof=1).sum() for k in range(3)])
+    mean = np.stack([scales[labels == k].mean(axis=0) for k in range(20)])
+    variance = np.array([scales[labels == k].var(axis=0, ddof=1).sum() for k in range(20)])
     value = depth_profile(statistics, permutations=0).at("cosine", SITE)
     short = (variance / 20 > 0.02 * np.square(mean).sum(axis=1)).any()
     assert (mean.min() >= 0, mean.min() >= 0 and not short) == (known, certain)
     assert np.isfinite(value.estimate) == known
     assert (np.isfinite([value.low, value.high, value.low_over_classes, value.high_over_classes]) == certain).all()
+
+
+@pytest.mark.parametrize(
+    ("classes", "step", "photos", "over_classes"), [(20, 0.1, True, True), (19, 0.1, True, False), (20, 1e-5, False, False)]
+)
+def test_intervals_are_unknown_with_few_classes_and_where_half_precision_stills_the_gates(
+    classes: int, step: float, photos: bool, over_classes: bool
+) -> None:
+    labels = np.repeat(np.arange(classes), 12)
+    scales = (0.7 + step * np.random.default_rng(4).normal(0, 0.5, (len(labels), 8))).astype(np.float32)
+    statistics = ClassStatistics({SITE: 8}, tuple(map(str, range(classes))), sample=12)
+    statistics.update(labels, {SITE: {"squeeze": scales, "scale": scales}})
+    kept = statistics.sample(SITE)
+    d2 = [np.square(part - part.mean(axis=0)).sum() / 12 for k in range(classes) for part in [kept.values[kept.labels == k].astype(float)]]
+    t_k = [scales[labels == k].astype(float).var(axis=0, ddof=1).sum() for k in range(classes)]
+    value = depth_profile(statistics, permutations=0).at("within", SITE)
+    assert (np.mean(d2) >= np.mean(t_k) / 2) == photos
+    assert (np.isfinite(value.low), np.isfinite(value.low_over_classes)) == (photos, over_classes)
