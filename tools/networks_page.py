@@ -34,6 +34,7 @@ MEASURES = {  # of each statement: the names of its measures, and what they are 
         "distance": "mean class from all, in units of s",
         "furthest": "furthest class from all, in units of s",
         "class_share": "variance between classes",
+        "squeeze_share": "the same of z",
     },
     "specific": {"class_share": "variance between classes", "accuracy": "photos whose class a linear discriminant tells by the gates"},
     "saturated": {"high": "scales above 0.9"},

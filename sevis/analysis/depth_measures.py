@@ -20,7 +20,7 @@ from sevis.analysis.uncertainty import Reading
 from sevis.class_statistics.class_statistics import ClassStatistics
 
 VERSION = 2
-SOURCE = "53e54a92634454f3"
+SOURCE = "e89f6d971600209b"
 
 
 @dataclass(frozen=True, kw_only=True)

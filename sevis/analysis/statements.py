@@ -153,7 +153,7 @@ def _agnostic(profile: DepthProfile, stages: list[list[str]]) -> Statement:
     return Statement(
         "agnostic",
         "Early blocks, such as SE_2_3, are class-agnostic: the gates are very similar across different classes.",
-        "In every block of the first stage, the curves of Figure 6 coincide: the mean gates of a class lie less than "
+        "In every block of the first stage, as a root mean square over channels, the mean gates of a class lie less than "
         f"{COINCIDE} from those of all classes (in units of s, with the whole interval), and those of the furthest class less than "
         f"{NEAR:.1f}.",
         blocks,

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from scipy.stats import binomtest
 
-from sevis.analysis.intervals import p_above, paired_change, skewed_reach, student, student_quantile, wilson
+from sevis.analysis.intervals import p_above, paired_change, skewed_reach, student, t_quantile, wilson
 from sevis.errors import SevisError
 
 
@@ -73,10 +73,11 @@ def test_values_without_a_spread_cannot_be_tested(values):
 
 
 def test_the_reach_of_a_mean_is_students_unless_the_sample_is_skewed():
-    values = np.array([-2.0, -1, 0, 1, 2])
-    expected = stats.t.ppf(0.975, 4) * stats.sem(values)
-    assert student_quantile(0.95, 4) == pytest.approx(stats.t.ppf(0.975, 4))
-    assert skewed_reach(values) == pytest.approx((expected, expected))
+    values = np.arange(-10.0, 11)
+    expected = stats.t.ppf(0.975, 20) * stats.sem(values)
+    assert skewed_reach(values) == pytest.approx((expected, expected), rel=1e-5)
+    for freedom in (9, 12, 19, 80, 10_000):
+        assert t_quantile(0.95, freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=1e-4)
     assert skewed_reach(np.zeros(5)) == (0, 0)
 
 
@@ -86,7 +87,7 @@ def test_halls_interval_is_where_his_transformed_t_is_within_students_ends():
     below, above = skewed_reach(values)
     error, a = stats.sem(values), stats.skew(values) / (6 * 5) * (24 / 25) ** 1.5
     ends = [reach + 2 * a * reach**2 + 4 / 3 * a**2 * reach**3 + a for reach in (below / error, -above / error)]
-    assert ends == pytest.approx([stats.t.ppf(0.975, 24), -stats.t.ppf(0.975, 24)])
+    assert ends == pytest.approx([stats.t.ppf(0.975, 24), -stats.t.ppf(0.975, 24)], rel=1e-5)
     assert above > below > 0
 
 

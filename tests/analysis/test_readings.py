@@ -255,10 +255,11 @@ def test_intervals_lie_on_the_scale_of_the_errors():
 
 
 def test_an_interval_over_classes_is_students_where_they_are_not_skewed():
-    classes, weights = np.array([1.0, 2, 3, 4, 5]), np.full(5, 0.2)
-    wider = (5 - 1) / (5 - 2)  # the jackknife's, of a mean of squares about the mean of 5 classes
-    reach = stats.t.ppf(0.975, 4) * stats.sem(classes) * wider
-    assert Reading(value=3.0, classes=classes).over_classes(weights) == pytest.approx((3 - reach, 3 + reach))
+    classes, weights = np.arange(1.0, 21), np.full(20, 0.05)
+    wider = (20 - 1) / (20 - 2)  # the jackknife's, of a mean of squares about the mean of 20 classes
+    reach = stats.t.ppf(0.975, 19) * stats.sem(classes) * wider
+    assert Reading(value=10.5, classes=classes).over_classes(weights) == pytest.approx((10.5 - reach, 10.5 + reach), rel=1e-5)
+    assert np.isnan(Reading(value=10.0, classes=classes[:19]).over_classes(np.full(19, 1 / 19))).all()  # of fewer it would cover less
 
 
 def test_of_one_class_what_compares_classes_is_unknown(values):

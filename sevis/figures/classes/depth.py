@@ -16,8 +16,8 @@ from sevis.paper import short_name, stage_of
 
 MANY = 24  # blocks: of more only the last of each stage is named
 INTERVALS = (
-    "Bars are 95 % intervals: the thin ones over photos, for exactly these classes, and the wide pale ones over classes drawn like "
-    "these. Grey lines separate the stages."
+    "Bars are 95 % intervals: the thin ones over photos, for exactly these classes, and the wide pale ones, on some charts, over "
+    "classes drawn like these. Grey lines separate the stages."
 )
 JUDGED = "Diamonds mark the blocks that the statement is about."
 
