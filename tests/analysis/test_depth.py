@@ -230,7 +230,7 @@ def test_of_much_labels_are_shuffled_less_often(labels):
 def test_an_interval_over_classes_is_wider_than_one_over_photos():
     drawn = populations.population("sigmoid", classes=24).draw(20, np.random.default_rng(0))
     profile = depth_profile(populations.collected(drawn), **FEW)
-    for name in ("distance", "residual", "within", "effective", "identity"):
+    for name in ("distance", "residual", "effective", "identity"):
         value = profile.at(name, populations.SITE)
         assert value.high_over_classes - value.low_over_classes > value.high - value.low > 0, name
 
