@@ -5,6 +5,7 @@ said.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 
 from sevis.ablations.agreement import (
@@ -215,15 +216,14 @@ def say_pair(pair: Pair, names: Mapping[str, str]) -> str:
 
 
 def summarize(pairs: Sequence[Pair]) -> str:
-    """Return how many pairs go against the paper, agree with it, and cannot be told, in a clause."""
-    found = by_answer(pairs)
-    counts = [
-        (sum(len(found[answer]) for answer in answers), sum(pair.alone in answers for pair in pairs)) for answers in (AGAINST, AS_PRINTED)
-    ]
-    (against, alone), (agreeing, alike) = counts
+    """Return how many pairs go against the paper and how many agree with it, each taken alone and all together, in a clause."""
+    alone, together = (
+        [sum(answer(pair) in answers for pair in pairs) for answers in (AGAINST, AS_PRINTED)]
+        for answer in (attrgetter("alone"), attrgetter("answer"))
+    )
     return (
-        f"of {_count(len(pairs), 'pair')} of variants, {against} go against the paper (uncorrected: {alone}), {agreeing} agree with it "
-        f"(uncorrected: {alike}), and {len(found[UNTOLD])} cannot be told."
+        f"taken alone, {alone[0]} of {_count(len(pairs), 'pair')} of variants go against the paper and {alone[1]} agree; corrected for all "
+        f"pairs, {together[0]} and {together[1]}."
     )
 
 
