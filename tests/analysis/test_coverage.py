@@ -24,16 +24,16 @@ NAMES = [measure.name for measure in MEASURED]
 BELOW_ZERO = ("low", "effective")  # unknown where some photo has a scale below 0, as linear populations have
 AT_AN_END = {"factor", "left", "distance", "residual", "class_share", "cosine"}  # near 0, or near 1, the interval is cut off or wide
 OVER_PHOTOS = [
-    ("sigmoid", 20, 5, 400),
-    ("scaled", 20, 5, 400),
-    ("levelled", 20, 5, 400),
-    ("alike", 20, 5, 400),
+    ("sigmoid", 20, 10, 400),
+    ("scaled", 20, 10, 400),
+    ("levelled", 20, 10, 400),
+    ("alike", 20, 10, 400),
     ("sigmoid", 20, 50, 400),
     ("levelled", 20, 50, 400),
     ("sparse", 20, 50, 300),
     ("sigmoid", 200, 50, 60),
 ]
-OVER_CLASSES = [("sigmoid", 20, 5, 400), ("alike", 20, 5, 400), ("sparse", 20, 50, 300), ("sigmoid", 200, 50, 60)]
+OVER_CLASSES = [("sigmoid", 20, 10, 400), ("alike", 20, 10, 400), ("sparse", 20, 50, 300), ("sigmoid", 200, 50, 60)]
 MANY = 2000  # classes, from which some are drawn anew each time
 
 
@@ -66,8 +66,9 @@ def held(truth, ends):
     return int(np.sum((ends[known, 0] <= truth) & (truth <= ends[known, 1]))), int(known.sum())
 
 
-def assert_covers(truth, ends, *, at_an_end):
+def assert_covers(truth, ends, *, at_an_end, mostly):
     hits, known = held(truth, np.array(ends))
+    assert known > 0.4 * len(ends) or not mostly  # of few photos, mean gates may be too short to have a direction
     least, most = stats.binom.ppf(STRAY, known, LOWEST), stats.binom.ppf(1 - STRAY, known, HIGHEST)
     assert least <= hits <= (known if at_an_end else most), f"{hits} of {known} hold {truth:.4f}, expected {least:.0f} to {most:.0f}"
 
@@ -82,7 +83,9 @@ def test_intervals_over_photos_cover(case, name):
     if unknowable(case[0], name):
         pytest.skip("photos with scales below 0 have no such number")
     truth, values = over_photos(*case)
-    assert_covers(truth[name], [(value[name].low, value[name].high) for value in values], at_an_end=name in AT_AN_END)
+    assert_covers(
+        truth[name], [(value[name].low, value[name].high) for value in values], at_an_end=name in AT_AN_END, mostly=name != "cosine"
+    )
 
 
 @pytest.mark.parametrize("case", OVER_CLASSES, ids=lambda case: "{} {} x {}".format(*case))
@@ -91,9 +94,9 @@ def test_intervals_over_classes_cover(case, name):
     truth, values = over_classes(*case)
     ends = [(value[name].low_over_classes, value[name].high_over_classes) for value in values]
     if np.isnan(ends).all():
-        assert name in ("class_share", "left")  # which would not cover
+        assert name in ("class_share", "left", "spread", "agreement")  # which would not cover
         return
-    assert_covers(truth[name], ends, at_an_end=True)
+    assert_covers(truth[name], ends, at_an_end=True, mostly=name != "cosine")
 
 
 @pytest.mark.parametrize("case", OVER_PHOTOS, ids=lambda case: "{} {} x {}".format(*case))
@@ -103,3 +106,10 @@ def test_estimates_are_unbiased(case, name):
     found = np.array([value[name].estimate for value in values])
     bias, error = found.mean() - truth[name], found.std() / np.sqrt(len(found))
     assert abs(bias) < 4 * error + 0.2 * found.std(), (bias, found.std())  # of a fifth of the scatter at most
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "scaled", "levelled", "alike"])
+def test_of_five_photos_a_class_no_interval_is_shown(kind):
+    """Some would cover less than 93 %: of squares about 86 % in blocks whose photos have two modes."""
+    values = measured(population(kind, classes=20), 5, 0)
+    assert all(np.isnan(value[1:3]).all() and np.isnan(value[4:]).all() for value in values.values())
