@@ -30,6 +30,7 @@ def test_the_views_of_the_classes_page_share_their_choice_in_the_link(open_page)
     settle(page)
     choose_view(page, "Figure 7: spread")
     expect(page.get_by_text("an excitation has a standard deviation").first).to_be_visible()
+    settle(page)  # a run that ends later would write its own link
     page.get_by_role("combobox", name="Second class").click()
     page.get_by_role("combobox", name="Second class").fill("animal")
     page.keyboard.press("Enter")
