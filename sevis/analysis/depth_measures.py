@@ -20,7 +20,7 @@ from sevis.analysis.uncertainty import Reading
 from sevis.class_statistics.class_statistics import ClassStatistics
 
 VERSION = 2
-SOURCE = "e89f6d971600209b"
+SOURCE = "24cce1843905af8d"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -191,13 +191,8 @@ def share_of_scales(name: str, formula: Callable[[Array], Array], block: BlockGa
         reach = 1 - ((1 - LEVEL) / 2) ** (1 / len(block.values))
         return Reading(value=plain.value, interval=(max(0.0, plain.value - reach), min(1.0, plain.value + reach)))
     logit = log(plain.value / (1 - plain.value))
-    means = block.photos.means(np.asarray(formula(block.values), np.float64))
-    return Reading(
-        value=logit,
-        variance=plain.variance / weight**2,
-        classes=(means - float(block.photos.weights @ means)) / weight + logit,
-        shown=_share_of_logit,
-    )
+    classes = None if plain.classes is None else (plain.classes - plain.value) / weight + logit
+    return Reading(value=logit, variance=plain.variance / weight**2, classes=classes, shown=_share_of_logit)
 
 
 def _share_of_logit(logit: float) -> float:
